@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_GATE_H
+#define NFSD_GATE_GATE_H
+
+/*
+ * gate: the file system over S3.  The one place where meta (SQLite) and s3
+ * meet, and the only door for the procedures in nfsd/.  Functions have the
+ * shape of RFC 1813's procedures, without XDR types.
+ *
+ * Results are 0 or a negative errno; nfsd/status.c maps them to nfsstat3.
+ * -ESTALE is a handle whose file is gone, -EBADF a handle that is none,
+ * -EAGAIN "not yet": request->again tells what to do.  Outputs are written on
+ * success only, but for `struct gate_wcc` and the attributes of a directory,
+ * which are filled as far as known in any case (RFC 1813 2.6).
+ *
+ * A function may be called with may_block off (an event thread): then it
+ * waits for no disk flush, no S3 and no other request, and answers -EAGAIN
+ * with again = GATE_NEEDS_THREAD before it has done anything when it would
+ * have to.  Called anew with may_block on, it does the whole work.
+ */
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct gate;
+struct gate_export;
+struct meta;
+struct s3;
+
+#define GATE_NAME_MAX 255	/* bytes of one name */
+#define GATE_PATH_MAX 1024	/* bytes of a symlink's target */
+#define GATE_IO_MAX (1U << 20)	/* bytes of one READ or WRITE */
+
+/* ftype3 of RFC 1813 2.6; the numbers are the same. */
+enum gate_kind {
+	GATE_REG = 1, GATE_DIR, GATE_BLK, GATE_CHR, GATE_LNK, GATE_SOCK,
+	GATE_FIFO
+};
+
+struct gate_attr {		/* fattr3 */
+	enum gate_kind kind;
+	uint32_t mode;		/* 07777 */
+	uint32_t nlink;
+	uint32_t uid, gid;
+	uint32_t rdev_major, rdev_minor;
+	uint64_t size, used;	/* bytes */
+	uint64_t fsid;		/* one for each export, stable */
+	uint64_t fileid;	/* the inode number */
+	int64_t atime_ns, mtime_ns, ctime_ns;	/* since the epoch */
+};
+
+struct gate_wcc {		/* wcc_data; post_op_attr uses `after` only */
+	bool has_before, has_after;
+	struct gate_attr before;	/* size, mtime_ns, ctime_ns are set */
+	struct gate_attr after;
+};
+
+/* What a file handle names; nfsd/fh.c packs, signs and unpacks it. */
+struct gate_fh {
+	uint64_t ino;
+	uint32_t generation;
+};
+
+/* Who writes: SEMANTICS 3.1.  Not the uid, not the port. */
+struct gate_who {
+	char name[256];		/* AUTH_SYS machine name, "" if none */
+	struct in6_addr addr;	/* IPv4 as ::ffff:a.b.c.d */
+};
+
+#define GATE_GROUPS_MAX 16
+
+struct gate_cred {		/* after squashing */
+	uint32_t uid, gid;
+	unsigned group_count;
+	uint32_t groups[GATE_GROUPS_MAX];
+};
+
+/* How to go on after -EAGAIN. */
+enum gate_again {
+	GATE_AGAIN_NONE,
+	GATE_NEEDS_THREAD,	/* call again with may_block on */
+	GATE_HOLD,		/* parked: wake(token) comes exactly once, when
+				 * something changed or time is up; call again
+				 * then.  The gate holds no thread for it. */
+	GATE_JUKEBOX		/* answer NFS3ERR_JUKEBOX; do not cache */
+};
+
+/* Identifies a non-idempotent request across a restart (SEMANTICS 3.8). */
+struct gate_replay {
+	uint8_t key[16];	/* hash of identity, xid, procedure, args */
+	uint32_t procedure;
+};
+
+/*
+ * One request.  The caller fills it, anew for each attempt but for
+ * first_ms and token, and keeps it until the call returns (until wake()
+ * when it was parked).
+ */
+struct gate_request {
+	struct gate_who who;
+	struct gate_cred cred;
+	bool readonly;		/* the export is, for this client */
+	bool may_block;
+	uint64_t first_ms;	/* CLOCK_MONOTONIC, arrival of the request */
+	void *token;		/* for wake(); NULL: never parked, the gate
+				 * waits in the thread if may_block */
+	const struct gate_replay *replay;	/* or NULL */
+	enum gate_again again;	/* out */
+};
+
+/* ---- settings ---- */
+
+enum gate_busy { GATE_BUSY_WAIT, GATE_BUSY_FAIL };
+enum gate_reads { GATE_READS_FLUSHED, GATE_READS_LIVE, GATE_READS_REFUSE };
+enum gate_abandon {
+	GATE_ABANDON_PUBLISH, GATE_ABANDON_QUARANTINE, GATE_ABANDON_DISCARD
+};
+enum gate_conflict {
+	GATE_CONFLICT_KEEP_BOTH, GATE_CONFLICT_FAIL, GATE_CONFLICT_OVERWRITE
+};
+enum gate_dialect { GATE_META_AWS, GATE_META_S3FS, GATE_META_NONE };
+enum gate_identity { GATE_ID_NAME_ADDR, GATE_ID_NAME, GATE_ID_ADDR };
+
+struct gate_export_config {	/* SEMANTICS 3.14 has the defaults */
+	const char *name;	/* "/BUCKET" */
+	const char *prefix;	/* of every key, "" or "a/b/" */
+	bool commit_s3;
+	bool strict;
+	enum gate_busy busy;
+	enum gate_reads reads;
+	enum gate_abandon abandon;
+	enum gate_conflict on_conflict;
+	enum gate_dialect metadata;
+	enum gate_identity identity;
+	uint64_t settle_ms, create_settle_ms, supersede_quiet_ms, hold_ms;
+	uint64_t busy_limit_ms, reserve_ms, lease_ms, attr_ttl_ms;
+	uint64_t max_dirty_age_ms;
+	uint64_t upload_retry_ms;	/* transient failures, then permanent */
+	uint64_t max_handles;
+	uint64_t quota_bytes;	/* 0: none */
+	uint32_t file_mode, dir_mode, uid, gid;	/* where metadata is absent */
+	uint64_t part_size;	/* bytes of a part to begin with; 8 MiB */
+};
+
+struct gate_config {
+	const char *state_dir;
+	uint64_t cache_size;	/* bytes on disk, staged and clean */
+	uint64_t memory_size;	/* bytes of buffers in flight */
+	unsigned transfer_threads;	/* S3 requests the gate has in flight */
+	unsigned max_nodes;	/* inodes kept in memory */
+	/* GATE_HOLD is over.  Any thread; must not call back into gate. */
+	void (*wake)(void *wake_arg, void *token);
+	void *wake_arg;
+	/* level as in s3.h: 0 error .. 3 debug */
+	void (*log)(void *log_arg, int level, const char *line);
+	void *log_arg;
+};
+
+/* ---- life ---- */
+
+/*
+ * Start on an open meta, which stays the caller's and outlives the gate.
+ * Replays what a crash left: journal, uploads in each phase, handles.
+ */
+int gate_open(const struct gate_config *config, struct meta *meta,
+	      struct gate **out) __attribute__((warn_unused_result));
+
+/*
+ * Add an export over an open bucket (the caller's, outlives the gate).
+ * Exports are not removed while the gate is open.  *out is the gate's.
+ */
+int gate_export_add(struct gate *gate, const struct gate_export_config *config,
+		    struct s3 *s3, struct gate_export **out)
+	__attribute__((warn_unused_result));
+
+/* Begin background work, after all exports are there. */
+int gate_start(struct gate *gate) __attribute__((warn_unused_result));
+
+/* Upload what can be uploaded within timeout_ms.  0, or -ETIMEDOUT. */
+int gate_drain(struct gate *gate, uint64_t timeout_ms)
+	__attribute__((warn_unused_result));
+
+/* Stop threads, mark a clean shutdown, free.  No calls may be under way. */
+void gate_close(struct gate **gate);
+
+/* Stable number of an export, for file handles; same after a restart. */
+uint32_t gate_export_id(const struct gate_export *export);
+/* The key that file handles are signed with, kept in the state directory. */
+void gate_fh_key(struct gate *gate, uint8_t key[16]);
+
+/* Write verifier (RFC 1813 3.3.7): one for the server, SEMANTICS F3, 3.9. */
+void gate_verifier(struct gate *gate, uint8_t verf[8]);
+
+/* ---- the procedures ---- */
+
+int gate_root(struct gate_export *export, struct gate_fh *out);
+
+int gate_getattr(struct gate_export *export, struct gate_request *rq,
+		 const struct gate_fh *fh, struct gate_attr *out)
+	__attribute__((warn_unused_result));
+
+enum gate_time { GATE_TIME_KEEP, GATE_TIME_SERVER, GATE_TIME_CLIENT };
+
+struct gate_setattr {		/* sattr3 */
+	bool set_mode, set_uid, set_gid, set_size;
+	uint32_t mode, uid, gid;
+	uint64_t size;
+	enum gate_time atime_how, mtime_how;
+	int64_t atime_ns, mtime_ns;
+};
+
+/* guard_ctime_ns: NULL, or the ctime the client expects (-EREMCHG, which
+ * is NFS3ERR_NOT_SYNC). */
+int gate_setattr(struct gate_export *export, struct gate_request *rq,
+		 const struct gate_fh *fh, const struct gate_setattr *set,
+		 const int64_t *guard_ctime_ns, struct gate_wcc *wcc)
+	__attribute__((warn_unused_result));
+
+/* name is NUL-terminated and at most GATE_NAME_MAX bytes, or the answer is
+ * -ENAMETOOLONG; "." and ".." are answered.  dir_attr->has_after tells. */
+int gate_lookup(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *dir, const char *name,
+		struct gate_fh *out, struct gate_attr *attr,
+		struct gate_wcc *dir_attr) __attribute__((warn_unused_result));
+
+/* want and *granted: ACCESS3_* bits of RFC 1813 3.3.4. */
+int gate_access(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *fh, uint32_t want, uint32_t *granted,
+		struct gate_attr *attr) __attribute__((warn_unused_result));
+
+int gate_readlink(struct gate_export *export, struct gate_request *rq,
+		  const struct gate_fh *fh, char target[GATE_PATH_MAX + 1],
+		  struct gate_attr *attr) __attribute__((warn_unused_result));
+
+/*
+ * Read up to len bytes into buf.  *got is less than len only at the end of
+ * the file (*eof), never in its middle.
+ */
+int gate_read(struct gate_export *export, struct gate_request *rq,
+	      const struct gate_fh *fh, uint64_t off, void *buf, uint32_t len,
+	      uint32_t *got, bool *eof, struct gate_attr *attr)
+	__attribute__((warn_unused_result));
+
+/* stable_how of RFC 1813 3.3.7; the numbers are the same. */
+enum gate_stable { GATE_UNSTABLE, GATE_DATA_SYNC, GATE_FILE_SYNC };
+
+/* data is read during the call only.  *reached: the stability reached. */
+int gate_write(struct gate_export *export, struct gate_request *rq,
+	       const struct gate_fh *fh, uint64_t off, const void *data,
+	       uint32_t len, enum gate_stable stable,
+	       enum gate_stable *reached, struct gate_wcc *wcc)
+	__attribute__((warn_unused_result));
+
+/* off 0, count 0: the whole file (RFC 1813 3.3.21). */
+int gate_commit(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *fh, uint64_t off, uint32_t count,
+		struct gate_wcc *wcc) __attribute__((warn_unused_result));
+
+enum gate_how { GATE_UNCHECKED, GATE_GUARDED, GATE_EXCLUSIVE }; /* createhow3 */
+
+int gate_create(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *dir, const char *name,
+		enum gate_how how, const struct gate_setattr *set,
+		const uint8_t verf[8], struct gate_fh *out,
+		struct gate_attr *attr, struct gate_wcc *dir_wcc)
+	__attribute__((warn_unused_result));
+
+int gate_mkdir(struct gate_export *export, struct gate_request *rq,
+	       const struct gate_fh *dir, const char *name,
+	       const struct gate_setattr *set, struct gate_fh *out,
+	       struct gate_attr *attr, struct gate_wcc *dir_wcc)
+	__attribute__((warn_unused_result));
+
+int gate_symlink(struct gate_export *export, struct gate_request *rq,
+		 const struct gate_fh *dir, const char *name,
+		 const char *target, const struct gate_setattr *set,
+		 struct gate_fh *out, struct gate_attr *attr,
+		 struct gate_wcc *dir_wcc) __attribute__((warn_unused_result));
+
+/* kind: BLK, CHR, SOCK or FIFO.  -ENOTSUP until it is built. */
+int gate_mknod(struct gate_export *export, struct gate_request *rq,
+	       const struct gate_fh *dir, const char *name,
+	       enum gate_kind kind, uint32_t major, uint32_t minor,
+	       const struct gate_setattr *set, struct gate_fh *out,
+	       struct gate_attr *attr, struct gate_wcc *dir_wcc)
+	__attribute__((warn_unused_result));
+
+int gate_link(struct gate_export *export, struct gate_request *rq,
+	      const struct gate_fh *fh, const struct gate_fh *dir,
+	      const char *name, struct gate_attr *attr,
+	      struct gate_wcc *dir_wcc) __attribute__((warn_unused_result));
+
+int gate_remove(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *dir, const char *name,
+		struct gate_wcc *dir_wcc) __attribute__((warn_unused_result));
+
+int gate_rmdir(struct gate_export *export, struct gate_request *rq,
+	       const struct gate_fh *dir, const char *name,
+	       struct gate_wcc *dir_wcc) __attribute__((warn_unused_result));
+
+int gate_rename(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *from_dir, const char *from_name,
+		const struct gate_fh *to_dir, const char *to_name,
+		struct gate_wcc *from_wcc, struct gate_wcc *to_wcc)
+	__attribute__((warn_unused_result));
+
+struct gate_dirent {
+	uint64_t fileid;
+	uint64_t cookie;	/* pass it to go on after this entry */
+	const char *name;	/* valid during the callback */
+	struct gate_fh fh;	/* with plus only: */
+	bool has_attr;
+	struct gate_attr attr;
+};
+
+/*
+ * Entries after cookie (0: from the start; "." and ".." come first).
+ * emit() returns nonzero when the entry does not fit: the walk ends, *eof is
+ * false.  cookieverf is in and out; a foreign one is ignored, since
+ * cookies are durable.  plus: fill fh and, where known or found with
+ * requests that run side by side, attr.  At most `limit` entries (0: none).
+ */
+int gate_readdir(struct gate_export *export, struct gate_request *rq,
+		 const struct gate_fh *dir, uint64_t cookie,
+		 uint8_t cookieverf[8], bool plus, unsigned limit,
+		 int (*emit)(void *arg, const struct gate_dirent *entry),
+		 void *arg, bool *eof, struct gate_wcc *dir_attr)
+	__attribute__((warn_unused_result));
+
+struct gate_fsstat {		/* bytes and files, FSSTAT3resok */
+	uint64_t total_bytes, free_bytes, avail_bytes;
+	uint64_t total_files, free_files, avail_files;
+};
+int gate_fsstat(struct gate_export *export, struct gate_request *rq,
+		const struct gate_fh *fh, struct gate_fsstat *out,
+		struct gate_attr *attr) __attribute__((warn_unused_result));
+
+/* After a restart: the outcome of a request with this key, if it had been
+ * carried out less than two minutes ago.  0 with the file it made (ino 0 if
+ * it made none), -ENOENT if it is not known. */
+int gate_replay_find(struct gate *gate, const uint8_t key[16],
+		     struct gate_fh *made)
+	__attribute__((warn_unused_result));
+
+/* A MNT or a new connection from who: shortens leases (SEMANTICS 3.1). */
+void gate_who_hint(struct gate *gate, const struct gate_who *who);
+/* Live connections of who, +1 or -1 (address changes, SEMANTICS 3.1). */
+void gate_who_connected(struct gate *gate, const struct gate_who *who,
+			int delta);
+
+/* ---- what s3nfsctl shows and does ---- */
+
+struct gate_handle_info {
+	const char *path;	/* "/BUCKET/dir/file" */
+	const char *client;	/* "name@addr" */
+	const char *state;	/* "ACTIVE", "FLUSHED", ... */
+	uint64_t uncommitted_bytes, staged_bytes, age_ms;
+};
+/* path NULL: all.  Strings are valid during the callback. */
+int gate_each_handle(struct gate *gate, const char *path,
+		     int (*each)(void *arg, const struct gate_handle_info *),
+		     void *arg) __attribute__((warn_unused_result));
+
+struct gate_upload_info {
+	const char *path, *key, *state, *error;
+	uint64_t bytes_total, bytes_sent;
+	unsigned attempts;
+};
+int gate_each_upload(struct gate *gate,
+		     int (*each)(void *arg, const struct gate_upload_info *),
+		     void *arg) __attribute__((warn_unused_result));
+
+struct gate_quarantine_info {
+	uint64_t id, bytes;
+	const char *path, *key, *error;
+	int64_t since_ns;	/* wall clock */
+};
+int gate_each_quarantined(struct gate *gate,
+			  int (*each)(void *arg,
+				      const struct gate_quarantine_info *),
+			  void *arg) __attribute__((warn_unused_result));
+int gate_quarantine_retry(struct gate *gate, uint64_t id)
+	__attribute__((warn_unused_result));
+/* Write the kept bytes to a new local file. */
+int gate_quarantine_save(struct gate *gate, uint64_t id, const char *file)
+	__attribute__((warn_unused_result));
+int gate_quarantine_drop(struct gate *gate, uint64_t id)
+	__attribute__((warn_unused_result));
+
+/*
+ * Upload path (NULL: all) now and wait at most timeout_ms.  progress may be
+ * NULL; it is called now and then with bytes sent and to send.
+ */
+int gate_flush(struct gate *gate, const char *path, uint64_t timeout_ms,
+	       void (*progress)(void *arg, uint64_t sent, uint64_t total),
+	       void *arg) __attribute__((warn_unused_result));
+/* Forget what is remembered of the bucket below path. */
+int gate_refresh(struct gate *gate, const char *path)
+	__attribute__((warn_unused_result));
+
+struct gate_status {
+	uint64_t staged_bytes, clean_bytes, cache_size;
+	uint64_t handles_active, handles_pending, uploads, quarantined;
+	uint64_t nodes, held_requests;
+	uint64_t invariant_failures;
+};
+void gate_status(struct gate *gate, struct gate_status *out);
+
+#endif

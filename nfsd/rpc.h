@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_RPC_H
+#define NFSD_RPC_H
+
+/*
+ * rpc: an ONC-RPC server (RFC 5531) of our own: sockets, record marking,
+ * dispatch, reply cache and worker threads.  libtirpc gives the XDR
+ * primitives and rpcgen the codecs; its server half is not used.
+ *
+ * A procedure is written once, in blocking style.  It first runs on the
+ * event thread that received it, with may_block off.  If it answers
+ * RPC_NEEDS_THREAD it has done nothing, and a worker runs it anew with
+ * may_block on.  If it answers RPC_HELD it is parked without a thread until
+ * rpc_wake(server, request), and then runs anew, on a worker.
+ */
+
+#include <netinet/in.h>
+#include <rpc/types.h>
+#include <rpc/xdr.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct rpc_server;
+
+#define RPC_GROUPS_MAX 16	/* RFC 5531 appendix A */
+#define RPC_RECORD_MAX ((1U << 20) + 4096)	/* 1 MiB of data and headers */
+
+/* AUTH_NONE, or AUTH_SYS as decoded (RFC 5531 8.2 and appendix A). */
+struct rpc_cred {
+	uint32_t flavor;
+	char machine[256];	/* at most 255 bytes; "" for AUTH_NONE */
+	uint32_t uid, gid;
+	unsigned group_count;
+	uint32_t groups[RPC_GROUPS_MAX];
+};
+
+/*
+ * One call.  Valid until its reply is queued, also while it is held; owned by
+ * the transport.  Procedures read it.
+ */
+struct rpc_request {
+	uint32_t xid, program, version, procedure;
+	struct rpc_cred cred;
+	struct sockaddr_storage peer;	/* AF_INET or AF_INET6 */
+	bool udp;
+	bool may_block;		/* see above */
+	uint64_t arrived_ms;	/* CLOCK_MONOTONIC */
+	uint8_t digest[16];	/* of identity, xid, procedure and arguments:
+				 * the key of the reply cache */
+	void *program_arg;	/* rpc_program.arg */
+	/*
+	 * Results that are bulk data (READ): `tail_len` bytes from
+	 * rpc_tail_alloc, sent after the encoded results, padded to 4; the
+	 * result codec writes the length word itself.
+	 */
+	void *tail;
+	uint32_t tail_len;
+};
+
+enum rpc_outcome {
+	RPC_DONE,		/* results are filled: encode and reply */
+	RPC_DONE_UNCACHED,	/* the same, but not to be replayed (JUKEBOX) */
+	RPC_NEEDS_THREAD,
+	RPC_HELD,
+	RPC_DROP,		/* no reply at all */
+	RPC_AUTH_REJECTED,	/* MSG_DENIED, AUTH_ERROR, AUTH_TOOWEAK */
+	RPC_GARBAGE,		/* GARBAGE_ARGS */
+	RPC_SYSTEM_ERR
+};
+
+struct rpc_procedure {
+	const char *name;	/* "NFSPROC3_READ"; NULL: PROC_UNAVAIL */
+	xdrproc_t xdr_args;
+	size_t args_size;
+	xdrproc_t xdr_res;
+	size_t res_size;
+	/*
+	 * Replies are kept and replayed when the same call comes again
+	 * (SEMANTICS 3.8): all that change something, WRITE and COMMIT too.
+	 */
+	bool cached;
+	/*
+	 * args and res are zeroed before the codec fills args, and freed with
+	 * the codecs (XDR_FREE) afterwards.  Must not keep pointers.  args may
+	 * point into the record buffer.
+	 */
+	enum rpc_outcome (*run)(struct rpc_request *rq, void *args, void *res);
+};
+
+struct rpc_version {
+	uint32_t version;
+	const struct rpc_procedure *procedures;
+	unsigned count;
+};
+
+/*
+ * A program.  Versions ascend; a call to another version gets PROG_MISMATCH
+ * with the first and the last.
+ */
+struct rpc_program {
+	uint32_t program;
+	const struct rpc_version *versions;
+	unsigned version_count;
+	bool udp;		/* answered over UDP too */
+	void *arg;
+};
+
+struct rpc_limits {		/* 0 takes the default named */
+	unsigned event_threads;	/* one a core */
+	unsigned workers;	/* 32 */
+	unsigned workers_per_key; /* 24; see rpc_server_config.share_key */
+	unsigned connections;	/* 1024 in all */
+	unsigned connections_per_host;	/* 256 */
+	unsigned in_flight_per_connection;	/* 128, then no more is read */
+	size_t buffer_bytes;	/* 64 MiB of records and replies in all, then
+				 * no more is read */
+	size_t reply_cache_bytes;	/* 16 MiB */
+	unsigned idle_s;	/* 0: never; else idle connections close */
+};
+
+struct rpc_server_config {
+	const struct rpc_program *programs;
+	unsigned program_count;
+	struct rpc_limits limits;
+	/*
+	 * Requests with the same key (an export) share workers_per_key, so
+	 * that a slow bucket cannot stop a fast one.  Called with decoded
+	 * args when a request goes to a worker; may be NULL.
+	 */
+	uint64_t (*share_key)(const struct rpc_request *rq, const void *args);
+	/* A host connects (+1) and its last request or connection goes (-1),
+	 * by the identity of its first AUTH_SYS call; may be NULL. */
+	void (*connected)(void *arg, const struct rpc_cred *cred,
+			  const struct sockaddr_storage *peer, int delta);
+	void *arg;
+};
+
+/* -ENOMEM or the errno of thread creation. */
+int rpc_server_new(const struct rpc_server_config *config,
+		   struct rpc_server **out)
+	__attribute__((warn_unused_result));
+
+/*
+ * Listen on address (port in it; 0 picks one, which *port tells, in host
+ * order) for all programs, or for those with numbers in `only` (ended by 0).
+ * udp: a datagram socket.  -EADDRINUSE, -EACCES and such.
+ */
+int rpc_listen(struct rpc_server *server, const struct sockaddr *address,
+	       socklen_t len, bool udp, const uint32_t *only, uint16_t *port)
+	__attribute__((warn_unused_result));
+
+int rpc_server_start(struct rpc_server *server)
+	__attribute__((warn_unused_result));
+
+/*
+ * A held request may go on.  Any thread, also before the procedure that
+ * answers RPC_HELD has returned; exactly once for each RPC_HELD.
+ */
+void rpc_wake(struct rpc_server *server, struct rpc_request *rq);
+
+/* A buffer of GATE_IO_MAX bytes at least for rq->tail, from the pool. */
+void *rpc_tail_alloc(struct rpc_request *rq, uint32_t len);
+
+/* Accept and read no more, answer what is in flight for at most timeout_ms. */
+void rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms);
+void rpc_server_free(struct rpc_server **server);
+
+struct rpc_stats {
+	unsigned connections, in_flight, held, workers_busy;
+	uint64_t calls, replies, replayed, dropped_duplicates, garbage, denied;
+};
+void rpc_server_stats(struct rpc_server *server, struct rpc_stats *out);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef S3_S3_PRIV_H
+#define S3_S3_PRIV_H
+
+/*
+ * Inside of s3/: s3.c holds the public functions, which check arguments,
+ * count, and call through the table of the bucket's kind: remote.c (an S3
+ * server) or local.c (a directory).
+ */
+
+#include "s3/s3.h"
+
+struct s3_ops {
+	void (*close)(struct s3 *s3);
+	void (*cancel)(struct s3 *s3);
+	int (*probe)(struct s3 *s3, const char *scratch_prefix,
+		     struct s3_caps *out, struct s3_error *err);
+	int (*head)(struct s3 *s3, const char *key, struct s3_object *out,
+		    struct s3_error *err);
+	ssize_t (*get)(struct s3 *s3, const char *key, const char *if_match,
+		       uint64_t off, void *buf, size_t len,
+		       struct s3_object *out, struct s3_error *err);
+	int (*put)(struct s3 *s3, const char *key,
+		   const struct s3_source *body,
+		   const struct s3_headers *headers,
+		   const struct s3_cond *cond, char *etag,
+		   struct s3_error *err);
+	int (*upload_create)(struct s3 *s3, const char *key,
+			     const struct s3_headers *headers,
+			     char **upload_id, struct s3_error *err);
+	int (*upload_part)(struct s3 *s3, const char *key,
+			   const char *upload_id, unsigned number,
+			   const struct s3_source *body, char *etag,
+			   struct s3_error *err);
+	int (*upload_part_copy)(struct s3 *s3, const char *key,
+				const char *upload_id, unsigned number,
+				const char *source_key, const char *if_match,
+				uint64_t off, uint64_t len, char *etag,
+				struct s3_error *err);
+	int (*upload_complete)(struct s3 *s3, const char *key,
+			       const char *upload_id,
+			       const struct s3_part *parts, size_t count,
+			       const struct s3_cond *cond, char *etag,
+			       struct s3_error *err);
+	int (*upload_abort)(struct s3 *s3, const char *key,
+			    const char *upload_id, struct s3_error *err);
+	ssize_t (*upload_parts)(struct s3 *s3, const char *key,
+				const char *upload_id,
+				struct s3_part **parts, struct s3_error *err);
+	int (*upload_list)(struct s3 *s3, const char *prefix,
+			   int (*each)(void *arg, const char *key,
+				       const char *upload_id,
+				       int64_t initiated_ns),
+			   void *arg, struct s3_error *err);
+	int (*copy)(struct s3 *s3, const char *source_key,
+		    const char *if_match, const char *key,
+		    const struct s3_headers *headers,
+		    const struct s3_cond *cond, char *etag,
+		    struct s3_error *err);
+	int (*del)(struct s3 *s3, const char *key, const char *if_match,
+		   struct s3_error *err);
+	int (*list_page)(struct s3 *s3, const struct s3_list *list,
+			 int (*each)(void *arg, const struct s3_entry *entry),
+			 void *arg, char **next, struct s3_error *err);
+};
+
+/* First member of struct s3_remote and struct s3_local. */
+struct s3 {
+	const struct s3_ops *ops;
+	char *bucket;
+	struct s3_caps caps;
+	struct s3_config config;	/* numbers and log only; defaults filled */
+	struct s3_options options;	/* strings owned */
+	struct s3_stats stats;		/* fields by __atomic builtins */
+};
+
+int s3_remote_open(const struct s3_config *config, struct s3 **out,
+		   struct s3_error *err);
+int s3_local_open(const struct s3_config *config, struct s3 **out,
+		  struct s3_error *err);
+
+#endif
