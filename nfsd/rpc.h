@@ -26,6 +26,7 @@ struct rpc_server;
 
 #define RPC_GROUPS_MAX 16	/* RFC 5531 appendix A */
 #define RPC_RECORD_MAX ((1U << 20) + 4096)	/* 1 MiB of data and headers */
+#define RPC_SCRATCH 640		/* rpc_request.scratch */
 
 /* AUTH_NONE, or AUTH_SYS as decoded (RFC 5531 8.2 and appendix A). */
 struct rpc_cred {
@@ -57,6 +58,12 @@ struct rpc_request {
 	 */
 	void *tail;
 	uint32_t tail_len;
+	/*
+	 * The procedures' own bytes.  They stay as they are, and where they
+	 * are, from one attempt to the next and while the call is held: the
+	 * gate may keep pointers into them until it wakes the call.
+	 */
+	_Alignas(16) unsigned char scratch[RPC_SCRATCH];
 };
 
 enum rpc_outcome {
