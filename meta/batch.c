@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A batch: a list of changes, each a kind and a copy of its row, put
+ * together by the caller without a lock and applied by the writer thread
+ * under one savepoint.  Memory that ran out while it was put together is
+ * remembered, so that callers check once, at the commit.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meta/meta_priv.h"
+
+enum change_kind {
+	PUT_INODE, DEL_INODE, PUT_NAME, DEL_NAME, PUT_HANDLE, DEL_HANDLE,
+	PUT_EXTENTS, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD,
+	PUT_DELETE, DEL_DELETE, PUT_REPLAY, PUT_QUARANTINE, DEL_QUARANTINE,
+	PUT_SETTING
+};
+
+struct change {
+	STAILQ_ENTRY(change) link;
+	enum change_kind kind;
+	uint64_t a, b, c;	/* plain arguments, by kind */
+	int64_t when;
+	size_t len;		/* of what follows */
+	char *text;		/* second argument, malloced, or NULL */
+	unsigned char data[] __attribute__((aligned(16)));
+};
+
+struct meta_batch *
+meta_batch_new(void)
+{
+	struct meta_batch *b = calloc(1, sizeof(*b));
+
+	if (b != NULL)
+		STAILQ_INIT(&b->changes);
+	return b;
+}
+
+void
+meta_batch_free(struct meta_batch **batch)
+{
+	struct change *c;
+
+	if (*batch == NULL)
+		return;
+	while ((c = STAILQ_FIRST(&(*batch)->changes)) != NULL) {
+		STAILQ_REMOVE_HEAD(&(*batch)->changes, link);
+		free(c->text);
+		free(c);
+	}
+	free(*batch);
+	*batch = NULL;
+}
+
+static struct change *
+add(struct meta_batch *b, enum change_kind kind, const void *data, size_t len)
+{
+	struct change *c;
+
+	if (b == NULL)
+		return NULL;
+	c = malloc(sizeof(*c) + len);
+	if (c == NULL) {
+		b->failed = true;
+		return NULL;
+	}
+	*c = (struct change){ .kind = kind, .len = len };
+	if (len > 0)
+		memcpy(c->data, data, len);
+	STAILQ_INSERT_TAIL(&b->changes, c, link);
+	return c;
+}
+
+static void
+add_text(struct meta_batch *b, struct change *c, const char *text)
+{
+	if (c != NULL && text != NULL) {
+		c->text = strdup(text);
+		b->failed |= c->text == NULL;
+	}
+}
+
+void
+meta_put_inode(struct meta_batch *b, const struct meta_inode *inode)
+{
+	add_text(b, add(b, PUT_INODE, inode, sizeof(*inode)), inode->target);
+}
+
+void
+meta_del_inode(struct meta_batch *b, uint64_t ino)
+{
+	struct change *c = add(b, DEL_INODE, NULL, 0);
+
+	if (c != NULL)
+		c->a = ino;
+}
+
+void
+meta_put_name(struct meta_batch *b, const struct meta_name *name)
+{
+	add(b, PUT_NAME, name, sizeof(*name));
+}
+
+void
+meta_del_name(struct meta_batch *b, uint64_t parent, const char *name)
+{
+	struct change *c = add(b, DEL_NAME, NULL, 0);
+
+	if (c != NULL)
+		c->a = parent;
+	add_text(b, c, name);
+}
+
+void
+meta_put_handle(struct meta_batch *b, const struct meta_handle *handle)
+{
+	add(b, PUT_HANDLE, handle, sizeof(*handle));
+}
+
+void
+meta_del_handle(struct meta_batch *b, uint64_t ino, const char *who)
+{
+	struct change *c = add(b, DEL_HANDLE, NULL, 0);
+
+	if (c != NULL)
+		c->a = ino;
+	add_text(b, c, who);
+}
+
+void
+meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+		 uint64_t to, const struct meta_extent *list, size_t count)
+{
+	struct change *c = add(b, PUT_EXTENTS, list, count * sizeof(*list));
+
+	if (c != NULL) {
+		c->a = ino;
+		c->b = from;
+		c->c = to;
+	}
+}
+
+void
+meta_put_journal(struct meta_batch *b, uint64_t ino, uint64_t at,
+		 const void *data, size_t len)
+{
+	struct change *c = add(b, PUT_JOURNAL, data, len);
+
+	if (c != NULL) {
+		c->a = ino;
+		c->b = at;
+	}
+}
+
+void
+meta_del_journal(struct meta_batch *b, uint64_t ino)
+{
+	struct change *c = add(b, DEL_JOURNAL, NULL, 0);
+
+	if (c != NULL)
+		c->a = ino;
+}
+
+void
+meta_put_upload(struct meta_batch *b, const struct meta_upload *upload)
+{
+	add(b, PUT_UPLOAD, upload, sizeof(*upload));
+}
+
+void
+meta_del_upload(struct meta_batch *b, uint64_t ino)
+{
+	struct change *c = add(b, DEL_UPLOAD, NULL, 0);
+
+	if (c != NULL)
+		c->a = ino;
+}
+
+void
+meta_put_delete(struct meta_batch *b, const struct meta_delete *d)
+{
+	add(b, PUT_DELETE, d, sizeof(*d));
+}
+
+void
+meta_del_delete(struct meta_batch *b, uint64_t id)
+{
+	struct change *c = add(b, DEL_DELETE, NULL, 0);
+
+	if (c != NULL)
+		c->a = id;
+}
+
+void
+meta_put_replay(struct meta_batch *b, const uint8_t key[16],
+		uint32_t procedure, uint64_t ino, uint32_t generation,
+		int64_t now_ns)
+{
+	struct change *c = add(b, PUT_REPLAY, key, 16);
+
+	if (c != NULL) {
+		c->a = procedure;
+		c->b = ino;
+		c->c = generation;
+		c->when = now_ns;
+	}
+}
+
+void
+meta_put_quarantine(struct meta_batch *b, const struct meta_quarantine *q)
+{
+	add(b, PUT_QUARANTINE, q, sizeof(*q));
+}
+
+void
+meta_del_quarantine(struct meta_batch *b, uint64_t id)
+{
+	struct change *c = add(b, DEL_QUARANTINE, NULL, 0);
+
+	if (c != NULL)
+		c->a = id;
+}
+
+void
+meta_put_setting(struct meta_batch *b, const char *name, const void *value,
+		 size_t len)
+{
+	add_text(b, add(b, PUT_SETTING, value, len), name);
+}
+
+/* ---- applying, on the writer thread ---- */
+
+static void
+bind_u64(sqlite3_stmt *s, int i, uint64_t v)
+{
+	sqlite3_bind_int64(s, i, (sqlite3_int64)v);
+}
+
+static void
+bind_str(sqlite3_stmt *s, int i, const char *v)
+{
+	sqlite3_bind_text(s, i, v, -1, SQLITE_STATIC);
+}
+
+/* Names are bytes, not text: compared and kept as they came. */
+static void
+bind_bytes(sqlite3_stmt *s, int i, const char *v)
+{
+	sqlite3_bind_blob(s, i, v, (int)strlen(v), SQLITE_STATIC);
+}
+
+static unsigned
+inode_flags(const struct meta_inode *n)
+{
+	return n->attr_known | n->data_dirty << 1 | n->attr_dirty << 2 |
+	       n->name_dirty << 3 | n->marker << 4 | n->local_only << 5 |
+	       n->has_verf << 6;
+}
+
+static int
+apply_put_inode(const struct change *c, struct sql *sql)
+{
+	const struct meta_inode *n = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_INODE);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, n->ino);
+	bind_u64(s, 2, n->export_id);
+	bind_u64(s, 3, n->generation);
+	bind_u64(s, 4, (uint64_t)n->kind);
+	bind_u64(s, 5, n->mode);
+	bind_u64(s, 6, n->uid);
+	bind_u64(s, 7, n->gid);
+	bind_u64(s, 8, n->nlink);
+	bind_u64(s, 9, n->rdev_major);
+	bind_u64(s, 10, n->rdev_minor);
+	bind_u64(s, 11, n->size);
+	sqlite3_bind_int64(s, 12, n->atime_ns);
+	sqlite3_bind_int64(s, 13, n->mtime_ns);
+	sqlite3_bind_int64(s, 14, n->ctime_ns);
+	sqlite3_bind_int64(s, 15, n->btime_ns);
+	bind_bytes(s, 16, n->base_key);
+	bind_str(s, 17, n->base_etag);
+	bind_u64(s, 18, n->base_size);
+	bind_u64(s, 19, n->base_limit);
+	sqlite3_bind_int64(s, 20, n->base_mtime_ns);
+	bind_str(s, 21, n->dest_etag);
+	bind_u64(s, 22, inode_flags(n));
+	if (n->has_verf)
+		sqlite3_bind_blob(s, 23, n->verf, 8, SQLITE_STATIC);
+	else
+		sqlite3_bind_null(s, 23);
+	if (c->text != NULL)
+		bind_bytes(s, 24, c->text);
+	else
+		sqlite3_bind_null(s, 24);
+	return sql_run(sql, s);
+}
+
+static int
+run_u64(struct sql *sql, enum sql_id id, uint64_t value)
+{
+	sqlite3_stmt *s = sql_stmt(sql, id);
+
+	if (s != NULL)
+		bind_u64(s, 1, value);
+	return sql_run(sql, s);
+}
+
+static int
+apply_del_inode(const struct change *c, struct sql *sql)
+{
+	static const enum sql_id ids[] = {
+		SQL_DEL_INODE, SQL_DEL_INODE_NAMES, SQL_DEL_INODE_HANDLES,
+		SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD, SQL_DEL_JOURNAL,
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(ids) / sizeof(*ids); i++)
+		r = run_u64(sql, ids[i], c->a);
+	return r;
+}
+
+static int
+apply_put_name(const struct change *c, struct sql *sql)
+{
+	const struct meta_name *n = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_NAME);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, n->id);
+	bind_u64(s, 2, n->parent);
+	bind_bytes(s, 3, n->name);
+	bind_u64(s, 4, n->ino);
+	bind_u64(s, 5, (uint64_t)n->kind);
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_handle(const struct change *c, struct sql *sql)
+{
+	const struct meta_handle *h = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_HANDLE);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, h->ino);
+	bind_str(s, 2, h->who);
+	bind_u64(s, 3, h->state);
+	bind_u64(s, 4, h->generation);
+	sqlite3_bind_int64(s, 5, h->opened_ns);
+	bind_u64(s, 6, h->created);
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_extents(const struct change *c, struct sql *sql)
+{
+	const struct meta_extent *list = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_EXTENTS);
+	int r;
+
+	if (s != NULL) {
+		bind_u64(s, 1, c->a);
+		bind_u64(s, 2, c->b);
+		bind_u64(s, 3, c->c);
+	}
+	r = sql_run(sql, s);
+	for (size_t i = 0; r == 0 && i < c->len / sizeof(*list); i++) {
+		s = sql_stmt(sql, SQL_PUT_EXTENT);
+		if (s != NULL) {
+			bind_u64(s, 1, c->a);
+			bind_u64(s, 2, list[i].off);
+			bind_u64(s, 3, list[i].len);
+			bind_u64(s, 4, list[i].at);
+		}
+		r = sql_run(sql, s);
+	}
+	return r;
+}
+
+static int
+apply_put_journal(const struct change *c, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_JOURNAL);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, c->a);
+	bind_u64(s, 2, c->b);
+	sqlite3_bind_blob64(s, 3, c->data, c->len, SQLITE_STATIC);
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_upload(const struct change *c, struct sql *sql)
+{
+	const struct meta_upload *u = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_UPLOAD);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, u->ino);
+	bind_u64(s, 2, u->phase);
+	bind_bytes(s, 3, u->key);
+	bind_str(s, 4, u->upload_id);
+	bind_str(s, 5, u->expect_etag);
+	bind_u64(s, 6, u->part_size);
+	sqlite3_bind_int64(s, 7, u->since_ns);
+	bind_u64(s, 8, u->attempts);
+	bind_str(s, 9, u->error);
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_delete(const struct change *c, struct sql *sql)
+{
+	const struct meta_delete *d = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_DELETE);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, d->id);
+	bind_u64(s, 2, d->export_id);
+	bind_bytes(s, 3, d->key);
+	bind_str(s, 4, d->etag);
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_replay(const struct change *c, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_TRIM_REPLAY);
+	int r;
+
+	if (s != NULL)
+		sqlite3_bind_int64(s, 1, c->when);
+	r = sql_run(sql, s);
+	if (r < 0)
+		return r;
+	s = sql_stmt(sql, SQL_PUT_REPLAY);
+	if (s == NULL)
+		return sql_run(sql, s);
+	sqlite3_bind_blob(s, 1, c->data, 16, SQLITE_STATIC);
+	bind_u64(s, 2, c->a);
+	bind_u64(s, 3, c->b);
+	bind_u64(s, 4, c->c);
+	sqlite3_bind_int64(s, 5, c->when);
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_quarantine(const struct change *c, struct sql *sql)
+{
+	const struct meta_quarantine *q = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_QUARANTINE);
+	int r;
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, q->id);
+	bind_u64(s, 2, q->export_id);
+	bind_u64(s, 3, q->ino);
+	bind_bytes(s, 4, q->path);
+	bind_bytes(s, 5, q->key);
+	bind_str(s, 6, q->error);
+	bind_str(s, 7, q->who);
+	sqlite3_bind_int64(s, 8, q->since_ns);
+	bind_u64(s, 9, q->size);
+	bind_u64(s, 10, q->bytes);
+	bind_bytes(s, 11, q->base_key);
+	bind_str(s, 12, q->base_etag);
+	bind_u64(s, 13, q->base_limit);
+	bind_u64(s, 14, q->mode);
+	bind_u64(s, 15, q->uid);
+	bind_u64(s, 16, q->gid);
+	sqlite3_bind_int64(s, 17, q->mtime_ns);
+	r = sql_run(sql, s);
+	if (r < 0)
+		return r;
+	s = sql_stmt(sql, SQL_MOVE_EXTENTS);
+	if (s != NULL) {
+		bind_u64(s, 1, q->id);
+		bind_u64(s, 2, q->ino);
+	}
+	r = sql_run(sql, s);
+	return r < 0 ? r : run_u64(sql, SQL_DEL_INODE_EXTENTS, q->ino);
+}
+
+/* A row that one number and one text name. */
+static int
+apply_del_named(const struct change *c, struct sql *sql, enum sql_id id)
+{
+	sqlite3_stmt *s = sql_stmt(sql, id);
+
+	if (s != NULL) {
+		bind_u64(s, 1, c->a);
+		if (id == SQL_DEL_NAME)
+			bind_bytes(s, 2, c->text);
+		else
+			bind_str(s, 2, c->text);
+	}
+	return sql_run(sql, s);
+}
+
+static int
+apply_put_setting(const struct change *c, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_SETTING);
+
+	if (s != NULL) {
+		bind_str(s, 1, c->text);
+		sqlite3_bind_blob64(s, 2, c->data, c->len, SQLITE_STATIC);
+	}
+	return sql_run(sql, s);
+}
+
+static int
+apply(const struct change *c, struct sql *sql)
+{
+	int r;
+
+	switch (c->kind) {
+	case PUT_INODE:
+		return apply_put_inode(c, sql);
+	case DEL_INODE:
+		return apply_del_inode(c, sql);
+	case PUT_NAME:
+		return apply_put_name(c, sql);
+	case DEL_NAME:
+		return apply_del_named(c, sql, SQL_DEL_NAME);
+	case PUT_HANDLE:
+		return apply_put_handle(c, sql);
+	case DEL_HANDLE:
+		return apply_del_named(c, sql, SQL_DEL_HANDLE);
+	case PUT_EXTENTS:
+		return apply_put_extents(c, sql);
+	case PUT_JOURNAL:
+		return apply_put_journal(c, sql);
+	case DEL_JOURNAL:
+		return run_u64(sql, SQL_DEL_JOURNAL, c->a);
+	case PUT_UPLOAD:
+		return apply_put_upload(c, sql);
+	case DEL_UPLOAD:
+		return run_u64(sql, SQL_DEL_UPLOAD, c->a);
+	case PUT_DELETE:
+		return apply_put_delete(c, sql);
+	case DEL_DELETE:
+		return run_u64(sql, SQL_DEL_DELETE, c->a);
+	case PUT_REPLAY:
+		return apply_put_replay(c, sql);
+	case PUT_QUARANTINE:
+		return apply_put_quarantine(c, sql);
+	case DEL_QUARANTINE:
+		r = run_u64(sql, SQL_DEL_QUARANTINE, c->a);
+		return r < 0 ? r
+			     : run_u64(sql, SQL_DEL_QUARANTINE_EXTENTS, c->a);
+	case PUT_SETTING:
+		return apply_put_setting(c, sql);
+	}
+	return -EINVAL;
+}
+
+int
+batch_apply(const struct meta_batch *batch, struct sql *sql)
+{
+	const struct change *c;
+
+	STAILQ_FOREACH(c, &batch->changes, link) {
+		int r = apply(c, sql);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef META_META_H
+#define META_META_H
+
+/*
+ * meta: what the gateway must remember, in one SQLite database (WAL,
+ * synchronous=FULL), and the rule about writers as pure functions.
+ *
+ * Rows are changed in batches.  A batch is one transaction: all of it is on
+ * stable storage when meta_commit returns 0, or none of it ever.  One thread
+ * owns the writing connection; it takes all batches that wait, applies each
+ * under its own savepoint, commits once and answers all (group commit).
+ * Batches take effect in the order in which they were handed over.
+ *
+ * The caller serialises changes of one inode or directory (gate's file and
+ * directory locks); meta serialises nothing but the disk.
+ *
+ * Results are 0 (or a count) or a negative errno: -ENOENT (no such row),
+ * -ENOSPC, -EIO, -ENOMEM, -EBADMSG (the database is damaged), -EBUSY
+ * (another process has it).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct meta;
+
+#define META_NAME_MAX 255
+#define META_KEY_MAX 1024
+#define META_ETAG_MAX 128
+#define META_WHO_MAX 320	/* "name@address" */
+
+struct meta_config {
+	const char *path;	/* of the database file */
+	void (*log)(void *log_arg, int level, const char *line);
+	void *log_arg;
+};
+
+/* Opens or creates; brings an older schema up to date.  Blocks. */
+int meta_open(const struct meta_config *config, struct meta **out)
+	__attribute__((warn_unused_result));
+/* Waits for the batches under way. */
+void meta_close(struct meta **meta);
+
+/* ---- rows ---- */
+
+/* An inode as all clients may see it: the last flushed version. */
+struct meta_inode {
+	uint64_t ino;
+	uint32_t export_id;
+	uint32_t generation;
+	int kind;		/* ftype3 */
+	uint32_t mode, uid, gid, nlink;
+	uint32_t rdev_major, rdev_minor;
+	uint64_t size;
+	int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+	/*
+	 * The object this content builds on: "" if S3 has none yet.
+	 * Bytes [0, base_limit) of it are still part of the file.
+	 */
+	char base_key[META_KEY_MAX + 1];
+	char base_etag[META_ETAG_MAX];
+	uint64_t base_size, base_limit;
+	int64_t base_mtime_ns;	/* Last-Modified, 0: not seen yet */
+	/* What is believed to lie at the key its name spells ("": nothing). */
+	char dest_etag[META_ETAG_MAX];
+	bool attr_known;	/* metadata of base_etag was read (HEAD) */
+	bool data_dirty;	/* S3 lacks bytes, */
+	bool attr_dirty;	/* attributes, */
+	bool name_dirty;	/* or the name of this file */
+	bool marker;		/* a directory that has an object "d/" */
+	bool local_only;	/* .nfs*: never uploaded */
+	bool has_verf;		/* verf: of an EXCLUSIVE create */
+	uint8_t verf[8];
+	char *target;		/* symlink; malloced, owned by the struct */
+};
+void meta_inode_fini(struct meta_inode *inode);
+int meta_inode_copy(const struct meta_inode *from, struct meta_inode *to)
+	__attribute__((warn_unused_result));
+
+struct meta_name {
+	uint64_t id;		/* durable cookie, ascending, never reused */
+	uint64_t parent;
+	uint64_t ino;
+	int kind;
+	char name[META_NAME_MAX + 1];
+};
+
+/*
+ * States of a pseudo-handle, SEMANTICS 3.2 (docs/semantics.md):
+ *
+ *	         WRITE, CREATE, SETATTR(size)
+ *	              |        +--------- own WRITE(UNSTABLE) ---------+
+ *	              v        v                                       |
+ *	RESERVED -> ACTIVE -- COMMIT, stable WRITE, settled --> FLUSHED
+ *	              |                                          |   ^
+ *	         lease over,                               due   |   | transient
+ *	         discarded                                       v   | failure
+ *	              v                                       UPLOADING
+ *	           FENCED                                        | last request
+ *	                                                         v is sent
+ *	         DONE <------------- stored ------------------ FINISHING
+ *	           (row deleted)                                 |
+ *	         FAILED <----------- refused for good -----------+
+ *	           (until its writer was told once)
+ */
+enum meta_state {
+	META_NONE, META_RESERVED, META_ACTIVE, META_FLUSHED, META_UPLOADING,
+	META_FINISHING, META_DONE, META_FAILED, META_FENCED,
+	META_STATE_COUNT
+};
+enum meta_event {
+	META_EV_OPEN,		/* own WRITE, CREATE, SETATTR(size) */
+	META_EV_FLUSH,		/* nothing is uncommitted any more */
+	META_EV_START,		/* an upload begins */
+	META_EV_SEND,		/* its last request goes out */
+	META_EV_STOP,		/* the upload was cancelled or failed for now */
+	META_EV_STORED,		/* S3 has it */
+	META_EV_REFUSED,	/* S3 will never take it */
+	META_EV_EXPIRE,		/* lease over, bytes discarded or set aside */
+	META_EV_TOLD,		/* the error reached the writer */
+	META_EV_RESERVE,	/* a newcomer is let in next */
+	META_EV_RELEASE,	/* its reservation ended */
+	META_EVENT_COUNT
+};
+const char *meta_state_name(enum meta_state state);	/* "ACTIVE" */
+
+struct meta_handle {
+	uint64_t ino;
+	char who[META_WHO_MAX];
+	enum meta_state state;
+	uint64_t generation;	/* of the file's writers, ascending */
+	int64_t opened_ns;	/* wall clock */
+	bool created;		/* by CREATE and never written */
+};
+
+/* The only function that changes a state.  -EINVAL: not an allowed move;
+ * the handle stays as it is. */
+int meta_handle_move(struct meta_handle *handle, enum meta_event event)
+	__attribute__((warn_unused_result));
+/* The table behind it, for tests: META_STATE_COUNT if not allowed. */
+enum meta_state meta_state_next(enum meta_state state, enum meta_event event);
+
+/* Bytes [off, off + len) of the file lie at `at` in its data file. */
+struct meta_extent {
+	uint64_t off, len, at;
+};
+
+enum meta_upload_phase { META_UP_QUEUED, META_UP_PARTS, META_UP_FINISHING };
+
+/* A change that S3 has to be told of; one a file. */
+struct meta_upload {
+	uint64_t ino;
+	enum meta_upload_phase phase;
+	char key[META_KEY_MAX + 1];	/* of the upload under way */
+	char upload_id[1024];		/* "" unless multipart */
+	char expect_etag[META_ETAG_MAX];/* FINISHING: what success looks like */
+	uint64_t part_size;
+	int64_t since_ns;		/* wall clock, first change */
+	unsigned attempts;
+	char error[256];
+};
+
+/* A key whose object is to be deleted. */
+struct meta_delete {
+	uint64_t id;
+	uint32_t export_id;
+	char key[META_KEY_MAX + 1];
+	char etag[META_ETAG_MAX];	/* "" whatever is there */
+};
+
+struct meta_quarantine {
+	uint64_t id;
+	uint32_t export_id;
+	uint64_t ino;
+	char path[4096];
+	char key[META_KEY_MAX + 1];
+	char error[256];
+	char who[META_WHO_MAX];
+	int64_t since_ns;
+	uint64_t size, bytes;		/* of the file; of what was staged */
+	char base_key[META_KEY_MAX + 1], base_etag[META_ETAG_MAX];
+	uint64_t base_limit;
+	uint32_t mode, uid, gid;
+	int64_t mtime_ns;
+};
+
+/* ---- changes ---- */
+
+struct meta_batch;
+struct meta_batch *meta_batch_new(void);	/* NULL: no memory */
+void meta_batch_free(struct meta_batch **batch);
+
+/*
+ * Add a change to a batch.  What is passed is copied.  A failed allocation is
+ * remembered, and meta_commit answers -ENOMEM.
+ */
+void meta_put_inode(struct meta_batch *b, const struct meta_inode *inode);
+void meta_del_inode(struct meta_batch *b, uint64_t ino); /* and all its rows */
+void meta_put_name(struct meta_batch *b, const struct meta_name *name);
+void meta_del_name(struct meta_batch *b, uint64_t parent, const char *name);
+void meta_put_handle(struct meta_batch *b, const struct meta_handle *handle);
+void meta_del_handle(struct meta_batch *b, uint64_t ino, const char *who);
+/* Replace the extents that touch [from, to) by these. */
+void meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+		      uint64_t to, const struct meta_extent *list,
+		      size_t count);
+/* Bytes of a small stable WRITE, until a flush of the data file. */
+void meta_put_journal(struct meta_batch *b, uint64_t ino, uint64_t at,
+		      const void *data, size_t len);
+void meta_del_journal(struct meta_batch *b, uint64_t ino);
+void meta_put_upload(struct meta_batch *b, const struct meta_upload *upload);
+void meta_del_upload(struct meta_batch *b, uint64_t ino);
+/* id 0: a new row. */
+void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
+void meta_del_delete(struct meta_batch *b, uint64_t id);
+void meta_put_replay(struct meta_batch *b, const uint8_t key[16],
+		     uint32_t procedure, uint64_t ino, uint32_t generation,
+		     int64_t now_ns);
+/* The inode's extents become the quarantined file's. */
+void meta_put_quarantine(struct meta_batch *b,
+			 const struct meta_quarantine *q);
+void meta_del_quarantine(struct meta_batch *b, uint64_t id);
+void meta_put_setting(struct meta_batch *b, const char *name,
+		      const void *value, size_t len);
+
+/*
+ * Carry a batch out and free it.  Returns when it is on stable storage.
+ * On an error nothing of it is.
+ */
+int meta_commit(struct meta *meta, struct meta_batch **batch)
+	__attribute__((warn_unused_result));
+/*
+ * The same without waiting: for what may be lost in a crash (cached facts
+ * of S3).  An error is logged.
+ */
+void meta_post(struct meta *meta, struct meta_batch **batch);
+
+/* ---- numbers that are never given twice, also after a crash ---- */
+uint64_t meta_new_ino(struct meta *meta);
+uint64_t meta_new_name_id(struct meta *meta);
+uint64_t meta_new_id(struct meta *meta);	/* deletes, quarantine */
+
+/* ---- questions; they see every batch that was answered ---- */
+
+int meta_get_inode(struct meta *meta, uint64_t ino, struct meta_inode *out)
+	__attribute__((warn_unused_result));
+int meta_get_name(struct meta *meta, uint64_t parent, const char *name,
+		  struct meta_name *out) __attribute__((warn_unused_result));
+/* One of the names of an inode. */
+int meta_name_of(struct meta *meta, uint64_t ino, struct meta_name *out)
+	__attribute__((warn_unused_result));
+/* Names of a directory with id > after, ascending.  A nonzero result of
+ * each() ends the walk.  Returns 0 also then. */
+int meta_each_name(struct meta *meta, uint64_t parent, uint64_t after,
+		   unsigned limit,
+		   int (*each)(void *arg, const struct meta_name *name),
+		   void *arg) __attribute__((warn_unused_result));
+int meta_each_handle(struct meta *meta, uint64_t ino,	/* 0: all */
+		     int (*each)(void *arg, const struct meta_handle *h),
+		     void *arg) __attribute__((warn_unused_result));
+int meta_each_extent(struct meta *meta, uint64_t ino,
+		     int (*each)(void *arg, const struct meta_extent *e),
+		     void *arg) __attribute__((warn_unused_result));
+int meta_each_journal(struct meta *meta,
+		      int (*each)(void *arg, uint64_t ino, uint64_t at,
+				  const void *data, size_t len),
+		      void *arg) __attribute__((warn_unused_result));
+int meta_each_upload(struct meta *meta,
+		     int (*each)(void *arg, const struct meta_upload *u),
+		     void *arg) __attribute__((warn_unused_result));
+int meta_each_delete(struct meta *meta,
+		     int (*each)(void *arg, const struct meta_delete *d),
+		     void *arg) __attribute__((warn_unused_result));
+int meta_each_quarantine(struct meta *meta,
+			 int (*each)(void *arg,
+				     const struct meta_quarantine *q),
+			 void *arg) __attribute__((warn_unused_result));
+int meta_each_quarantine_extent(struct meta *meta, uint64_t id,
+				int (*each)(void *arg,
+					    const struct meta_extent *e),
+				void *arg) __attribute__((warn_unused_result));
+int meta_get_replay(struct meta *meta, const uint8_t key[16],
+		    int64_t not_before_ns, uint64_t *ino, uint32_t *generation)
+	__attribute__((warn_unused_result));
+/* Returns the length, at most size; -ENOENT. */
+ssize_t meta_get_setting(struct meta *meta, const char *name, void *value,
+			 size_t size) __attribute__((warn_unused_result));
+/* The number of an export, made on first use; same for ever. */
+int meta_export_id(struct meta *meta, const char *name, uint32_t *id)
+	__attribute__((warn_unused_result));
+
+/* ---- the rule (SEMANTICS 3.3 to 3.6), without clocks or disks ---- */
+
+enum meta_verdict {
+	META_ADMIT,		/* open */
+	META_REFUSE,		/* somebody else is not flushed */
+	META_WAIT_QUIET,	/* flushed, but not silent long enough */
+	META_WAIT_UPLOAD	/* kick the pending upload and wait for it */
+};
+
+/* What the rule looks at.  Times by one clock, milliseconds. */
+struct meta_situation {
+	enum meta_state holder;		/* META_NONE if nobody holds it */
+	bool own;			/* the holder is who asks */
+	uint64_t holder_last_ms;	/* its last request on the file */
+	bool reserved;			/* for somebody, not run out */
+	bool reserved_own;
+	uint64_t now_ms;
+	uint64_t quiet_ms;		/* supersede_quiet */
+};
+/* *wait_ms: with META_WAIT_QUIET, how much longer. */
+enum meta_verdict meta_rule(const struct meta_situation *s,
+			    uint64_t *wait_ms);
+
+#endif

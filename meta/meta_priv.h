@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef META_META_PRIV_H
+#define META_META_PRIV_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <sys/queue.h>
+
+#include "meta/meta.h"
+
+/* ---- sql.c: SQLite with errno and a cache of prepared statements ---- */
+
+enum sql_id {		/* one prepared statement each, sql.c has the texts */
+	SQL_PUT_INODE, SQL_DEL_INODE, SQL_DEL_INODE_NAMES,
+	SQL_DEL_INODE_HANDLES, SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD,
+	SQL_PUT_NAME, SQL_DEL_NAME, SQL_PUT_HANDLE, SQL_DEL_HANDLE,
+	SQL_DEL_EXTENTS, SQL_PUT_EXTENT, SQL_PUT_JOURNAL, SQL_DEL_JOURNAL,
+	SQL_PUT_UPLOAD, SQL_DEL_UPLOAD, SQL_PUT_DELETE, SQL_DEL_DELETE,
+	SQL_PUT_REPLAY, SQL_TRIM_REPLAY, SQL_PUT_QUARANTINE,
+	SQL_DEL_QUARANTINE, SQL_DEL_QUARANTINE_EXTENTS, SQL_MOVE_EXTENTS,
+	SQL_PUT_SETTING, SQL_GET_INODE, SQL_GET_NAME, SQL_NAME_OF,
+	SQL_EACH_NAME, SQL_EACH_HANDLE, SQL_EACH_HANDLE_OF, SQL_EACH_EXTENT,
+	SQL_EACH_JOURNAL, SQL_EACH_UPLOAD, SQL_EACH_DELETE,
+	SQL_EACH_QUARANTINE, SQL_EACH_QUARANTINE_EXTENT, SQL_GET_REPLAY,
+	SQL_GET_SETTING, SQL_GET_EXPORT, SQL_ADD_EXPORT,
+	SQL_COUNT
+};
+
+struct sql {
+	sqlite3 *db;
+	sqlite3_stmt *stmt[SQL_COUNT];
+};
+
+/* Open and set up one connection.  writer: creates and upgrades. */
+int sql_open(const char *path, bool writer, struct sql *out);
+void sql_close(struct sql *sql);
+/* A statement, reset and ready to be bound; NULL on error (sql_errno). */
+sqlite3_stmt *sql_stmt(struct sql *sql, enum sql_id id);
+/* Step a statement that returns no rows; resets it. */
+int sql_run(struct sql *sql, sqlite3_stmt *stmt);
+int sql_exec(struct sql *sql, const char *text);
+/* The one place where SQLite's result codes become errno. */
+int sql_errno(int code);
+void sql_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
+
+/* ---- batch.c ---- */
+
+struct change;
+struct meta_batch {
+	STAILQ_HEAD(, change) changes;
+	bool failed;		/* an allocation did */
+	/* while it is queued */
+	STAILQ_ENTRY(meta_batch) link;
+	bool wanted;		/* somebody waits in meta_commit */
+	bool done;
+	int result;
+};
+int batch_apply(const struct meta_batch *batch, struct sql *sql);
+
+/* ---- store.c ---- */
+
+#define READERS 4
+
+struct meta {
+	struct meta_config config;
+	char *path;
+	/* The writing connection; the writer thread's after start. */
+	struct sql writer;
+	pthread_t thread;
+
+	pthread_mutex_t mutex;	/* guards what follows */
+	STAILQ_HEAD(, meta_batch) queue;
+	pthread_cond_t work_ready;
+	pthread_cond_t batch_done;
+	bool stopping;
+	bool started;
+
+	pthread_mutex_t reader_mutex;
+	struct sql readers[READERS];
+	bool reader_busy[READERS];
+	pthread_cond_t reader_free;
+
+	pthread_mutex_t id_mutex;
+	uint64_t next_id[3], id_limit[3];
+};
+
+/* A reading connection for one question. */
+struct sql *reader_get(struct meta *meta);
+void reader_put(struct meta *meta, struct sql *sql);
+
+#endif

@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Questions to the store: each borrows a reading connection, whose WAL
+ * snapshot holds every batch that was answered before.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meta/meta_priv.h"
+
+static uint64_t
+col(sqlite3_stmt *s, int i)
+{
+	return (uint64_t)sqlite3_column_int64(s, i);
+}
+
+static int
+read_inode(sqlite3_stmt *s, struct meta_inode *n)
+{
+	unsigned flags = (unsigned)col(s, 21);
+
+	memset(n, 0, sizeof(*n));
+	n->ino = col(s, 0);
+	n->export_id = (uint32_t)col(s, 1);
+	n->generation = (uint32_t)col(s, 2);
+	n->kind = (int)col(s, 3);
+	n->mode = (uint32_t)col(s, 4);
+	n->uid = (uint32_t)col(s, 5);
+	n->gid = (uint32_t)col(s, 6);
+	n->nlink = (uint32_t)col(s, 7);
+	n->rdev_major = (uint32_t)col(s, 8);
+	n->rdev_minor = (uint32_t)col(s, 9);
+	n->size = col(s, 10);
+	n->atime_ns = sqlite3_column_int64(s, 11);
+	n->mtime_ns = sqlite3_column_int64(s, 12);
+	n->ctime_ns = sqlite3_column_int64(s, 13);
+	n->btime_ns = sqlite3_column_int64(s, 14);
+	sql_text(s, 15, n->base_key, sizeof(n->base_key));
+	sql_text(s, 16, n->base_etag, sizeof(n->base_etag));
+	n->base_size = col(s, 17);
+	n->base_limit = col(s, 18);
+	n->base_mtime_ns = sqlite3_column_int64(s, 19);
+	sql_text(s, 20, n->dest_etag, sizeof(n->dest_etag));
+	n->attr_known = flags & 1;
+	n->data_dirty = flags >> 1 & 1;
+	n->attr_dirty = flags >> 2 & 1;
+	n->name_dirty = flags >> 3 & 1;
+	n->marker = flags >> 4 & 1;
+	n->local_only = flags >> 5 & 1;
+	n->has_verf = flags >> 6 & 1 && sqlite3_column_bytes(s, 22) == 8;
+	if (n->has_verf)
+		memcpy(n->verf, sqlite3_column_blob(s, 22), 8);
+	if (sqlite3_column_type(s, 23) != SQLITE_NULL) {
+		size_t len = (size_t)sqlite3_column_bytes(s, 23);
+
+		n->target = malloc(len + 1);
+		if (n->target == NULL)
+			return -ENOMEM;
+		sql_text(s, 23, n->target, len + 1);
+	}
+	return 0;
+}
+
+static void
+read_name(sqlite3_stmt *s, struct meta_name *n)
+{
+	n->id = col(s, 0);
+	n->parent = col(s, 1);
+	n->ino = col(s, 2);
+	n->kind = (int)col(s, 3);
+	sql_text(s, 4, n->name, sizeof(n->name));
+}
+
+void
+meta_inode_fini(struct meta_inode *inode)
+{
+	free(inode->target);
+	inode->target = NULL;
+}
+
+int
+meta_inode_copy(const struct meta_inode *from, struct meta_inode *to)
+{
+	*to = *from;
+	if (from->target != NULL) {
+		to->target = strdup(from->target);
+		if (to->target == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * A question: borrow a connection, bind, hand each row to `row`, give back.
+ * row() returns 0 to go on, 1 to stop, or a negative errno.
+ */
+struct question {
+	enum sql_id id;
+	const uint64_t *numbers;
+	int number_count;
+	const void *blob;	/* bound after the numbers, if not NULL */
+	int blob_len;
+	bool text;		/* it is text */
+};
+
+static int
+ask(struct meta *m, const struct question *q,
+    int (*row)(void *arg, sqlite3_stmt *s), void *arg)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, q->id);
+	int code, r = 0, rows = 0;
+
+	if (s == NULL) {
+		r = sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
+		reader_put(m, sql);
+		return r;
+	}
+	for (int i = 0; i < q->number_count; i++)
+		sqlite3_bind_int64(s, i + 1, (sqlite3_int64)q->numbers[i]);
+	if (q->text)
+		sqlite3_bind_text(s, q->number_count + 1, q->blob, q->blob_len,
+				  SQLITE_STATIC);
+	else if (q->blob != NULL)
+		sqlite3_bind_blob(s, q->number_count + 1, q->blob, q->blob_len,
+				  SQLITE_STATIC);
+	while ((code = sqlite3_step(s)) == SQLITE_ROW) {
+		rows++;
+		r = row(arg, s);
+		if (r != 0)
+			break;
+	}
+	sqlite3_reset(s);
+	reader_put(m, sql);
+	if (r != 0)
+		return r < 0 ? r : rows;
+	r = sql_errno(code);
+	return r < 0 ? r : rows;
+}
+
+static int
+one(int rows)
+{
+	return rows < 0 ? rows : rows == 0 ? -ENOENT : 0;
+}
+
+static int
+all(int rows)
+{
+	return rows < 0 ? rows : 0;
+}
+
+static int
+row_inode(void *arg, sqlite3_stmt *s)
+{
+	return read_inode(s, arg);
+}
+
+int
+meta_get_inode(struct meta *m, uint64_t ino, struct meta_inode *out)
+{
+	struct question q = { SQL_GET_INODE, &ino, 1, NULL, 0, false };
+
+	return one(ask(m, &q, row_inode, out));
+}
+
+static int
+row_name(void *arg, sqlite3_stmt *s)
+{
+	read_name(s, arg);
+	return 0;
+}
+
+int
+meta_get_name(struct meta *m, uint64_t parent, const char *name,
+	      struct meta_name *out)
+{
+	struct question q = { SQL_GET_NAME, &parent, 1, name,
+			      (int)strlen(name), false };
+
+	return one(ask(m, &q, row_name, out));
+}
+
+int
+meta_name_of(struct meta *m, uint64_t ino, struct meta_name *out)
+{
+	struct question q = { SQL_NAME_OF, &ino, 1, NULL, 0, false };
+
+	return one(ask(m, &q, row_name, out));
+}
+
+/* A callback of any of the walks, and its argument. */
+struct walk {
+	int (*each)(void *arg, const void *row);
+	void *arg;
+	uint64_t id;
+};
+
+#define WALK(each, arg) { (int (*)(void *, const void *))(each), (arg), 0 }
+
+static int
+row_each_name(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_name n;
+
+	read_name(s, &n);
+	return w->each(w->arg, &n) != 0;
+}
+
+int
+meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
+	       unsigned limit,
+	       int (*each)(void *arg, const struct meta_name *name), void *arg)
+{
+	uint64_t numbers[] = { parent, after, limit };
+	struct question q = { SQL_EACH_NAME, numbers, 3, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_each_name, &w));
+}
+
+static int
+row_handle(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_handle h = { .ino = col(s, 0) };
+
+	sql_text(s, 1, h.who, sizeof(h.who));
+	h.state = (enum meta_state)col(s, 2);
+	h.generation = col(s, 3);
+	h.opened_ns = sqlite3_column_int64(s, 4);
+	h.created = col(s, 5) != 0;
+	return w->each(w->arg, &h) != 0;
+}
+
+int
+meta_each_handle(struct meta *m, uint64_t ino,
+		 int (*each)(void *arg, const struct meta_handle *h),
+		 void *arg)
+{
+	struct question q = { ino ? SQL_EACH_HANDLE_OF : SQL_EACH_HANDLE, &ino,
+			      ino != 0, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_handle, &w));
+}
+
+static int
+row_extent(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_extent e = { col(s, 0), col(s, 1), col(s, 2) };
+
+	return w->each(w->arg, &e) != 0;
+}
+
+int
+meta_each_extent(struct meta *m, uint64_t ino,
+		 int (*each)(void *arg, const struct meta_extent *e),
+		 void *arg)
+{
+	struct question q = { SQL_EACH_EXTENT, &ino, 1, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_extent, &w));
+}
+
+int
+meta_each_quarantine_extent(struct meta *m, uint64_t id,
+			    int (*each)(void *arg,
+					const struct meta_extent *e),
+			    void *arg)
+{
+	struct question q = { SQL_EACH_QUARANTINE_EXTENT, &id, 1, NULL, 0,
+			      false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_extent, &w));
+}
+
+struct journal_walk {
+	int (*each)(void *arg, uint64_t ino, uint64_t at, const void *data,
+		    size_t len);
+	void *arg;
+};
+
+static int
+row_journal(void *arg, sqlite3_stmt *s)
+{
+	struct journal_walk *w = arg;
+
+	return w->each(w->arg, col(s, 0), col(s, 1), sqlite3_column_blob(s, 2),
+		       (size_t)sqlite3_column_bytes(s, 2));
+}
+
+int
+meta_each_journal(struct meta *m,
+		  int (*each)(void *arg, uint64_t ino, uint64_t at,
+			      const void *data, size_t len),
+		  void *arg)
+{
+	struct question q = { SQL_EACH_JOURNAL, NULL, 0, NULL, 0, false };
+	struct journal_walk w = { each, arg };
+
+	return all(ask(m, &q, row_journal, &w));
+}
+
+static int
+row_upload(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_upload u = { .ino = col(s, 0) };
+
+	u.phase = (enum meta_upload_phase)col(s, 1);
+	sql_text(s, 2, u.key, sizeof(u.key));
+	sql_text(s, 3, u.upload_id, sizeof(u.upload_id));
+	sql_text(s, 4, u.expect_etag, sizeof(u.expect_etag));
+	u.part_size = col(s, 5);
+	u.since_ns = sqlite3_column_int64(s, 6);
+	u.attempts = (unsigned)col(s, 7);
+	sql_text(s, 8, u.error, sizeof(u.error));
+	return w->each(w->arg, &u) != 0;
+}
+
+int
+meta_each_upload(struct meta *m,
+		 int (*each)(void *arg, const struct meta_upload *u),
+		 void *arg)
+{
+	struct question q = { SQL_EACH_UPLOAD, NULL, 0, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_upload, &w));
+}
+
+static int
+row_delete(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_delete d = { .id = col(s, 0),
+				 .export_id = (uint32_t)col(s, 1) };
+
+	sql_text(s, 2, d.key, sizeof(d.key));
+	sql_text(s, 3, d.etag, sizeof(d.etag));
+	return w->each(w->arg, &d) != 0;
+}
+
+int
+meta_each_delete(struct meta *m,
+		 int (*each)(void *arg, const struct meta_delete *d),
+		 void *arg)
+{
+	struct question q = { SQL_EACH_DELETE, NULL, 0, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_delete, &w));
+}
+
+static int
+row_quarantine(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_quarantine q = { .id = col(s, 0),
+				     .export_id = (uint32_t)col(s, 1),
+				     .ino = col(s, 2) };
+
+	sql_text(s, 3, q.path, sizeof(q.path));
+	sql_text(s, 4, q.key, sizeof(q.key));
+	sql_text(s, 5, q.error, sizeof(q.error));
+	sql_text(s, 6, q.who, sizeof(q.who));
+	q.since_ns = sqlite3_column_int64(s, 7);
+	q.size = col(s, 8);
+	q.bytes = col(s, 9);
+	sql_text(s, 10, q.base_key, sizeof(q.base_key));
+	sql_text(s, 11, q.base_etag, sizeof(q.base_etag));
+	q.base_limit = col(s, 12);
+	q.mode = (uint32_t)col(s, 13);
+	q.uid = (uint32_t)col(s, 14);
+	q.gid = (uint32_t)col(s, 15);
+	q.mtime_ns = sqlite3_column_int64(s, 16);
+	return w->each(w->arg, &q) != 0;
+}
+
+int
+meta_each_quarantine(struct meta *m,
+		     int (*each)(void *arg, const struct meta_quarantine *q),
+		     void *arg)
+{
+	struct question q = { SQL_EACH_QUARANTINE, NULL, 0, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_quarantine, &w));
+}
+
+struct replay_answer {
+	uint64_t ino;
+	uint32_t generation;
+};
+
+static int
+row_replay(void *arg, sqlite3_stmt *s)
+{
+	struct replay_answer *a = arg;
+
+	a->ino = col(s, 0);
+	a->generation = (uint32_t)col(s, 1);
+	return 0;
+}
+
+int
+meta_get_replay(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
+		uint64_t *ino, uint32_t *generation)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_GET_REPLAY);
+	struct replay_answer a = { 0, 0 };
+	int code = SQLITE_ERROR;
+
+	if (s != NULL) {
+		sqlite3_bind_blob(s, 1, key, 16, SQLITE_STATIC);
+		sqlite3_bind_int64(s, 2, not_before_ns);
+		code = sqlite3_step(s);
+		if (code == SQLITE_ROW)
+			row_replay(&a, s);
+		sqlite3_reset(s);
+	}
+	reader_put(m, sql);
+	if (code == SQLITE_DONE)
+		return -ENOENT;
+	if (code != SQLITE_ROW)
+		return sql_errno(code) ?: -EIO;
+	*ino = a.ino;
+	*generation = a.generation;
+	return 0;
+}
+
+struct value {
+	void *out;
+	size_t size;
+	ssize_t len;
+};
+
+static int
+row_value(void *arg, sqlite3_stmt *s)
+{
+	struct value *v = arg;
+	size_t len = (size_t)sqlite3_column_bytes(s, 0);
+
+	if (len > v->size)
+		len = v->size;
+	if (len > 0)
+		memcpy(v->out, sqlite3_column_blob(s, 0), len);
+	v->len = (ssize_t)len;
+	return 0;
+}
+
+ssize_t
+meta_get_setting(struct meta *m, const char *name, void *value, size_t size)
+{
+	struct question q = { SQL_GET_SETTING, NULL, 0, name,
+			      (int)strlen(name), true };
+	struct value v = { value, size, 0 };
+	int r = one(ask(m, &q, row_value, &v));
+
+	return r < 0 ? r : v.len;
+}
+
+static int
+row_number(void *arg, sqlite3_stmt *s)
+{
+	*(uint32_t *)arg = (uint32_t)col(s, 0);
+	return 0;
+}
+
+int
+meta_export_id(struct meta *m, const char *name, uint32_t *id)
+{
+	struct question q = { SQL_GET_EXPORT, NULL, 0, name,
+			      (int)strlen(name), true };
+	struct sql *sql;
+	sqlite3_stmt *s;
+	int r = one(ask(m, &q, row_number, id));
+
+	if (r != -ENOENT)
+		return r;
+	/* Once in an export's life; a reading connection may write, too. */
+	sql = reader_get(m);
+	s = sql_stmt(sql, SQL_ADD_EXPORT);
+	if (s != NULL)
+		sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+	r = sql_run(sql, s);
+	reader_put(m, sql);
+	return r < 0 ? r : one(ask(m, &q, row_number, id));
+}

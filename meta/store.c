@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: one thread that writes, a few connections that read.
+ *
+ * The writer takes every batch that waits, applies each under its own
+ * savepoint (one that fails is undone alone), commits once and answers all.
+ * A commit that fails fails every batch in it: nothing of them is on disk,
+ * and SQLite has rolled the file back.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meta/meta_priv.h"
+
+/* Numbers are handed out from blocks, so that a crash wastes a few and never
+ * repeats one. */
+#define ID_BLOCK 100000
+
+enum id_kind { ID_INO, ID_NAME, ID_OTHER };
+static const char *const id_names[] = { "next_ino", "next_name", "next_id" };
+
+static void __attribute__((format(printf, 3, 4)))
+say(struct meta *m, int level, const char *format, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (m->config.log == NULL)
+		return;
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	m->config.log(m->config.log_arg, level, line);
+}
+
+/* One batch under its savepoint. */
+static void
+apply_one(struct meta *m, struct meta_batch *b)
+{
+	b->result = sql_exec(&m->writer, "SAVEPOINT batch");
+	if (b->result < 0)
+		return;
+	b->result = batch_apply(b, &m->writer);
+	if (b->result < 0) {
+		say(m, 0, "a change could not be written: %s",
+		    sqlite3_errmsg(m->writer.db));
+		if (sql_exec(&m->writer, "ROLLBACK TO batch") < 0)
+			b->result = -EIO;
+	}
+	if (sql_exec(&m->writer, "RELEASE batch") < 0 && b->result == 0)
+		b->result = -EIO;
+}
+
+STAILQ_HEAD(batch_list, meta_batch);
+
+static void
+write_group(struct meta *m, struct batch_list *group)
+{
+	struct meta_batch *b;
+	int r = sql_exec(&m->writer, "BEGIN IMMEDIATE");
+
+	if (r == 0) {
+		STAILQ_FOREACH(b, group, link)
+			apply_one(m, b);
+		r = sql_exec(&m->writer, "COMMIT");
+		if (r < 0) {
+			say(m, 0, "a commit failed: %s",
+			    sqlite3_errmsg(m->writer.db));
+			/* May say that there is none; then there is none. */
+			(void)sql_exec(&m->writer, "ROLLBACK");
+		}
+	}
+	if (r < 0) {
+		STAILQ_FOREACH(b, group, link)
+			b->result = r;
+	}
+}
+
+static void *
+writer_main(void *arg)
+{
+	struct meta *m = arg;
+
+	pthread_mutex_lock(&m->mutex);
+	for (;;) {
+		struct batch_list group = STAILQ_HEAD_INITIALIZER(group);
+		struct meta_batch *b;
+
+		while (STAILQ_EMPTY(&m->queue) && !m->stopping)
+			pthread_cond_wait(&m->work_ready, &m->mutex);
+		if (STAILQ_EMPTY(&m->queue))
+			break;
+		STAILQ_CONCAT(&group, &m->queue);
+		pthread_mutex_unlock(&m->mutex);
+		write_group(m, &group);
+		pthread_mutex_lock(&m->mutex);
+		while ((b = STAILQ_FIRST(&group)) != NULL) {
+			STAILQ_REMOVE_HEAD(&group, link);
+			b->done = true;
+			if (!b->wanted)
+				meta_batch_free(&b);
+		}
+		pthread_cond_broadcast(&m->batch_done);
+	}
+	pthread_mutex_unlock(&m->mutex);
+	return NULL;
+}
+
+static void
+enqueue_locked(struct meta *m, struct meta_batch *b)
+{
+	STAILQ_INSERT_TAIL(&m->queue, b, link);
+	pthread_cond_signal(&m->work_ready);
+}
+
+int
+meta_commit(struct meta *m, struct meta_batch **batch)
+{
+	struct meta_batch *b = *batch;
+	int r;
+
+	*batch = NULL;
+	if (b == NULL)
+		return -ENOMEM;
+	if (b->failed) {
+		meta_batch_free(&b);
+		return -ENOMEM;
+	}
+	if (STAILQ_EMPTY(&b->changes)) {
+		meta_batch_free(&b);
+		return 0;
+	}
+	b->wanted = true;
+	pthread_mutex_lock(&m->mutex);
+	enqueue_locked(m, b);
+	while (!b->done)
+		pthread_cond_wait(&m->batch_done, &m->mutex);
+	pthread_mutex_unlock(&m->mutex);
+	r = b->result;
+	meta_batch_free(&b);
+	return r;
+}
+
+void
+meta_post(struct meta *m, struct meta_batch **batch)
+{
+	struct meta_batch *b = *batch;
+
+	*batch = NULL;
+	if (b == NULL)
+		return;
+	if (b->failed || STAILQ_EMPTY(&b->changes)) {
+		meta_batch_free(&b);
+		return;
+	}
+	pthread_mutex_lock(&m->mutex);
+	enqueue_locked(m, b);
+	pthread_mutex_unlock(&m->mutex);
+}
+
+/* ---- readers ---- */
+
+struct sql *
+reader_get(struct meta *m)
+{
+	size_t i;
+
+	pthread_mutex_lock(&m->reader_mutex);
+	for (;;) {
+		for (i = 0; i < READERS && m->reader_busy[i]; i++)
+			;
+		if (i < READERS)
+			break;
+		pthread_cond_wait(&m->reader_free, &m->reader_mutex);
+	}
+	m->reader_busy[i] = true;
+	pthread_mutex_unlock(&m->reader_mutex);
+	return &m->readers[i];
+}
+
+void
+reader_put(struct meta *m, struct sql *sql)
+{
+	pthread_mutex_lock(&m->reader_mutex);
+	m->reader_busy[sql - m->readers] = false;
+	pthread_cond_signal(&m->reader_free);
+	pthread_mutex_unlock(&m->reader_mutex);
+}
+
+/* ---- numbers ---- */
+
+static uint64_t
+new_id(struct meta *m, enum id_kind kind)
+{
+	uint64_t id, limit = 0;
+
+	pthread_mutex_lock(&m->id_mutex);
+	id = m->next_id[kind]++;
+	/* The row runs ahead of what is handed out by one block at least,
+	 * so it need not be waited for; batches keep their order. */
+	if (id + ID_BLOCK / 2 >= m->id_limit[kind])
+		limit = m->id_limit[kind] += ID_BLOCK;
+	pthread_mutex_unlock(&m->id_mutex);
+	if (limit != 0) {
+		struct meta_batch *b = meta_batch_new();
+
+		meta_put_setting(b, id_names[kind], &limit, sizeof(limit));
+		meta_post(m, &b);
+	}
+	return id;
+}
+
+uint64_t
+meta_new_ino(struct meta *m)
+{
+	return new_id(m, ID_INO);
+}
+
+uint64_t
+meta_new_name_id(struct meta *m)
+{
+	return new_id(m, ID_NAME);
+}
+
+uint64_t
+meta_new_id(struct meta *m)
+{
+	return new_id(m, ID_OTHER);
+}
+
+static int
+start_ids(struct meta *m)
+{
+	/* Small numbers are kept free: READDIR's cookies 1 and 2 are "." and
+	 * "..", inode 0 means none. */
+	for (size_t i = 0; i < 3; i++) {
+		struct meta_batch *b;
+		uint64_t limit = 1024;
+		ssize_t n = meta_get_setting(m, id_names[i], &limit,
+					     sizeof(limit));
+		int r;
+
+		if (n < 0 && n != -ENOENT)
+			return (int)n;
+		m->next_id[i] = limit;
+		limit += ID_BLOCK;
+		m->id_limit[i] = limit;
+		b = meta_batch_new();
+		meta_put_setting(b, id_names[i], &limit, sizeof(limit));
+		r = meta_commit(m, &b);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- life ---- */
+
+int
+meta_open(const struct meta_config *config, struct meta **out)
+{
+	struct meta *m = calloc(1, sizeof(*m));
+	int r;
+
+	if (m == NULL)
+		return -ENOMEM;
+	m->config = *config;
+	m->path = strdup(config->path);
+	STAILQ_INIT(&m->queue);
+	pthread_mutex_init(&m->mutex, NULL);
+	pthread_mutex_init(&m->reader_mutex, NULL);
+	pthread_mutex_init(&m->id_mutex, NULL);
+	pthread_cond_init(&m->work_ready, NULL);
+	pthread_cond_init(&m->batch_done, NULL);
+	pthread_cond_init(&m->reader_free, NULL);
+	r = m->path == NULL ? -ENOMEM : sql_open(m->path, true, &m->writer);
+	for (size_t i = 0; r == 0 && i < READERS; i++)
+		r = sql_open(m->path, false, &m->readers[i]);
+	if (r == 0) {
+		r = -pthread_create(&m->thread, NULL, writer_main, m);
+		m->started = r == 0;
+	}
+	if (r == 0)
+		r = start_ids(m);
+	if (r < 0) {
+		meta_close(&m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
+void
+meta_close(struct meta **meta)
+{
+	struct meta *m = *meta;
+
+	if (m == NULL)
+		return;
+	if (m->started) {
+		pthread_mutex_lock(&m->mutex);
+		m->stopping = true;
+		pthread_cond_signal(&m->work_ready);
+		pthread_mutex_unlock(&m->mutex);
+		pthread_join(m->thread, NULL);
+	}
+	for (size_t i = 0; i < READERS; i++)
+		sql_close(&m->readers[i]);
+	sql_close(&m->writer);
+	pthread_mutex_destroy(&m->mutex);
+	pthread_mutex_destroy(&m->reader_mutex);
+	pthread_mutex_destroy(&m->id_mutex);
+	pthread_cond_destroy(&m->work_ready);
+	pthread_cond_destroy(&m->batch_done);
+	pthread_cond_destroy(&m->reader_free);
+	free(m->path);
+	free(m);
+	*meta = NULL;
+}
