@@ -8,6 +8,8 @@
  *
  * A slot goes through its calls for one file, then takes the next.
  */
+#include <config.h>
+
 #include "tests/bench/load.h"
 
 #include <stdlib.h>

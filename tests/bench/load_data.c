@@ -8,6 +8,8 @@
  * Writing is UNSTABLE and ends with COMMIT; all verifiers must agree, else
  * the server lost data and the run fails (RFC 1813 section 4.8).
  */
+#include <config.h>
+
 #include "tests/bench/load.h"
 
 #include <stdlib.h>

@@ -5,6 +5,8 @@
  * fileid of each file; every later answer is held against it, and every walk
  * through the directory must give each name once.
  */
+#include <config.h>
+
 #include "tests/bench/load.h"
 
 #include <stdlib.h>

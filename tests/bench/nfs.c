@@ -5,6 +5,8 @@
  * code or rpcgen's is used: a mistake shared with the server under test
  * would go unseen.
  */
+#include <config.h>
+
 #include "tests/bench/nfs.h"
 
 #include <stdio.h>

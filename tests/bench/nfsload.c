@@ -6,6 +6,8 @@
  * the generator and not the server was the limit.  Exit status 0 only if
  * every answer was right.
  */
+#include <config.h>
+
 #include "tests/bench/load.h"
 
 #include <getopt.h>
@@ -116,11 +118,11 @@ print_result(const struct load *l, const char *name)
 	double s = (double)(l->ended_ns - l->began_ns) / 1e9;
 
 	printf("{\"case\":\"%s\",\"ops\":%llu,\"bytes\":%llu,\"seconds\":%.6f,"
-	       "\"ops_per_s\":%.1f,\"mib_per_s\":%.2f,\"commit_s\":%.6f,"
+	       "\"began_s\":%.6f,\"ops_per_s\":%.1f,\"mib_per_s\":%.2f,\"commit_s\":%.6f,"
 	       "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,"
 	       "\"jukebox\":%llu,\"client_cpu_s\":%.3f}\n",
 	       name, (unsigned long long)l->ops, (unsigned long long)l->bytes,
-	       s, s > 0 ? (double)l->ops / s : 0,
+	       s, (double)l->began_ns / 1e9, s > 0 ? (double)l->ops / s : 0,
 	       s > 0 ? (double)l->bytes / s / (1 << 20) : 0, l->commit_s,
 	       wire_quantile_us(&l->w, 0.5), wire_quantile_us(&l->w, 0.99),
 	       wire_quantile_us(&l->w, 0.9999999),

@@ -9,6 +9,8 @@
  * A failure (connection lost, reply that does not parse, RPC error) is kept
  * in wire.error and ends every loop: a benchmark with errors has no result.
  */
+#include <config.h>
+
 #include "tests/bench/wire.h"
 
 #include <arpa/inet.h>
