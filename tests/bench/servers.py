@@ -129,9 +129,11 @@ class Gateway(Daemon):
     export = '/bench'
 
     def __init__(self, build, work, rados, settings):
-        self.program = build / 's3nfsd'
-        if not os.access(self.program, os.X_OK):
-            raise Missing(f'{self.program} is not built')
+        places = [build / 's3nfsd', build / 'nfsd/s3nfsd']
+        self.program = next((p for p in places if os.access(p, os.X_OK)),
+                            None)
+        if self.program is None:
+            raise Missing(f'{places[0]} is not built')
         self.state = work / 'state'
         self.log = work / 's3nfsd.log'
         self.env = dict(os.environ, **rados.env)
