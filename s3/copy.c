@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CopyObject and UploadPartCopy.  Both may answer 200 and fail inside the
+ * body.  if_match pins the source's version: by header where the probe saw
+ * the store refuse a stale one, else by a HEAD before and one after.  The
+ * HEAD after closes the window for a part (the caller throws a doubtful part
+ * away); for a copy of a whole object the ETag of the source before and
+ * after are the same only if no other version came and stayed.
+ *
+ * A condition on the destination goes by header where the store honours it,
+ * else by a HEAD just before (a window of one round trip remains).
+ */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "s3/remote.h"
+
+static int
+check_copy(const void *arg, const struct s3_reply *reply)
+{
+	char etag[S3_ETAG_MAX];
+	int r = s3_xml_etag(reply->body.data, reply->body.len, etag);
+
+	(void)arg;
+	return r == 0 && etag[0] == '\0' ? -EBADMSG : r;
+}
+
+/* x-amz-copy-source: /bucket/key, percent-encoded; the pin if honoured. */
+static int
+source_headers(struct s3_remote *r, struct s3_call *call,
+	       const char *source_key, const char *if_match)
+{
+	CLEANUP_BUF struct s3_buf source = {0};
+	char tag[S3_ETAG_MAX + 2];
+	int result;
+
+	s3_buf_fmt(&source, "/%s/", r->base.bucket);
+	s3_buf_uri(&source, source_key, true);
+	if (source.failed)
+		return source.failed;
+	result = s3_call_header(call, "x-amz-copy-source", source.data);
+	if (result < 0 || if_match == NULL ||
+	    !(r->caps & S3_CAP_COPY_SOURCE))
+		return result;
+	snprintf(tag, sizeof(tag), "\"%s\"", if_match);
+	return s3_call_header(call, "x-amz-copy-source-if-match", tag);
+}
+
+/* The HEAD that stands for a condition the store ignores. */
+static int
+source_is(struct s3_remote *r, const char *source_key, const char *if_match,
+	  struct s3_error *err)
+{
+	struct s3_object seen = {0};
+	int result;
+
+	if (if_match == NULL || (r->caps & S3_CAP_COPY_SOURCE))
+		return 0;
+	result = s3_remote_head(&r->base, source_key, &seen, err);
+	if (result == 0 && strcmp(seen.etag, if_match) != 0)
+		result = s3_error_set(err, -ESTALE, "the source has changed");
+	s3_object_free(&seen);
+	return result;
+}
+
+static int
+target_is(struct s3_remote *r, const char *key, const struct s3_cond *cond,
+	  struct s3_error *err)
+{
+	struct s3_object seen = {0};
+	int result;
+
+	if (cond == NULL || (r->caps & S3_CAP_COPY_DEST) ||
+	    (cond->if_match == NULL && !cond->if_none_match))
+		return 0;
+	result = s3_remote_head(&r->base, key, &seen, err);
+	if (result == -ENOENT) {
+		s3_error_clear(err);
+		return cond->if_none_match ? 0 :
+		       s3_error_set(err, -ESTALE, "no such key");
+	}
+	if (result == 0 && cond->if_none_match)
+		result = s3_error_set(err, -EEXIST, "the key exists");
+	else if (result == 0 && strcmp(seen.etag, cond->if_match) != 0)
+		result = s3_error_set(err, -ESTALE, "the object has changed");
+	s3_object_free(&seen);
+	return result;
+}
+
+int
+s3_remote_upload_part_copy(struct s3 *s3, const char *key,
+			   const char *upload_id, unsigned number,
+			   const char *source_key, const char *if_match,
+			   uint64_t off, uint64_t len, char *etag,
+			   struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	CLEANUP_CALL struct s3_call call = {
+		.method = "PUT", .key = key, .error_in_200 = true,
+		.check = check_copy,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	char text[16], range[64];
+	int result = s3_call_options(r, &call, false);
+
+	snprintf(text, sizeof(text), "%u", number);
+	snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64, off,
+		 off + len - 1);
+	s3_call_query(&call, "partNumber", text);
+	s3_call_query(&call, "uploadId", upload_id);
+	if (result == 0)
+		result = s3_call_header(&call, "x-amz-copy-source-range",
+					range);
+	if (result == 0)
+		result = source_headers(r, &call, source_key, if_match);
+	if (result == 0)
+		result = source_is(r, source_key, if_match, err);
+	if (result == 0)
+		result = s3_request(r, &call, &reply, err);
+	if (result == 0)
+		result = source_is(r, source_key, if_match, err);
+	if (result < 0)
+		return result;
+	return s3_xml_etag(reply.body.data, reply.body.len, etag);
+}
+
+/* A conditional copy whose answer was lost and that then refused itself. */
+static bool
+settle_copy(struct s3_remote *r, const struct s3_call *call,
+	    const char *source_key, const char *if_match,
+	    const struct s3_headers *headers, char *etag)
+{
+	struct s3_object source = {0}, seen = {0};
+	struct s3_error own;
+	bool ours;
+
+	if (call->sent < 2 || strcmp(source_key, call->key) == 0 ||
+	    s3_remote_head(&r->base, source_key, &source, &own) < 0)
+		return false;
+	ours = (if_match == NULL || strcmp(source.etag, if_match) == 0) &&
+	       s3_settle(r, call, source.etag, source.size,
+			 headers ? headers : &source.headers, &seen);
+	if (ours)
+		snprintf(etag, S3_ETAG_MAX, "%s", seen.etag);
+	s3_object_free(&source);
+	s3_object_free(&seen);
+	return ours;
+}
+
+int
+s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
+	       const char *key, const struct s3_headers *headers,
+	       const struct s3_cond *cond, char *etag, struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	bool same_key = strcmp(source_key, key) == 0;
+	CLEANUP_CALL struct s3_call call = {
+		.method = "PUT", .key = key, .error_in_200 = true,
+		.check = check_copy,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	int result = s3_call_options(r, &call, true);
+
+	if (result == 0)
+		result = s3_call_header(&call, "x-amz-metadata-directive",
+					headers ? "REPLACE" : "COPY");
+	if (result == 0)
+		result = s3_call_header(&call, "x-amz-tagging-directive",
+					"COPY");
+	if (result == 0)
+		result = s3_call_headers(&call, headers);
+	if (result == 0)
+		result = source_headers(r, &call, source_key, if_match);
+	if (result == 0)
+		result = s3_call_cond(r, &call, cond, S3_CAP_COPY_DEST);
+	if (result == 0)
+		result = target_is(r, key, cond, err);
+	if (result == 0)
+		result = source_is(r, source_key, if_match, err);
+	if (result == 0) {
+		result = s3_request(r, &call, &reply, err);
+		if (result == -ESTALE && cond != NULL &&
+		    settle_copy(r, &call, source_key, if_match, headers,
+				etag)) {
+			s3_error_clear(err);
+			return 0;
+		}
+		if (result == -ESTALE && cond != NULL && cond->if_none_match)
+			result = -EEXIST;
+	}
+	/* Onto itself the copy is the new version: its ETag may differ. */
+	if (result == 0 && !same_key)
+		result = source_is(r, source_key, if_match, err);
+	if (result < 0)
+		return result;
+	return s3_xml_etag(reply.body.data, reply.body.len, etag);
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HEAD, GET, PUT and DELETE of one object.
+ *
+ * Nothing of an answer is believed: a GET must bring the status, the
+ * Content-Range, the number of bytes and (with if_match) the ETag that were
+ * asked for, else it is repeated and then -EBADMSG.
+ *
+ * A conditional PUT that was repeated after a lost answer may be refused
+ * because its first try had worked.  s3_settle tells the two apart by a HEAD:
+ * the version there is ours if its ETag is the MD5 of what we sent, its size
+ * and every x-amz-meta header are ours, and it is no older than our first
+ * try.  A random token in the metadata would be surer by a hair, but it would
+ * stay in the bucket with every object; two writers that store the same bytes
+ * with the same metadata in the same second cannot be told apart by what they
+ * stored, and no data is lost when both are told that it is there.
+ */
+#include <config.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "s3/remote.h"
+
+#define NS 1000000000LL
+#define SETTLE_SLACK_S 2	/* clocks are told in whole seconds */
+
+int
+s3_etag_copy(const char *text, char etag[S3_ETAG_MAX])
+{
+	size_t len;
+
+	if (strncmp(text, "W/", 2) == 0)
+		text += 2;
+	len = strlen(text);
+	if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
+		text++;
+		len -= 2;
+	}
+	if (len >= S3_ETAG_MAX || memchr(text, '"', len) != NULL)
+		return -EBADMSG;
+	memcpy(etag, text, len);
+	etag[len] = '\0';
+	return 0;
+}
+
+/* A whole decimal number, nothing else. */
+static int
+parse_u64(const char *text, char end, uint64_t *out, const char **rest)
+{
+	char *stop;
+
+	if (*text < '0' || *text > '9')
+		return -EBADMSG;
+	errno = 0;
+	*out = strtoull(text, &stop, 10);
+	if (errno != 0 || *stop != end || *out > INT64_MAX)
+		return -EBADMSG;
+	if (rest != NULL)
+		*rest = stop + 1;
+	return 0;
+}
+
+struct range {
+	uint64_t first, last, total;
+};
+
+/* RFC 9110 14.4: "bytes FIRST-LAST/TOTAL" */
+static int
+parse_range(const char *text, struct range *out)
+{
+	if (text == NULL || strncmp(text, "bytes ", 6) != 0 ||
+	    parse_u64(text + 6, '-', &out->first, &text) < 0 ||
+	    parse_u64(text, '/', &out->last, &text) < 0 ||
+	    parse_u64(text, '\0', &out->total, NULL) < 0 ||
+	    out->first > out->last || out->last >= out->total)
+		return -EBADMSG;
+	return 0;
+}
+
+static bool
+carried_over(const char *name)
+{
+	static const char *const names[] = {
+		"content-type", "cache-control", "content-disposition",
+		"content-encoding", "content-language", "expires",
+		"x-amz-website-redirect-location",
+	};
+
+	if (strncmp(name, "x-amz-meta-", 11) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+object_headers(const struct s3_reply *reply, struct s3_object *out)
+{
+	const char *p = reply->headers.data;
+	const char *end = p + reply->headers.len;
+
+	while (p != NULL && p < end) {
+		const char *value = p + strlen(p) + 1;
+		int r;
+
+		if (carried_over(p)) {
+			r = s3_headers_set(&out->headers, p, value);
+			if (r < 0)
+				return r;
+		}
+		p = value + strlen(value) + 1;
+	}
+	return 0;
+}
+
+static void
+copy_short(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from && strlen(from) < size ? from : "");
+}
+
+int
+s3_object_from(const struct s3_reply *reply, struct s3_object *out)
+{
+	const char *etag = s3_reply_get(reply, "etag");
+	const char *when = s3_reply_get(reply, "last-modified");
+	const char *size = s3_reply_get(reply, "content-length");
+	const char *tags = s3_reply_get(reply, "x-amz-tagging-count");
+	const char *class = s3_reply_get(reply, "x-amz-storage-class");
+	struct range range;
+	int64_t at = when ? s3_date_http(when) : -1;
+	int r = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (reply->http == 206) {
+		r = parse_range(s3_reply_get(reply, "content-range"), &range);
+		out->size = range.total;
+	} else if (size == NULL || parse_u64(size, '\0', &out->size, NULL) < 0) {
+		r = -EBADMSG;
+	}
+	if (r < 0 || at < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0)
+		return -EBADMSG;
+	out->mtime_ns = at * NS;
+	copy_short(out->version_id, sizeof(out->version_id),
+		   s3_reply_get(reply, "x-amz-version-id"));
+	if (strcmp(out->version_id, "null") == 0)
+		out->version_id[0] = '\0';
+	if (class != NULL && strcmp(class, "STANDARD") != 0)
+		copy_short(out->storage_class, sizeof(out->storage_class),
+			   class);
+	out->has_tags = tags != NULL && strtol(tags, NULL, 10) > 0;
+	r = object_headers(reply, out);
+	if (r < 0)
+		s3_object_free(out);
+	return r;
+}
+
+static int
+check_object(const void *arg, const struct s3_reply *reply)
+{
+	struct s3_object object;
+	int r = s3_object_from(reply, &object);
+
+	(void)arg;
+	if (r == 0)
+		s3_object_free(&object);
+	return r;
+}
+
+/* HEAD has no body to say which of the two is missing. */
+static int
+key_or_bucket(struct s3_remote *r, struct s3_error *err)
+{
+	struct s3_call call = { .method = "HEAD" };
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error own;
+
+	if (r->bucket_seen || s3_request(r, &call, &reply, &own) != -ENOENT)
+		return -ENOENT;
+	return s3_error_set(err, -ENODEV, "no such bucket");
+}
+
+int
+s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
+	       struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	CLEANUP_CALL struct s3_call call = {
+		.method = "HEAD", .key = key, .check = check_object,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	int result = s3_call_options(r, &call, false);
+
+	if (result == 0)
+		result = s3_request(r, &call, &reply, err);
+	if (result == -ENOENT)
+		return key_or_bucket(r, err);
+	if (result < 0)
+		return result;
+	return s3_object_from(&reply, out);
+}
+
+/* What a ranged GET must bring. */
+struct wanted {
+	const char *if_match;
+	uint64_t off;
+	size_t len;
+};
+
+static int
+check_get(const void *arg, const struct s3_reply *reply)
+{
+	const struct wanted *want = arg;
+	const char *length = s3_reply_get(reply, "content-length");
+	struct s3_object object;
+	struct range range;
+	uint64_t n;
+	int r = s3_object_from(reply, &object);
+
+	if (r < 0)
+		return r;
+	if (want->if_match != NULL && strcmp(want->if_match, object.etag))
+		r = -EBADMSG;
+	s3_object_free(&object);
+	if (r < 0)
+		return r;
+	if (length == NULL || parse_u64(length, '\0', &n, NULL) < 0 ||
+	    n != reply->received)
+		return -EBADMSG;
+	if (reply->http == 200)	/* the whole object, if that is what we want */
+		return want->off == 0 ? 0 : -EBADMSG;
+	if (reply->http != 206 ||
+	    parse_range(s3_reply_get(reply, "content-range"), &range) < 0 ||
+	    range.first != want->off ||
+	    range.last - range.first + 1 != reply->received ||
+	    (reply->received < want->len && range.last + 1 != range.total))
+		return -EBADMSG;
+	return 0;
+}
+
+/* Nothing to read at off: is it the version that was meant, and so short? */
+static ssize_t
+get_nothing(struct s3 *s3, const char *key, const char *if_match,
+	    uint64_t off, size_t len, struct s3_object *out,
+	    struct s3_error *err)
+{
+	struct s3_object object;
+	int r = s3_remote_head(s3, key, &object, err);
+
+	if (r < 0)
+		return r;
+	if (if_match != NULL && strcmp(if_match, object.etag) != 0)
+		r = s3_error_set(err, -ESTALE, "the object has changed");
+	else if (len > 0 && object.size > off)
+		r = s3_error_set(err, -EBADMSG, "416 for a range inside");
+	if (r == 0 && out != NULL)
+		*out = object;
+	else
+		s3_object_free(&object);
+	return r;
+}
+
+ssize_t
+s3_remote_get(struct s3 *s3, const char *key, const char *if_match,
+	      uint64_t off, void *buf, size_t len, struct s3_object *out,
+	      struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	struct wanted want = { if_match, off, len };
+	CLEANUP_CALL struct s3_call call = {
+		.method = "GET", .key = key, .buf = buf, .buf_len = len,
+		.check = check_get, .check_arg = &want,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error own;
+	struct s3_error *e = err ? err : &own;
+	char text[64], tag[S3_ETAG_MAX + 2];
+	int result = s3_call_options(r, &call, false);
+
+	if (len == 0)
+		return get_nothing(s3, key, if_match, off, len, out, e);
+	snprintf(text, sizeof(text), "bytes=%" PRIu64 "-%" PRIu64, off,
+		 off + len - 1);
+	if (result == 0)
+		result = s3_call_header(&call, "range", text);
+	if (result == 0 && if_match != NULL) {
+		snprintf(tag, sizeof(tag), "\"%s\"", if_match);
+		result = s3_call_header(&call, "if-match", tag);
+	}
+	if (result == 0)
+		result = s3_request(r, &call, &reply, e);
+	if (result < 0 && e->http == 416)
+		return get_nothing(s3, key, if_match, off, len, out, e);
+	if (result < 0)
+		return result;
+	if (out != NULL)
+		result = s3_object_from(&reply, out);
+	return result < 0 ? result : (ssize_t)reply.received;
+}
+
+/* RFC 9110 5.1, 5.5: a token; and no control characters but tab. */
+static bool
+header_ok(const struct s3_header *h)
+{
+	const char *p;
+
+	if (h->name[0] == '\0')
+		return false;
+	for (p = h->name; *p != '\0'; p++)
+		if ((*p < 'a' || *p > 'z') && (*p < '0' || *p > '9') &&
+		    strchr("!#$%&'*+-.^_`|~", *p) == NULL)
+			return false;
+	for (p = h->value; *p != '\0'; p++)
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 127)
+			return false;
+	return true;
+}
+
+int
+s3_call_headers(struct s3_call *call, const struct s3_headers *headers)
+{
+	for (size_t i = 0; headers != NULL && i < headers->count; i++) {
+		int r;
+
+		if (!header_ok(&headers->list[i]))
+			return -EINVAL;
+		r = s3_call_header(call, headers->list[i].name,
+				   headers->list[i].value);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int
+s3_call_options(struct s3_remote *r, struct s3_call *call, bool new_object)
+{
+	struct s3_options *o = &r->base.options;
+	int result = 0;
+
+	if (o->requester_pays)
+		result = s3_call_header(call, "x-amz-request-payer",
+					"requester");
+	if (new_object && o->storage_class && result == 0)
+		result = s3_call_header(call, "x-amz-storage-class",
+					o->storage_class);
+	if (new_object && o->sse && result == 0)
+		result = s3_call_header(call, "x-amz-server-side-encryption",
+					o->sse);
+	if (new_object && o->sse_kms_key_id && result == 0)
+		result = s3_call_header(call, "x-amz-server-side-encryption-"
+					"aws-kms-key-id", o->sse_kms_key_id);
+	if (new_object && o->acl && result == 0)
+		result = s3_call_header(call, "x-amz-acl", o->acl);
+	return result;
+}
+
+int
+s3_call_cond(struct s3_remote *r, struct s3_call *call,
+	     const struct s3_cond *cond, unsigned caps)
+{
+	char tag[S3_ETAG_MAX + 2];
+	unsigned have = r->caps;
+
+	if (cond == NULL)
+		return 0;
+	if (cond->if_none_match &&
+	    (have & caps & (S3_CAP_PUT_NONE | S3_CAP_COMPLETE |
+			    S3_CAP_COPY_DEST)))
+		return s3_call_header(call, "if-none-match", "*");
+	if (cond->if_match == NULL ||
+	    !(have & caps & (S3_CAP_PUT_MATCH | S3_CAP_COMPLETE |
+			     S3_CAP_COPY_DEST)))
+		return 0;
+	snprintf(tag, sizeof(tag),
+		 have & S3_CAP_UNQUOTED ? "%s" : "\"%s\"", cond->if_match);
+	return s3_call_header(call, "if-match", tag);
+}
+
+static bool
+same_metadata(const struct s3_headers *sent, const struct s3_headers *seen)
+{
+	for (size_t i = 0; sent != NULL && i < sent->count; i++) {
+		const char *value;
+
+		if (strncmp(sent->list[i].name, "x-amz-meta-", 11) != 0)
+			continue;
+		value = s3_headers_get(seen, sent->list[i].name);
+		if (value == NULL || strcmp(value, sent->list[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+s3_settle(struct s3_remote *r, const struct s3_call *call, const char *etag,
+	  uint64_t size, const struct s3_headers *headers,
+	  struct s3_object *seen)
+{
+	struct s3_error own;
+	bool ours;
+
+	if (call->sent < 2 ||
+	    s3_remote_head(&r->base, call->key, seen, &own) < 0)
+		return false;
+	ours = strcasecmp(seen->etag, etag) == 0 && seen->size == size &&
+	       seen->mtime_ns / NS + SETTLE_SLACK_S >= call->first_sent_s &&
+	       same_metadata(headers, &seen->headers);
+	if (!ours)
+		s3_object_free(seen);
+	return ours;
+}
+
+static bool
+settle_put(struct s3_remote *r, const struct s3_call *call,
+	   const struct s3_headers *headers, char *etag)
+{
+	struct s3_object seen;
+	char md5[33];
+
+	if (call->sent < 2 || s3_md5_source(call->body, md5) < 0 ||
+	    !s3_settle(r, call, md5, call->body->len, headers, &seen))
+		return false;
+	snprintf(etag, S3_ETAG_MAX, "%s", seen.etag);
+	s3_object_free(&seen);
+	return true;
+}
+
+static int
+check_put(const void *arg, const struct s3_reply *reply)
+{
+	const char *text = s3_reply_get(reply, "etag");
+	char etag[S3_ETAG_MAX];
+
+	(void)arg;
+	if (text == NULL || s3_etag_copy(text, etag) < 0 || etag[0] == '\0')
+		return -EBADMSG;
+	return 0;
+}
+
+int
+s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
+	      const struct s3_headers *headers, const struct s3_cond *cond,
+	      char *etag, struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	CLEANUP_CALL struct s3_call call = {
+		.method = "PUT", .key = key, .body = body, .check = check_put,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	int result = s3_call_options(r, &call, true);
+
+	if (result == 0)
+		result = s3_call_headers(&call, headers);
+	if (result == 0)
+		result = s3_call_cond(r, &call, cond,
+				      S3_CAP_PUT_NONE | S3_CAP_PUT_MATCH);
+	if (result == 0)
+		result = s3_request(r, &call, &reply, err);
+	if (result == 0)
+		return s3_etag_copy(s3_reply_get(&reply, "etag"), etag);
+	/* AWS gives 404 for If-Match on a key that has gone: not our ENOENT. */
+	if (result == -ENOENT && cond != NULL && cond->if_match != NULL)
+		result = -ESTALE;
+	if (result != -ESTALE || cond == NULL)
+		return result;
+	if (settle_put(r, &call, headers, etag)) {
+		s3_error_clear(err);
+		return 0;
+	}
+	return cond->if_none_match ? -EEXIST : -ESTALE;
+}
+
+int
+s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
+		 struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	CLEANUP_CALL struct s3_call call = { .method = "DELETE", .key = key };
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_object seen = {0};
+	char tag[S3_ETAG_MAX + 2];
+	int result = s3_call_options(r, &call, false);
+
+	if (result == 0 && if_match != NULL && (r->caps & S3_CAP_DELETE)) {
+		snprintf(tag, sizeof(tag), "\"%s\"", if_match);
+		result = s3_call_header(&call, "if-match", tag);
+	} else if (result == 0 && if_match != NULL) {
+		result = s3_remote_head(s3, key, &seen, err);
+		if (result == -ENOENT)
+			return 0;
+		if (result == 0 && strcmp(seen.etag, if_match) != 0)
+			result = s3_error_set(err, -ESTALE,
+					      "the object has changed");
+		s3_object_free(&seen);
+	}
+	if (result == 0)
+		result = s3_request(r, &call, &reply, err);
+	return result == -ENOENT ? 0 : result;
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What does this store honour?  A handful of requests on two scratch keys,
+ * each made so that a store which ignores the condition does no harm: a
+ * condition counts as honoured only if one that cannot hold was seen refused
+ * and one that holds was seen to pass.  The scratch keys and the upload are
+ * removed at the end, whatever happened.
+ *
+ * radosgw 16 takes If-Match only without quotes; that is tried when the
+ * quoted form refuses a good ETag.  AWS copies a part from a range only if
+ * the source is larger than 5 MiB, so where a small source is refused a
+ * larger one is tried.
+ */
+#include <config.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <openssl/rand.h>
+#include "s3/remote.h"
+
+#define STALE "00000000000000000000000000000000"
+#define SMALL 16
+
+struct probe {
+	struct s3_remote *r;
+	char key[S3_KEY_MAX + 1];
+	char other[S3_KEY_MAX + 1];
+	char etag[S3_ETAG_MAX];	/* of key */
+	uint64_t len;
+	char *upload_id;
+	unsigned caps;
+};
+
+static ssize_t
+read_filler(void *arg, uint64_t off, void *buf, size_t len)
+{
+	(void)arg;
+	(void)off;
+	memset(buf, 's', len);
+	return (ssize_t)len;
+}
+
+/* One PUT of key with one extra header; *etag on success. */
+static int
+put(struct probe *p, const char *key, const char *name, const char *value,
+    char etag[S3_ETAG_MAX], struct s3_error *err)
+{
+	const struct s3_source body = { .len = p->len, .read = read_filler };
+	CLEANUP_CALL struct s3_call call = {
+		.method = "PUT", .key = key, .body = &body,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	const char *tag;
+	int r = s3_call_options(p->r, &call, true);
+
+	if (r == 0 && name != NULL)
+		r = s3_call_header(&call, name, value);
+	if (r == 0)
+		r = s3_request(p->r, &call, &reply, err);
+	tag = r == 0 ? s3_reply_get(&reply, "etag") : NULL;
+	if (r == 0 && (tag == NULL || s3_etag_copy(tag, etag) < 0))
+		r = -EBADMSG;
+	return r;
+}
+
+static bool
+refused(int r)
+{
+	return r == -ESTALE || r == -EEXIST;
+}
+
+static void
+probe_put(struct probe *p)
+{
+	char quoted[S3_ETAG_MAX + 2], etag[S3_ETAG_MAX];
+	struct s3_error e;
+
+	if (refused(put(p, p->key, "if-none-match", "*", etag, &e)))
+		p->caps |= S3_CAP_PUT_NONE;
+	if (!refused(put(p, p->key, "if-match", "\"" STALE "\"", etag, &e)))
+		return;
+	snprintf(quoted, sizeof(quoted), "\"%s\"", p->etag);
+	if (put(p, p->key, "if-match", quoted, p->etag, &e) == 0) {
+		p->caps |= S3_CAP_PUT_MATCH;
+		return;
+	}
+	if (refused(put(p, p->key, "if-match", STALE, etag, &e)) &&
+	    put(p, p->key, "if-match", p->etag, p->etag, &e) == 0)
+		p->caps |= S3_CAP_PUT_MATCH | S3_CAP_UNQUOTED;
+}
+
+/* x-amz-checksum-crc32c of something else: AAAAAA== is that of nothing. */
+static void
+probe_checksum(struct probe *p)
+{
+	char etag[S3_ETAG_MAX];
+	struct s3_error e;
+	int r = put(p, p->other, "x-amz-checksum-crc32c", "AAAAAA==", etag,
+		    &e);
+
+	if (r == -EBADMSG || r == -EINVAL)
+		p->caps |= S3_CAP_CHECKSUMS;
+}
+
+static int
+copy(struct probe *p, const char *name, const char *value)
+{
+	CLEANUP_CALL struct s3_call call = {
+		.method = "PUT", .key = p->other, .error_in_200 = true,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	CLEANUP_BUF struct s3_buf source = {0};
+	struct s3_error e;
+	int r = s3_call_options(p->r, &call, true);
+
+	s3_buf_fmt(&source, "/%s/", p->r->base.bucket);
+	s3_buf_uri(&source, p->key, true);
+	if (source.failed)
+		return source.failed;
+	if (r == 0)
+		r = s3_call_header(&call, "x-amz-copy-source", source.data);
+	if (r == 0)
+		r = s3_call_header(&call, name, value);
+	return r == 0 ? s3_request(p->r, &call, &reply, &e) : r;
+}
+
+static void
+probe_copy(struct probe *p)
+{
+	char quoted[S3_ETAG_MAX + 2];
+
+	snprintf(quoted, sizeof(quoted), "\"%s\"", p->etag);
+	if (refused(copy(p, "x-amz-copy-source-if-match",
+			 "\"" STALE "\"")) &&
+	    copy(p, "x-amz-copy-source-if-match", quoted) == 0)
+		p->caps |= S3_CAP_COPY_SOURCE;
+	/* other exists by now, or is made by the first of these. */
+	if (copy(p, "x-amz-metadata-directive", "COPY") == 0 &&
+	    refused(copy(p, "if-none-match", "*")) &&
+	    refused(copy(p, "if-match", "\"" STALE "\"")))
+		p->caps |= S3_CAP_COPY_DEST;
+}
+
+static void
+probe_delete(struct probe *p)
+{
+	CLEANUP_CALL struct s3_call call = {
+		.method = "DELETE", .key = p->other,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error e;
+
+	if (s3_call_header(&call, "if-match", "\"" STALE "\"") == 0 &&
+	    refused(s3_request(p->r, &call, &reply, &e)))
+		p->caps |= S3_CAP_DELETE;
+}
+
+static int
+part_copy(struct probe *p, struct s3_part *part)
+{
+	struct s3_error e;
+
+	part->number = 1;
+	return s3_remote_upload_part_copy(&p->r->base, p->key, p->upload_id,
+					  1, p->key, NULL, 0, SMALL / 2,
+					  part->etag, &e);
+}
+
+static int
+complete(struct probe *p, const struct s3_part *part, bool none)
+{
+	const struct s3_cond cond = {
+		.if_match = none ? NULL : STALE, .if_none_match = none,
+	};
+	unsigned before = atomic_fetch_or(&p->r->caps, S3_CAP_COMPLETE);
+	char etag[S3_ETAG_MAX];
+	struct s3_error e;
+	int r = s3_remote_upload_complete(&p->r->base, p->key, p->upload_id,
+					  part, 1, &cond, etag, &e);
+
+	p->r->caps = before;
+	return r;
+}
+
+static void
+probe_multipart(struct probe *p)
+{
+	struct s3_part part = {0};
+	const struct s3_source body = { .len = SMALL, .read = read_filler };
+	struct s3_error e;
+	int r;
+
+	if (s3_remote_upload_create(&p->r->base, p->key, NULL, &p->upload_id,
+				    &e) < 0)
+		return;
+	r = part_copy(p, &part);
+	if (r == -EINVAL) {
+		p->len = S3_PART_MIN + 1;
+		r = put(p, p->key, NULL, NULL, p->etag, &e);
+		if (r == 0)
+			r = part_copy(p, &part);
+		p->len = SMALL;
+	}
+	if (r == 0)
+		p->caps |= S3_CAP_PART_COPY;
+	else if (s3_remote_upload_part(&p->r->base, p->key, p->upload_id, 1,
+				       &body, part.etag, &e) < 0)
+		return;
+	if (refused(complete(p, &part, true)) &&
+	    refused(complete(p, &part, false)))
+		p->caps |= S3_CAP_COMPLETE;
+}
+
+static void
+clean_up(struct probe *p)
+{
+	struct s3_error e;
+
+	if (p->upload_id != NULL)
+		(void)!s3_remote_upload_abort(&p->r->base, p->key,
+					      p->upload_id, &e);
+	free(p->upload_id);
+	(void)!s3_remote_delete(&p->r->base, p->key, NULL, &e);
+	(void)!s3_remote_delete(&p->r->base, p->other, NULL, &e);
+}
+
+static void
+tell(const struct probe *p)
+{
+	static const struct {
+		unsigned cap;
+		const char *what;
+	} caps[] = {
+		{ S3_CAP_PUT_NONE, "PUT If-None-Match" },
+		{ S3_CAP_PUT_MATCH, "PUT If-Match" },
+		{ S3_CAP_COMPLETE, "conditional CompleteMultipartUpload" },
+		{ S3_CAP_COPY_SOURCE, "x-amz-copy-source-if-match" },
+		{ S3_CAP_DELETE, "DELETE If-Match" },
+		{ S3_CAP_PART_COPY, "UploadPartCopy" },
+	};
+	CLEANUP_BUF struct s3_buf line = {0};
+	const struct s3_config *config = &p->r->base.config;
+
+	s3_buf_fmt(&line, "bucket=%s not honoured by this store:",
+		   p->r->base.bucket);
+	size_t before = line.len;
+
+	for (size_t i = 0; i < sizeof(caps) / sizeof(*caps); i++)
+		if (!(p->caps & caps[i].cap))
+			s3_buf_fmt(&line, "%s %s", line.len > before ? "," :
+				   "", caps[i].what);
+	if (config->log != NULL && !line.failed && line.len > before)
+		config->log(config->log_arg, S3_LOG_WARN, line.data);
+}
+
+static void
+show(unsigned caps, struct s3_caps *out)
+{
+	*out = (struct s3_caps){
+		.put_if_none_match = caps & S3_CAP_PUT_NONE,
+		.put_if_match = caps & S3_CAP_PUT_MATCH,
+		.put_if_match_unquoted = caps & S3_CAP_UNQUOTED,
+		.complete_if_match = caps & S3_CAP_COMPLETE,
+		.copy_if_match = caps & S3_CAP_COPY_SOURCE,
+		.delete_if_match = caps & S3_CAP_DELETE,
+		.part_copy = caps & S3_CAP_PART_COPY,
+		.checksums = caps & S3_CAP_CHECKSUMS,
+	};
+}
+
+int
+s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
+		struct s3_caps *out, struct s3_error *err)
+{
+	struct probe p = { .r = s3_to_remote(s3), .len = SMALL };
+	unsigned char random[12];
+	char name[2 * sizeof(random) + 1];
+	int r;
+
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		return -EIO;
+	s3_hex(random, sizeof(random), name);
+	snprintf(p.key, sizeof(p.key), "%s%s", scratch_prefix, name);
+	snprintf(p.other, sizeof(p.other), "%s%s-2", scratch_prefix, name);
+	r = put(&p, p.key, NULL, NULL, p.etag, err);
+	if (r < 0)
+		return r == -ENOENT ? -ENODEV : r;
+	probe_put(&p);
+	probe_checksum(&p);
+	probe_copy(&p);
+	probe_delete(&p);
+	probe_multipart(&p);
+	clean_up(&p);
+	p.r->caps = p.caps;
+	tell(&p);
+	show(p.caps, out);
+	return 0;
+}

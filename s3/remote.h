@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef S3_REMOTE_H
+#define S3_REMOTE_H
+
+/*
+ * Inside of the remote half of s3/: what sign, creds, pool, retry, request
+ * and the calls (object, list, multipart, copy, probe) share.
+ *
+ * One call goes: a file of calls fills a struct s3_call and hands it to
+ * s3_request (request.c), which signs it (sign.c, creds.c), runs it on the
+ * transfer thread (pool.c), judges the answer (error.c, xml.c) and repeats
+ * it where that is right (retry.c).
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <curl/curl.h>
+#include "s3/s3_priv.h"
+
+/* buf.c: bytes that grow up to a bound.  The first failure sticks. */
+
+struct s3_buf {
+	char *data;		/* NUL-terminated once something was added */
+	size_t len;
+	size_t cap;
+	size_t max;		/* 0: no bound but memory */
+	int failed;		/* 0, -ENOMEM or -EFBIG */
+};
+void s3_buf_fini(struct s3_buf *b);
+void s3_buf_reset(struct s3_buf *b);	/* empty, memory kept */
+void s3_buf_add(struct s3_buf *b, const void *data, size_t len);
+void s3_buf_str(struct s3_buf *b, const char *s);
+void s3_buf_fmt(struct s3_buf *b, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Percent-encode all but RFC 3986 unreserved characters (and '/'). */
+void s3_buf_uri(struct s3_buf *b, const char *s, bool keep_slash);
+/* Text for an XML element. */
+void s3_buf_xml(struct s3_buf *b, const char *s);
+/* Hand the string over, or NULL if something failed. */
+char *s3_buf_take(struct s3_buf *b);
+
+void s3_free_ptr(void *p);
+#define CLEANUP_FREE __attribute__((cleanup(s3_free_ptr)))
+#define CLEANUP_BUF __attribute__((cleanup(s3_buf_fini)))
+
+/* sign.c: AWS Signature Version 4, pure functions. */
+
+#define S3_HASH_HEX 65		/* 64 digits and NUL */
+#define S3_HASH_EMPTY \
+	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+#define S3_UNSIGNED "UNSIGNED-PAYLOAD"
+
+struct s3_sign {
+	const char *method;
+	const char *path;	/* percent-encoded, begins with '/' */
+	const char *query;	/* canonical: encoded and sorted, or "" */
+	const struct s3_header *headers; /* to sign; any order, any case */
+	size_t count;
+	const char *payload;	/* hex SHA-256 or S3_UNSIGNED */
+	const char *access_key;
+	const char *secret_key;
+	const char *region;
+	const char *service;
+	const char *date;	/* "20130524T000000Z" */
+};
+struct s3_query {
+	const char *name;
+	const char *value;	/* NULL is "" */
+};
+/* All three give a malloced string or -ENOMEM. */
+int s3_sign_query(const struct s3_query *query, size_t count, char **out);
+int s3_sign_canonical(const struct s3_sign *s, char **request,
+		      char **signed_headers);
+int s3_sign(const struct s3_sign *s, char **authorization);
+void s3_sign_date(int64_t now_s, char date[17]);
+void s3_hex(const unsigned char *in, size_t len, char *out);
+/* SHA-256 of a whole source in hex; a negative errno of its read(). */
+int s3_hash_source(const struct s3_source *body, char hex[S3_HASH_HEX]);
+/* MD5 in hex, as stores give for the ETag of a plain PUT. */
+int s3_md5_source(const struct s3_source *body, char hex[33]);
+
+/* date.c: all give -1 for what is no date. */
+
+int64_t s3_date_http(const char *text);	/* RFC 9110 5.6.7, IMF-fixdate */
+int64_t s3_date_iso(const char *text);	/* "2009-10-12T17:50:30.000Z" */
+int64_t s3_now_s(void);
+int64_t s3_mono_ms(void);
+
+/* creds.c: where the keys come from, and when they are asked for anew. */
+
+struct s3_creds;
+struct s3_keys {
+	char *access;
+	char *secret;
+	char *token;		/* NULL: none */
+	int64_t expires_s;	/* 0: never */
+};
+void s3_keys_fini(struct s3_keys *k);
+/* profile may be NULL.  Finds a first set of keys. */
+int s3_creds_open(const struct s3_config *config, struct s3_creds **out,
+		  struct s3_error *err);
+void s3_creds_close(struct s3_creds **creds);
+/* A copy of keys that are still good; refreshes them if need be. */
+int s3_creds_get(struct s3_creds *creds, struct s3_keys *out,
+		 struct s3_error *err);
+/* The store called these expired: ask the source at the next get. */
+void s3_creds_expire(struct s3_creds *creds, const char *access);
+/* From environment or profile, NULL if neither names one; malloced. */
+char *s3_creds_region(const struct s3_config *config);
+
+/* profile.c: the AWS tools' INI files. */
+
+/* Value of key in section "name" of file; malloced or NULL. */
+char *s3_profile_get(const char *file, const char *name, bool is_config,
+		     const char *key);
+
+/* json.c: string member of a flat object; malloced or NULL. */
+char *s3_json_string(const char *text, size_t len, const char *member);
+
+/* pool.c: one thread that moves bytes, callers that wait. */
+
+struct s3_pool;
+struct s3_transfer {
+	CURL *easy;
+	CURLcode result;
+	/* the pool's */
+	bool done;
+	bool stalled;
+	bool cancelled;
+	int64_t active_ms;	/* last byte seen, by s3_transfer_touch */
+	int outq;		/* unsent bytes in the kernel at last look */
+	pthread_cond_t finished;
+	struct s3_transfer *next, *prev;
+};
+int s3_pool_new(unsigned max, unsigned stall_ms, struct s3_pool **out);
+void s3_pool_free(struct s3_pool **pool);
+void s3_pool_cancel(struct s3_pool *pool);
+bool s3_pool_cancelled(struct s3_pool *pool);
+/* Wait for a slot and take an easy handle; -EAGAIN when cancelled. */
+int s3_pool_take(struct s3_pool *pool, struct s3_transfer *t);
+/* Run to the end; t->result and flags tell how it went. */
+void s3_pool_run(struct s3_pool *pool, struct s3_transfer *t);
+void s3_pool_give(struct s3_pool *pool, struct s3_transfer *t);
+/* Called from libcurl's callbacks when bytes have moved. */
+void s3_transfer_touch(struct s3_transfer *t);
+/* Sleep; false if cancelled meanwhile. */
+bool s3_pool_sleep(struct s3_pool *pool, unsigned ms);
+/* The store asks to go slower, or answers well again. */
+void s3_pool_slower(struct s3_pool *pool);
+void s3_pool_faster(struct s3_pool *pool);
+
+/* request.c */
+
+struct s3_remote {
+	struct s3 base;
+	/* set by open, then constant */
+	bool https;
+	bool path_style;
+	bool is_aws;		/* the host follows the region */
+	char *endpoint_host;	/* "HOST[:PORT]", NULL if is_aws */
+	char *ca_file;
+	struct s3_creds *creds;
+	struct s3_pool *pool;
+	/* learnt from answers */
+	atomic_uint caps;	/* bits of enum s3_cap_bit */
+	atomic_bool bucket_seen;
+	_Atomic int64_t skew_s;	/* the store's clock less ours */
+	pthread_rwlock_t lock;
+	char region[64];	/* under lock */
+};
+
+enum s3_cap_bit {
+	S3_CAP_PUT_NONE = 1, S3_CAP_PUT_MATCH = 2, S3_CAP_UNQUOTED = 4,
+	S3_CAP_COMPLETE = 8, S3_CAP_COPY_SOURCE = 16, S3_CAP_DELETE = 32,
+	S3_CAP_PART_COPY = 64, S3_CAP_CHECKSUMS = 128, S3_CAP_COPY_DEST = 256,
+};
+
+#define S3_QUERY_MAX 8
+#define S3_REPLY_MAX (16U << 20)	/* XML of one reply */
+#define S3_ERROR_MAX (64U << 10)	/* body of an error */
+#define S3_HEADERS_MAX (128U << 10)	/* all header lines of a reply */
+
+struct s3_reply {
+	int http;
+	struct s3_buf headers;	/* name NUL value NUL ..., names lower-case */
+	struct s3_buf body;	/* of XML and errors */
+	size_t received;	/* bytes in the call's buf */
+};
+/* NULL if there is none. */
+const char *s3_reply_get(const struct s3_reply *reply, const char *name);
+void s3_reply_fini(struct s3_reply *reply);
+#define CLEANUP_REPLY __attribute__((cleanup(s3_reply_fini)))
+/* A header line as it came, CRLF or not.  For the transfer and the fuzzer. */
+void s3_reply_line(struct s3_reply *reply, const char *line, size_t len);
+
+struct s3_call {
+	const char *method;
+	const char *key;	/* NULL: the bucket */
+	struct s3_query query[S3_QUERY_MAX];
+	size_t query_count;
+	struct s3_headers headers; /* all are signed; freed by s3_call_fini */
+	const struct s3_source *body;
+	void *buf;		/* where the body of a 2xx goes, or NULL: */
+	size_t buf_len;		/* into reply->body */
+	bool error_in_200;	/* a 2xx whose root is <Error> is one */
+	bool once;		/* do not repeat: the probe's */
+	/* More to hold of a 2xx, else -EBADMSG and another try. */
+	int (*check)(const void *check_arg, const struct s3_reply *reply);
+	const void *check_arg;
+	/* out: how often it may have reached the store */
+	unsigned sent;
+	int64_t first_sent_s;	/* by the store's clock */
+};
+void s3_call_fini(struct s3_call *call);
+#define CLEANUP_CALL __attribute__((cleanup(s3_call_fini)))
+int s3_call_header(struct s3_call *call, const char *name, const char *value);
+void s3_call_query(struct s3_call *call, const char *name, const char *value);
+/* 0 for a checked 2xx, else an errno as in s3.h with *err filled. */
+int s3_request(struct s3_remote *r, struct s3_call *call,
+	       struct s3_reply *reply, struct s3_error *err);
+/* Add the options that belong to a new object, or only requester_pays. */
+int s3_call_options(struct s3_remote *r, struct s3_call *call,
+		    bool new_object);
+
+/* retry.c */
+
+struct s3_retry {
+	unsigned tries;
+	unsigned retry_ms;
+	int64_t end_ms;		/* from the first failure on */
+	uint64_t random;
+	bool learnt_region, learnt_clock, learnt_keys;
+	unsigned bad_bodies;
+};
+void s3_retry_init(struct s3_retry *retry, unsigned retry_ms);
+/* Milliseconds to wait before another try, or -1: no more. */
+int s3_retry_wait(struct s3_retry *retry, int result,
+		  const char *retry_after);
+
+/* error.c */
+
+/* HTTP status and S3 code to errno.  code may be "". */
+int s3_errno(int http, const char *code);
+/* Whether the same request may fare better a little later. */
+bool s3_transient(int http, const char *code);
+void s3_error_clear(struct s3_error *err);
+/* Format the message on one line; returns result. */
+int s3_error_set(struct s3_error *err, int result, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* xml.c: every one gives -EBADMSG for what it does not understand. */
+
+struct s3_xml_error {
+	char code[64];
+	char message[256];
+	char request_id[64];
+	char region[64];
+};
+/* 0 if the root is <Error>, -ENOENT for another root. */
+int s3_xml_error(const char *xml, size_t len, struct s3_xml_error *out);
+
+struct s3_xml_item {
+	char *key;		/* decoded */
+	size_t key_len;
+	bool is_prefix;
+	uint64_t size;
+	int64_t mtime_ns;
+	char etag[S3_ETAG_MAX];
+};
+struct s3_xml_list {
+	struct s3_xml_item *items; /* sorted by key */
+	size_t count;
+	bool truncated;
+	char *next;		/* NextContinuationToken */
+};
+int s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out);
+void s3_xml_list_fini(struct s3_xml_list *list);
+
+struct s3_xml_upload {
+	char *key;
+	char *upload_id;
+	int64_t initiated_ns;
+};
+struct s3_xml_uploads {
+	struct s3_xml_upload *items;
+	size_t count;
+	bool truncated;
+	char *next_key;
+	char *next_upload_id;
+};
+int s3_xml_uploads(const char *xml, size_t len, struct s3_xml_uploads *out);
+void s3_xml_uploads_fini(struct s3_xml_uploads *uploads);
+
+struct s3_xml_parts {
+	struct s3_part *parts;
+	size_t count;
+	bool truncated;
+	unsigned next;		/* NextPartNumberMarker */
+};
+int s3_xml_parts(const char *xml, size_t len, struct s3_xml_parts *out);
+
+/* CopyObjectResult, CopyPartResult, CompleteMultipartUploadResult. */
+int s3_xml_etag(const char *xml, size_t len, char etag[S3_ETAG_MAX]);
+/* InitiateMultipartUploadResult; malloced. */
+int s3_xml_upload_id(const char *xml, size_t len, char **upload_id);
+/* AssumeRoleWithWebIdentity's answer. */
+int s3_xml_sts(const char *xml, size_t len, struct s3_keys *out);
+
+/* Copy an ETag without W/ and quotes; -EBADMSG if it does not fit. */
+int s3_etag_copy(const char *text, char etag[S3_ETAG_MAX]);
+
+/* The calls: object.c, list.c, multipart.c, copy.c, probe.c. */
+
+int s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
+		   struct s3_error *err);
+ssize_t s3_remote_get(struct s3 *s3, const char *key, const char *if_match,
+		      uint64_t off, void *buf, size_t len,
+		      struct s3_object *out, struct s3_error *err);
+int s3_remote_put(struct s3 *s3, const char *key,
+		  const struct s3_source *body,
+		  const struct s3_headers *headers,
+		  const struct s3_cond *cond, char *etag,
+		  struct s3_error *err);
+int s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
+		     struct s3_error *err);
+int s3_remote_upload_create(struct s3 *s3, const char *key,
+			    const struct s3_headers *headers,
+			    char **upload_id, struct s3_error *err);
+int s3_remote_upload_part(struct s3 *s3, const char *key,
+			  const char *upload_id, unsigned number,
+			  const struct s3_source *body, char *etag,
+			  struct s3_error *err);
+int s3_remote_upload_part_copy(struct s3 *s3, const char *key,
+			       const char *upload_id, unsigned number,
+			       const char *source_key, const char *if_match,
+			       uint64_t off, uint64_t len, char *etag,
+			       struct s3_error *err);
+int s3_remote_upload_complete(struct s3 *s3, const char *key,
+			      const char *upload_id,
+			      const struct s3_part *parts, size_t count,
+			      const struct s3_cond *cond, char *etag,
+			      struct s3_error *err);
+int s3_remote_upload_abort(struct s3 *s3, const char *key,
+			   const char *upload_id, struct s3_error *err);
+ssize_t s3_remote_upload_parts(struct s3 *s3, const char *key,
+			       const char *upload_id, struct s3_part **parts,
+			       struct s3_error *err);
+int s3_remote_upload_list(struct s3 *s3, const char *prefix,
+			  int (*each)(void *arg, const char *key,
+				      const char *upload_id,
+				      int64_t initiated_ns),
+			  void *arg, struct s3_error *err);
+int s3_remote_copy(struct s3 *s3, const char *source_key,
+		   const char *if_match, const char *key,
+		   const struct s3_headers *headers,
+		   const struct s3_cond *cond, char *etag,
+		   struct s3_error *err);
+int s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
+			int (*each)(void *arg, const struct s3_entry *entry),
+			void *arg, char **next, struct s3_error *err);
+int s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
+		    struct s3_caps *out, struct s3_error *err);
+
+/* Shared by the calls. */
+
+/* Fill *out from a reply's headers; size is Content-Length or the range's. */
+int s3_object_from(const struct s3_reply *reply, struct s3_object *out);
+/* Add the caller's headers; -EINVAL for names and values HTTP cannot carry. */
+int s3_call_headers(struct s3_call *call, const struct s3_headers *headers);
+/* If-Match / If-None-Match as the caps bits allow. */
+int s3_call_cond(struct s3_remote *r, struct s3_call *call,
+		 const struct s3_cond *cond, unsigned caps);
+/* Whether the version under key is what we sent, after a lost answer. */
+bool s3_settle(struct s3_remote *r, const struct s3_call *call,
+	       const char *etag, uint64_t size,
+	       const struct s3_headers *headers, struct s3_object *seen);
+
+static inline struct s3_remote *s3_to_remote(struct s3 *s3)
+{
+	return (struct s3_remote *)s3;
+}
+
+#endif

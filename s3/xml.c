@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's XML, read with libxml2.  A reply is foreign: its size is
+ * bounded before it comes here, documents with a DTD are refused (so there
+ * are no entities to expand), nothing is fetched, libxml2's own limits stay
+ * on, and every number and name is checked.  What is not understood is
+ * -EBADMSG; above all, a listing that does not say whether it was truncated
+ * is refused, for a part must never pass for the whole.
+ *
+ * Elements are matched by local name: AWS uses a namespace, others do not.
+ */
+#include <config.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include "s3/remote.h"
+
+#define NS 1000000000LL
+#define ITEMS_MAX 10000		/* in one reply; S3 gives 1000 */
+
+static void
+doc_free(xmlDocPtr *doc)
+{
+	if (*doc != NULL)
+		xmlFreeDoc(*doc);
+}
+#define CLEANUP_DOC __attribute__((cleanup(doc_free)))
+
+static void
+text_free(xmlChar **text)
+{
+	if (*text != NULL)
+		xmlFree(*text);
+}
+#define CLEANUP_TEXT __attribute__((cleanup(text_free)))
+
+static xmlDocPtr
+parse(const char *xml, size_t len)
+{
+	const int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
+			    XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
+	xmlDocPtr doc;
+
+	/* Stores send blanks to keep the line open during a long Complete. */
+	while (len > 0 && strchr(" \t\r\n", *xml) != NULL && *xml != '\0') {
+		xml++;
+		len--;
+	}
+	if (len == 0 || len > S3_REPLY_MAX ||
+	    memmem(xml, len, "<!DOCTYPE", 9) != NULL)
+		return NULL;
+	doc = xmlReadMemory(xml, (int)len, NULL, NULL, options);
+	if (doc != NULL && (doc->intSubset != NULL || doc->extSubset != NULL ||
+			    xmlDocGetRootElement(doc) == NULL)) {
+		xmlFreeDoc(doc);
+		return NULL;
+	}
+	return doc;
+}
+
+static bool
+is(const xmlNode *node, const char *name)
+{
+	return node->type == XML_ELEMENT_NODE &&
+	       strcmp((const char *)node->name, name) == 0;
+}
+
+static xmlNode *
+child(const xmlNode *node, const char *name)
+{
+	for (xmlNode *n = node->children; n != NULL; n = n->next)
+		if (is(n, name))
+			return n;
+	return NULL;
+}
+
+/* The text of an element, "" if it is empty; NULL: not there, no memory. */
+static xmlChar *
+text(const xmlNode *node, const char *name)
+{
+	xmlNode *n = child(node, name);
+
+	return n != NULL ? xmlNodeGetContent(n) : NULL;
+}
+
+static void
+copy_cut(char *to, size_t size, const xmlChar *from)
+{
+	size_t len = from != NULL ? strlen((const char *)from) : 0;
+
+	if (len >= size)
+		len = size - 1;
+	if (len > 0)
+		memcpy(to, from, len);
+	to[len] = '\0';
+}
+
+static int
+number(const xmlNode *node, const char *name, uint64_t max, uint64_t *out)
+{
+	CLEANUP_TEXT xmlChar *t = text(node, name);
+	const char *s = (const char *)t;
+	char *end;
+
+	if (s == NULL || *s < '0' || *s > '9')
+		return -EBADMSG;
+	errno = 0;
+	*out = strtoull(s, &end, 10);
+	return errno != 0 || *end != '\0' || *out > max ? -EBADMSG : 0;
+}
+
+static int
+boolean(const xmlNode *node, const char *name, bool *out)
+{
+	CLEANUP_TEXT xmlChar *t = text(node, name);
+
+	if (t == NULL)
+		return -EBADMSG;
+	*out = strcmp((const char *)t, "true") == 0;
+	return *out || strcmp((const char *)t, "false") == 0 ? 0 : -EBADMSG;
+}
+
+static int
+etag_of(const xmlNode *node, char etag[S3_ETAG_MAX])
+{
+	CLEANUP_TEXT xmlChar *t = text(node, "ETag");
+
+	etag[0] = '\0';
+	return t != NULL ? s3_etag_copy((const char *)t, etag) : 0;
+}
+
+static int
+time_of(const xmlNode *node, const char *name, int64_t *out)
+{
+	CLEANUP_TEXT xmlChar *t = text(node, name);
+	int64_t s = t != NULL ? s3_date_iso((const char *)t) : -1;
+
+	if (s < 0)
+		return -EBADMSG;
+	*out = s * NS;
+	return 0;
+}
+
+static int
+hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* encoding-type=url: %XX, and '+' for a blank.  In place. */
+static int
+url_decode(char *s)
+{
+	char *o = s;
+
+	for (; *s != '\0'; s++) {
+		if (*s == '+') {
+			*o++ = ' ';
+		} else if (*s == '%') {
+			int high = hex(s[1]);
+			int low = high < 0 ? -1 : hex(s[2]);
+
+			if (low < 0 || (high == 0 && low == 0))
+				return -EBADMSG;
+			*o++ = (char)(high * 16 + low);
+			s += 2;
+		} else {
+			*o++ = *s;
+		}
+	}
+	*o = '\0';
+	return 0;
+}
+
+/* A key; malloced.  -EBADMSG for none, an empty or an overlong one. */
+static int
+key_of(const xmlNode *node, const char *name, bool encoded, char **out)
+{
+	CLEANUP_TEXT xmlChar *t = text(node, name);
+	CLEANUP_FREE char *key = NULL;
+	size_t len;
+
+	if (t == NULL)
+		return -EBADMSG;
+	key = strdup((const char *)t);
+	if (key == NULL)
+		return -ENOMEM;
+	if (encoded && url_decode(key) < 0)
+		return -EBADMSG;
+	len = strlen(key);
+	if (len == 0 || len > S3_KEY_MAX)
+		return -EBADMSG;
+	*out = key;
+	key = NULL;
+	return 0;
+}
+
+static bool
+is_encoded(const xmlNode *root)
+{
+	CLEANUP_TEXT xmlChar *t = text(root, "EncodingType");
+
+	return t != NULL && strcmp((const char *)t, "url") == 0;
+}
+
+int
+s3_xml_error(const char *xml, size_t len, struct s3_xml_error *out)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root;
+	struct {
+		const char *name;
+		char *to;
+		size_t size;
+	} const fields[] = {
+		{ "Code", out->code, sizeof(out->code) },
+		{ "Message", out->message, sizeof(out->message) },
+		{ "RequestId", out->request_id, sizeof(out->request_id) },
+		{ "Region", out->region, sizeof(out->region) },
+	};
+
+	memset(out, 0, sizeof(*out));
+	if (doc == NULL)
+		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	if (is(root, "ErrorResponse"))	/* STS wraps it */
+		root = child(root, "Error");
+	if (root == NULL || !is(root, "Error"))
+		return -ENOENT;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		CLEANUP_TEXT xmlChar *t = text(root, fields[i].name);
+
+		copy_cut(fields[i].to, fields[i].size, t);
+	}
+	return 0;
+}
+
+static int
+item_of(const xmlNode *n, bool encoded, struct s3_xml_item *item)
+{
+	int r;
+
+	item->is_prefix = is(n, "CommonPrefixes");
+	r = key_of(n, item->is_prefix ? "Prefix" : "Key", encoded,
+		   &item->key);
+	if (r < 0)
+		return r;
+	item->key_len = strlen(item->key);
+	if (item->is_prefix)
+		return 0;
+	r = number(n, "Size", INT64_MAX, &item->size);
+	if (r == 0)
+		r = time_of(n, "LastModified", &item->mtime_ns);
+	return r == 0 ? etag_of(n, item->etag) : r;
+}
+
+static int
+item_order(const void *a, const void *b)
+{
+	const struct s3_xml_item *x = a, *y = b;
+
+	return strcmp(x->key, y->key);	/* bytes, as unsigned char */
+}
+
+static size_t
+count_of(const xmlNode *root, const char *a, const char *b)
+{
+	size_t count = 0;
+
+	for (const xmlNode *n = root->children; n != NULL; n = n->next)
+		count += is(n, a) || (b != NULL && is(n, b));
+	return count;
+}
+
+int
+s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root;
+	size_t count;
+	bool encoded;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (doc == NULL)
+		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	count = count_of(root, "Contents", "CommonPrefixes");
+	if (!is(root, "ListBucketResult") || count > ITEMS_MAX)
+		return -EBADMSG;
+	encoded = is_encoded(root);
+	r = boolean(root, "IsTruncated", &out->truncated);
+	out->items = calloc(count + 1, sizeof(*out->items));
+	if (out->items == NULL)
+		r = -ENOMEM;
+	for (const xmlNode *n = root->children; r == 0 && n; n = n->next) {
+		if (is(n, "Contents") || is(n, "CommonPrefixes"))
+			r = item_of(n, encoded, &out->items[out->count++]);
+	}
+	if (r == 0 && out->truncated) {
+		CLEANUP_TEXT xmlChar *t = text(root, "NextContinuationToken");
+
+		if (t == NULL || *t == '\0')
+			r = -EBADMSG;
+		else if ((out->next = strdup((char *)t)) == NULL)
+			r = -ENOMEM;
+	}
+	if (r < 0) {
+		s3_xml_list_fini(out);
+		return r;
+	}
+	qsort(out->items, out->count, sizeof(*out->items), item_order);
+	return 0;
+}
+
+void
+s3_xml_list_fini(struct s3_xml_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i].key);
+	free(list->items);
+	free(list->next);
+	memset(list, 0, sizeof(*list));
+}
+
+static int
+upload_of(const xmlNode *n, bool encoded, struct s3_xml_upload *item)
+{
+	CLEANUP_TEXT xmlChar *id = text(n, "UploadId");
+	int r = key_of(n, "Key", encoded, &item->key);
+
+	if (r < 0)
+		return r;
+	if (id == NULL || *id == '\0')
+		return -EBADMSG;
+	item->upload_id = strdup((const char *)id);
+	if (item->upload_id == NULL)
+		return -ENOMEM;
+	return time_of(n, "Initiated", &item->initiated_ns);
+}
+
+int
+s3_xml_uploads(const char *xml, size_t len, struct s3_xml_uploads *out)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root;
+	size_t count;
+	bool encoded;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (doc == NULL)
+		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	count = count_of(root, "Upload", NULL);
+	if (!is(root, "ListMultipartUploadsResult") || count > ITEMS_MAX)
+		return -EBADMSG;
+	encoded = is_encoded(root);
+	r = boolean(root, "IsTruncated", &out->truncated);
+	out->items = calloc(count + 1, sizeof(*out->items));
+	if (out->items == NULL)
+		r = -ENOMEM;
+	for (const xmlNode *n = root->children; r == 0 && n; n = n->next)
+		if (is(n, "Upload"))
+			r = upload_of(n, encoded, &out->items[out->count++]);
+	if (r == 0 && out->truncated) {
+		CLEANUP_TEXT xmlChar *t = text(root, "NextUploadIdMarker");
+
+		r = key_of(root, "NextKeyMarker", encoded, &out->next_key);
+		if (r == 0 && t != NULL &&
+		    (out->next_upload_id = strdup((char *)t)) == NULL)
+			r = -ENOMEM;
+	}
+	if (r < 0)
+		s3_xml_uploads_fini(out);
+	return r;
+}
+
+void
+s3_xml_uploads_fini(struct s3_xml_uploads *uploads)
+{
+	for (size_t i = 0; i < uploads->count; i++) {
+		free(uploads->items[i].key);
+		free(uploads->items[i].upload_id);
+	}
+	free(uploads->items);
+	free(uploads->next_key);
+	free(uploads->next_upload_id);
+	memset(uploads, 0, sizeof(*uploads));
+}
+
+int
+s3_xml_parts(const char *xml, size_t len, struct s3_xml_parts *out)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root;
+	uint64_t n = 0;
+	size_t count;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	if (doc == NULL)
+		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	count = count_of(root, "Part", NULL);
+	if (!is(root, "ListPartsResult") || count > S3_PARTS_MAX)
+		return -EBADMSG;
+	r = boolean(root, "IsTruncated", &out->truncated);
+	out->parts = calloc(count + 1, sizeof(*out->parts));
+	if (out->parts == NULL)
+		r = -ENOMEM;
+	for (const xmlNode *p = root->children; r == 0 && p; p = p->next) {
+		struct s3_part *part = &out->parts[out->count];
+
+		if (!is(p, "Part"))
+			continue;
+		out->count++;
+		r = number(p, "PartNumber", S3_PARTS_MAX, &n);
+		part->number = (unsigned)n;
+		if (r == 0)
+			r = number(p, "Size", INT64_MAX, &part->size);
+		if (r == 0)
+			r = etag_of(p, part->etag);
+		if (r == 0 && (part->number == 0 || part->etag[0] == '\0'))
+			r = -EBADMSG;
+	}
+	if (r == 0 && out->truncated) {
+		r = number(root, "NextPartNumberMarker", S3_PARTS_MAX, &n);
+		out->next = (unsigned)n;
+	}
+	if (r < 0) {
+		free(out->parts);
+		memset(out, 0, sizeof(*out));
+	}
+	return r;
+}
+
+int
+s3_xml_etag(const char *xml, size_t len, char etag[S3_ETAG_MAX])
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root;
+
+	if (doc == NULL)
+		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	if (!is(root, "CopyObjectResult") && !is(root, "CopyPartResult") &&
+	    !is(root, "CompleteMultipartUploadResult"))
+		return -EBADMSG;
+	return etag_of(root, etag);
+}
+
+int
+s3_xml_upload_id(const char *xml, size_t len, char **upload_id)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root;
+
+	if (doc == NULL)
+		return -EBADMSG;
+	root = xmlDocGetRootElement(doc);
+	CLEANUP_TEXT xmlChar *t = text(root, "UploadId");
+
+	if (!is(root, "InitiateMultipartUploadResult") || t == NULL ||
+	    *t == '\0')
+		return -EBADMSG;
+	*upload_id = strdup((const char *)t);
+	return *upload_id != NULL ? 0 : -ENOMEM;
+}
+
+/* STS API, AssumeRoleWithWebIdentity: .../...Result/Credentials */
+int
+s3_xml_sts(const char *xml, size_t len, struct s3_keys *out)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *n;
+
+	memset(out, 0, sizeof(*out));
+	if (doc == NULL)
+		return -EBADMSG;
+	n = child(xmlDocGetRootElement(doc), "AssumeRoleWithWebIdentityResult");
+	n = n != NULL ? child(n, "Credentials") : NULL;
+	if (n == NULL)
+		return -EBADMSG;
+	CLEANUP_TEXT xmlChar *access = text(n, "AccessKeyId");
+	CLEANUP_TEXT xmlChar *secret = text(n, "SecretAccessKey");
+	CLEANUP_TEXT xmlChar *token = text(n, "SessionToken");
+	CLEANUP_TEXT xmlChar *until = text(n, "Expiration");
+
+	if (access == NULL || secret == NULL || token == NULL || until == NULL)
+		return -EBADMSG;
+	out->expires_s = s3_date_iso((const char *)until);
+	out->access = strdup((const char *)access);
+	out->secret = strdup((const char *)secret);
+	out->token = strdup((const char *)token);
+	if (out->access && out->secret && out->token && out->expires_s > 0)
+		return 0;
+	s3_keys_fini(out);
+	return -EBADMSG;
+}
