@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_RPC_PRIV_H
+#define NFSD_RPC_PRIV_H
+
+/*
+ * What the files of the transport share.  A call's way:
+ *
+ *	rpc_event.c	a socket is readable
+ *	rpc_conn.c	bytes come in; replies go out
+ *	rpc_record.c	bytes become records
+ *	rpc_message.c	a record's header is taken apart; reply headers
+ *	rpc_dispatch.c	the procedure is found and run; its reply encoded
+ *	rpc_cache.c	... or an old reply found
+ *	rpc_workers.c	... or run on a thread, because it must wait
+ *	rpc_udp.c	the same for datagrams
+ *	rpc_listen.c	connections begin
+ *	rpc_buffer.c	all the memory for that
+ *
+ * Lock order: rpc_thread.lock, rpc_cache lock, rpc_conn.lock, then the leaves
+ * (pool, hosts, workers).
+ */
+
+#include <pthread.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
+#include <uthash.h>
+
+#include "nfsd/log.h"
+#include "nfsd/rpc.h"
+
+#define RPC_SCRATCH_BYTES 65536	/* read at once, encoded at once */
+#define RPC_IOV 64
+#define RPC_AUTH_BYTES 400	/* RFC 5531 8.2 */
+
+/* ---- rpc_buffer.c ---- */
+
+/*
+ * A piece of pooled memory.  Queued for sending, [start, end) of data is
+ * still to go.  64 bytes, so that data is aligned.
+ */
+struct rpc_buffer {
+	STAILQ_ENTRY(rpc_buffer) link;
+	struct rpc_pool *pool;
+	uint32_t size_class;
+	uint32_t size;		/* of data */
+	uint32_t start, end;
+	uint32_t charged;	/* bytes counted for conn and host */
+	_Alignas(64) unsigned char data[];
+};
+STAILQ_HEAD(rpc_buffers, rpc_buffer);
+
+#define RPC_CLASSES 5
+
+struct rpc_pool {
+	uint64_t used;		/* bytes handed out; atomic */
+	uint64_t budget;
+	pthread_mutex_t lock;
+	struct rpc_buffers free[RPC_CLASSES];
+	uint64_t kept;		/* bytes in the free lists */
+};
+
+void rpc_pool_init(struct rpc_pool *pool, size_t budget);
+void rpc_pool_fini(struct rpc_pool *pool);
+/* At least size bytes (at most RPC_RECORD_MAX and a marker), or NULL. */
+struct rpc_buffer *rpc_buffer_get(struct rpc_pool *pool, size_t size);
+/* Takes NULL, clears the pointer. */
+void rpc_buffer_put(struct rpc_buffer **buffer);
+/* More is handed out than the budget: no new work may begin. */
+bool rpc_pool_short(struct rpc_pool *pool);
+
+/* ---- rpc_record.c ---- */
+
+#define RPC_FRAGMENTS_MAX 16384	/* of one record */
+#define RPC_EMPTY_FRAGMENTS_MAX 16
+
+/* Zeroed: between records. */
+struct rpc_record {
+	struct rpc_buffer *buffer;	/* what came so far, if anything did */
+	uint32_t got;		/* bytes in it */
+	uint32_t left;		/* missing of the current fragment */
+	uint32_t marker;	/* being read, big-endian already turned */
+	uint8_t marker_got;	/* bytes of it */
+	bool in_fragment, last;
+	unsigned fragments, empties;
+};
+
+/* One whole record. */
+struct rpc_payload {
+	unsigned char *data;	/* aligned to 4 */
+	uint32_t len;
+	struct rpc_buffer *buffer;	/* it lies there and is the taker's;
+					 * NULL: in the bytes given */
+};
+
+/*
+ * Take from raw[0, len).  1: *out is a record; 0: all bytes are taken and more
+ * are needed; -EMSGSIZE: too long; -EPROTO: too many fragments; -ENOMEM.
+ * *taken tells how many bytes were used in each case but an error.
+ */
+int rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
+		    unsigned char *raw, size_t len, size_t *taken,
+		    struct rpc_payload *out)
+	__attribute__((warn_unused_result));
+/* Where bytes can be received to directly, and how many; or NULL. */
+unsigned char *rpc_record_room(struct rpc_record *record, size_t *len);
+/* So many were; 1: *out is a record. */
+int rpc_record_filled(struct rpc_record *record, size_t len,
+		      struct rpc_payload *out);
+/* Some of a record is here. */
+bool rpc_record_partial(const struct rpc_record *record);
+void rpc_record_fini(struct rpc_record *record);
+
+/* ---- rpc_message.c ---- */
+
+enum rpc_verdict {
+	RPC_CALL_GOOD,
+	RPC_CALL_NONE,		/* no call at all: no reply is possible */
+	RPC_CALL_MISMATCH,	/* RPC version */
+	RPC_CALL_BAD,		/* header cut short */
+	RPC_CALL_BADCRED,
+	RPC_CALL_REJECTED	/* unknown flavour */
+};
+
+/* Header of a call.  args_at is the offset of the arguments. */
+enum rpc_verdict rpc_message_decode(const unsigned char *data, uint32_t len,
+				    struct rpc_request *rq,
+				    uint32_t *args_at);
+
+#define RPC_REPLY_HEADER_MAX 36
+enum rpc_reply_kind {
+	RPC_REPLY_SUCCESS, RPC_REPLY_PROG_UNAVAIL, RPC_REPLY_PROG_MISMATCH,
+	RPC_REPLY_PROC_UNAVAIL, RPC_REPLY_GARBAGE, RPC_REPLY_SYSTEM_ERR,
+	RPC_REPLY_RPC_MISMATCH, RPC_REPLY_BADCRED, RPC_REPLY_REJECTEDCRED,
+	RPC_REPLY_TOOWEAK
+};
+/* Writes at most RPC_REPLY_HEADER_MAX bytes; returns how many. */
+uint32_t rpc_message_reply(unsigned char *out, uint32_t xid,
+			   enum rpc_reply_kind kind, uint32_t low,
+			   uint32_t high);
+
+static inline uint32_t
+rpc_get32(const unsigned char *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+	       (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline void
+rpc_put32(unsigned char *p, uint32_t value)
+{
+	p[0] = (unsigned char)(value >> 24);
+	p[1] = (unsigned char)(value >> 16);
+	p[2] = (unsigned char)(value >> 8);
+	p[3] = (unsigned char)value;
+}
+
+/* ---- calls ---- */
+
+enum rpc_call_state {
+	RPC_CALL_RUNNING,
+	RPC_CALL_WOKEN,		/* rpc_wake() came while it ran */
+	RPC_CALL_PARKED,
+	RPC_CALL_QUEUED
+};
+
+/*
+ * A call in the making.  It lies in a pooled buffer, with args and res behind
+ * it.  One thread has it at a time; only state, and conn once it is in the
+ * reply cache, are seen by others.
+ */
+struct rpc_call {
+	struct rpc_request rq;
+	struct rpc_server *server;
+	struct rpc_buffer *home;	/* this struct lies in it */
+	struct rpc_conn *conn;	/* where the reply goes; a reference */
+	struct rpc_listener *udp;	/* or there */
+	struct sockaddr_storage udp_local;
+	const struct rpc_procedure *procedure;
+	void *args, *res;
+	struct rpc_buffer *record;	/* where the record lies, if ours */
+	struct rpc_cache_entry *entry;	/* in progress in the cache */
+	enum rpc_call_state state;	/* atomic */
+	bool decoded;		/* args are to be freed */
+	bool counted;		/* in conn->in_flight */
+	struct rpc_key *key;	/* rpc_workers.c */
+	uint64_t share_key;
+	STAILQ_ENTRY(rpc_call) queue;	/* workers or conn->throttled */
+	LIST_ENTRY(rpc_call) parked;	/* server->parked */
+};
+STAILQ_HEAD(rpc_calls, rpc_call);
+
+/* ---- hosts ---- */
+
+struct rpc_host {
+	struct in6_addr addr;
+	unsigned connections;	/* under server->hosts_lock */
+	unsigned refs;		/* the same */
+	uint64_t bytes;		/* of records on their way; atomic */
+	UT_hash_handle hh;
+};
+
+/* ---- rpc_conn.c ---- */
+
+struct rpc_conn {
+	struct rpc_server *server;
+	struct rpc_thread *thread;	/* the owner: reads and closes */
+	struct rpc_listener *listener;
+	struct rpc_host *host;
+	struct sockaddr_storage peer;
+	int fd;
+	unsigned refs;		/* atomic: the owner, and each call */
+
+	/* The owner's. */
+	LIST_ENTRY(rpc_conn) link;	/* thread->conns, under its lock */
+	struct rpc_record record;
+	struct rpc_buffer *carry;	/* bytes received, not yet looked at */
+	bool eof, not_reading;
+	bool starved;		/* in thread->starved */
+	TAILQ_ENTRY(rpc_conn) starved_link;
+	uint64_t active_ms;	/* last byte in; atomic */
+	uint64_t record_ms;	/* the record in part began */
+
+	unsigned in_flight;	/* calls that left the owner; atomic */
+	uint64_t in_bytes;	/* of their records; atomic */
+	bool paused;		/* wants a kick when calls end; atomic */
+	bool evict;		/* the owner is to close it; atomic */
+	bool kicked;		/* in thread->kicked, under its lock */
+	STAILQ_ENTRY(rpc_conn) kick_link;
+
+	pthread_mutex_t lock;
+	/* Guarded by it: */
+	bool dead;		/* closed; fd is none */
+	bool blocked;		/* waits for EPOLLOUT */
+	uint32_t interest;	/* what epoll watches */
+	uint64_t sent_ms;	/* last byte out, or queue was empty */
+	uint64_t out_bytes;
+	struct rpc_buffers out;
+	struct rpc_calls throttled;	/* READs of a peer that does not */
+	bool identified;	/* identity is set, connected() was told */
+	struct rpc_cred identity;
+};
+
+struct rpc_conn *rpc_conn_new(struct rpc_thread *thread,
+			      struct rpc_listener *listener, int fd,
+			      const struct sockaddr_storage *peer,
+			      struct rpc_host *host);
+void rpc_conn_get(struct rpc_conn *conn);
+void rpc_conn_put(struct rpc_conn **conn);
+/* The owner's: events has come.  May close it. */
+void rpc_conn_event(struct rpc_conn *conn, uint32_t events);
+/* The owner's: look again, something changed. */
+void rpc_conn_resume(struct rpc_conn *conn);
+/* The owner's: time passes.  true: it was closed. */
+bool rpc_conn_sweep(struct rpc_conn *conn, uint64_t now_ms);
+void rpc_conn_close(struct rpc_conn *conn);
+/* Any thread: queue buffers (taken) and send what goes. */
+void rpc_conn_send(struct rpc_conn *conn, struct rpc_buffer *head,
+		   struct rpc_buffer *tail);
+/* Too much waits to be read by the peer. */
+bool rpc_conn_choked(struct rpc_conn *conn);
+/* Any thread: call left conn's count. */
+void rpc_conn_call_ended(struct rpc_conn *conn);
+
+/* ---- rpc_event.c ---- */
+
+/* The replies of one look at one connection, on their way to one writev. */
+struct rpc_batch {
+	struct iovec iov[RPC_IOV];
+	struct rpc_buffer *owner[RPC_IOV];	/* NULL: in out[] */
+	unsigned count;
+	uint32_t used;		/* of out */
+	unsigned char *out;	/* RPC_SCRATCH_BYTES */
+};
+
+struct rpc_thread {
+	struct rpc_server *server;
+	pthread_t id;
+	bool started;
+	int epoll, wake_fd;
+	unsigned char *in;	/* RPC_SCRATCH_BYTES */
+	struct rpc_batch batch;
+	struct rpc_call *spare;	/* for the next call */
+	void *digest;		/* EVP_MD_CTX */
+	TAILQ_HEAD(, rpc_conn) starved;	/* wait for memory */
+	uint64_t swept_ms;
+	uint64_t accept_again_ms;	/* 0: accepting */
+	uint64_t calls, replies;	/* atomic; only this thread adds */
+
+	pthread_mutex_t lock;
+	/* Guarded by it: */
+	LIST_HEAD(, rpc_conn) conns;
+	unsigned conn_count;
+	STAILQ_HEAD(, rpc_conn) kicked;
+};
+
+/* Room for at least want (at most RPC_SCRATCH_BYTES) of a reply to conn. */
+unsigned char *rpc_batch_room(struct rpc_conn *conn, uint32_t want,
+			      uint32_t *room);
+/* len bytes were written there, and tail (taken, or NULL) follows. */
+void rpc_batch_add(struct rpc_conn *conn, uint32_t len,
+		   struct rpc_buffer *tail);
+
+int rpc_thread_init(struct rpc_thread *thread, struct rpc_server *server);
+void *rpc_thread_main(void *thread);
+void rpc_thread_fini(struct rpc_thread *thread);
+void rpc_thread_wake(struct rpc_thread *thread);
+/* Any thread: have the owner look at conn again. */
+void rpc_thread_kick(struct rpc_conn *conn);
+
+/* ---- rpc_listen.c ---- */
+
+struct rpc_listener {
+	struct rpc_server *server;
+	int fd;
+	bool udp;
+	bool any_program;
+	uint32_t only[8];	/* ended by 0 */
+	LIST_ENTRY(rpc_listener) link;
+};
+
+/* The owner of the listener (thread 0): connections wait. */
+void rpc_accept(struct rpc_thread *thread, struct rpc_listener *listener);
+/* Watch all listeners, or none. */
+void rpc_listeners_watch(struct rpc_thread *thread, bool on);
+void rpc_host_put(struct rpc_server *server, struct rpc_host *host);
+void rpc_address(const struct sockaddr_storage *from, struct in6_addr *to);
+/* For log lines. */
+#define RPC_PEER_TEXT 64
+const char *rpc_peer_text(const struct sockaddr_storage *peer,
+			  char text[RPC_PEER_TEXT]);
+
+/* ---- rpc_udp.c ---- */
+
+void rpc_udp_readable(struct rpc_thread *thread,
+		      struct rpc_listener *listener);
+void rpc_udp_send(struct rpc_call *call, const void *data, size_t len);
+
+/* ---- rpc_dispatch.c ---- */
+
+/*
+ * One record came over conn, or over udp; payload->buffer is taken.  Replies
+ * ready now go into thread->batch (TCP) or out (UDP).  -EPROTO: close conn.
+ */
+int rpc_dispatch(struct rpc_thread *thread, struct rpc_conn *conn,
+		 struct rpc_listener *udp,
+		 const struct sockaddr_storage *peer,
+		 const struct sockaddr_storage *local,
+		 struct rpc_payload *payload)
+	__attribute__((warn_unused_result));
+/* A worker's: run it with may_block, and whatever follows. */
+void rpc_dispatch_blocking(struct rpc_call *call);
+/* Forget it, unanswered. */
+void rpc_call_drop(struct rpc_call *call);
+struct rpc_call *rpc_call_new(struct rpc_server *server);
+void rpc_call_free(struct rpc_call **call);
+
+/* ---- rpc_cache.c ---- */
+
+struct rpc_cache;
+struct rpc_cache *rpc_cache_new(size_t bytes, struct rpc_server *server);
+void rpc_cache_free(struct rpc_cache **cache);
+
+enum rpc_cache_answer {
+	RPC_CACHE_NEW,		/* carry it out; call->entry is set */
+	RPC_CACHE_BUSY,		/* it is being carried out */
+	RPC_CACHE_REPLY		/* *reply is the old one */
+};
+/* call->rq.digest is the key.  reply is taken from the pool. */
+enum rpc_cache_answer rpc_cache_begin(struct rpc_cache *cache,
+				      struct rpc_call *call,
+				      struct rpc_buffer **reply);
+/* Over: reply is kept, or NULL: as if it had never been.  After this
+ * call->conn does not change any more. */
+void rpc_cache_end(struct rpc_cache *cache, struct rpc_call *call,
+		   const unsigned char *reply, uint32_t len);
+/* The key; args is all that follows the verifier. */
+int rpc_cache_digest(void *ctx, struct rpc_request *rq,
+		     const unsigned char *args, uint32_t len);
+
+/* ---- rpc_workers.c ---- */
+
+struct rpc_workers;
+int rpc_workers_new(struct rpc_server *server, unsigned count,
+		    unsigned per_key, struct rpc_workers **out);
+/* Takes the call. */
+void rpc_workers_queue(struct rpc_workers *workers, struct rpc_call *call);
+/* Finish what is queued, end the threads. */
+void rpc_workers_stop(struct rpc_workers *workers);
+void rpc_workers_free(struct rpc_workers **workers);
+unsigned rpc_workers_busy(struct rpc_workers *workers);
+
+/* ---- rpc_server.c ---- */
+
+struct rpc_server {
+	struct rpc_server_config config;
+	struct rpc_limits limits;
+	struct rpc_pool pool;
+	struct rpc_cache *cache;
+	struct rpc_workers *workers;
+	struct rpc_thread *threads;
+	unsigned thread_count;
+	size_t args_size, res_size;	/* the largest */
+	LIST_HEAD(, rpc_listener) listeners;	/* fixed once started */
+	bool started;
+	bool stopping, exiting;	/* atomic */
+	int spare_fd;		/* thread 0's */
+	uint64_t in_flight;	/* calls that left their thread; atomic */
+	uint64_t conn_count;	/* not yet freed; atomic */
+	struct log_limit record_log, garbage_log, accept_log, cap_log;
+
+	pthread_mutex_t parked_lock;
+	LIST_HEAD(, rpc_call) parked;
+	unsigned parked_count;
+
+	pthread_mutex_t hosts_lock;
+	struct rpc_host *hosts;
+	unsigned open_count;	/* connections accepted and not closed */
+
+	/* atomic */
+	uint64_t worker_calls, worker_replies;
+	uint64_t replayed, dropped, garbage, denied;
+};
+
+uint64_t rpc_now_ms(void);
+
+#define RPC_COUNT(field) __atomic_fetch_add(&(field), 1, __ATOMIC_RELAXED)
+#define RPC_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define RPC_STORE(field, v) __atomic_store_n(&(field), (v), __ATOMIC_RELAXED)
+
+#endif
