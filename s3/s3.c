@@ -471,14 +471,3 @@ s3_list_page(struct s3 *s3, const struct s3_list *list,
 	return (int)end(s3, s3->ops->list_page(s3, list, each, arg, next,
 					       err));
 }
-
-/* Until the embedded local bucket is there. */
-__attribute__((weak)) int
-s3_local_open(const struct s3_config *config, struct s3 **out,
-	      struct s3_error *err)
-{
-	(void)config;
-	(void)out;
-	(void)refuse(err, "no local buckets yet");
-	return -ENOTSUP;
-}
