@@ -181,22 +181,6 @@ settings_listen(const char *text, struct sockaddr_storage *out, socklen_t *len)
 	return 0;
 }
 
-char *
-settings_state_dir(void)
-{
-	const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	char *out = NULL;
-	int r = -1;
-
-	if (geteuid() == 0)
-		return strdup("/var/lib/s3nfsd");
-	if (xdg != NULL && xdg[0] == '/')
-		r = asprintf(&out, "%s/s3nfsd", xdg);
-	else if (home != NULL && home[0] == '/')
-		r = asprintf(&out, "%s/.local/state/s3nfsd", home);
-	return r < 0 ? NULL : out;
-}
-
 /* ---- the command line ---- */
 
 enum { OPT_BUCKET = 256, OPT_ENDPOINT, OPT_REGION, OPT_LISTEN, OPT_PORTMAP,

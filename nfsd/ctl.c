@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket.  One thread accepts; each connection has a thread of
+ * its own, since flush and drain wait for uploads, and there are at most
+ * CONNECTIONS_MAX of them.  A peer that says nothing is dropped after a few
+ * seconds, so that it cannot keep a place.
+ *
+ * Lists are written into memory first and sent when the gate has let go: a
+ * peer that does not read must not hold a lock of the file system.
+ *
+ * The socket's mode is 0600 and the peer must be root or the daemon's user,
+ * which matters because "quarantine save" writes a file as the daemon.
+ */
+#include <config.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "nfsd/ctl.h"
+#include "nfsd/log.h"
+
+#define CONNECTIONS_MAX 16
+#define REQUEST_MAX 65536
+#define LIST_MAX_BYTES (64UL << 20)
+#define TALK_S 10		/* to send a request, to take an answer */
+#define FLUSH_SLICE_MS 1000
+
+struct ctl {
+	struct ctl_config config;
+	char *path;
+	int socket, stop_event;
+	atomic_bool stopping;
+	pthread_t thread;
+	uint64_t started_ms;
+	pthread_mutex_t lock;
+	pthread_cond_t connection_ended;
+	unsigned connections;
+};
+
+struct connection {
+	struct ctl *ctl;
+	int fd;
+	json_t *request;
+	/* A list under way: */
+	FILE *list;
+	char *list_bytes;
+	size_t list_size;
+	bool too_long;
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- talking ---- */
+
+static int
+send_all(int fd, const char *bytes, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EPIPE;
+		bytes += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Takes line over. */
+static int
+send_line(struct connection *c, json_t *line)
+{
+	char *text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII);
+	int r = -ENOMEM;
+
+	json_decref(line);
+	if (text != NULL) {
+		r = send_all(c->fd, text, strlen(text));
+		if (r == 0)
+			r = send_all(c->fd, "\n", 1);
+	}
+	free(text);
+	return r;
+}
+
+static void
+answer(struct connection *c, int r, json_t *result)
+{
+	json_t *line;
+
+	if (r < 0) {
+		json_decref(result);
+		line = json_pack("{s:s, s:i}", "error", strerror(-r), "errno",
+				 -r);
+	} else {
+		line = json_pack("{s:o}", "result",
+				 result != NULL ? result : json_object());
+	}
+	if (send_line(c, line) < 0)
+		log_debug("ctl", "a peer left before its answer");
+}
+
+static void
+answer_error(struct connection *c, int error, const char *text)
+{
+	(void)send_line(c, json_pack("{s:s, s:i}", "error", text, "errno",
+				     error));
+}
+
+/* A text from a client or the bucket may be no UTF-8, which JSON has to be:
+ * such bytes come as they would in a URL. */
+static json_t *
+text_json(const char *text)
+{
+	json_t *json = json_string(text != NULL ? text : "");
+	size_t len, used = 0;
+	char *escaped;
+
+	if (json != NULL)
+		return json;
+	len = strlen(text);
+	escaped = malloc(len * 3 + 1);
+	if (escaped == NULL)
+		return json_string("");
+	for (size_t i = 0; i < len; i++) {
+		unsigned char byte = (unsigned char)text[i];
+
+		if (byte < 0x80)
+			escaped[used++] = (char)byte;
+		else
+			used += (size_t)snprintf(escaped + used, 4, "%%%02X",
+						 byte);
+	}
+	escaped[used] = '\0';
+	json = json_string(escaped);
+	free(escaped);
+	return json;
+}
+
+static const char *
+request_text(struct connection *c, const char *key)
+{
+	return json_string_value(json_object_get(c->request, key));
+}
+
+/* ---- lists ---- */
+
+static int
+list_begin(struct connection *c)
+{
+	c->list = open_memstream(&c->list_bytes, &c->list_size);
+	return c->list == NULL ? -ENOMEM : 0;
+}
+
+/* Takes item over. */
+static int
+list_item(struct connection *c, json_t *item)
+{
+	json_t *line = json_pack("{s:o}", "item", item);
+
+	if (line == NULL)
+		return -ENOMEM;
+	json_dumpf(line, c->list, JSON_COMPACT | JSON_ENSURE_ASCII);
+	fputc('\n', c->list);
+	json_decref(line);
+	c->too_long = ftell(c->list) > (long)LIST_MAX_BYTES;
+	return c->too_long ? -E2BIG : 0;
+}
+
+static void
+list_end(struct connection *c, int r)
+{
+	fclose(c->list);
+	if (r >= 0 && send_all(c->fd, c->list_bytes, c->list_size) < 0)
+		r = -EPIPE;
+	free(c->list_bytes);
+	answer(c, r, NULL);
+}
+
+static int
+handle_item(void *arg, const struct gate_handle_info *info)
+{
+	return list_item(arg, json_pack(
+		"{s:o, s:o, s:s, s:I, s:I, s:I}",
+		"path", text_json(info->path),
+		"client", text_json(info->client),
+		"state", info->state,
+		"uncommitted_bytes", (json_int_t)info->uncommitted_bytes,
+		"staged_bytes", (json_int_t)info->staged_bytes,
+		"age_ms", (json_int_t)info->age_ms));
+}
+
+static int
+upload_item(void *arg, const struct gate_upload_info *info)
+{
+	return list_item(arg, json_pack(
+		"{s:o, s:o, s:s, s:I, s:I, s:i, s:o}",
+		"path", text_json(info->path),
+		"key", text_json(info->key),
+		"state", info->state,
+		"bytes_total", (json_int_t)info->bytes_total,
+		"bytes_sent", (json_int_t)info->bytes_sent,
+		"attempts", (int)info->attempts,
+		"error", text_json(info->error)));
+}
+
+static int
+quarantine_item(void *arg, const struct gate_quarantine_info *info)
+{
+	char since[32] = "";
+	time_t seconds = (time_t)(info->since_ns / 1000000000);
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm) != NULL)
+		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return list_item(arg, json_pack(
+		"{s:I, s:o, s:o, s:I, s:o, s:s}",
+		"id", (json_int_t)info->id,
+		"path", text_json(info->path),
+		"key", text_json(info->key),
+		"bytes", (json_int_t)info->bytes,
+		"error", text_json(info->error),
+		"since", since));
+}
+
+static void
+address_text(const struct in6_addr *addr, char out[INET6_ADDRSTRLEN])
+{
+	if (IN6_IS_ADDR_V4MAPPED(addr))
+		inet_ntop(AF_INET, addr->s6_addr + 12, out, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET6, addr, out, INET6_ADDRSTRLEN);
+}
+
+static void
+client_item(void *arg, const struct clients_info *info)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+
+	address_text(&info->who.addr, address);
+	(void)list_item(arg, json_pack(
+		"{s:o, s:s, s:i, s:I}",
+		"name", text_json(info->who.name),
+		"address", address,
+		"connections", (int)info->connections,
+		"age_ms", (json_int_t)(now_ms() - info->since_ms)));
+}
+
+/* ---- commands ---- */
+
+static void
+do_handles(struct connection *c)
+{
+	int r = list_begin(c);
+
+	if (r < 0) {
+		answer(c, r, NULL);
+		return;
+	}
+	list_end(c, gate_each_handle(c->ctl->config.gate,
+				     request_text(c, "path"), handle_item, c));
+}
+
+static void
+do_uploads(struct connection *c)
+{
+	int r = list_begin(c);
+
+	if (r < 0) {
+		answer(c, r, NULL);
+		return;
+	}
+	list_end(c, gate_each_upload(c->ctl->config.gate, upload_item, c));
+}
+
+static void
+do_quarantine_list(struct connection *c)
+{
+	int r = list_begin(c);
+
+	if (r < 0) {
+		answer(c, r, NULL);
+		return;
+	}
+	list_end(c, gate_each_quarantined(c->ctl->config.gate, quarantine_item,
+					  c));
+}
+
+static void
+do_clients(struct connection *c)
+{
+	int r = list_begin(c);
+
+	if (r < 0) {
+		answer(c, r, NULL);
+		return;
+	}
+	clients_each(c->ctl->config.clients, client_item, c);
+	list_end(c, 0);
+}
+
+static json_t *
+exports_json(struct exports *exports)
+{
+	json_t *list = json_array();
+	struct exports_entry *entry = NULL;
+
+	while ((entry = exports_next(exports, entry)) != NULL)
+		json_array_append_new(list,
+				      text_json(exports_entry_name(entry)));
+	return list;
+}
+
+static void
+do_status(struct connection *c)
+{
+	const struct ctl_config *config = &c->ctl->config;
+	struct gate_status s = {0};
+	struct rpc_stats rpc = {0};
+
+	gate_status(config->gate, &s);
+	if (config->rpc != NULL)
+		rpc_server_stats(config->rpc, &rpc);
+	answer(c, 0, json_pack(
+		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		" s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
+		"version", PACKAGE_VERSION,
+		"pid", (int)getpid(),
+		"uptime_ms", (json_int_t)(now_ms() - c->ctl->started_ms),
+		"exports", exports_json(config->exports),
+		"staged_bytes", (json_int_t)s.staged_bytes,
+		"clean_bytes", (json_int_t)s.clean_bytes,
+		"cache_size", (json_int_t)s.cache_size,
+		"handles_active", (json_int_t)s.handles_active,
+		"handles_pending", (json_int_t)s.handles_pending,
+		"uploads", (json_int_t)s.uploads,
+		"quarantined", (json_int_t)s.quarantined,
+		"nodes", (json_int_t)s.nodes,
+		"held_requests", (json_int_t)s.held_requests,
+		"invariant_failures", (json_int_t)s.invariant_failures,
+		"connections", (int)rpc.connections,
+		"in_flight", (int)rpc.in_flight,
+		"held", (int)rpc.held,
+		"workers_busy", (int)rpc.workers_busy,
+		"calls", (json_int_t)rpc.calls,
+		"replayed", (json_int_t)rpc.replayed,
+		"garbage", (json_int_t)rpc.garbage,
+		"denied", (json_int_t)rpc.denied,
+		"mounts", (int)mount3_count(config->mounts)));
+}
+
+struct flushing {
+	struct connection *c;
+	bool gone;		/* nobody reads: stop telling */
+};
+
+static void
+progress(void *arg, uint64_t sent, uint64_t total)
+{
+	struct flushing *f = arg;
+
+	if (!f->gone && send_line(f->c, json_pack(
+			"{s:{s:I, s:I}}", "progress", "sent", (json_int_t)sent,
+			"total", (json_int_t)total)) < 0)
+		f->gone = true;
+}
+
+/* In slices, so that the daemon's end and the peer's are noticed. */
+static void
+do_flush(struct connection *c, const char *path)
+{
+	json_int_t limit = json_integer_value(json_object_get(c->request,
+							      "timeout_ms"));
+	uint64_t deadline = now_ms() + (limit > 0 && limit < INT32_MAX ?
+					(uint64_t)limit : INT32_MAX);
+	struct flushing f = {.c = c};
+	int r = -ETIMEDOUT;
+
+	do {
+		uint64_t now = now_ms(), left = deadline - now;
+
+		if (now >= deadline)
+			break;
+		r = gate_flush(c->ctl->config.gate, path,
+			       left < FLUSH_SLICE_MS ? left : FLUSH_SLICE_MS,
+			       progress, &f);
+	} while (r == -ETIMEDOUT && !f.gone && now_ms() < deadline &&
+		 !atomic_load(&c->ctl->stopping));
+	answer(c, r, NULL);
+}
+
+/* All that is staged goes to the buckets; what stays is told. */
+static void
+do_drain(struct connection *c)
+{
+	struct gate_status s = {0};
+
+	do_flush(c, NULL);
+	gate_status(c->ctl->config.gate, &s);
+	if (s.staged_bytes > 0)
+		log_warn("ctl", "drained, but staged_bytes=%llu remain",
+			 (unsigned long long)s.staged_bytes);
+}
+
+static void
+do_refresh(struct connection *c)
+{
+	const char *path = request_text(c, "path");
+
+	if (path == NULL) {
+		answer_error(c, EINVAL, "refresh needs a path");
+		return;
+	}
+	answer(c, gate_refresh(c->ctl->config.gate, path), NULL);
+}
+
+static void
+do_quarantine(struct connection *c, const char *verb)
+{
+	json_t *number = json_object_get(c->request, "id");
+	uint64_t id = (uint64_t)json_integer_value(number);
+	const char *file = request_text(c, "file");
+	struct gate *gate = c->ctl->config.gate;
+
+	if (!json_is_integer(number))
+		answer_error(c, EINVAL, "an id is missing");
+	else if (strcmp(verb, "retry") == 0)
+		answer(c, gate_quarantine_retry(gate, id), NULL);
+	else if (strcmp(verb, "drop") == 0)
+		answer(c, gate_quarantine_drop(gate, id), NULL);
+	else if (file == NULL || file[0] != '/')
+		answer_error(c, EINVAL, "save needs a file's absolute path");
+	else
+		answer(c, gate_quarantine_save(gate, id, file), NULL);
+}
+
+static void
+dispatch(struct connection *c)
+{
+	const char *command = request_text(c, "command");
+
+	if (command == NULL)
+		answer_error(c, EINVAL, "no command");
+	else if (strcmp(command, "status") == 0)
+		do_status(c);
+	else if (strcmp(command, "handles") == 0)
+		do_handles(c);
+	else if (strcmp(command, "uploads") == 0)
+		do_uploads(c);
+	else if (strcmp(command, "clients") == 0)
+		do_clients(c);
+	else if (strcmp(command, "flush") == 0)
+		do_flush(c, request_text(c, "path"));
+	else if (strcmp(command, "drain") == 0)
+		do_drain(c);
+	else if (strcmp(command, "refresh") == 0)
+		do_refresh(c);
+	else if (strcmp(command, "quarantine list") == 0)
+		do_quarantine_list(c);
+	else if (strcmp(command, "quarantine retry") == 0 ||
+		 strcmp(command, "quarantine save") == 0 ||
+		 strcmp(command, "quarantine drop") == 0)
+		do_quarantine(c, command + strlen("quarantine "));
+	else
+		answer_error(c, ENOSYS, "unknown command");
+}
+
+/* ---- connections ---- */
+
+/* One line, at most REQUEST_MAX bytes.  NULL if none came. */
+static json_t *
+receive(int fd)
+{
+	char *bytes = malloc(REQUEST_MAX);
+	size_t used = 0;
+	json_t *request = NULL;
+
+	while (bytes != NULL && used < REQUEST_MAX) {
+		ssize_t n = recv(fd, bytes + used, REQUEST_MAX - used, 0);
+		char *end;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		used += (size_t)n;
+		end = memchr(bytes, '\n', used);
+		if (end != NULL) {
+			request = json_loadb(bytes, (size_t)(end - bytes), 0,
+					     NULL);
+			break;
+		}
+	}
+	free(bytes);
+	return request;
+}
+
+static bool
+peer_allowed(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void *
+serve(void *arg)
+{
+	struct connection *c = arg;
+	struct ctl *ctl = c->ctl;
+	struct timeval talk = {.tv_sec = TALK_S};
+
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &talk, sizeof(talk));
+	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &talk, sizeof(talk));
+	if (!peer_allowed(c->fd)) {
+		answer_error(c, EPERM, "only root and the daemon's user may");
+	} else {
+		c->request = receive(c->fd);
+		if (c->request == NULL)
+			answer_error(c, EINVAL, "no request");
+		else
+			dispatch(c);
+	}
+	json_decref(c->request);
+	close(c->fd);
+	free(c);
+	pthread_mutex_lock(&ctl->lock);
+	ctl->connections--;
+	pthread_cond_signal(&ctl->connection_ended);
+	pthread_mutex_unlock(&ctl->lock);
+	return NULL;
+}
+
+static bool
+start_serving(struct ctl *ctl, struct connection *c)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool room, started;
+
+	pthread_mutex_lock(&ctl->lock);
+	room = ctl->connections < CONNECTIONS_MAX;
+	if (room)
+		ctl->connections++;
+	pthread_mutex_unlock(&ctl->lock);
+	if (!room)
+		return false;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	started = pthread_create(&thread, &attr, serve, c) == 0;
+	pthread_attr_destroy(&attr);
+	if (!started) {
+		pthread_mutex_lock(&ctl->lock);
+		ctl->connections--;
+		pthread_mutex_unlock(&ctl->lock);
+	}
+	return started;
+}
+
+static void *
+accept_loop(void *arg)
+{
+	struct ctl *ctl = arg;
+
+	while (!atomic_load(&ctl->stopping)) {
+		struct pollfd fds[2] = {{ctl->socket, POLLIN, 0},
+					{ctl->stop_event, POLLIN, 0}};
+		struct connection *c;
+		int fd;
+
+		if (poll(fds, 2, -1) < 0 || fds[1].revents != 0 ||
+		    fds[0].revents == 0)
+			continue;
+		fd = accept4(ctl->socket, NULL, NULL, SOCK_CLOEXEC);
+		if (fd < 0) {
+			/* EMFILE would spin: give others time to close. */
+			poll(&fds[1], 1, 100);
+			continue;
+		}
+		c = calloc(1, sizeof(*c));
+		if (c != NULL) {
+			c->ctl = ctl;
+			c->fd = fd;
+		}
+		if (c == NULL || !start_serving(ctl, c)) {
+			close(fd);
+			free(c);
+		}
+	}
+	return NULL;
+}
+
+/* A socket file that a killed daemon left is in the way of bind; one that
+ * answers is not ours to remove. */
+static int
+bind_socket(int fd, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int r;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return -EADDRINUSE;
+	unlink(path);
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ?
+	    -errno : 0;
+	umask(mask);
+	return r == 0 && listen(fd, CONNECTIONS_MAX) < 0 ? -errno : r;
+}
+
+static void
+ctl_free(struct ctl *ctl)
+{
+	if (ctl->socket >= 0)
+		close(ctl->socket);
+	if (ctl->stop_event >= 0)
+		close(ctl->stop_event);
+	pthread_mutex_destroy(&ctl->lock);
+	pthread_cond_destroy(&ctl->connection_ended);
+	free(ctl->path);
+	free(ctl);
+}
+
+int
+ctl_start(const struct ctl_config *config, struct ctl **out)
+{
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+	int r;
+
+	if (ctl == NULL)
+		return -ENOMEM;
+	ctl->config = *config;
+	ctl->started_ms = now_ms();
+	pthread_mutex_init(&ctl->lock, NULL);
+	pthread_cond_init(&ctl->connection_ended, NULL);
+	ctl->path = strdup(config->path);
+	ctl->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ctl->stop_event = eventfd(0, EFD_CLOEXEC);
+	if (ctl->path == NULL || ctl->socket < 0 || ctl->stop_event < 0) {
+		ctl_free(ctl);
+		return -ENOMEM;
+	}
+	r = bind_socket(ctl->socket, config->path);
+	if (r == 0)
+		r = -pthread_create(&ctl->thread, NULL, accept_loop, ctl);
+	if (r < 0) {
+		ctl_free(ctl);
+		return r;
+	}
+	*out = ctl;
+	return 0;
+}
+
+void
+ctl_stop(struct ctl **ctl)
+{
+	uint64_t one = 1;
+
+	if (*ctl == NULL)
+		return;
+	unlink((*ctl)->path);
+	atomic_store(&(*ctl)->stopping, true);
+	if (write((*ctl)->stop_event, &one, sizeof(one)) < 0)
+		log_warn("ctl", "cannot wake the control thread");
+	pthread_join((*ctl)->thread, NULL);
+	pthread_mutex_lock(&(*ctl)->lock);
+	while ((*ctl)->connections > 0)
+		pthread_cond_wait(&(*ctl)->connection_ended, &(*ctl)->lock);
+	pthread_mutex_unlock(&(*ctl)->lock);
+	ctl_free(*ctl);
+	*ctl = NULL;
+}

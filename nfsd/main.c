@@ -1,0 +1,753 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * s3nfsd: the order in which the rooms are opened, and closed again.
+ *
+ *	settings, state directory (one daemon only) -> meta -> gate ->
+ *	buckets and their exports -> gate_start -> server -> control socket
+ *
+ * and backwards at the end.  This is the one file that opens meta and s3, and
+ * the one that ends the program:
+ *
+ *	0  asked to stop, and stopped; --help, --version, --check without fault
+ *	1  cannot serve: state directory, port, a bucket that refuses us
+ *	2  the configuration is wrong
+ *
+ * A bucket that is wrong (403, 404) ends the start with one line.  One that
+ * does not answer does not: the gateway may come up before its network, and
+ * serves what it has until the bucket is back.  It is asked again every few
+ * seconds, since without a probe no condition of it is relied on.
+ */
+#include <config.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "meta/meta.h"
+#include "nfsd/ctl.h"
+#include "nfsd/exports.h"
+#include "nfsd/gate/gate.h"
+#include "nfsd/log.h"
+#include "nfsd/server.h"
+#include "nfsd/settings.h"
+#include "s3/s3.h"
+
+#define FILES_WANTED 1048576
+#define PROBE_AGAIN_S 10
+
+struct bucket {
+	const struct settings_export *settings;
+	struct s3 *s3;
+	bool probed;
+};
+
+struct daemon {
+	int argc;
+	char **argv;
+	struct settings settings;
+	int lock_fd;
+	struct meta *meta;
+	struct gate *gate;
+	struct exports *exports;
+	struct bucket *buckets;		/* one for each export */
+	struct server *server;
+	struct ctl *ctl;
+	uint16_t port;
+	_Atomic(struct rpc_server *) rpc;	/* for wake() */
+	pthread_t prober;
+	bool probing;
+	atomic_bool stopping;
+};
+
+/* ---- callbacks of the rooms ---- */
+
+static void
+log_meta(void *arg, int level, const char *line)
+{
+	(void)arg;
+	log_line((enum log_level)level, "meta", line);
+}
+
+static void
+log_gate(void *arg, int level, const char *line)
+{
+	(void)arg;
+	log_line((enum log_level)level, "gate", line);
+}
+
+static void
+log_s3(void *arg, enum s3_level level, const char *line)
+{
+	(void)arg;
+	log_line((enum log_level)level, "s3", line);
+}
+
+static void
+wake(void *arg, void *token)
+{
+	struct daemon *d = arg;
+
+	rpc_wake(atomic_load(&d->rpc), token);
+}
+
+/* One plain line for the person who starts us. */
+static int fail(int r, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int
+fail(int r, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fprintf(stderr, "s3nfsd: %s\n", text);
+	return r;
+}
+
+/* ---- state directory ---- */
+
+static int
+make_directories(const char *path)
+{
+	char *copy = strdup(path);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	for (char *at = copy + 1; *at != '\0'; at++) {
+		if (*at != '/')
+			continue;
+		*at = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
+			free(copy);
+			return -errno;
+		}
+		*at = '/';
+	}
+	free(copy);
+	/* What clients wrote is nobody else's to read. */
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int
+open_state(struct daemon *d)
+{
+	const char *dir = d->settings.server.state_dir;
+	char path[4096];
+	int r = make_directories(dir);
+
+	if (r < 0)
+		return fail(r, "state directory %s: %s", dir, strerror(-r));
+	snprintf(path, sizeof(path), "%s/lock", dir);
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return fail(-errno, "state directory %s: %s", dir,
+			    strerror(errno));
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return fail(-EBUSY, "state directory %s is in use by another "
+			    "s3nfsd; name another one with --state-dir", dir);
+	return 0;
+}
+
+static int
+open_meta(struct daemon *d)
+{
+	char path[4096];
+	struct meta_config config = {.path = path, .log = log_meta};
+	int r;
+
+	snprintf(path, sizeof(path), "%s/meta.db",
+		 d->settings.server.state_dir);
+	r = meta_open(&config, &d->meta);
+	return r < 0 ? fail(r, "%s: %s", path, strerror(-r)) : 0;
+}
+
+static int
+open_gate(struct daemon *d)
+{
+	const struct options_server *server = &d->settings.server;
+	struct gate_config config = {
+		.state_dir = server->state_dir,
+		.cache_size = server->cache_size,
+		.memory_size = server->memory_size,
+		.transfer_threads = (unsigned)server->transfer_threads,
+		.max_nodes = (unsigned)server->max_nodes,
+		.wake = wake, .wake_arg = d, .log = log_gate,
+	};
+	int r = gate_open(&config, d->meta, &d->gate);
+
+	return r < 0 ? fail(r, "state directory %s: %s", server->state_dir,
+			    strerror(-r)) : 0;
+}
+
+/* ---- buckets ---- */
+
+static int
+open_bucket(const struct settings *settings,
+	    const struct settings_export *export, struct s3 **out)
+{
+	const struct options_s3 *o = &settings->s3;
+	struct s3_config config = {
+		.url = export->url, .endpoint = o->endpoint,
+		.region = o->region, .profile = o->profile,
+		.ca_file = o->ca_file, .style = (enum s3_style)o->style,
+		.unsigned_payload = o->unsigned_payload,
+		.max_requests = (unsigned)o->max_requests,
+		.connect_ms = (unsigned)o->connect_ms,
+		.stall_ms = (unsigned)o->stall_ms,
+		.retry_ms = (unsigned)o->retry_ms, .log = log_s3,
+	};
+	struct s3_options options = {
+		.storage_class = o->storage_class,
+		.sse = strcmp(o->sse, "none") == 0 ? NULL : o->sse,
+		.sse_kms_key_id = o->sse_kms_key_id, .acl = o->acl,
+		.requester_pays = o->requester_pays,
+	};
+	struct s3_error err = {0};
+	int r = s3_open(&config, out, &err);
+
+	if (r == 0)
+		r = s3_set_options(*out, &options);
+	if (r < 0)
+		return fail(r, "%s: %s", export->url, err.message[0] != '\0' ?
+			    err.message : strerror(-r));
+	return 0;
+}
+
+static int
+first_entry(void *arg, const struct s3_entry *entry)
+{
+	(void)arg;
+	(void)entry;
+	return 1;
+}
+
+/* A read-only export is asked for one name, the others for all they can. */
+static int
+ask_bucket(const struct settings_export *export, struct s3 *s3,
+	   struct s3_caps *caps, struct s3_error *err)
+{
+	struct s3_list list = {.prefix = export->prefix, .max_keys = 1};
+	char scratch[1100], *next = NULL;
+	int r;
+
+	if (export->options.readonly) {
+		r = s3_list_page(s3, &list, first_entry, NULL, &next, err);
+		free(next);
+		return r < 0 ? r : 0;
+	}
+	snprintf(scratch, sizeof(scratch), "%s.s3nfsd-probe-", export->prefix);
+	return s3_probe(s3, scratch, caps, err);
+}
+
+static bool
+is_wrong(int r)
+{
+	return r == -EACCES || r == -ENODEV || r == -EINVAL || r == -ENOENT ||
+	       r == -EPERM || r == -ENOTDIR;
+}
+
+static void
+log_caps(const struct settings_export *export, const struct s3_caps *caps)
+{
+	const struct { bool has; const char *name; } all[] = {
+		{caps->put_if_none_match, "PUT If-None-Match"},
+		{caps->put_if_match, "PUT If-Match"},
+		{caps->complete_if_match, "conditional multipart"},
+		{caps->copy_if_match, "conditional copy"},
+		{caps->delete_if_match, "conditional DELETE"},
+		{caps->part_copy, "UploadPartCopy"},
+		{caps->checksums, "checksums"},
+	};
+	char missing[256] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (!all[i].has && used < sizeof(missing))
+			used += (size_t)snprintf(missing + used,
+						 sizeof(missing) - used,
+						 "%s%s", used ? ", " : "",
+						 all[i].name);
+	}
+	if (missing[0] != '\0')
+		log_info("s3", "bucket=%s does not honour: %s; the next safest "
+			 "way is taken", export->url, missing);
+}
+
+/* 0 also for a bucket that does not answer now. */
+static int
+probe_bucket(struct bucket *b, bool first)
+{
+	struct s3_error err = {0};
+	struct s3_caps caps = {0};
+	int r = ask_bucket(b->settings, b->s3, &caps, &err);
+	const char *text = err.message[0] != '\0' ? err.message :
+			   strerror(r < 0 ? -r : 0);
+
+	if (r == 0) {
+		b->probed = true;
+		if (!b->settings->options.readonly)
+			log_caps(b->settings, &caps);
+		if (!first)
+			log_info("s3", "bucket=%s answers now",
+				 b->settings->url);
+		return 0;
+	}
+	if (first && is_wrong(r))
+		return fail(r, "%s: %s%s%s%s", b->settings->url,
+			    r == -EACCES ? "access denied" :
+			    r == -ENODEV ? "no such bucket" : "cannot be used",
+			    ": ", err.code[0] != '\0' ? err.code : "",
+			    err.code[0] != '\0' ? "" : text);
+	if (first)
+		log_warn("s3", "bucket=%s does not answer, trying on: %s",
+			 b->settings->url, text);
+	return 0;
+}
+
+static void
+fill_export(const struct settings_export *export,
+	    struct gate_export_config *out)
+{
+	const struct options_export *o = &export->options;
+
+	*out = (struct gate_export_config){
+		.name = export->name, .prefix = export->prefix,
+		.commit_s3 = o->commit_s3, .strict = o->strict,
+		.busy = (enum gate_busy)o->busy,
+		.reads = (enum gate_reads)o->reads,
+		.abandon = (enum gate_abandon)o->abandon,
+		.on_conflict = (enum gate_conflict)o->on_conflict,
+		.metadata = (enum gate_dialect)o->metadata,
+		.identity = (enum gate_identity)o->identity,
+		.settle_ms = o->settle_ms,
+		.create_settle_ms = o->create_settle_ms,
+		.supersede_quiet_ms = o->supersede_quiet_ms,
+		.hold_ms = o->hold_ms, .busy_limit_ms = o->busy_limit_ms,
+		.reserve_ms = o->reserve_ms, .lease_ms = o->lease_ms,
+		.attr_ttl_ms = o->attr_ttl_ms,
+		.max_dirty_age_ms = o->max_dirty_age_ms,
+		.upload_retry_ms = o->upload_retry_ms,
+		.max_handles = o->max_handles, .quota_bytes = o->quota,
+		.file_mode = (uint32_t)o->file_mode,
+		.dir_mode = (uint32_t)o->dir_mode, .uid = (uint32_t)o->uid,
+		.gid = (uint32_t)o->gid, .part_size = o->part_size,
+	};
+}
+
+static int
+parse_rules(const struct settings_export *export, struct exports_rules **out)
+{
+	char why[128];
+
+	return exports_rules_parse(export->options.clients, out, why,
+				   sizeof(why));
+}
+
+static int
+add_export(struct daemon *d, struct bucket *b)
+{
+	const struct settings_export *export = b->settings;
+	struct gate_export_config config;
+	struct exports_rules *rules = NULL;
+	struct gate_export *gate_export;
+	int r = open_bucket(&d->settings, export, &b->s3);
+
+	if (r == 0)
+		r = probe_bucket(b, true);
+	if (r < 0)
+		return r;
+	fill_export(export, &config);
+	r = gate_export_add(d->gate, &config, b->s3, &gate_export);
+	if (r == 0)
+		r = parse_rules(export, &rules);
+	if (r == 0 && exports_rules_local_only(rules))
+		log_info("exports", "export=%s is for this machine only; other "
+			 "hosts are refused until export.clients lists them",
+			 export->name);
+	if (r == 0)
+		r = exports_add(d->exports, export->name, gate_export,
+				export->options.readonly, &rules);
+	exports_rules_free(&rules);
+	return r < 0 ? fail(r, "export %s: %s", export->name, strerror(-r)) :
+	       0;
+}
+
+static int
+open_exports(struct daemon *d)
+{
+	size_t count = d->settings.export_count;
+	int r = exports_new(&d->exports);
+
+	d->buckets = calloc(count, sizeof(*d->buckets));
+	if (r < 0 || d->buckets == NULL)
+		return fail(-ENOMEM, "out of memory");
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		d->buckets[i].settings = &d->settings.exports[i];
+		r = add_export(d, &d->buckets[i]);
+	}
+	return r;
+}
+
+static void *
+probe_again(void *arg)
+{
+	struct daemon *d = arg;
+	bool all = false;
+
+	for (unsigned tenths = 0; !all && !atomic_load(&d->stopping);
+	     tenths++) {
+		poll(NULL, 0, 100);
+		if (tenths % (PROBE_AGAIN_S * 10) != PROBE_AGAIN_S * 10 - 1)
+			continue;
+		all = true;
+		for (size_t i = 0; i < d->settings.export_count; i++) {
+			if (!d->buckets[i].probed)
+				(void)probe_bucket(&d->buckets[i], false);
+			all = all && d->buckets[i].probed;
+		}
+	}
+	return NULL;
+}
+
+static void
+start_prober(struct daemon *d)
+{
+	for (size_t i = 0; i < d->settings.export_count; i++) {
+		if (!d->buckets[i].probed && !d->probing)
+			d->probing = pthread_create(&d->prober, NULL,
+						    probe_again, d) == 0;
+	}
+}
+
+/* --check: each bucket is opened and asked for one name. */
+static int
+check_buckets(struct daemon *d)
+{
+	int worst = 0;
+
+	for (size_t i = 0; i < d->settings.export_count; i++) {
+		struct settings_export *export = &d->settings.exports[i];
+		struct s3_error err = {0};
+		struct s3_caps caps;
+		struct s3 *s3 = NULL;
+		int r = open_bucket(&d->settings, export, &s3);
+
+		export->options.readonly = true;	/* write nothing */
+		if (r == 0) {
+			r = ask_bucket(export, s3, &caps, &err);
+			printf("%s (%s): %s\n", export->name, export->url,
+			       r == 0 ? "ok" : err.message[0] != '\0' ?
+			       err.message : strerror(-r));
+		}
+		if (r < 0)
+			worst = 1;
+		s3_close(&s3);
+	}
+	return worst;
+}
+
+/* ---- serving ---- */
+
+static void
+address_text(const struct sockaddr_storage *address, char *out, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (address->ss_family == AF_INET) {
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)
+				     address)->sin_addr, host, sizeof(host));
+		snprintf(out, size, "%s", host);
+		return;
+	}
+	inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)
+			      address)->sin6_addr, host, sizeof(host));
+	snprintf(out, size, "[%s]", host);
+}
+
+static void
+announce(struct daemon *d)
+{
+	char address[INET6_ADDRSTRLEN + 2];
+
+	address_text(&d->settings.listen, address, sizeof(address));
+	for (size_t i = 0; i < d->settings.export_count; i++) {
+		const struct settings_export *e = &d->settings.exports[i];
+		int prefix = (int)strlen(e->prefix);
+
+		fprintf(stderr, "s3nfsd: serving %s on %s:%u (%s%s%.*s)\n",
+			e->name, address, d->port, e->url,
+			prefix > 0 ? "/" : "",
+			prefix > 0 ? prefix - 1 : 0, e->prefix);
+	}
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, "READY=1");
+#endif
+}
+
+static int
+start_serving(struct daemon *d)
+{
+	char address[INET6_ADDRSTRLEN + 2];
+	int r = server_new(&d->settings, d->gate, d->exports, &d->server);
+
+	if (r < 0)
+		return fail(r, "cannot start: %s", strerror(-r));
+	atomic_store(&d->rpc, server_rpc(d->server));
+	r = gate_start(d->gate);
+	if (r < 0)
+		return fail(r, "cannot start: %s", strerror(-r));
+	r = server_start(d->server, &d->settings, &d->port);
+	if (r < 0) {
+		address_text(&d->settings.listen, address, sizeof(address));
+		return fail(r, "cannot listen on %s (%s): %s",
+			    d->settings.server.listen, address, strerror(-r));
+	}
+	r = server_portmap(d->server, &d->settings, d->port);
+	return r < 0 ? fail(r, "portmap: %s", strerror(-r)) : 0;
+}
+
+static int
+start_ctl(struct daemon *d)
+{
+	char path[4096];
+	struct ctl_config config = {
+		.path = path, .gate = d->gate, .exports = d->exports,
+		.mounts = server_mounts(d->server),
+		.clients = server_clients(d->server),
+		.rpc = server_rpc(d->server),
+	};
+	int r;
+
+	snprintf(path, sizeof(path), "%s/ctl.sock",
+		 d->settings.server.state_dir);
+	r = ctl_start(&config, &d->ctl);
+	/* A path too long for a socket: s3nfsctl cannot be used, files can. */
+	if (r < 0)
+		log_warn("ctl", "no control socket path=%s: %s", path,
+			 strerror(-r));
+	return 0;
+}
+
+/* ---- SIGHUP ---- */
+
+static void
+reload_export(struct daemon *d, const struct settings_export *export)
+{
+	struct exports_rules *rules = NULL;
+	int r = parse_rules(export, &rules);
+
+	if (r == 0)
+		r = exports_reload(d->exports, export->name,
+				   export->options.readonly, &rules);
+	exports_rules_free(&rules);
+	if (r == -ENOENT)
+		log_warn("exports", "export=%s is new: it is served after a "
+			 "restart", export->name);
+	else if (r < 0)
+		log_err("exports", "export=%s keeps its old rules: %s",
+			export->name, strerror(-r));
+	else
+		log_info("exports", "export=%s has its rules anew",
+			 export->name);
+}
+
+static void
+reload(struct daemon *d)
+{
+	struct settings fresh = {0};
+	char *complaint = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&complaint, &size);
+	int r;
+
+	if (out == NULL)
+		return;
+	r = settings_load(d->argc, d->argv, &fresh, out);
+	fclose(out);
+	if (r < 0)
+		log_err("exports", "the old rules stay: %s", complaint);
+	for (size_t i = 0; r == 0 && i < fresh.export_count; i++)
+		reload_export(d, &fresh.exports[i]);
+	settings_free(&fresh);
+	free(complaint);
+}
+
+/* ---- the end ---- */
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static uint64_t
+until(uint64_t deadline)
+{
+	uint64_t now = now_ms();
+
+	return now < deadline ? deadline - now : 0;
+}
+
+static void
+stop_serving(struct daemon *d)
+{
+	uint64_t timeout = d->settings.server.shutdown_timeout_ms;
+	uint64_t deadline = now_ms() + timeout;
+	struct gate_status status = {0};
+
+#ifdef HAVE_SYSTEMD
+	sd_notify(0, "STOPPING=1");
+#endif
+	ctl_stop(&d->ctl);
+	/* Uploads need their time too: requests may have half of it. */
+	server_stop(d->server, timeout / 2);
+	if (gate_drain(d->gate, until(deadline)) == 0)
+		return;
+	gate_status(d->gate, &status);
+	log_info("gate", "stopping with staged_bytes=%llu; they are uploaded "
+		 "at the next start", (unsigned long long)status.staged_bytes);
+}
+
+static void
+close_all(struct daemon *d)
+{
+	atomic_store(&d->stopping, true);
+	for (size_t i = 0; d->buckets != NULL &&
+	     i < d->settings.export_count; i++) {
+		if (d->buckets[i].s3 != NULL)
+			s3_cancel(d->buckets[i].s3);
+	}
+	if (d->probing)
+		pthread_join(d->prober, NULL);
+	ctl_stop(&d->ctl);
+	/* Threads of the gate may still wake a request. */
+	if (d->server != NULL && d->port != 0)
+		server_stop(d->server, 0);
+	if (d->gate != NULL)
+		gate_close(&d->gate);
+	server_free(&d->server);
+	exports_free(&d->exports);
+	for (size_t i = 0; d->buckets != NULL &&
+	     i < d->settings.export_count; i++)
+		s3_close(&d->buckets[i].s3);
+	meta_close(&d->meta);
+	free(d->buckets);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	settings_free(&d->settings);
+}
+
+/* ---- signals and limits ---- */
+
+static void
+raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max :
+			 FILES_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("main", "cannot raise the limit of open files: %s",
+			 strerror(errno));
+}
+
+static void
+block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void
+wait_for_the_end(struct daemon *d, sigset_t *set)
+{
+	for (;;) {
+		int signal_number = sigwaitinfo(set, NULL);
+
+		if (signal_number == SIGHUP)
+			reload(d);
+		else if (signal_number == SIGTERM || signal_number == SIGINT)
+			break;
+	}
+	/* A second one ends us at once, which is safe, as a crash is. */
+	sigdelset(set, SIGHUP);
+	pthread_sigmask(SIG_UNBLOCK, set, NULL);
+}
+
+static int
+serve(struct daemon *d)
+{
+	sigset_t signals;
+	int r;
+
+	raise_limits();
+	block_signals(&signals);
+	r = open_state(d);
+	if (r == 0)
+		r = open_meta(d);
+	if (r == 0)
+		r = open_gate(d);
+	if (r == 0)
+		r = open_exports(d);
+	if (r == 0)
+		r = start_serving(d);
+	if (r == 0)
+		r = start_ctl(d);
+	if (r == 0) {
+		start_prober(d);
+		announce(d);
+		wait_for_the_end(d, &signals);
+		stop_serving(d);
+	}
+	close_all(d);
+	return r < 0 ? 1 : 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct daemon d = {.argc = argc, .argv = argv, .lock_fd = -1};
+	int r = settings_load(argc, argv, &d.settings, stderr);
+
+	if (r < 0 || d.settings.help || d.settings.version) {
+		if (r == 0 && d.settings.help)
+			settings_usage(stdout);
+		else if (r == 0)
+			puts("s3nfsd " PACKAGE_VERSION);
+		settings_free(&d.settings);
+		return r < 0 ? 2 : 0;
+	}
+	log_set_level((enum log_level)d.settings.server.log_level);
+	if (d.settings.check) {
+		r = check_buckets(&d);
+		settings_free(&d.settings);
+		return r;
+	}
+	return serve(&d);
+}
