@@ -136,7 +136,9 @@ class Gateway(Daemon):
             raise Missing(f'{places[0]} is not built')
         self.state = work / 'state'
         self.log = work / 's3nfsd.log'
-        self.env = dict(os.environ, **rados.env)
+        # Not the machine's own AWS settings.
+        self.env = {k: v for k, v in os.environ.items()
+                    if not k.startswith('AWS_')} | rados.env
         self.endpoint = rados.env['S3_ENDPOINT']
         self.settings = settings
         self.start()
