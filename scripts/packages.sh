@@ -33,9 +33,9 @@ hold_services() {
 	trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
 }
 
-# install LOG PACKAGE...: those which are absent.  Without apt-get, network
+# install_packages LOG PACKAGE...: those which are absent.  Without apt-get, network
 # or privilege it fails, having said which packages are wanted.
-install() (
+install_packages() (
 	log=$1
 	shift
 	want=$(absent "$@")
