@@ -167,8 +167,14 @@ int rpc_server_start(struct rpc_server *server)
  */
 void rpc_wake(struct rpc_server *server, struct rpc_request *rq);
 
-/* A buffer of GATE_IO_MAX bytes at least for rq->tail, from the pool. */
+/* A buffer of len bytes at least for rq->tail, which it sets; NULL: no memory,
+ * or more than a record holds.  The transport frees it. */
 void *rpc_tail_alloc(struct rpc_request *rq, uint32_t len);
+
+/* Our address that the call came to.  0, or an errno. */
+int rpc_local_address(const struct rpc_request *rq,
+		      struct sockaddr_storage *out)
+	__attribute__((warn_unused_result));
 
 /* Accept and read no more, answer what is in flight for at most timeout_ms. */
 void rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms);

@@ -132,6 +132,25 @@ rpc_tail_alloc(struct rpc_request *rq, uint32_t len)
 	return tail->data;
 }
 
+int
+rpc_local_address(const struct rpc_request *rq, struct sockaddr_storage *out)
+{
+	const struct rpc_call *call = (const struct rpc_call *)rq;
+	socklen_t len = sizeof(*out);
+	int r = -ENOTCONN;
+
+	if (call->conn == NULL) {
+		*out = call->udp_local;
+		return 0;
+	}
+	pthread_mutex_lock(&call->conn->lock);
+	if (!call->conn->dead)
+		r = getsockname(call->conn->fd, (struct sockaddr *)out,
+				&len) < 0 ? -errno : 0;
+	pthread_mutex_unlock(&call->conn->lock);
+	return r;
+}
+
 static void
 free_args(struct rpc_call *call)
 {
