@@ -63,6 +63,13 @@ rpc_conn_choked(struct rpc_conn *conn)
 	return RPC_LOAD(conn->out_bytes) > out_cap(conn->server);
 }
 
+/* In one order with the stores to paused: see rpc_conn_call_ended(). */
+static unsigned
+calls_out(struct rpc_conn *conn)
+{
+	return __atomic_load_n(&conn->in_flight, __ATOMIC_SEQ_CST);
+}
+
 /* May another call of it begin?  If not, its end of calls will kick. */
 static bool
 may_begin(struct rpc_conn *conn)
@@ -71,7 +78,7 @@ may_begin(struct rpc_conn *conn)
 
 	for (int pass = 0; pass < 2; pass++) {
 		if (!RPC_LOAD(server->stopping) &&
-		    RPC_LOAD(conn->in_flight) <
+		    calls_out(conn) <
 		    server->limits.in_flight_per_connection &&
 		    RPC_LOAD(conn->in_bytes) <= conn_in_cap(server) &&
 		    !rpc_conn_choked(conn)) {
@@ -80,7 +87,6 @@ may_begin(struct rpc_conn *conn)
 		}
 		/* Say so first, look again then: no kick gets lost. */
 		__atomic_store_n(&conn->paused, true, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	}
 	return false;
 }
@@ -572,7 +578,7 @@ read_once(struct rpc_conn *conn)
 static bool
 finished(struct rpc_conn *conn)
 {
-	return conn->eof && RPC_LOAD(conn->in_flight) == 0 &&
+	return conn->eof && calls_out(conn) == 0 &&
 	       RPC_LOAD(conn->out_bytes) == 0 && conn->carry == NULL;
 }
 
@@ -644,7 +650,6 @@ pump(struct rpc_conn *conn)
 	if (conn->eof) {
 		/* The end of the last call is to kick. */
 		__atomic_store_n(&conn->paused, true, __ATOMIC_SEQ_CST);
-		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (finished(conn)) {
 			rpc_conn_close(conn);
 			return;
@@ -728,7 +733,6 @@ void
 rpc_conn_call_ended(struct rpc_conn *conn)
 {
 	__atomic_fetch_sub(&conn->in_flight, 1, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&conn->paused, __ATOMIC_SEQ_CST))
 		rpc_thread_kick(conn);
 }
