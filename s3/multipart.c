@@ -115,6 +115,37 @@ check_complete(const void *arg, const struct s3_reply *reply)
 	return s3_xml_etag(reply->body.data, reply->body.len, etag);
 }
 
+static int parts_page(struct s3_remote *r, const char *key,
+		      const char *upload_id, unsigned marker,
+		      struct s3_xml_parts *page, struct s3_error *err);
+
+/*
+ * radosgw 16 answers 500 where the upload is gone.  Before that is repeated
+ * for a long time, ask whether there still is an upload.
+ */
+static int
+complete_request(struct s3_remote *r, struct s3_call *call,
+		 struct s3_reply *reply, struct s3_error *err)
+{
+	struct s3_xml_parts page = {0};
+	struct s3_error own;
+	int result;
+
+	call->once = true;
+	result = s3_request(r, call, reply, err);
+	if (result != -EAGAIN && result != -EBADMSG)
+		return result;
+	if (parts_page(r, call->key, call->query[0].value, 0, &page, &own) ==
+	    -ENOENT) {
+		if (err != NULL)
+			*err = own;
+		return -ENOENT;
+	}
+	free(page.parts);
+	call->once = false;
+	return s3_request(r, call, reply, err);
+}
+
 int
 s3_remote_upload_complete(struct s3 *s3, const char *key,
 			  const char *upload_id, const struct s3_part *parts,
@@ -142,7 +173,7 @@ s3_remote_upload_complete(struct s3 *s3, const char *key,
 	if (result == 0)
 		result = s3_call_cond(r, &call, cond, S3_CAP_COMPLETE);
 	if (result == 0)
-		result = s3_request(r, &call, &reply, err);
+		result = complete_request(r, &call, &reply, err);
 	if (result == -ESTALE && cond != NULL && cond->if_none_match)
 		return -EEXIST;
 	if (result < 0)

@@ -174,6 +174,7 @@ enum s3_cap_bit {
 	S3_CAP_PUT_NONE = 1, S3_CAP_PUT_MATCH = 2, S3_CAP_UNQUOTED = 4,
 	S3_CAP_COMPLETE = 8, S3_CAP_COPY_SOURCE = 16, S3_CAP_DELETE = 32,
 	S3_CAP_PART_COPY = 64, S3_CAP_CHECKSUMS = 128, S3_CAP_COPY_DEST = 256,
+	S3_CAP_TWICE = 512,	/* part copy decodes the source key twice */
 };
 
 #define S3_QUERY_MAX 8

@@ -618,7 +618,8 @@ s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
 	result = body_hash(r, call, hash, e);
 	if (result < 0)
 		return result;
-	call->first_sent_s = s3_now_s() + r->skew_s;
+	if (call->sent == 0)
+		call->first_sent_s = s3_now_s() + r->skew_s;
 	for (;;) {
 		reply_reset(reply);
 		s3_error_clear(e);

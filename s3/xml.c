@@ -8,6 +8,11 @@
  * is refused, for a part must never pass for the whole.
  *
  * Elements are matched by local name: AWS uses a namespace, others do not.
+ *
+ * Keys may hold bytes that XML 1.0 cannot carry.  encoding-type=url is the
+ * remedy, but radosgw leaves markers and tokens raw ("&#x01;").  A reply that
+ * does not parse is read once more with each such byte mapped to a character
+ * of the last private plane, and back when text is taken out.
  */
 #include <config.h>
 #include <errno.h>
@@ -36,11 +41,95 @@ text_free(xmlChar **text)
 }
 #define CLEANUP_TEXT __attribute__((cleanup(text_free)))
 
+static const int parse_options = XML_PARSE_NONET | XML_PARSE_NOERROR |
+				 XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
+
+/* U+10FF00 + byte: F4 8F BC 80 to F4 8F BF BF. */
+#define PLANE "\xf4\x8f"
+
+static void
+add_mapped(struct s3_buf *b, unsigned char byte)
+{
+	char mapped[4] = PLANE;
+
+	mapped[2] = (char)(0xbc | byte >> 6);
+	mapped[3] = (char)(0x80 | (byte & 63));
+	s3_buf_add(b, mapped, 4);
+}
+
+/* Length of "&#x1;" or "&#1;" for a control character, else 0. */
+static size_t
+control_reference(const char *p, size_t len, unsigned char *byte)
+{
+	char text[12], *digits = text + 2, *end;
+	unsigned long code;
+
+	if (len < 4 || p[0] != '&' || p[1] != '#')
+		return 0;
+	if (len >= sizeof(text))
+		len = sizeof(text) - 1;
+	memcpy(text, p, len);
+	text[len] = '\0';
+	if (*digits == 'x')
+		digits++;
+	code = strtoul(digits, &end, digits > text + 2 ? 16 : 10);
+	if (end == digits || *end != ';' || code == 0 || code >= 32 ||
+	    code == '\t' || code == '\n' || code == '\r')
+		return 0;
+	*byte = (unsigned char)code;
+	return (size_t)(end - text) + 1;
+}
+
+static xmlDocPtr
+parse_mapped(const char *xml, size_t len)
+{
+	CLEANUP_BUF struct s3_buf b = { .max = 4UL * S3_REPLY_MAX };
+	xmlDocPtr doc;
+
+	if (memmem(xml, len, PLANE, 2) != NULL)
+		return NULL;
+	for (size_t i = 0; i < len; ) {
+		unsigned char byte = (unsigned char)xml[i];
+		size_t n = control_reference(xml + i, len - i, &byte);
+
+		if (n > 0 || (byte < 32 && byte != '\t' && byte != '\n' &&
+			      byte != '\r'))
+			add_mapped(&b, byte);
+		else if (len - i >= 3 && (memcmp(xml + i, "\xef\xbf\xbe", 3) ==
+			 0 || memcmp(xml + i, "\xef\xbf\xbf", 3) == 0))
+			for (n = 0; n < 3; n++)	/* U+FFFE, U+FFFF */
+				add_mapped(&b, (unsigned char)xml[i + n]);
+		else
+			s3_buf_add(&b, xml + i, 1);
+		i += n > 0 ? n : 1;
+	}
+	if (b.failed || b.len > INT32_MAX)
+		return NULL;
+	doc = xmlReadMemory(b.data, (int)b.len, NULL, NULL, parse_options);
+	if (doc != NULL)
+		doc->_private = doc;	/* text is mapped */
+	return doc;
+}
+
+static void
+map_back(char *s)
+{
+	char *o = s;
+
+	while (*s != '\0') {
+		if (strncmp(s, PLANE, 2) == 0 && (s[2] & 0xfc) == 0xbc) {
+			*o++ = (char)((s[2] & 3) << 6 | (s[3] & 63));
+			s += 4;
+		} else {
+			*o++ = *s++;
+		}
+	}
+	*o = '\0';
+}
+
 static xmlDocPtr
 parse(const char *xml, size_t len)
 {
-	const int options = XML_PARSE_NONET | XML_PARSE_NOERROR |
-			    XML_PARSE_NOWARNING | XML_PARSE_NOCDATA;
 	xmlDocPtr doc;
 
 	/* Stores send blanks to keep the line open during a long Complete. */
@@ -51,7 +140,9 @@ parse(const char *xml, size_t len)
 	if (len == 0 || len > S3_REPLY_MAX ||
 	    memmem(xml, len, "<!DOCTYPE", 9) != NULL)
 		return NULL;
-	doc = xmlReadMemory(xml, (int)len, NULL, NULL, options);
+	doc = xmlReadMemory(xml, (int)len, NULL, NULL, parse_options);
+	if (doc == NULL)
+		doc = parse_mapped(xml, len);
 	if (doc != NULL && (doc->intSubset != NULL || doc->extSubset != NULL ||
 			    xmlDocGetRootElement(doc) == NULL)) {
 		xmlFreeDoc(doc);
@@ -81,8 +172,11 @@ static xmlChar *
 text(const xmlNode *node, const char *name)
 {
 	xmlNode *n = child(node, name);
+	xmlChar *t = n != NULL ? xmlNodeGetContent(n) : NULL;
 
-	return n != NULL ? xmlNodeGetContent(n) : NULL;
+	if (t != NULL && node->doc->_private != NULL)
+		map_back((char *)t);
+	return t;
 }
 
 static void
@@ -331,6 +425,30 @@ s3_xml_list_fini(struct s3_xml_list *list)
 	memset(list, 0, sizeof(*list));
 }
 
+/*
+ * radosgw 16 encodes the keys of uploads without saying so.  Text in which
+ * every byte that an encoder would have replaced is absent is taken as
+ * encoded; of stores that ignore encoding-type it misreads only keys that
+ * look like "a%20b" themselves, and only where all of the page do.
+ */
+static bool
+looks_encoded(const xmlNode *root)
+{
+	for (const xmlNode *n = root->children; n != NULL; n = n->next) {
+		CLEANUP_TEXT xmlChar *t = is(n, "Upload") ? text(n, "Key") :
+					  NULL;
+
+		for (const char *p = (char *)t; p != NULL && *p != '\0'; p++) {
+			if (*p == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0)
+				continue;
+			if ((*p < 'A' || *p > 'Z') && (*p < 'a' || *p > 'z') &&
+			    (*p < '0' || *p > '9') && !strchr("-._~/", *p))
+				return false;
+		}
+	}
+	return true;
+}
+
 static int
 upload_of(const xmlNode *n, bool encoded, struct s3_xml_upload *item)
 {
@@ -363,7 +481,7 @@ s3_xml_uploads(const char *xml, size_t len, struct s3_xml_uploads *out)
 	count = count_of(root, "Upload", NULL);
 	if (!is(root, "ListMultipartUploadsResult") || count > ITEMS_MAX)
 		return -EBADMSG;
-	encoded = is_encoded(root);
+	encoded = is_encoded(root) || looks_encoded(root);
 	r = boolean(root, "IsTruncated", &out->truncated);
 	out->items = calloc(count + 1, sizeof(*out->items));
 	if (out->items == NULL)
@@ -371,12 +489,15 @@ s3_xml_uploads(const char *xml, size_t len, struct s3_xml_uploads *out)
 	for (const xmlNode *n = root->children; r == 0 && n; n = n->next)
 		if (is(n, "Upload"))
 			r = upload_of(n, encoded, &out->items[out->count++]);
+	/* The markers are the last item's; radosgw encodes only the item's. */
+	if (r == 0 && out->truncated && out->count == 0)
+		r = -EBADMSG;
 	if (r == 0 && out->truncated) {
-		CLEANUP_TEXT xmlChar *t = text(root, "NextUploadIdMarker");
+		const struct s3_xml_upload *last = &out->items[out->count - 1];
 
-		r = key_of(root, "NextKeyMarker", encoded, &out->next_key);
-		if (r == 0 && t != NULL &&
-		    (out->next_upload_id = strdup((char *)t)) == NULL)
+		out->next_key = strdup(last->key);
+		out->next_upload_id = strdup(last->upload_id);
+		if (out->next_key == NULL || out->next_upload_id == NULL)
 			r = -ENOMEM;
 	}
 	if (r < 0)
