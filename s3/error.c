@@ -73,9 +73,7 @@ status_errno(int http)
 	}
 	if (http >= 500)
 		return -EAGAIN;
-	if (http >= 400)
-		return -EINVAL;
-	return -EBADMSG;	/* a 3xx we cannot follow, or an odd 2xx */
+	return http >= 300 ? -EINVAL : -EBADMSG;	/* 3xx: not followed */
 }
 
 int

@@ -397,7 +397,9 @@ judge_transport(const struct transfer *x, struct s3_error *err)
 				    x->reply->body.failed == -ENOMEM ?
 				    -ENOMEM : -EBADMSG,
 				    "the reply is larger than its bound");
-	if (c == CURLE_OK)
+	/* An error that came with half its words is still that error. */
+	if (c == CURLE_OK ||
+	    (c == CURLE_PARTIAL_FILE && x->reply->http >= 300))
 		return 0;
 	s3_error_set(err, 0, "%s%s", curl_easy_strerror(c),
 		     x->t.stalled ? " (no byte for too long)" : "");

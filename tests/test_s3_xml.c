@@ -219,7 +219,7 @@ status_and_code_become_errno(void)
 	CU_ASSERT_EQUAL(s3_errno(401, ""), -EACCES);
 	CU_ASSERT_EQUAL(s3_errno(501, "NotImplemented"), -ENOTSUP);
 	CU_ASSERT_EQUAL(s3_errno(400, "BadDigest"), -EBADMSG);
-	CU_ASSERT_EQUAL(s3_errno(302, ""), -EBADMSG);
+	CU_ASSERT_EQUAL(s3_errno(302, ""), -EINVAL);
 }
 
 TEST_MAIN("s3_xml", T(a_listing_is_read_and_merged),

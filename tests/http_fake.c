@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One thread accepts, one thread a connection reads requests and plays steps.
+ * Bodies of requests are read by Content-Length and dropped but for their
+ * first bytes.  Everything ends in http_fake_stop, which shuts all sockets.
+ */
+#include <config.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "tests/http_fake.h"
+
+#define CONNECTIONS 64
+#define REQUESTS 256
+#define REQUEST_MAX 16384
+
+struct http_fake {
+	const struct http_step *steps;
+	size_t count;
+	int listener;
+	char url[64];
+	pthread_t acceptor;
+	pthread_mutex_t lock;
+	size_t next;
+	size_t wrong;
+	bool stopping;
+	char *requests[REQUESTS];
+	int fds[CONNECTIONS];
+	pthread_t threads[CONNECTIONS];
+	size_t connections;
+};
+
+struct connection {
+	struct http_fake *fake;
+	int fd;
+};
+
+static bool
+send_all(int fd, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* A whole head and as much of the body as fits; false at the end. */
+static bool
+read_request(int fd, char *text)
+{
+	size_t len = 0, head, body = 0;
+	char *end = NULL, *length;
+	char drop[65536];
+
+	while (end == NULL) {
+		ssize_t n = recv(fd, text + len, 1, 0);
+
+		if (n <= 0 || ++len >= REQUEST_MAX - 1)
+			return false;
+		text[len] = '\0';
+		if (len >= 4 && strcmp(text + len - 4, "\r\n\r\n") == 0)
+			end = text + len;
+	}
+	head = len;
+	length = strcasestr(text, "\r\ncontent-length:");
+	if (length != NULL)
+		body = strtoul(length + 17, NULL, 10);
+	while (body > 0) {
+		ssize_t n = recv(fd, drop, body < sizeof(drop) ? body :
+				 sizeof(drop), 0);
+
+		if (n <= 0)
+			return false;
+		if (head + (size_t)n < REQUEST_MAX - 1) {
+			memcpy(text + head, drop, (size_t)n);
+			head += (size_t)n;
+			text[head] = '\0';
+		}
+		body -= (size_t)n;
+	}
+	return true;
+}
+
+static void
+wait_for_client(int fd)
+{
+	char c;
+
+	while (recv(fd, &c, 1, 0) > 0)
+		;
+}
+
+/* The step of this request, NULL when the script is over. */
+static const struct http_step *
+take_step(struct http_fake *f, const char *text)
+{
+	const struct http_step *step = NULL;
+
+	pthread_mutex_lock(&f->lock);
+	if (f->next < REQUESTS)
+		f->requests[f->next] = strdup(text);
+	if (f->next < f->count)
+		step = &f->steps[f->next];
+	f->next++;
+	if (step == NULL ||
+	    (step->expect && strstr(text, step->expect) == NULL) ||
+	    (step->refuse && strstr(text, step->refuse) != NULL)) {
+		f->wrong++;
+		fprintf(stderr, "http_fake: request %zu is not what step "
+			"expects (%s): %.900s\n", f->next, step && step->expect
+			? step->expect : "none", text);
+	}
+	pthread_mutex_unlock(&f->lock);
+	return step;
+}
+
+static void *
+serve(void *arg)
+{
+	struct connection c = *(struct connection *)arg;
+	const struct linger reset = { .l_onoff = 1 };
+	char *text = malloc(REQUEST_MAX);
+	bool more = true;
+
+	free(arg);
+	while (more && text != NULL && read_request(c.fd, text)) {
+		const struct http_step *step = take_step(c.fake, text);
+
+		if (step == NULL) {
+			more = send_all(c.fd, "HTTP/1.1 500 Over\r\n"
+					"Content-Length: 0\r\n\r\n", 38);
+			continue;
+		}
+		more = step->reply == NULL ||
+		       send_all(c.fd, step->reply, step->len ? step->len :
+				strlen(step->reply));
+		if (step->then == HTTP_STALL)
+			wait_for_client(c.fd);
+		if (step->then == HTTP_RESET)
+			setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &reset,
+				   sizeof(reset));
+		if (step->then != HTTP_KEEP)
+			more = false;
+	}
+	free(text);
+	pthread_mutex_lock(&c.fake->lock);
+	for (size_t i = 0; i < c.fake->connections; i++)
+		if (c.fake->fds[i] == c.fd)
+			c.fake->fds[i] = -1;
+	close(c.fd);
+	pthread_mutex_unlock(&c.fake->lock);
+	return NULL;
+}
+
+static void *
+accept_all(void *arg)
+{
+	struct http_fake *f = arg;
+
+	for (;;) {
+		int fd = accept(f->listener, NULL, NULL);
+		struct connection *c;
+
+		if (fd < 0)
+			return NULL;
+		c = malloc(sizeof(*c));
+		pthread_mutex_lock(&f->lock);
+		if (f->stopping || f->connections == CONNECTIONS ||
+		    c == NULL) {
+			pthread_mutex_unlock(&f->lock);
+			free(c);
+			close(fd);
+			continue;
+		}
+		*c = (struct connection){ f, fd };
+		f->fds[f->connections] = fd;
+		if (pthread_create(&f->threads[f->connections], NULL, serve,
+				   c) != 0)
+			abort();
+		f->connections++;
+		pthread_mutex_unlock(&f->lock);
+	}
+}
+
+struct http_fake *
+http_fake_start(const struct http_step *steps, size_t count)
+{
+	struct http_fake *f = calloc(1, sizeof(*f));
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t size = sizeof(in);
+
+	if (f == NULL)
+		abort();
+	f->steps = steps;
+	f->count = count;
+	pthread_mutex_init(&f->lock, NULL);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (f->listener < 0 ||
+	    bind(f->listener, (struct sockaddr *)&in, sizeof(in)) < 0 ||
+	    listen(f->listener, 64) < 0 ||
+	    getsockname(f->listener, (struct sockaddr *)&in, &size) < 0 ||
+	    pthread_create(&f->acceptor, NULL, accept_all, f) != 0) {
+		perror("http_fake");
+		abort();
+	}
+	snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u",
+		 ntohs(in.sin_port));
+	return f;
+}
+
+const char *
+http_fake_url(const struct http_fake *f)
+{
+	return f->url;
+}
+
+size_t
+http_fake_seen(struct http_fake *f)
+{
+	size_t n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->next;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+const char *
+http_fake_request(struct http_fake *f, size_t index)
+{
+	const char *text;
+
+	pthread_mutex_lock(&f->lock);
+	text = index < REQUESTS ? f->requests[index] : NULL;
+	pthread_mutex_unlock(&f->lock);
+	return text;
+}
+
+size_t
+http_fake_wrong(struct http_fake *f)
+{
+	size_t n;
+
+	pthread_mutex_lock(&f->lock);
+	n = f->wrong;
+	pthread_mutex_unlock(&f->lock);
+	return n;
+}
+
+void
+http_fake_stop(struct http_fake **fake)
+{
+	struct http_fake *f = *fake;
+
+	if (f == NULL)
+		return;
+	*fake = NULL;
+	pthread_mutex_lock(&f->lock);
+	f->stopping = true;
+	for (size_t i = 0; i < f->connections; i++)
+		if (f->fds[i] >= 0)
+			shutdown(f->fds[i], SHUT_RDWR);
+	pthread_mutex_unlock(&f->lock);
+	shutdown(f->listener, SHUT_RDWR);
+	pthread_join(f->acceptor, NULL);
+	for (size_t i = 0; i < f->connections; i++)
+		pthread_join(f->threads[i], NULL);
+	close(f->listener);
+	for (size_t i = 0; i < REQUESTS; i++)
+		free(f->requests[i]);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
+}

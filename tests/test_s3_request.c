@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every way in which a request can fail, made to happen by a server on
+ * loopback that plays a script.
+ */
+#include <config.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include "s3/remote.h"
+#include "tests/http_fake.h"
+#include "tests/unit.h"
+
+#define LINE "\r\n"
+#define MTIME "Last-Modified: Fri, 24 May 2013 00:00:00 GMT" LINE
+#define ETAG(e) "ETag: \"" e "\"" LINE
+#define LENGTH(n) "Content-Length: " #n LINE
+#define PARTIAL(range, n, etag) "HTTP/1.1 206 Partial" LINE MTIME ETAG(etag) \
+	"Content-Range: bytes " range LINE LENGTH(n) LINE
+#define OK(n, etag) "HTTP/1.1 200 OK" LINE MTIME ETAG(etag) LENGTH(n) LINE
+#define SLOW "HTTP/1.1 503 Slow Down" LINE LENGTH(33) LINE \
+	"<Error><Code>SlowDown</Code></Error>"
+#define BUSY "HTTP/1.1 503 Busy" LINE LENGTH(0) LINE
+#define OOPS "HTTP/1.1 500 Oops" LINE LENGTH(0) LINE
+#define NONE "HTTP/1.1 404 None" LINE LENGTH(0) LINE
+#define REFUSED "HTTP/1.1 412 Precondition" LINE LENGTH(0) LINE
+
+static struct http_fake *fake;
+static struct s3 *s3;
+static struct s3_error err;
+
+static void
+start_with(const struct http_step *steps, size_t count,
+	   struct s3_config config)
+{
+	setenv("AWS_ACCESS_KEY_ID", "AKID", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+	fake = http_fake_start(steps, count);
+	config.url = "s3://bucket";
+	config.endpoint = http_fake_url(fake);
+	if (config.retry_ms == 0)
+		config.retry_ms = 2000;
+	if (config.stall_ms == 0)
+		config.stall_ms = 5000;
+	CU_ASSERT_EQUAL_FATAL(s3_open(&config, &s3, &err), 0);
+}
+
+#define START(...)							     \
+	static const struct http_step steps[] = { __VA_ARGS__ };	     \
+	start_with(steps, sizeof(steps) / sizeof(*steps),		     \
+		   (struct s3_config){0})
+#define START_WITH(config, ...)						     \
+	static const struct http_step steps[] = { __VA_ARGS__ };	     \
+	start_with(steps, sizeof(steps) / sizeof(*steps),		     \
+		   (struct s3_config)config)
+
+/* All steps were used, as they expect. */
+static void
+stop(size_t requests)
+{
+	s3_close(&s3);
+	CU_ASSERT_EQUAL(http_fake_seen(fake), requests);
+	CU_ASSERT_EQUAL(http_fake_wrong(fake), 0);
+	http_fake_stop(&fake);
+}
+
+static ssize_t
+read_text(void *arg, uint64_t off, void *buf, size_t len)
+{
+	memcpy(buf, (const char *)arg + off, len);
+	return (ssize_t)len;
+}
+
+static const struct s3_source abc = {
+	.len = 3, .read = read_text, .arg = (void *)"abc",
+};
+#define MD5_ABC "900150983cd24fb0d6963f7d28e17f72"
+
+static ssize_t
+get(const char *if_match, uint64_t off, char *buf, size_t len)
+{
+	memset(buf, 'x', len);
+	return s3_get(s3, "key", if_match, off, buf, len, NULL, &err);
+}
+
+static int
+put(const struct s3_cond *cond, char *etag)
+{
+	return s3_put(s3, "key", &abc, NULL, cond, etag, &err);
+}
+
+static void
+a_good_answer_is_taken(void)
+{
+	char buf[4];
+
+	START({ PARTIAL("0-3/10", 4, "e") "abcd", 0, HTTP_KEEP,
+		"GET /bucket/key HTTP/1.1\r\n", NULL },
+	      { PARTIAL("2-4/5", 3, "e") "cde", 0, HTTP_KEEP,
+		"range: bytes=2-5", "Expect:" });
+	CU_ASSERT_EQUAL(get("e", 0, buf, 4), 4);
+	CU_ASSERT_EQUAL(memcmp(buf, "abcd", 4), 0);
+	CU_ASSERT_EQUAL(get(NULL, 2, buf, 4), 3);
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 0),
+				      "if-match: \"e\""));
+	stop(2);
+}
+
+static void
+a_short_body_is_asked_for_again(void)
+{
+	char buf[4];
+
+	START({ PARTIAL("0-3/10", 4, "e") "ab", 0, HTTP_CLOSE, NULL, NULL },
+	      { PARTIAL("0-3/10", 4, "e") "abcd", 0, HTTP_KEEP, NULL, NULL });
+	CU_ASSERT_EQUAL(get("e", 0, buf, 4), 4);
+	CU_ASSERT_EQUAL(memcmp(buf, "abcd", 4), 0);
+	stop(2);
+}
+
+static void
+a_wrong_answer_is_never_data(void)
+{
+	static const char *const wrong[] = {
+		PARTIAL("1-4/10", 4, "e") "abcd",	/* other range */
+		PARTIAL("0-2/10", 3, "e") "abc",	/* short, not the end */
+		PARTIAL("0-3/10", 4, "f") "abcd",	/* other version */
+		PARTIAL("0-3/2", 4, "e") "abcd",	/* nonsense */
+		PARTIAL("0-3/*", 4, "e") "abcd",
+		PARTIAL("0-3/10", 6, "e") "abcdef",	/* more than asked */
+		OK(10, "e") "abcdefghij",		/* Range ignored */
+		"HTTP/1.1 206 P" LINE ETAG("e") LENGTH(4) LINE "abcd",
+		"HTTP/1.1 206 P" LINE MTIME LENGTH(4)
+			"Content-Range: bytes 0-3/10" LINE LINE "abcd",
+		"HTTP/1.1 200 OK" LINE LENGTH(4) LINE "oops",
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		struct http_step steps[3];
+		char buf[4];
+
+		for (int j = 0; j < 3; j++)
+			steps[j] = (struct http_step){ .reply = wrong[i] };
+		start_with(steps, 3, (struct s3_config){0});
+		CU_ASSERT_EQUAL(get("e", 0, buf, 4), -EBADMSG);
+		stop(3);
+	}
+}
+
+static void
+the_body_of_an_error_is_no_data(void)
+{
+	char buf[64];
+
+	START({ "HTTP/1.1 403 No" LINE LENGTH(61) LINE "<Error><Code>Access"
+		"Denied</Code><Message>no</Message></Error>", 0, HTTP_KEEP,
+		NULL, NULL });
+	CU_ASSERT_EQUAL(get(NULL, 0, buf, 64), -EACCES);
+	CU_ASSERT_EQUAL(buf[0], 'x');
+	CU_ASSERT_EQUAL(err.http, 403);
+	stop(1);
+}
+
+static void
+a_busy_store_is_asked_again(void)
+{
+	struct s3_stats stats;
+	char buf[4];
+
+	START({ BUSY, 0, HTTP_KEEP, NULL, NULL },
+	      { OOPS, 0, HTTP_KEEP, NULL, NULL },
+	      { NULL, 0, HTTP_RESET, NULL, NULL },
+	      { PARTIAL("0-3/4", 4, "e") "abcd", 0, HTTP_KEEP, NULL, NULL });
+	CU_ASSERT_EQUAL(get(NULL, 0, buf, 4), 4);
+	s3_stats(s3, &stats);
+	/* libcurl repeats by itself what a kept connection lost. */
+	CU_ASSERT(stats.retries == 2 || stats.retries == 3);
+	stop(4);
+}
+
+static void
+retry_after_is_waited_for(void)
+{
+	int64_t begin = s3_mono_ms();
+	struct s3_object o;
+
+	START({ "HTTP/1.1 503 Busy" LINE "Retry-After: 1" LINE LENGTH(0) LINE,
+		0, HTTP_KEEP, NULL, NULL },
+	      { OK(5, "e"), 0, HTTP_KEEP, "HEAD ", NULL });
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), 0);
+	CU_ASSERT(s3_mono_ms() - begin >= 1000);
+	s3_object_free(&o);
+	stop(2);
+}
+
+static void
+a_retry_after_past_the_end_ends_it(void)
+{
+	int64_t begin = s3_mono_ms();
+	struct s3_object o;
+
+	START({ "HTTP/1.1 503 Busy" LINE "Retry-After: 60" LINE LENGTH(0)
+		LINE, 0, HTTP_KEEP, NULL, NULL });
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EAGAIN);
+	CU_ASSERT(s3_mono_ms() - begin < 1000);
+	stop(1);
+}
+
+static void
+a_stalled_answer_is_given_up(void)
+{
+	char buf[4];
+
+	START_WITH({ .stall_ms = 200 },
+		   { PARTIAL("0-3/4", 4, "e") "ab", 0, HTTP_STALL, NULL,
+		     NULL },
+		   { PARTIAL("0-3/4", 4, "e") "abcd", 0, HTTP_KEEP, NULL,
+		     NULL });
+	CU_ASSERT_EQUAL(get(NULL, 0, buf, 4), 4);
+	stop(2);
+}
+
+static void
+a_dead_port_is_eagain(void)
+{
+	struct s3_object o;
+
+	START_WITH({ .retry_ms = 100 });
+	http_fake_stop(&fake);
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EAGAIN);
+	CU_ASSERT_EQUAL(err.http, 0);
+	CU_ASSERT(err.message[0] != '\0');
+	s3_close(&s3);
+}
+
+static void
+an_error_in_a_200_is_an_error(void)
+{
+	struct s3_part part = { .number = 1, .etag = "p" };
+	char etag[S3_ETAG_MAX];
+
+	START({ "HTTP/1.1 200 OK" LINE LENGTH(45) LINE "  <Error><Code>Access"
+		"Denied</Code></Error>     ", 0, HTTP_KEEP, NULL, NULL },
+	      { "HTTP/1.1 200 OK" LINE LENGTH(41) LINE "<Error><Code>Internal"
+		"Error</Code></Error>", 0, HTTP_KEEP, NULL, NULL },
+	      { "HTTP/1.1 200 OK" LINE LENGTH(60) LINE "<CopyObjectResult>"
+		"<ETag>\"c\"</ETag></CopyObjectResult>         ", 0,
+		HTTP_KEEP, "x-amz-copy-source: /bucket/from%20%2B", NULL },
+	      { "HTTP/1.1 200 OK" LINE LENGTH(41) LINE " <Error><Code>Invalid"
+		"Part</Code></Error>  ", 0, HTTP_KEEP, "POST ", NULL });
+	CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", NULL, NULL, etag,
+				&err), -EACCES);
+	CU_ASSERT_STRING_EQUAL(err.code, "AccessDenied");
+	CU_ASSERT_EQUAL(s3_copy(s3, "from +", NULL, "key", NULL, NULL, etag,
+				&err), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "c");
+	CU_ASSERT_EQUAL(s3_upload_complete(s3, "key", "id", &part, 1, NULL,
+					   etag, &err), -EINVAL);
+	stop(4);
+}
+
+static void
+an_empty_etag_of_complete_is_asked_for(void)
+{
+	struct s3_part part = { .number = 1, .etag = "p" };
+	char etag[S3_ETAG_MAX];
+
+	START({ "HTTP/1.1 200 OK" LINE LENGTH(76) LINE
+		"<CompleteMultipartUploadResult><ETag></ETag>"
+		"</CompleteMultipartUploadResult>", 0, HTTP_KEEP,
+		"<ETag>&quot;p&quot;</ETag>", NULL },
+	      { OK(5, "e-1"), 0, HTTP_KEEP, "HEAD ", NULL });
+	CU_ASSERT_EQUAL(s3_upload_complete(s3, "key", "id", &part, 1, NULL,
+					   etag, &err), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "e-1");
+	stop(2);
+}
+
+static void
+another_region_is_learnt(void)
+{
+	struct s3_object o;
+
+	START({ "HTTP/1.1 301 Moved" LINE "x-amz-bucket-region: eu-west-7"
+		LINE LENGTH(0) LINE, 0, HTTP_KEEP, "/us-east-1/s3/", NULL },
+	      { OK(5, "e"), 0, HTTP_KEEP, "/eu-west-7/s3/", NULL },
+	      { OK(5, "e"), 0, HTTP_KEEP, "/eu-west-7/s3/", NULL });
+	unsetenv("AWS_REGION");
+	unsetenv("AWS_DEFAULT_REGION");
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), 0);
+	s3_object_free(&o);
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), 0);
+	s3_object_free(&o);
+	stop(3);
+}
+
+static void
+a_region_of_nonsense_is_not(void)
+{
+	struct s3_object o;
+
+	START({ "HTTP/1.1 301 Moved" LINE "x-amz-bucket-region: evil.com/x"
+		LINE LENGTH(0) LINE, 0, HTTP_KEEP, NULL, NULL });
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EINVAL);
+	stop(1);
+}
+
+static void
+the_clock_of_the_store_is_learnt(void)
+{
+	struct s3_object o;
+
+	START({ "HTTP/1.1 403 Skewed" LINE
+		"Date: Fri, 24 May 2030 10:00:00 GMT" LINE LENGTH(0) LINE, 0,
+		HTTP_KEEP, NULL, "20300524T" },
+	      { OK(5, "e"), 0, HTTP_KEEP, "x-amz-date: 20300524T", NULL });
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), 0);
+	s3_object_free(&o);
+	stop(2);
+}
+
+/* A HEAD's answer, as new as now. */
+static const char *
+head_now(char *text, size_t size, const char *etag, unsigned len)
+{
+	char when[64];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	snprintf(text, size, "HTTP/1.1 200 OK\r\nLast-Modified: %s\r\n"
+		 "ETag: \"%s\"\r\nContent-Length: %u\r\n\r\n", when, etag,
+		 len);
+	return text;
+}
+
+/* The first PUT's answer gets lost, the second is refused, HEAD settles. */
+static int
+lost_put(const char *etag, char *got)
+{
+	const struct s3_cond none = { .if_none_match = true };
+	char text[512];
+	const struct http_step steps[] = {
+		{ NULL, 0, HTTP_CLOSE, "if-none-match: *", NULL },
+		{ REFUSED, 0, HTTP_KEEP, "if-none-match: *", NULL },
+		{ head_now(text, sizeof(text), etag, 3), 0, HTTP_KEEP,
+		  "HEAD ", NULL },
+	};
+	int r;
+
+	start_with(steps, 3, (struct s3_config){0});
+	((struct s3_remote *)s3)->caps = S3_CAP_PUT_NONE;
+	r = put(&none, got);
+	stop(3);
+	return r;
+}
+
+static void
+a_lost_answer_to_a_conditional_put_is_settled(void)
+{
+	char etag[S3_ETAG_MAX] = "";
+
+	CU_ASSERT_EQUAL(lost_put(MD5_ABC, etag), 0);
+	CU_ASSERT_STRING_EQUAL(etag, MD5_ABC);
+	CU_ASSERT_EQUAL(lost_put("another", etag), -EEXIST);
+}
+
+static void
+a_refused_first_put_asks_nothing_more(void)
+{
+	const struct s3_cond match = { .if_match = "old" };
+	char etag[S3_ETAG_MAX];
+
+	START({ REFUSED, 0, HTTP_KEEP, "if-match: \"old\"\r\n", NULL },
+	      { REFUSED, 0, HTTP_KEEP, "if-match: old\r\n", NULL },
+	      { OK(0, "new"), 0, HTTP_KEEP, "PUT ", "if-match" });
+	((struct s3_remote *)s3)->caps = S3_CAP_PUT_MATCH;
+	CU_ASSERT_EQUAL(put(&match, etag), -ESTALE);
+	((struct s3_remote *)s3)->caps = S3_CAP_PUT_MATCH | S3_CAP_UNQUOTED;
+	CU_ASSERT_EQUAL(put(&match, etag), -ESTALE);
+	/* Not honoured: not even sent. */
+	((struct s3_remote *)s3)->caps = 0;
+	CU_ASSERT_EQUAL(put(&match, etag), 0);
+	stop(3);
+}
+
+static void
+a_put_is_repeated_with_its_body(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ OOPS, 0, HTTP_CLOSE, "\r\n\r\nabc", NULL },
+	      { OK(0, "e"), 0, HTTP_KEEP, "\r\n\r\nabc", "Expect" },
+	      { OK(0, ""), 0, HTTP_KEEP, NULL, NULL },
+	      { OK(0, "e"), 0, HTTP_KEEP, "x-amz-content-sha256: ba7816bf",
+		NULL });
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "e");
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);	/* no ETag: asked again */
+	stop(4);
+}
+
+static void
+an_ignored_copy_condition_is_watched(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ OK(5, "new"), 0, HTTP_KEEP, "HEAD ", NULL },
+	      { OK(5, "old"), 0, HTTP_KEEP, "HEAD ", NULL },
+	      { "HTTP/1.1 200 OK" LINE LENGTH(51) LINE "<CopyPartResult>"
+		"<ETag>\"c\"</ETag></CopyPartResult>   ", 0, HTTP_KEEP,
+		"x-amz-copy-source-range: bytes=0-9",
+		"x-amz-copy-source-if-match" },
+	      { OK(5, "new"), 0, HTTP_KEEP, "HEAD ", NULL });
+	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "key", "id", 1, "from", "old",
+					    0, 10, etag, &err), -ESTALE);
+	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "key", "id", 1, "from", "old",
+					    0, 10, etag, &err), -ESTALE);
+	stop(4);
+}
+
+static int
+count_entry(void *arg, const struct s3_entry *e)
+{
+	(void)e;
+	++*(int *)arg;
+	return 0;
+}
+
+static void
+a_confused_listing_is_refused(void)
+{
+#define PAGE "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<ListBucketResult>"
+#define ENTRY(k) "<Contents><Key>" k "</Key><Size>1</Size><ETag>e</ETag>" \
+	"<LastModified>2009-10-12T17:50:30.000Z</LastModified></Contents>"
+	const struct s3_list list = { .prefix = "a/", .token = "t" };
+	char *next = NULL;
+	int count = 0;
+
+	START({ PAGE ENTRY("b") "<IsTruncated>false</IsTruncated>"
+		"</ListBucketResult>", 0, HTTP_CLOSE, NULL, NULL },
+	      { PAGE ENTRY("a/1") "<IsTruncated>true</IsTruncated>"
+		"<NextContinuationToken>t</NextContinuationToken>"
+		"</ListBucketResult>", 0, HTTP_CLOSE, NULL, NULL },
+	      { PAGE ENTRY("a/1") "<IsTruncated>false</IsTrunc", 0,
+		HTTP_CLOSE, NULL, NULL });
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, count_entry, &count, &next,
+				     &err), -EBADMSG);
+	CU_ASSERT_EQUAL(count, 0);
+	stop(3);
+}
+
+static void
+a_missing_bucket_is_told_from_a_missing_key(void)
+{
+	struct s3_object o;
+
+	START({ NONE, 0, HTTP_KEEP, "HEAD /bucket/key ", NULL },
+	      { NONE, 0, HTTP_KEEP, "HEAD /bucket ", NULL },
+	      { NONE, 0, HTTP_KEEP, "HEAD /bucket/key ", NULL },
+	      { OK(0, "e"), 0, HTTP_KEEP, "HEAD /bucket ", NULL },
+	      { NONE, 0, HTTP_KEEP, "HEAD /bucket/key ", NULL });
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -ENODEV);
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -ENOENT);
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -ENOENT);
+	stop(5);
+}
+
+static void *
+cancel_soon(void *arg)
+{
+	while (http_fake_seen(arg) == 0)
+		;
+	s3_cancel(s3);
+	return NULL;
+}
+
+static void
+cancel_ends_what_waits(void)
+{
+	pthread_t thread;
+	int64_t begin = s3_mono_ms();
+	struct s3_object o;
+
+	START({ NULL, 0, HTTP_STALL, NULL, NULL });
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, cancel_soon,
+					     fake), 0);
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EAGAIN);
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EAGAIN);
+	CU_ASSERT(s3_mono_ms() - begin < 1500);
+	pthread_join(thread, NULL);
+	stop(1);
+}
+
+static void
+configurations_that_cannot_work_are_refused(void)
+{
+	static const struct s3_config bad[] = {
+		{ .url = NULL }, { .url = "bucket" }, { .url = "s3://" },
+		{ .url = "s3://b/prefix" }, { .url = "s3://b?c" },
+		{ .url = "s3://b", .endpoint = "host" },
+		{ .url = "s3://b", .endpoint = "http://" },
+		{ .url = "s3://b", .endpoint = "http://h/path" },
+		{ .url = "s3://b", .endpoint = "http://u@h" },
+		{ .url = "s3://b", .max_requests = 100000 },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		CU_ASSERT_EQUAL(s3_open(&bad[i], &s3, &err), -EINVAL);
+		CU_ASSERT(err.message[0] != '\0');
+	}
+}
+
+TEST_MAIN("s3_request", T(a_good_answer_is_taken),
+	  T(a_short_body_is_asked_for_again), T(a_wrong_answer_is_never_data),
+	  T(the_body_of_an_error_is_no_data), T(a_busy_store_is_asked_again),
+	  T(retry_after_is_waited_for), T(a_retry_after_past_the_end_ends_it),
+	  T(a_stalled_answer_is_given_up), T(a_dead_port_is_eagain),
+	  T(an_error_in_a_200_is_an_error),
+	  T(an_empty_etag_of_complete_is_asked_for),
+	  T(another_region_is_learnt), T(a_region_of_nonsense_is_not),
+	  T(the_clock_of_the_store_is_learnt),
+	  T(a_lost_answer_to_a_conditional_put_is_settled),
+	  T(a_refused_first_put_asks_nothing_more),
+	  T(a_put_is_repeated_with_its_body),
+	  T(an_ignored_copy_condition_is_watched),
+	  T(a_confused_listing_is_refused),
+	  T(a_missing_bucket_is_told_from_a_missing_key),
+	  T(cancel_ends_what_waits),
+	  T(configurations_that_cannot_work_are_refused))
