@@ -14,7 +14,7 @@
 
 struct options_server {
 	char *listen, *state_dir;
-	int portmap;		/* enum options_portmap */
+	int portmap;		/* enum portmap_mode */
 	int log_level;		/* enum log_level */
 	uint64_t cache_size, memory_size;
 	uint64_t transfer_threads, max_nodes;
@@ -24,9 +24,6 @@ struct options_server {
 	uint64_t in_flight_per_connection;
 	uint64_t buffer_size, reply_cache_size, idle_ms;
 };
-
-enum options_portmap { PORTMAP_AUTO, PORTMAP_BUILTIN, PORTMAP_RPCBIND,
-		       PORTMAP_OFF };
 
 struct options_s3 {
 	char *endpoint, *region, *profile, *ca_file;

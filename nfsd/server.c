@@ -23,6 +23,7 @@ struct server {
 	struct clients *clients;
 	struct rpc_server *rpc;
 	struct portmap *portmap;
+	bool udp;		/* MOUNT answers there */
 };
 
 static uint64_t
@@ -141,10 +142,33 @@ server_start(struct server *server, const struct settings *settings,
 	set_port(&address, *port);
 	r = rpc_listen(server->rpc, (struct sockaddr *)&address,
 		       settings->listen_len, true, NULL, &udp_port);
+	server->udp = r == 0;
 	if (r < 0)
 		log_warn("server", "no UDP on port=%u, MOUNT answers over TCP "
 			 "only: %s", *port, strerror(-r));
 	return rpc_server_start(server->rpc);
+}
+
+int
+server_portmap(struct server *server, const struct settings *settings,
+	       uint16_t port)
+{
+	const struct portmap_row rows[] = {
+		{NFS3_PROGRAM, NFS_V3, false, port},
+		{MOUNT_PROGRAM, MOUNT_V1, false, port},
+		{MOUNT_PROGRAM, MOUNT_V3, false, port},
+		{MOUNT_PROGRAM, MOUNT_V1, true, port},
+		{MOUNT_PROGRAM, MOUNT_V3, true, port},
+	};
+	struct portmap_config config = {
+		.mode = (enum portmap_mode)settings->server.portmap,
+		.rows = rows,
+		.row_count = server->udp ? 5 : 3,
+		.address = (const struct sockaddr *)&settings->listen,
+		.address_len = settings->listen_len,
+	};
+
+	return portmap_start(&config, &server->portmap);
 }
 
 void
