@@ -33,8 +33,8 @@ hold_services() {
 	trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
 }
 
-# install_packages LOG PACKAGE...: those which are absent.  Without apt-get, network
-# or privilege it fails, having said which packages are wanted.
+# install_packages LOG PACKAGE...: those which are absent.  Without apt-get,
+# network or privilege it fails, having said which packages are wanted.
 install_packages() (
 	log=$1
 	shift
