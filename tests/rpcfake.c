@@ -72,7 +72,8 @@ answer(struct fake *fake, struct rpc_request *rq, struct fake_args *args,
 	res->executed = __atomic_add_fetch(&fake->executed, 1,
 					   __ATOMIC_RELAXED);
 	res->uid = rq->cred.uid;
-	for (uint32_t i = 0; i < args->data.nfsdata3_len; i++)
+	for (uint32_t i = 0; i < args->data.nfsdata3_len &&
+	     args->how < FAKE_UNREAD; i++)
 		res->sum += (unsigned char)args->data.nfsdata3_val[i];
 	if (rq->procedure != FAKE_READ)
 		return RPC_DONE;
@@ -91,6 +92,7 @@ fake_run(struct rpc_request *rq, void *vargs, void *vres)
 	struct fake_args *args = vargs;
 
 	switch (args->how) {
+	case FAKE_UNREAD_THREAD:
 	case FAKE_THREAD:
 		if (!rq->may_block)
 			return RPC_NEEDS_THREAD;

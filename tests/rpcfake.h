@@ -23,7 +23,9 @@ enum fake_how {
 	FAKE_BLOCK,		/* on a worker, until the gate opens */
 	FAKE_HOLD,		/* held, until fake_wake_all() */
 	FAKE_HOLD_EARLY,	/* held, and woken before it returns */
-	FAKE_DROP, FAKE_REJECT, FAKE_GARBAGE, FAKE_FAIL, FAKE_UNCACHED
+	FAKE_DROP, FAKE_REJECT, FAKE_GARBAGE, FAKE_FAIL, FAKE_UNCACHED,
+	FAKE_UNREAD,		/* answer at once, do not look at the data */
+	FAKE_UNREAD_THREAD
 };
 
 struct fake_args {
