@@ -3,7 +3,9 @@
 /*
  * Stands in for a fuzzer's main in `make check`: gives each file of a corpus
  * to the fuzz entry.  Arguments are files or directories; without any it is
- * SRCDIR/tests/corpus/NAME for a program fuzz_NAME.
+ * SRCDIR/tests/corpus/NAME for a program fuzz_NAME.  Of small files it also
+ * gives every prefix and some hundred mutations, always the same ones: cheap,
+ * and it finds the obvious.
  */
 
 #include <config.h>
@@ -16,11 +18,47 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define FILE_MAX (1 << 20)
+#define SMALL 2048
+#define MUTATIONS 500
+
+/* In memory of its own size, so that sanitizers see its end. */
+static void
+feed(const uint8_t *data, size_t size)
+{
+	uint8_t *tight = malloc(size > 0 ? size : 1);
+
+	if (tight == NULL)
+		abort();
+	memcpy(tight, data, size);
+	LLVMFuzzerTestOneInput(tight, size);
+	free(tight);
+}
+
+static void
+mutate(const uint8_t *data, size_t size)
+{
+	static const uint8_t odd[] = "\0\r\n<>&%\"\xff\x80" "0";
+	uint64_t x = size * 0x9e3779b97f4a7c15ULL + 1;
+	uint8_t *copy = malloc(size);
+
+	for (unsigned i = 0; copy != NULL && i < MUTATIONS; i++) {
+		memcpy(copy, data, size);
+		for (unsigned j = 0; j <= i % 3; j++) {
+			x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+			copy[(x >> 33) % size] =
+				odd[(x >> 17) % (sizeof(odd) - 1)];
+		}
+		feed(copy, size);
+	}
+	free(copy);
+}
+
 static int
 run_file(const char *path)
 {
 	FILE *f = fopen(path, "rb");
-	uint8_t *data = malloc(1 << 20);
+	uint8_t *data = malloc(FILE_MAX);
 	size_t size;
 
 	if (f == NULL || data == NULL) {
@@ -30,16 +68,13 @@ run_file(const char *path)
 		free(data);
 		return 0;
 	}
-	size = fread(data, 1, 1 << 20, f);
+	size = fread(data, 1, FILE_MAX, f);
 	fclose(f);
-	/* In memory of its own size, so that sanitizers see its end. */
-	uint8_t *tight = malloc(size > 0 ? size : 1);
-
-	if (tight != NULL) {
-		memcpy(tight, data, size);
-		LLVMFuzzerTestOneInput(tight, size);
-	}
-	free(tight);
+	feed(data, size);
+	for (size_t i = 0; size <= SMALL && i < size; i++)
+		feed(data, i);
+	if (size > 0 && size <= SMALL)
+		mutate(data, size);
 	free(data);
 	return 1;
 }

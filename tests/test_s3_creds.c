@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where keys come from: environment and files in a temporary directory, the
+ * sources that speak HTTP from a server on loopback.
+ */
+#include <config.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "s3/remote.h"
+#include "tests/http_fake.h"
+#include "tests/unit.h"
+
+static char dir[64];
+static struct s3_error err;
+
+/* A clean environment with both files in dir, which has none yet. */
+static void
+begin(void)
+{
+	static const char *const names[] = {
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+		"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+		"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ROLE_ARN",
+		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
+		"AWS_ENDPOINT_URL_STS", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	};
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		unsetenv(names[i]);
+	setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
+	snprintf(dir, sizeof(dir), "/tmp/s3-creds.XXXXXX");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/credentials", dir);
+	setenv("AWS_SHARED_CREDENTIALS_FILE", path, 1);
+	snprintf(path, sizeof(path), "%s/config", dir);
+	setenv("AWS_CONFIG_FILE", path, 1);
+}
+
+static const char *
+put_file(const char *name, const char *text)
+{
+	static char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	fputs(text, f);
+	fclose(f);
+	return path;
+}
+
+static void
+end(void)
+{
+	static const char *const names[] = { "credentials", "config", "token" };
+	char path[128];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+}
+
+/* The keys found are these; access NULL: none may be found. */
+static void
+expect(const char *profile, const char *access, const char *secret,
+       const char *token)
+{
+	const struct s3_config config = { .profile = profile };
+	struct s3_creds *c = NULL;
+	struct s3_keys k = {0};
+	int r = s3_creds_open(&config, &c, &err);
+
+	if (access == NULL) {
+		CU_ASSERT_EQUAL(r, -EINVAL);
+		CU_ASSERT(err.message[0] != '\0');
+		return;
+	}
+	CU_ASSERT_EQUAL_FATAL(r, 0);
+	CU_ASSERT_EQUAL_FATAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, access);
+	CU_ASSERT_STRING_EQUAL(k.secret, secret);
+	CU_ASSERT_STRING_EQUAL(k.token ? k.token : "(none)",
+			       token ? token : "(none)");
+	s3_keys_fini(&k);
+	s3_creds_close(&c);
+}
+
+static void
+the_environment_comes_first(void)
+{
+	begin();
+	put_file("credentials", "[default]\naws_access_key_id=F\n"
+		 "aws_secret_access_key=f\n");
+	setenv("AWS_ACCESS_KEY_ID", "E", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "e", 1);
+	expect(NULL, "E", "e", NULL);
+	setenv("AWS_SESSION_TOKEN", "t", 1);
+	expect(NULL, "E", "e", "t");
+	/* A profile that our own configuration names wins. */
+	expect("default", "F", "f", NULL);
+	unsetenv("AWS_SECRET_ACCESS_KEY");
+	expect(NULL, "F", "f", NULL);
+	end();
+}
+
+static void
+profiles_are_found_in_both_files(void)
+{
+	begin();
+	put_file("credentials",
+		 "# a comment\n"
+		 "[default]\n"
+		 "aws_access_key_id = D\n"
+		 "AWS_SECRET_ACCESS_KEY = d/+=  # key\n"
+		 "\n"
+		 "[ work ]\r\n"
+		 "aws_access_key_id=W\r\n"
+		 "aws_secret_access_key=w=\r\n"
+		 "aws_session_token=tok\r\n"
+		 "[half]\n"
+		 "aws_access_key_id=H\n");
+	put_file("config",
+		 "[default]\nregion = eu-central-1\n"
+		 "[profile work]\nregion=eu-west-1\n"
+		 "s3 =\n  aws_access_key_id = nested\n"
+		 "[profile \"conf\"]\n"
+		 "aws_access_key_id=C\naws_secret_access_key=c\n"
+		 "[half]\naws_access_key_id=X\naws_secret_access_key=x\n");
+	expect(NULL, "D", "d/+=", NULL);
+	expect("work", "W", "w=", "tok");
+	expect("conf", "C", "c", NULL);
+	expect("half", NULL, NULL, NULL);	/* not "[profile half]" */
+	expect("nobody", NULL, NULL, NULL);
+	setenv("AWS_PROFILE", "work", 1);
+	expect(NULL, "W", "w=", "tok");
+	end();
+}
+
+static void
+the_region_is_found(void)
+{
+	struct s3_config config = {0};
+	char *region;
+
+	begin();
+	put_file("config", "[default]\nregion = eu-central-1\n"
+		 "[profile work]\nregion=eu-west-1\n");
+	region = s3_creds_region(&config);
+	CU_ASSERT_STRING_EQUAL(region, "eu-central-1");
+	free(region);
+	config.profile = "work";
+	region = s3_creds_region(&config);
+	CU_ASSERT_STRING_EQUAL(region, "eu-west-1");
+	free(region);
+	setenv("AWS_DEFAULT_REGION", "us-west-1", 1);
+	region = s3_creds_region(&config);
+	CU_ASSERT_STRING_EQUAL(region, "us-west-1");
+	free(region);
+	config.region = "own";
+	region = s3_creds_region(&config);
+	CU_ASSERT_STRING_EQUAL(region, "own");
+	free(region);
+	end();
+}
+
+static void
+a_process_gives_keys_and_fails_loudly(void)
+{
+	begin();
+	put_file("config", "[default]\ncredential_process = printf "
+		 "'{\"Version\":1,\"AccessKeyId\":\"P\",\"SecretAccessKey\":"
+		 "\"p\\\\/\",\"SessionToken\":\"t\",\"Expiration\":"
+		 "\"2099-01-01T00:00:00Z\"}'\n"
+		 "[profile bad]\ncredential_process = false\n"
+		 "[profile odd]\ncredential_process = echo hello\n");
+	expect(NULL, "P", "p/", "t");
+	expect("bad", NULL, NULL, NULL);
+	expect("odd", NULL, NULL, NULL);
+	end();
+}
+
+static void
+keys_are_asked_for_before_they_end(void)
+{
+	const struct s3_config config = {0};
+	struct s3_creds *c = NULL;
+	struct s3_keys k = {0};
+
+	begin();
+	/* Each run gives another key, which ends in a minute. */
+	put_file("config", "[default]\ncredential_process = f=$AWS_CONFIG_FILE"
+		 "; n=$(wc -c <${f%config}token 2>/dev/null || echo 0); printf "
+		 "x >>${f%config}token; printf '{\"AccessKeyId\":\"P%d\","
+		 "\"SecretAccessKey\":\"p\",\"Expiration\":\"%s\"}' $n "
+		 "$(date -u -d '+60 seconds' +%Y-%m-%dT%H:%M:%SZ)\n");
+	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "P1");	/* less than 5 min left */
+	s3_keys_fini(&k);
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "P1");	/* not at every request */
+	s3_creds_expire(c, "another");
+	s3_creds_expire(c, k.access);
+	s3_keys_fini(&k);
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "P2");
+	s3_keys_fini(&k);
+	s3_creds_close(&c);
+	end();
+}
+
+#define JSON "{\"Code\":\"Success\",\"AccessKeyId\":\"J\"," \
+	"\"SecretAccessKey\":\"j\",\"Token\":\"tok\"," \
+	"\"Expiration\":\"2099-01-01T00:00:00Z\"}"
+#define CLOSE "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+
+static void
+a_container_gives_keys(void)
+{
+	static const struct http_step steps[] = {
+		{ CLOSE JSON, 0, HTTP_CLOSE, "Authorization: Bearer x\r\n",
+		  NULL },
+		{ "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", 0,
+		  HTTP_CLOSE, "GET /creds ", NULL },
+	};
+	struct http_fake *fake = http_fake_start(steps, 2);
+	char url[128];
+
+	begin();
+	snprintf(url, sizeof(url), "%s/creds", http_fake_url(fake));
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url, 1);
+	setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	       put_file("token", "Bearer x\n"), 1);
+	expect(NULL, "J", "j", "tok");
+	expect(NULL, NULL, NULL, NULL);
+	/* A token goes to no foreign host without TLS. */
+	setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://198.51.100.1/",
+	       1);
+	expect(NULL, NULL, NULL, NULL);
+	CU_ASSERT_EQUAL(http_fake_wrong(fake), 0);
+	http_fake_stop(&fake);
+	end();
+}
+
+static void
+an_instance_gives_keys(void)
+{
+	static const struct http_step steps[] = {
+		{ CLOSE "TOKEN", 0, HTTP_CLOSE, "PUT /latest/api/token ",
+		  NULL },
+		{ CLOSE "role a\n", 0, HTTP_CLOSE,
+		  "X-aws-ec2-metadata-token: TOKEN\r\n", NULL },
+		{ CLOSE JSON, 0, HTTP_CLOSE,
+		  "GET /latest/meta-data/iam/security-credentials/role%20a ",
+		  NULL },
+	};
+	struct http_fake *fake = http_fake_start(steps, 3);
+
+	begin();
+	unsetenv("AWS_EC2_METADATA_DISABLED");
+	setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", http_fake_url(fake), 1);
+	expect(NULL, "J", "j", "tok");
+	CU_ASSERT_EQUAL(http_fake_wrong(fake), 0);
+	CU_ASSERT_EQUAL(http_fake_seen(fake), 3);
+	http_fake_stop(&fake);
+	end();
+}
+
+static void
+a_web_identity_is_exchanged(void)
+{
+	static const struct http_step steps[] = {
+		{ CLOSE "<AssumeRoleWithWebIdentityResponse>"
+		  "<AssumeRoleWithWebIdentityResult><Credentials>"
+		  "<AccessKeyId>S</AccessKeyId><SecretAccessKey>s"
+		  "</SecretAccessKey><SessionToken>t</SessionToken>"
+		  "<Expiration>2099-01-01T00:00:00Z</Expiration>"
+		  "</Credentials></AssumeRoleWithWebIdentityResult>"
+		  "</AssumeRoleWithWebIdentityResponse>", 0, HTTP_CLOSE,
+		  "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName="
+		  "s3nfsd&WebIdentityToken=tok.en", NULL },
+		{ CLOSE "<Error/>", 0, HTTP_CLOSE, NULL, NULL },
+	};
+	struct http_fake *fake = http_fake_start(steps, 2);
+
+	begin();
+	setenv("AWS_ROLE_ARN", "arn:aws:iam::1:role/r", 1);
+	setenv("AWS_WEB_IDENTITY_TOKEN_FILE", put_file("token", "tok.en\n"),
+	       1);
+	setenv("AWS_ENDPOINT_URL_STS", http_fake_url(fake), 1);
+	expect(NULL, "S", "s", "t");
+	expect(NULL, NULL, NULL, NULL);
+	CU_ASSERT_EQUAL(http_fake_wrong(fake), 0);
+	http_fake_stop(&fake);
+	end();
+}
+
+static void
+json_is_read_and_nonsense_is_not(void)
+{
+	static const char good[] = " { \"a\" : [1,{\"b\":\"]\"}], \"k\" : "
+		"\"v\\u00e4\\n\" } ";
+	static const char *const bad[] = {
+		"", "{", "{\"k\"", "{\"k\":", "{\"k\":\"v", "{\"k\":\"v\\",
+		"{\"k\":\"\\u12\"}", "{\"k\":1}", "[\"k\"]", "{\"j\":[[[[[[[["
+		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[]],\"k\":\"v\"}",
+	};
+	char *v = s3_json_string(good, strlen(good), "k");
+
+	CU_ASSERT_STRING_EQUAL(v, "v\xc3\xa4\n");
+	free(v);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		v = s3_json_string(bad[i], strlen(bad[i]), "k");
+		CU_ASSERT_PTR_NULL(v);
+		free(v);
+	}
+}
+
+TEST_MAIN("s3_creds", T(the_environment_comes_first),
+	  T(profiles_are_found_in_both_files), T(the_region_is_found),
+	  T(a_process_gives_keys_and_fails_loudly),
+	  T(keys_are_asked_for_before_they_end), T(a_container_gives_keys),
+	  T(an_instance_gives_keys), T(a_web_identity_is_exchanged),
+	  T(json_is_read_and_nonsense_is_not))
