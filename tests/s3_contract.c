@@ -250,7 +250,7 @@ headers_live_with_the_object(void)
 
 static const char *const odd_keys[] = {
 	"a b", "a+b", "a%20b", "a%2Fb", "100%", "\xc3\xa4\xe2\x82\xac",
-	"\xf0\x9f\x98\x80", "q?x=1&y=2", "#frag", "a\x01" "b", "tab\there",
+	"\xf0\x9f\x98\x80", "q?x=1&y=2", "#frag", ("a\x01" "b"), "tab\there",
 	"line\nfeed", "cr\rhere", "\x7f", "a//b", "a/./b", "a/../b", "..",
 	".", "trailing/", "<&>\"'", "\\back", "(*)!~@:;,=$", " lead",
 	"trail ", "[]{}|^`", "\xef\xbf\xbe",
