@@ -39,8 +39,6 @@
 
 #include "s3/local_priv.h"
 
-#define FLUSH_AHEAD (8U << 20)	/* start write-back every so many bytes */
-
 int
 local_fail(struct s3_error *err, int r, const char *message)
 {
@@ -78,12 +76,6 @@ local_fail(struct s3_error *err, int r, const char *message)
 }
 
 static bool
-cancelled(struct s3_local *l)
-{
-	return __atomic_load_n(&l->cancelled, __ATOMIC_RELAXED);
-}
-
-static bool
 key_ok(const char *key)
 {
 	size_t len = strlen(key);
@@ -91,218 +83,10 @@ key_ok(const char *key)
 	return len > 0 && len <= S3_KEY_MAX;
 }
 
-/* ---- bytes ---- */
-
-static void
-hex(const unsigned char *md, char *out)
-{
-	for (int i = 0; i < 16; i++)
-		snprintf(out + 2 * i, 3, "%02x", md[i]);
-}
-
-static void
-free_md(EVP_MD_CTX **ctx)
-{
-	EVP_MD_CTX_free(*ctx);
-}
-
-#define CLEANUP_MD __attribute__((cleanup(free_md)))
-
-static int
-new_md5(EVP_MD_CTX **out)
-{
-	*out = EVP_MD_CTX_new();
-	if (*out == NULL)
-		return -ENOMEM;
-	return EVP_DigestInit_ex(*out, EVP_md5(), NULL) == 1 ? 0 : -EIO;
-}
-
-static int
-end_md5(EVP_MD_CTX *ctx, char *md5_hex)
-{
-	unsigned char md[EVP_MAX_MD_SIZE];
-
-	if (EVP_DigestFinal_ex(ctx, md, NULL) != 1)
-		return -EIO;
-	hex(md, md5_hex);
-	return 0;
-}
-
-static int
-write_all(int fd, const char *buf, size_t len, uint64_t at)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, buf, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return local_errno(errno);
-		buf += n;
-		len -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
-/* Where bytes come from: a source, or a file. */
-struct feed {
-	const struct s3_source *source;
-	int fd;
-	uint64_t off;
-};
-
-static ssize_t
-feed_read(const struct feed *f, uint64_t off, void *buf, size_t len)
-{
-	ssize_t n;
-
-	if (f->source != NULL)
-		return f->source->read(f->source->arg, off, buf, len);
-	do {
-		n = pread(f->fd, buf, len, (off_t)(f->off + off));
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? local_errno(errno) : n;
-}
-
-static int
-pump(struct s3_local *l, const struct feed *from, uint64_t len, int to,
-     uint64_t at, EVP_MD_CTX *md5)
-{
-	size_t size = len < LOCAL_BUFFER ? (size_t)len : LOCAL_BUFFER;
-	CLEANUP_FREE char *buf = malloc(size > 0 ? size : 1);
-	uint64_t done = 0, flushed = 0;
-
-	if (buf == NULL)
-		return -ENOMEM;
-	while (done < len) {
-		size_t want = len - done < size ? (size_t)(len - done) : size;
-		ssize_t n = feed_read(from, done, buf, want);
-		int r;
-
-		if (n < 0)
-			return (int)n;
-		if ((size_t)n != want)	/* a source that ends too early */
-			return from->source != NULL ? -EINVAL : -ESTALE;
-		if (cancelled(l))
-			return -EAGAIN;
-		if (md5 != NULL && EVP_DigestUpdate(md5, buf, want) != 1)
-			return -EIO;
-		r = write_all(to, buf, want, at + done);
-		if (r < 0)
-			return r;
-		done += want;
-		if (done - flushed >= FLUSH_AHEAD) {
-			sync_file_range(to, (off_t)(at + flushed),
-					(off_t)(done - flushed),
-					SYNC_FILE_RANGE_WRITE);
-			flushed = done;
-		}
-		if (from->source != NULL && from->source->sent != NULL)
-			from->source->sent(from->source->arg, done);
-	}
-	return 0;
-}
-
-int
-local_write_body(struct s3_local *l, int fd, uint64_t at,
-		 const struct s3_source *body, char *md5_hex)
-{
-	CLEANUP_MD EVP_MD_CTX *md5 = NULL;
-	struct feed from = { .source = body };
-	int r = md5_hex != NULL ? new_md5(&md5) : 0;
-
-	if (r == 0)
-		r = pump(l, &from, body->len, fd, at, md5);
-	if (r == 0 && md5 != NULL)
-		r = end_md5(md5, md5_hex);
-	return r;
-}
-
-/* In the kernel, without the bytes coming to us; -ENOTSUP if it cannot. */
-static int
-kernel_copy(struct s3_local *l, int from, uint64_t off, uint64_t len, int to,
-	    uint64_t at)
-{
-	loff_t in = (loff_t)off, out = (loff_t)at;
-	bool begun = false;
-
-	while (len > 0) {
-		size_t want = len < (64U << 20) ? (size_t)len : 64U << 20;
-		ssize_t n = copy_file_range(from, &in, to, &out, want, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && !begun &&
-		    (errno == EXDEV || errno == EINVAL || errno == ENOSYS ||
-		     errno == EOPNOTSUPP || errno == EPERM))
-			return -ENOTSUP;
-		if (n < 0)
-			return local_errno(errno);
-		if (n == 0)	/* the source became shorter */
-			return -ESTALE;
-		if (cancelled(l))
-			return -EAGAIN;
-		begun = true;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
-int
-local_copy_bytes(struct s3_local *l, int from, uint64_t off, uint64_t len,
-		 int to, uint64_t at, char *md5_hex)
-{
-	CLEANUP_MD EVP_MD_CTX *md5 = NULL;
-	struct feed feed = { .fd = from, .off = off };
-	int r;
-
-	if (md5_hex == NULL) {
-		r = kernel_copy(l, from, off, len, to, at);
-		if (r != -ENOTSUP)
-			return r;
-	} else {
-		r = new_md5(&md5);
-		if (r < 0)
-			return r;
-	}
-	r = pump(l, &feed, len, to, at, md5);
-	if (r == 0 && md5 != NULL)
-		r = end_md5(md5, md5_hex);
-	return r;
-}
-
-int
-local_seal(struct s3_local *l, int fd, const struct s3_object *o)
-{
-	struct timespec ts[2];
-	int r;
-
-	/* The kernel would stamp the last tick: see local_attr.c. */
-	if (clock_gettime(CLOCK_REALTIME, &ts[1]) < 0)
-		return -EIO;
-	ts[0] = ts[1];
-	if (futimens(fd, ts) < 0)
-		return local_errno(errno);
-	r = local_attr_write(l, fd, o, 0);
-	return r < 0 ? r : local_sync(fd);
-}
-
-void
-local_options(struct s3_local *l, struct s3_object *o)
-{
-	const char *class = l->s3.options.storage_class;
-
-	if (class != NULL && strcmp(class, "STANDARD") != 0)
-		snprintf(o->storage_class, sizeof(o->storage_class), "%s",
-			 class);
-}
-
 /* ---- looking ---- */
 
-/* Open a key and read its attributes: one version. */
-static int
-look(struct s3_local *l, const char *key, int *fd, struct stat *st,
+int
+local_look(struct s3_local *l, const char *key, int *fd, struct stat *st,
      struct s3_object *o, bool *own)
 {
 	for (int i = 0; i < 100; i++) {
@@ -328,17 +112,18 @@ head(struct s3 *s3, const char *key, struct s3_object *out,
 	struct s3_object o;
 	struct stat st;
 	bool own;
-	int r = key_ok(key) ? look(local_of(s3), key, &fd, &st, &o, &own) :
-			      -EINVAL;
+	int r = -EINVAL;
 
+	if (key_ok(key))
+		r = local_look(local_of(s3), key, &fd, &st, &o, &own);
 	if (r < 0)
 		return local_fail(err, r, "HEAD");
 	*out = o;
 	return 0;
 }
 
-static bool
-same_state(int fd, const struct stat *before)
+bool
+local_same_state(int fd, const struct stat *before)
 {
 	struct stat now;
 
@@ -369,7 +154,9 @@ read_range(int fd, const struct stat *st, uint64_t off, char *buf, size_t len)
 			break;
 		done += (size_t)n;
 	}
-	return done == len && same_state(fd, st) ? (ssize_t)done : -ESTALE;
+	if (done < len || !local_same_state(fd, st))
+		return -ESTALE;
+	return (ssize_t)done;
 }
 
 static ssize_t
@@ -380,7 +167,7 @@ get_once(struct s3_local *l, const char *key, const char *if_match,
 	struct s3_object o;
 	struct stat st;
 	bool own;
-	ssize_t n = look(l, key, &fd, &st, &o, &own);
+	ssize_t n = local_look(l, key, &fd, &st, &o, &own);
 
 	if (n < 0)
 		return n;
@@ -416,219 +203,16 @@ get(struct s3 *s3, const char *key, const char *if_match, uint64_t off,
 	return n;
 }
 
-/* ---- putting in place ---- */
+/* ---- putting ---- */
 
-static int
-check_cond(struct s3_local *l, const char *key, const struct s3_cond *cond)
+void
+local_options(struct s3_local *l, struct s3_object *o)
 {
-	CLEANUP_FD int fd = -1;
-	struct s3_object o;
-	struct stat st;
-	bool own, same;
-	int r;
+	const char *class = l->s3.options.storage_class;
 
-	if (cond == NULL || (cond->if_match == NULL && !cond->if_none_match))
-		return 0;
-	r = look(l, key, &fd, &st, &o, &own);
-	if (r == -ENOENT)
-		return cond->if_match != NULL ? -ESTALE : 0;
-	if (r < 0)
-		return r;
-	same = cond->if_match != NULL && strcmp(cond->if_match, o.etag) == 0;
-	s3_object_free(&o);
-	if (cond->if_none_match)
-		return -EEXIST;
-	return same ? 0 : -ESTALE;
-}
-
-/* What stands at a name: 0 nothing, 1 a file, -EISDIR anything else. */
-static int
-classify(int dir, const char *last, ino_t *old)
-{
-	struct stat st;
-
-	*old = 0;
-	if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EISDIR;
-	if (st.st_nlink == 1)
-		*old = st.st_ino;
-	return 1;
-}
-
-static int
-rename_over(const struct local_place *p, int dir, const char *last, int there)
-{
-	if (there == 0) {
-		if (renameat2(p->from, p->name, dir, last,
-			      RENAME_NOREPLACE) == 0)
-			return 0;
-		if (errno != EINVAL && errno != ENOSYS)
-			return -errno;
-	}
-	return renameat(p->from, p->name, dir, last) == 0 ? 0 : -errno;
-}
-
-/*
- * Move the file below base; *dir is left open for a flush.  -EISDIR and its
- * like (local_is_blocked): something else is in the way.  Raw errno.
- */
-static int
-move_in(struct s3_local *l, const struct local_place *p, int base,
-	const char *path, int *dir)
-{
-	int r = -EAGAIN;
-
-	for (int i = 0; i < 100; i++) {
-		const char *last;
-		ino_t old;
-		int there;
-
-		local_close_fd(dir);
-		*dir = local_open_parent(l, base, path, true, &last);
-		if (*dir < 0)
-			return *dir;
-		there = classify(*dir, last, &old);
-		if (there < 0)
-			return there;
-		r = rename_over(p, *dir, last, there);
-		if (r == 0) {
-			if (old != 0)
-				local_attr_forget(l, old);
-			return 0;
-		}
-		/* A directory that was pruned, or a file by hand. */
-		if (r != -ENOENT && r != -EEXIST && r != -EISDIR)
-			return r;
-	}
-	return r == -ENOENT ? -EIO : r;
-}
-
-/* Remove the odd copy of a key: 1 if there was one. */
-static int
-remove_odd(struct s3_local *l, const char *key)
-{
-	char path[LOCAL_PATH_MAX];
-	CLEANUP_FD int dir = -1;
-	const char *last;
-	ino_t old;
-	int r;
-
-	local_odd_path(key, path);
-	dir = local_open_parent(l, l->odd, path, false, &last);
-	if (dir < 0)
-		return 0;
-	if (classify(dir, last, &old) != 1)
-		return 0;
-	if (unlinkat(dir, last, 0) < 0)
-		return errno == ENOENT ? 0 : local_errno(errno);
-	if (old != 0)
-		local_attr_forget(l, old);
-	r = local_sync(dir);
-	local_prune(l, l->odd, path);
-	return r < 0 ? r : 1;
-}
-
-static bool
-has_odd(struct s3_local *l, const char *key)
-{
-	char path[LOCAL_PATH_MAX];
-	CLEANUP_FD int fd = -1;
-
-	local_odd_path(key, path);
-	fd = local_openat(l, l->odd, path, O_PATH, 0);
-	return fd >= 0;
-}
-
-static int
-move_to_key(struct s3_local *l, const char *key, const struct local_place *p,
-	    int *dir)
-{
-	char path[LOCAL_PATH_MAX];
-	int r = -EISDIR;
-
-	if (local_key_plain(key)) {
-		r = move_in(l, p, l->root, key, dir);
-		if (r == 0 && has_odd(l, key)) {
-			/* The new place first must be sure. */
-			r = local_sync(*dir);
-			if (r == 0)
-				r = remove_odd(l, key);
-			return r < 0 ? r : 0;
-		}
-	}
-	if (local_is_blocked(r)) {
-		local_odd_path(key, path);
-		r = move_in(l, p, l->odd, path, dir);
-	}
-	return r < 0 ? local_errno(-r) : 0;
-}
-
-/* Make a new object's directories before the lock: it costs flushes. */
-static void
-prepare_dirs(struct s3_local *l, const char *key)
-{
-	CLEANUP_FD int dir = -1;
-	char path[LOCAL_PATH_MAX];
-	const char *last;
-
-	if (local_key_plain(key))
-		dir = local_open_parent(l, l->root, key, true, &last);
-	if (dir >= 0)
-		return;
-	local_odd_path(key, path);
-	dir = local_open_parent(l, l->odd, path, true, &last);
-}
-
-static void
-prune_key(struct s3_local *l, const char *key)
-{
-	char path[LOCAL_PATH_MAX];
-
-	if (local_key_plain(key))
-		local_prune(l, l->root, key);
-	local_odd_path(key, path);
-	local_prune(l, l->odd, path);
-}
-
-static int
-place_locked(struct s3_local *l, const char *key, const struct local_place *p,
-	     int *dir)
-{
-	int r = p->locked != NULL ? p->locked(p->arg, false) : 0;
-
-	if (r == 0)
-		r = check_cond(l, key, p->cond);
-	if (r == 0)
-		r = move_to_key(l, key, p, dir);
-	if (r == 0 && p->locked != NULL) {
-		r = local_sync(*dir);
-		if (r == 0)
-			r = p->locked(p->arg, true);
-	}
-	return r;
-}
-
-int
-local_place(struct s3_local *l, const char *key, const struct local_place *p,
-	    struct s3_error *err)
-{
-	CLEANUP_FD int dir = -1;
-	int lock, r;
-
-	prepare_dirs(l, key);
-	lock = local_lock(l, key);
-	if (lock < 0)
-		return local_fail(err, lock, "lock");
-	r = place_locked(l, key, p, &dir);
-	close(lock);
-	if (r == 0 && p->locked == NULL)
-		r = local_sync(dir);
-	if (r == 0)
-		return 0;
-	prune_key(l, key);
-	return local_fail(err, r, "cannot put the object in place");
+	if (class != NULL && strcmp(class, "STANDARD") != 0)
+		snprintf(o->storage_class, sizeof(o->storage_class), "%s",
+			 class);
 }
 
 static int
@@ -708,13 +292,13 @@ copy_onto_itself(struct s3_local *l, const char *key, const char *if_match,
 
 	if (lock < 0)
 		return lock;
-	r = look(l, key, &fd, &st, &o, &own);
+	r = local_look(l, key, &fd, &st, &o, &own);
 	if (r < 0)
 		return r;
 	if (if_match != NULL && strcmp(if_match, o.etag) != 0)
 		r = -ESTALE;
 	if (r == 0)
-		r = check_cond(l, key, cond);
+		r = local_check_cond(l, key, cond);
 	if (r == 0 && headers != NULL)
 		r = s3_headers_copy(headers, &o.headers);
 	if (r == 0 && l->s3.options.storage_class != NULL)
@@ -745,7 +329,7 @@ copy_to_temp(struct s3_local *l, int from, const struct stat *st, bool own,
 		r = local_copy_bytes(l, from, 0, o->size, to, 0,
 				     own ? NULL : o->etag);
 	/* A file that is edited by hand meanwhile: no one version. */
-	if (r == 0 && !same_state(from, st))
+	if (r == 0 && !local_same_state(from, st))
 		r = -ESTALE;
 	return r < 0 ? r : local_seal(l, to, o);
 }
@@ -770,7 +354,7 @@ copy(struct s3 *s3, const char *source_key, const char *if_match,
 		r = copy_onto_itself(l, key, if_match, headers, cond, etag);
 		return r < 0 ? local_fail(err, r, "COPY") : 0;
 	}
-	r = look(l, source_key, &from, &st, &o, &own);
+	r = local_look(l, source_key, &from, &st, &o, &own);
 	if (r == 0 && if_match != NULL && strcmp(if_match, o.etag) != 0)
 		r = -ESTALE;
 	if (r == 0 && o.size > S3_COPY_MAX)
@@ -808,7 +392,7 @@ remove_plain(struct s3_local *l, const char *key, int *dir)
 		return 0;
 	if (*dir < 0)
 		return local_errno(-*dir);
-	r = classify(*dir, last, &old);
+	r = local_classify(*dir, last, &old);
 	if (r <= 0)
 		return r == 0 || r == -EISDIR ? 0 : local_errno(-r);
 	if (unlinkat(*dir, last, 0) < 0)
@@ -841,14 +425,14 @@ del(struct s3 *s3, const char *key, const char *if_match,
 	lock = local_lock(l, key);
 	if (lock < 0)
 		return local_fail(err, lock, "lock");
-	r = check_cond(l, key, &cond);
+	r = local_check_cond(l, key, &cond);
 	if (r == -ESTALE && is_absent(l, key)) {
 		close(lock);
 		return 0;
 	}
 	/* The odd copy first: it would come to light. */
 	if (r == 0)
-		r = remove_odd(l, key);
+		r = local_remove_odd(l, key);
 	if (r >= 0 && local_key_plain(key))
 		r = remove_plain(l, key, &dir);
 	close(lock);
@@ -947,6 +531,13 @@ open_dir(int base, const char *name)
 	fd = openat(base, name,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? local_errno(errno) : fd;
+}
+
+static void
+hex(const unsigned char *md, char *out)
+{
+	for (int i = 0; i < 16; i++)
+		snprintf(out + 2 * i, 3, "%02x", md[i]);
 }
 
 static int

@@ -4,7 +4,8 @@
 
 /*
  * Inside of the local bucket: local.c (the ops table and single requests),
- * local_path.c (keys to paths), local_attr.c (headers and ETags),
+ * local_path.c (keys to paths), local_bytes.c (writing and copying),
+ * local_place.c (into a key's place), local_attr.c (headers and ETags),
  * local_list.c (listings), local_upload.c (multipart uploads).
  *
  * Paths in these functions are relative to a directory descriptor, never
@@ -144,8 +145,22 @@ int local_headers_parse(char *text, struct s3_headers *h);
 
 /* ---- local.c ---- */
 
+/*
+ * Open a key and read its attributes, which are of one version and the
+ * caller's to free.
+ */
+int local_look(struct s3_local *l, const char *key, int *fd, struct stat *st,
+	       struct s3_object *o, bool *own);
+/* Has an open file kept its size and time? */
+bool local_same_state(int fd, const struct stat *before);
+
+/* Options that live with an object. */
+void local_options(struct s3_local *l, struct s3_object *o);
+
 /* Fill err and return r. */
 int local_fail(struct s3_error *err, int r, const char *message);
+
+/* ---- local_bytes.c ---- */
 
 /*
  * Write the source's bytes to fd from `at` on; md5_hex (33 bytes) may be
@@ -164,6 +179,8 @@ int local_copy_bytes(struct s3_local *l, int from, uint64_t off, uint64_t len,
  * o->headers are stored.
  */
 int local_seal(struct s3_local *l, int fd, const struct s3_object *o);
+/* ---- local_place.c ---- */
+
 /*
  * Put a sealed file (name in directory `from`) in the place of key, if cond
  * holds.  Durable on return.  `locked` is called under the key's lock
@@ -179,8 +196,16 @@ struct local_place {
 int local_place(struct s3_local *l, const char *key,
 		const struct local_place *p, struct s3_error *err);
 
-/* Options that live with an object. */
-void local_options(struct s3_local *l, struct s3_object *o);
+/* 0, -ESTALE or -EEXIST; under the key's lock.  cond may be NULL. */
+int local_check_cond(struct s3_local *l, const char *key,
+		     const struct s3_cond *cond);
+/*
+ * What stands at a name: 0 nothing, 1 a file, -EISDIR anything else.  *old:
+ * the inode whose attributes go with this name, or 0.  Raw errno.
+ */
+int local_classify(int dir, const char *last, ino_t *old);
+/* Remove the odd copy of a key: 1 if there was one. */
+int local_remove_odd(struct s3_local *l, const char *key);
 
 /* ---- local_upload.c: the table's entries ---- */
 

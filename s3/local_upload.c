@@ -343,15 +343,11 @@ copy_part(struct s3_local *l, struct upload *u, unsigned number, int from,
 {
 	struct local_temp t = { .fd = -1 };
 	struct s3_object o = { 0 };
-	struct stat now;
 	int r = local_temp_new(l, &t);
 
 	if (r == 0)
 		r = local_copy_bytes(l, from, off, len, t.fd, 0, o.etag);
-	if (r == 0 && (fstat(from, &now) < 0 ||
-		       now.st_size != before->st_size ||
-		       now.st_mtim.tv_sec != before->st_mtim.tv_sec ||
-		       now.st_mtim.tv_nsec != before->st_mtim.tv_nsec))
+	if (r == 0 && !local_same_state(from, before))
 		r = -ESTALE;
 	if (r == 0)
 		r = keep_part(l, u, number, &t, &o);
