@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The codecs that rpcgen cannot write: bulk data in place, and directory
- * listings without recursion.  nfs3.x says what each does.  They fail like
+ * The codecs that rpcgen cannot write: names without NULs, bulk data in place,
+ * and directory listings without recursion.  nfs3.x says what each does.  They fail like
  * rpcgen's own, by FALSE; what was decoded until then is freed by XDR_FREE,
  * which is idempotent here as it is there.
  */
 #include <config.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "rpcgen/nfs3.h"
 
@@ -16,6 +17,40 @@ static u_int
 padded(u_int len)
 {
 	return (len + 3) & ~3U;
+}
+
+/* A string without a NUL inside.  libtirpc's xdr_string would take "a\0b" for
+ * "a". */
+static bool_t
+text(XDR *xdrs, char **value)
+{
+	u_int len = 0;
+
+	if (xdrs->x_op != XDR_DECODE)
+		return (xdrs->x_op == XDR_FREE && *value == NULL) ||
+		       xdr_string(xdrs, value, NFS3_STRING_MAX);
+	if (!xdr_u_int(xdrs, &len) || len > NFS3_STRING_MAX)
+		return FALSE;
+	*value = malloc((size_t)len + 1);
+	if (*value == NULL)
+		return FALSE;
+	(*value)[0] = '\0';
+	if (!xdr_opaque(xdrs, *value, len))
+		return FALSE;
+	(*value)[len] = '\0';
+	return memchr(*value, '\0', len) == NULL;
+}
+
+bool_t
+xdr_filename3(XDR *xdrs, filename3 *name)
+{
+	return text(xdrs, name);
+}
+
+bool_t
+xdr_nfspath3(XDR *xdrs, nfspath3 *path)
+{
+	return text(xdrs, path);
 }
 
 bool_t

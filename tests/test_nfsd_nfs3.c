@@ -448,6 +448,25 @@ names_that_are_none_are_refused(void)
 }
 
 static void
+names_with_a_nul_do_not_decode(void)
+{
+	/* A handle of no bytes, then a name of three. */
+	static char wire[] = "\0\0\0\0" "\0\0\0\3" "abc\0";
+	LOOKUP3args lookup = {0};
+	XDR xdrs;
+
+	xdrmem_create(&xdrs, wire, 12, XDR_DECODE);
+	CU_ASSERT(xdr_LOOKUP3args(&xdrs, &lookup));
+	CU_ASSERT_STRING_EQUAL(lookup.what.name, "abc");
+	xdr_free((xdrproc_t)xdr_LOOKUP3args, (char *)&lookup);
+	memset(&lookup, 0, sizeof(lookup));
+	wire[9] = '\0';
+	xdrmem_create(&xdrs, wire, 12, XDR_DECODE);
+	CU_ASSERT_FALSE(xdr_LOOKUP3args(&xdrs, &lookup));
+	xdr_free((xdrproc_t)xdr_LOOKUP3args, (char *)&lookup);
+}
+
+static void
 second_handles_are_checked(void)
 {
 	set_up_plain();
@@ -941,6 +960,7 @@ main(int argc, char **argv)
 		T(not_yet_becomes_what_the_gate_says),
 		T(results_encode_and_decode),
 		T(names_that_are_none_are_refused),
+		T(names_with_a_nul_do_not_decode),
 		T(second_handles_are_checked), T(create_passes_its_mode_on),
 		T(mknod_knows_its_kinds), T(symlinks_have_bounded_targets),
 		T(attributes_are_translated),
