@@ -21,6 +21,7 @@ struct server {
 	struct nfs3 nfs;
 	struct mount3 *mounts;
 	struct clients *clients;
+	struct rpc_program programs[2];	/* rpc keeps a pointer to them */
 	struct rpc_server *rpc;
 	struct portmap *portmap;
 	bool udp;		/* MOUNT answers there */
@@ -80,9 +81,8 @@ server_new(const struct settings *settings, struct gate *gate,
 	   struct exports *exports, struct server **out)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	struct rpc_program programs[2];
 	struct rpc_server_config config = {
-		.programs = programs, .program_count = 2,
+		.program_count = 2,
 		.share_key = share_key, .connected = connected,
 		.arg = server
 	};
@@ -103,8 +103,9 @@ server_new(const struct settings *settings, struct gate *gate,
 	if (r == 0)
 		r = clients_new(&server->clients);
 	if (r == 0) {
-		nfs3_program(&server->nfs, &programs[0]);
-		mount3_program(server->mounts, &programs[1]);
+		config.programs = server->programs;
+		nfs3_program(&server->nfs, &server->programs[0]);
+		mount3_program(server->mounts, &server->programs[1]);
 		limits(&settings->server, &config.limits);
 		r = rpc_server_new(&config, &server->rpc);
 	}
