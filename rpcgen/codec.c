@@ -34,10 +34,10 @@ text(XDR *xdrs, char **value)
 	*value = malloc((size_t)len + 1);
 	if (*value == NULL)
 		return FALSE;
-	(*value)[0] = '\0';
+	/* XDR_FREE looks for the end, also of one that was cut off here. */
+	memset(*value, 0, (size_t)len + 1);
 	if (!xdr_opaque(xdrs, *value, len))
 		return FALSE;
-	(*value)[len] = '\0';
 	return memchr(*value, '\0', len) == NULL;
 }
 

@@ -460,6 +460,11 @@ names_with_a_nul_do_not_decode(void)
 	CU_ASSERT_STRING_EQUAL(lookup.what.name, "abc");
 	xdr_free((xdrproc_t)xdr_LOOKUP3args, (char *)&lookup);
 	memset(&lookup, 0, sizeof(lookup));
+	/* Cut off in its padding. */
+	xdrmem_create(&xdrs, wire, 11, XDR_DECODE);
+	CU_ASSERT_FALSE(xdr_LOOKUP3args(&xdrs, &lookup));
+	xdr_free((xdrproc_t)xdr_LOOKUP3args, (char *)&lookup);
+	memset(&lookup, 0, sizeof(lookup));
 	wire[9] = '\0';
 	xdrmem_create(&xdrs, wire, 12, XDR_DECODE);
 	CU_ASSERT_FALSE(xdr_LOOKUP3args(&xdrs, &lookup));
