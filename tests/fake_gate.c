@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,14 @@
 #include "tests/fake_gate.h"
 
 struct fake_gate fake_gate;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void
+fake_gate_sync(void)
+{
+	pthread_mutex_lock(&lock);
+	pthread_mutex_unlock(&lock);
+}
 
 void
 fake_gate_reset(void)
@@ -505,6 +514,7 @@ gate_each_quarantined(struct gate *gate,
 	(void)gate;
 	(void)each;
 	(void)arg;
+	fake_gate_sync();
 	return fake_gate.result;
 }
 
@@ -527,7 +537,9 @@ int
 gate_quarantine_drop(struct gate *gate, uint64_t id)
 {
 	(void)gate;
+	pthread_mutex_lock(&lock);
 	fake_gate.dropped = id;
+	pthread_mutex_unlock(&lock);
 	return 0;
 }
 
@@ -536,13 +548,18 @@ gate_flush(struct gate *gate, const char *path, uint64_t timeout_ms,
 	   void (*progress)(void *arg, uint64_t sent, uint64_t total),
 	   void *arg)
 {
+	int r;
+
 	(void)gate;
 	(void)timeout_ms;
+	pthread_mutex_lock(&lock);
 	snprintf(fake_gate.flushed, sizeof(fake_gate.flushed), "%s",
 		 path != NULL ? path : "all");
+	r = fake_gate.result;
+	pthread_mutex_unlock(&lock);
 	if (progress != NULL)
 		progress(arg, 1, 2);
-	return fake_gate.result;
+	return r;
 }
 
 int

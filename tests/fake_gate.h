@@ -58,6 +58,10 @@ struct fake_gate {
 
 extern struct fake_gate fake_gate;
 
+/* Between a test and a daemon's thread that it talks to over a socket: call
+ * it before asking and after the answer, so that both see the same. */
+void fake_gate_sync(void);
+
 void fake_gate_reset(void);
 struct gate_attr fake_attr(uint64_t ino);
 

@@ -61,6 +61,7 @@ ask(const char *request)
 	size_t size = 0;
 	FILE *io;
 
+	fake_gate_sync();
 	strcpy(address.sun_path, path);
 	CU_ASSERT_EQUAL_FATAL(connect(fd, (struct sockaddr *)&address,
 				      sizeof(address)), 0);
@@ -75,6 +76,7 @@ ask(const char *request)
 	}
 	free(text);
 	fclose(io);
+	fake_gate_sync();
 	return lines;
 }
 
@@ -260,6 +262,7 @@ tool(const char *arguments)
 	len = fread(output, 1, sizeof(output) - 1, pipe);
 	output[len] = '\0';
 	status = pclose(pipe);
+	fake_gate_sync();
 	return WEXITSTATUS(status);
 }
 

@@ -64,6 +64,15 @@ check "the state is nobody else's to read" \
 wait_for "$ctl" --state-dir "$dir/state/deep" status
 check "s3nfsctl finds it" "$("$ctl" --state-dir "$dir/state/deep" status |
 	sed -n 's/^Exports: *//p')" /bucket
+port=$(sed -n 's/^s3nfsd: serving .*:\([0-9]*\) (.*/\1/p' "$dir/log")
+if command -v nfs-ls >/dev/null; then
+	at="nfsport=$port&mountport=$port&version=3"
+	nfs-ls "nfs://127.0.0.1/bucket?$at" >/dev/null 2>&1
+	check "a client mounts it" $? 0
+	nfs-ls "nfs://127.0.0.1/none?$at" >/dev/null 2>&1
+	check "the log says why a mount was refused" \
+		"$(grep -c 'path=/none: no export has this name' "$dir/log")" 1
+fi
 $run >"$dir/second" 2>&1
 check "a second daemon on the state is refused" $? 1
 check "... and says so" "$(grep -c 'is in use by another' "$dir/second")" 1
