@@ -60,7 +60,7 @@ struct meta_inode {
 	 * The object this content builds on: "" if S3 has none yet.
 	 * Bytes [0, base_limit) of it are still part of the file.
 	 */
-	char base_key[META_KEY_MAX + 1];
+	char base_key[META_KEY_MAX + 2];
 	char base_etag[META_ETAG_MAX];
 	uint64_t base_size, base_limit;
 	int64_t base_mtime_ns;	/* Last-Modified, 0: not seen yet */
@@ -154,7 +154,7 @@ enum meta_upload_phase { META_UP_QUEUED, META_UP_PARTS, META_UP_FINISHING };
 struct meta_upload {
 	uint64_t ino;
 	enum meta_upload_phase phase;
-	char key[META_KEY_MAX + 1];	/* of the upload under way */
+	char key[META_KEY_MAX + 2];	/* of the upload under way */
 	char upload_id[1024];		/* "" unless multipart */
 	char expect_etag[META_ETAG_MAX];/* FINISHING: what success looks like */
 	uint64_t part_size;
@@ -167,7 +167,7 @@ struct meta_upload {
 struct meta_delete {
 	uint64_t id;
 	uint32_t export_id;
-	char key[META_KEY_MAX + 1];
+	char key[META_KEY_MAX + 2];
 	char etag[META_ETAG_MAX];	/* "" whatever is there */
 };
 
@@ -176,12 +176,12 @@ struct meta_quarantine {
 	uint32_t export_id;
 	uint64_t ino;
 	char path[4096];
-	char key[META_KEY_MAX + 1];
+	char key[META_KEY_MAX + 2];
 	char error[256];
 	char who[META_WHO_MAX];
 	int64_t since_ns;
 	uint64_t size, bytes;		/* of the file; of what was staged */
-	char base_key[META_KEY_MAX + 1], base_etag[META_ETAG_MAX];
+	char base_key[META_KEY_MAX + 2], base_etag[META_ETAG_MAX];
 	uint64_t base_limit;
 	uint32_t mode, uid, gid;
 	int64_t mtime_ns;

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What operators see and do: handles, uploads, flush, refresh, status.
+ * Lists are made from nodes in memory; whoever has state that matters is
+ * there.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+#define HINT_LEASE_MS 15000
+
+/* Call each() for every node in memory, with a reference and no lock. */
+static int
+each_node(struct gate *g, int (*each)(void *arg, struct node *n), void *arg)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < SHARDS; i++) {
+		struct shard *s = &g->shards[i];
+		struct node *n, *next, **list;
+		size_t count = 0;
+
+		pthread_mutex_lock(&s->mutex);
+		list = calloc(s->count + 1, sizeof(*list));
+		if (list == NULL) {
+			pthread_mutex_unlock(&s->mutex);
+			return -ENOMEM;
+		}
+		HASH_ITER(hh, s->nodes, n, next) {
+			if (n->in_lru) {
+				TAILQ_REMOVE(&s->lru, n, lru);
+				n->in_lru = false;
+			}
+			n->refs++;
+			list[count++] = n;
+		}
+		pthread_mutex_unlock(&s->mutex);
+		for (size_t j = 0; j < count; j++) {
+			if (r == 0)
+				r = each(arg, list[j]);
+			node_put(&list[j]);
+		}
+		free(list);
+	}
+	return r;
+}
+
+static bool
+below(const char *path, const char *want)
+{
+	size_t len = want == NULL ? 0 : strlen(want);
+
+	return want == NULL ||
+	       (strncmp(path, want, len) == 0 &&
+		(path[len] == '\0' || path[len] == '/'));
+}
+
+struct handle_walk {
+	const char *path;
+	int (*each)(void *arg, const struct gate_handle_info *);
+	void *arg;
+};
+
+static int
+show_fenced(struct handle_walk *w, struct node *n, const char *path)
+{
+	struct gate_handle_info list[8];
+	char who[8][META_WHO_MAX];
+	size_t count = 0;
+	struct fenced *f;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	LIST_FOREACH(f, &n->fenced, link) {
+		if (f->state == META_FLUSHED || count == 8)
+			continue;
+		strcpy(who[count], f->who);
+		list[count] = (struct gate_handle_info){
+			.path = path,
+			.client = who[count],
+			.state = meta_state_name(f->state),
+		};
+		count++;
+	}
+	if (n->reserved_who != NULL && count < 8) {
+		strcpy(who[count], n->reserved_who);
+		list[count] = (struct gate_handle_info){
+			.path = path,
+			.client = who[count],
+			.state = meta_state_name(META_RESERVED),
+		};
+		count++;
+	}
+	pthread_mutex_unlock(&n->mutex);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = w->each(w->arg, &list[i]);
+	return r;
+}
+
+static int
+show_handle(void *arg, struct node *n)
+{
+	struct handle_walk *w = arg;
+	struct gate_handle_info info = { 0 };
+	char path[4096], client[META_WHO_MAX];
+	bool any;
+
+	pthread_mutex_lock(&n->mutex);
+	any = n->h.state != META_NONE;
+	strcpy(client, n->h.who);
+	info.state = meta_state_name(n->h.state);
+	info.uncommitted_bytes = n->uncommitted;
+	info.staged_bytes = extents_bytes(&n->d.staged);
+	info.age_ms = clock_ms() - n->h_opened_ms;
+	any |= !LIST_EMPTY(&n->fenced) || n->reserved_who != NULL;
+	pthread_mutex_unlock(&n->mutex);
+	if (!any)
+		return 0;
+	path_text(n, path, sizeof(path));
+	if (!below(path, w->path))
+		return 0;
+	if (n->h.state != META_NONE) {
+		int r;
+
+		info.path = path;
+		info.client = client;
+		r = w->each(w->arg, &info);
+		if (r != 0)
+			return r;
+	}
+	return show_fenced(w, n, path);
+}
+
+int
+gate_each_handle(struct gate *g, const char *path,
+		 int (*each)(void *arg, const struct gate_handle_info *),
+		 void *arg)
+{
+	struct handle_walk w = { path, each, arg };
+
+	return each_node(g, show_handle, &w);
+}
+
+struct upload_walk {
+	int (*each)(void *arg, const struct gate_upload_info *);
+	void *arg;
+};
+
+static int
+show_upload(void *arg, struct node *n)
+{
+	struct upload_walk *w = arg;
+	struct gate_upload_info info = { 0 };
+	char path[4096], key[META_KEY_MAX + 2], error[256];
+	bool pending;
+
+	pthread_mutex_lock(&n->mutex);
+	pending = n->up.pending && !n->dead;
+	info.state = n->up.run == UP_RUNNING
+			     ? (n->h.state == META_FINISHING ? "FINISHING"
+							     : "UPLOADING")
+		     : n->up.failing_ms != 0 ? "RETRYING"
+					     : "PENDING";
+	info.bytes_total = n->i.data_dirty ? n->i.size : 0;
+	info.bytes_sent = n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
+	info.attempts = n->up.row.attempts;
+	strcpy(error, n->up.row.error);
+	pthread_mutex_unlock(&n->mutex);
+	if (!pending)
+		return 0;
+	path_text(n, path, sizeof(path));
+	if (path_key(n, key) < 0)
+		key[0] = '\0';
+	info.path = path;
+	info.key = key;
+	info.error = error;
+	return w->each(w->arg, &info);
+}
+
+int
+gate_each_upload(struct gate *g,
+		 int (*each)(void *arg, const struct gate_upload_info *),
+		 void *arg)
+{
+	struct upload_walk w = { each, arg };
+
+	return each_node(g, show_upload, &w);
+}
+
+/* ---- flush ---- */
+
+struct flush {
+	const char *path;
+	uint64_t left, sent, total;
+	int error;
+};
+
+static int
+flush_one(void *arg, struct node *n)
+{
+	struct flush *f = arg;
+	char path[4096];
+	bool pending;
+
+	pthread_mutex_lock(&n->mutex);
+	pending = n->up.pending && !n->dead && !n->i.local_only;
+	pthread_mutex_unlock(&n->mutex);
+	if (!pending)
+		return 0;
+	path_text(n, path, sizeof(path));
+	if (!below(path, f->path))
+		return 0;
+	pthread_mutex_lock(&n->mutex);
+	/* Bytes that a writer has not committed are not ours to publish. */
+	if (n->h.state != META_ACTIVE || n->d.staged.count > 0) {
+		f->left++;
+		f->total += n->i.data_dirty ? n->i.size : 0;
+		f->sent += n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
+		if (n->up.failing_ms != 0)
+			f->error = n->up.last_error;
+		if (n->h.state != META_ACTIVE)
+			upload_schedule_locked(n, true);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+int
+gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
+	   void (*progress)(void *arg, uint64_t sent, uint64_t total),
+	   void *arg)
+{
+	uint64_t until = clock_ms() + timeout_ms, total = 0;
+
+	for (;;) {
+		struct flush f = { .path = path };
+		struct timespec ts;
+		uint64_t now = clock_ms(), next = now + 200;
+		int r = each_node(g, flush_one, &f);
+
+		if (r < 0)
+			return r;
+		pthread_mutex_lock(&g->mutex);
+		if (path == NULL)
+			f.left += g->deletes_pending;
+		pthread_mutex_unlock(&g->mutex);
+		if (f.total > total)
+			total = f.total;
+		if (progress != NULL)
+			progress(arg, total - f.total + f.sent, total);
+		if (f.left == 0)
+			return 0;
+		if (now >= until)
+			return f.error < 0 ? f.error : -ETIMEDOUT;
+		ts.tv_sec = (time_t)(next / 1000);
+		ts.tv_nsec = (long)(next % 1000) * 1000000;
+		pthread_mutex_lock(&g->mutex);
+		(void)pthread_cond_timedwait(&g->progress, &g->mutex, &ts);
+		pthread_mutex_unlock(&g->mutex);
+	}
+}
+
+int
+gate_drain(struct gate *g, uint64_t timeout_ms)
+{
+	return gate_flush(g, NULL, timeout_ms, NULL, NULL);
+}
+
+/* ---- refresh ---- */
+
+static int
+refresh_one(void *arg, struct node *n)
+{
+	const char *want = arg;
+	char path[4096];
+
+	path_text(n, path, sizeof(path));
+	if (!below(path, want))
+		return 0;
+	pthread_mutex_lock(&n->mutex);
+	if (!node_is_local_locked(n)) {
+		n->checked_ms = 0;
+		if (n->i.kind != GATE_DIR)
+			n->i.attr_known = false;
+	}
+	if (n->scan != NULL)
+		n->scan->fresh_ms = 0;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+int
+gate_refresh(struct gate *g, const char *path)
+{
+	struct negative *e, *next;
+	struct node *n = NULL;
+	int r = each_node(g, refresh_one, (void *)path);
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_ITER(hh, g->negatives, e, next)
+		e->until_ms = 0;
+	pthread_mutex_unlock(&g->mutex);
+	if (r < 0)
+		return r;
+	r = path_walk(g, path, &n);
+	node_put(&n);
+	return r;
+}
+
+/* ---- status ---- */
+
+static int
+count_one(void *arg, const struct gate_quarantine_info *info)
+{
+	(void)info;
+	++*(uint64_t *)arg;
+	return 0;
+}
+
+static int
+count_pending(void *arg, struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	*(uint64_t *)arg += n->up.pending && !n->dead;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+gate_status(struct gate *g, struct gate_status *out)
+{
+#define LOAD(field) __atomic_load_n(&g->field, __ATOMIC_RELAXED)
+	*out = (struct gate_status){
+		.staged_bytes = LOAD(staged_bytes),
+		.clean_bytes = LOAD(clean_bytes),
+		.cache_size = g->config.cache_size,
+		.handles_active = LOAD(active),
+		.handles_pending = LOAD(pending),
+		.nodes = LOAD(nodes),
+		.held_requests = LOAD(held),
+		.invariant_failures = LOAD(invariant_failures),
+	};
+#undef LOAD
+	if (each_node(g, count_pending, &out->uploads) < 0 ||
+	    gate_each_quarantined(g, count_one, &out->quarantined) < 0)
+		gate_say(g, 1, "status is incomplete");
+}
+
+/* ---- clients ---- */
+
+static int
+hint_one(void *arg, struct node *n)
+{
+	struct gate_request rq = { .who = *(const struct gate_who *)arg };
+
+	pthread_mutex_lock(&n->mutex);
+	/* After a reboot what it held is not coming back; 15 s are for a
+	 * client that only mounted once more (SEMANTICS 3.1). */
+	if (n->h.state == META_ACTIVE && who_holds_locked(n, &rq) &&
+	    n->lease_ms > HINT_LEASE_MS) {
+		n->lease_ms = HINT_LEASE_MS;
+		node_tick_at_locked(n, n->h_last_ms + n->lease_ms);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+gate_who_hint(struct gate *g, const struct gate_who *who)
+{
+	if (__atomic_load_n(&g->active, __ATOMIC_RELAXED) > 0 &&
+	    each_node(g, hint_one, (void *)who) < 0)
+		gate_say(g, 1, "no memory to look for a client's handles");
+}
+
+void
+gate_who_connected(struct gate *g, const struct gate_who *who, int delta)
+{
+	/* XXX a handle does not follow a client to a new address yet; its
+	 * lease ends instead.  Needs a table of live identities. */
+	(void)g, (void)who, (void)delta;
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rule, applied: who may begin to write a file (SEMANTICS 3.3 to 3.7,
+ * docs/semantics.md).
+ *
+ * meta_rule decides from states and times alone.  Here stands what follows
+ * from its verdict: handles are opened, uploads kicked, reservations made,
+ * requests held or refused, errors that are owed paid out.  The file lock
+ * makes each decision one step; nothing here waits for S3.
+ */
+
+#include <config.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+static uint64_t *
+counter_of(struct gate *g, enum meta_state state)
+{
+	switch (state) {
+	case META_ACTIVE:
+		return &g->active;
+	case META_FLUSHED:
+	case META_UPLOADING:
+	case META_FINISHING:
+		return &g->pending;
+	default:
+		return NULL;
+	}
+}
+
+static void
+count_move(struct gate *g, enum meta_state from, enum meta_state to)
+{
+	uint64_t *a = counter_of(g, from), *b = counter_of(g, to);
+
+	if (a == b)
+		return;
+	if (a != NULL)
+		__atomic_sub_fetch(a, 1, __ATOMIC_RELAXED);
+	if (b != NULL)
+		__atomic_add_fetch(b, 1, __ATOMIC_RELAXED);
+}
+
+void
+handle_move_locked(struct node *n, enum meta_event event)
+{
+	struct gate *g = n->export->gate;
+	enum meta_state from = n->h.state;
+
+	if (meta_handle_move(&n->h, event) < 0) {
+		gate_broken(g, "a handle was asked for a move it cannot make",
+			    n->ino);
+		return;
+	}
+	count_move(g, from, n->h.state);
+	if (from != n->h.state)
+		node_changed_locked(n);
+}
+
+/* ---- errors that are owed ---- */
+
+int
+fence_locked(struct node *n, const char *who, enum meta_state state,
+	     bool discarded)
+{
+	struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		if (strcmp(f->who, who) == 0)
+			break;
+	}
+	if (f == NULL) {
+		f = calloc(1, sizeof(*f));
+		if (f == NULL)
+			return -ENOMEM;
+		strcpy(f->who, who);
+		LIST_INSERT_HEAD(&n->fenced, f, link);
+	}
+	f->state = state;
+	f->discarded = discarded;
+	return 0;
+}
+
+static void
+fenced_free(struct node *n, struct fenced *f)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	if (b != NULL)
+		meta_del_handle(b, n->ino, f->who);
+	meta_post(n->export->gate->meta, &b);
+	LIST_REMOVE(f, link);
+	free(f);
+}
+
+int
+admit_check_locked(struct node *n, const char *who, bool commit)
+{
+	struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		if (strcmp(f->who, who) != 0)
+			continue;
+		if (f->state == META_FAILED) {
+			fenced_free(n, f);	/* told, once */
+			return -EIO;
+		}
+		if (f->state == META_FENCED)
+			return commit && !f->discarded ? 0 : -EIO;
+		return 0;
+	}
+	return 0;
+}
+
+void
+admit_looked(struct node *n, const struct gate_request *rq)
+{
+	char who[META_WHO_MAX];
+	struct fenced *f;
+
+	pthread_mutex_lock(&n->mutex);
+	if (!LIST_EMPTY(&n->fenced)) {
+		who_text(n->export, rq, who);
+		LIST_FOREACH(f, &n->fenced, link) {
+			if (f->state == META_FENCED &&
+			    strcmp(f->who, who) == 0) {
+				fenced_free(n, f);
+				break;
+			}
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* ---- refusals ---- */
+
+static struct refused *
+refusal_locked(struct node *n, const char *who, uint64_t now, bool *fresh)
+{
+	struct refused *r, *next;
+
+	*fresh = false;
+	for (r = LIST_FIRST(&n->refusals); r != NULL; r = next) {
+		next = LIST_NEXT(r, link);
+		if (strcmp(r->who, who) == 0)
+			break;
+		/* Nobody comes back after that long. */
+		if (r->last_ms + 4 * n->export->c.reserve_ms < now) {
+			LIST_REMOVE(r, link);
+			free(r);
+		}
+	}
+	if (r == NULL) {
+		r = calloc(1, sizeof(*r));
+		if (r == NULL)
+			return NULL;
+		strcpy(r->who, who);
+		LIST_INSERT_HEAD(&n->refusals, r, link);
+		*fresh = true;
+	}
+	if (r->last_ms + n->export->c.reserve_ms < now && !r->owed_error) {
+		r->first_ms = now;
+		*fresh = true;
+	}
+	r->last_ms = now;
+	return r;
+}
+
+static void
+refusal_end_locked(struct node *n, const char *who)
+{
+	struct refused *r;
+
+	LIST_FOREACH(r, &n->refusals, link) {
+		if (strcmp(r->who, who) == 0) {
+			LIST_REMOVE(r, link);
+			free(r);
+			return;
+		}
+	}
+}
+
+/* An upload that this client waited for has failed: told, once. */
+static bool
+owed_locked(struct node *n, const char *who)
+{
+	struct refused *r;
+
+	LIST_FOREACH(r, &n->refusals, link) {
+		if (strcmp(r->who, who) == 0 && r->owed_error) {
+			LIST_REMOVE(r, link);
+			free(r);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Hold the request a while, then JUKEBOX. */
+static int
+hold_locked(struct node *n, struct gate_request *rq, uint64_t now,
+	    uint64_t at_most_ms)
+{
+	uint64_t until = rq->first_ms + n->export->c.hold_ms;
+
+	if (now >= until) {
+		rq->again = GATE_JUKEBOX;
+		return -EAGAIN;
+	}
+	if (now + at_most_ms < until)
+		until = now + at_most_ms;
+	return node_hold_locked(n, rq, until);
+}
+
+static void
+log_refusal(struct node *n, const char *who, uint64_t now)
+{
+	struct gate_export *x = n->export;
+	uint64_t age = now - n->h_opened_ms, idle = now - n->h_last_ms;
+	char path[512];
+
+	path_text(n, path, sizeof(path));
+	if (n->h.state == META_NONE)
+		gate_say(x->gate, 1,
+			 "writer refused: file=%s client=%s reserved_for=%s "
+			 "for_ms=%llu",
+			 path, who, n->reserved_who ? n->reserved_who : "?",
+			 (unsigned long long)(n->reserved_until_ms > now
+						      ? n->reserved_until_ms -
+								now
+						      : 0));
+	else
+		gate_say(x->gate, 1,
+			 "writer refused: file=%s client=%s holder=%s "
+			 "state=%s age_ms=%llu idle_ms=%llu lease_left_ms=%llu",
+			 path, who, n->h.who, meta_state_name(n->h.state),
+			 (unsigned long long)age, (unsigned long long)idle,
+			 (unsigned long long)(n->lease_ms > idle
+						      ? n->lease_ms - idle
+						      : 0));
+}
+
+static int
+refuse_locked(struct node *n, struct gate_request *rq, const char *who,
+	      uint64_t now, bool *log)
+{
+	const struct gate_export_config *c = &n->export->c;
+	struct refused *r = refusal_locked(n, who, now, log);
+
+	if (r == NULL)
+		return -ENOMEM;
+	if (c->busy == GATE_BUSY_FAIL || now - r->first_ms >= c->busy_limit_ms) {
+		refusal_end_locked(n, who);
+		return -EACCES;
+	}
+	return hold_locked(n, rq, now, UINT64_MAX / 2);
+}
+
+/* ---- reservations ---- */
+
+static void
+reserve_locked(struct node *n, const char *who, uint64_t now)
+{
+	struct gate *g = n->export->gate;
+	struct meta_handle row = { .ino = n->ino, .state = META_RESERVED,
+				   .opened_ns = clock_ns() };
+	struct meta_batch *b;
+
+	n->reserved_until_ms = now + n->export->c.reserve_ms;
+	node_tick_at_locked(n, n->reserved_until_ms);
+	if (n->reserved_who != NULL)
+		return;
+	n->reserved_who = strdup(who);
+	strcpy(row.who, who);
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_put_handle(b, &row);
+	meta_post(g->meta, &b);
+}
+
+static void
+unreserve_locked(struct node *n)
+{
+	struct meta_batch *b;
+
+	if (n->reserved_who == NULL)
+		return;
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_del_handle(b, n->ino, n->reserved_who);
+	meta_post(n->export->gate->meta, &b);
+	free(n->reserved_who);
+	n->reserved_who = NULL;
+	node_changed_locked(n);
+}
+
+void
+admit_failed_locked(struct node *n, struct meta_batch *batch)
+{
+	struct refused *r;
+
+	(void)batch;
+	if (n->reserved_who != NULL) {
+		bool fresh;
+
+		r = refusal_locked(n, n->reserved_who, clock_ms(), &fresh);
+		if (r != NULL)
+			r->owed_error = true;
+		unreserve_locked(n);
+	}
+	LIST_FOREACH(r, &n->refusals, link)
+		r->owed_error |= r->last_ms + n->export->c.reserve_ms >=
+				 clock_ms();
+	if (n->h.state == META_FAILED) {
+		struct meta_handle row = n->h;
+
+		/* Kept until its writer was told (SEMANTICS 3.4). */
+		if (fence_locked(n, n->h.who, META_FAILED, true) == 0 &&
+		    batch != NULL)
+			meta_put_handle(batch, &row);
+		n->h.state = META_NONE;
+	}
+	node_changed_locked(n);
+}
+
+void
+admit_release_locked(struct node *n)
+{
+	struct fenced *f;
+	bool candidate = n->export->c.strict;
+
+	LIST_FOREACH(f, &n->fenced, link)
+		candidate |= strcmp(f->who, n->h.who) == 0;
+	/* Strict: a superseded writer has to look again (SEMANTICS 3.6). */
+	if (candidate && n->export->c.strict)
+		(void)fence_locked(n, n->h.who, META_FLUSHED, false);
+	n->h.state = META_NONE;
+	n->h.created = false;
+	n->settle_empty = false;
+	node_changed_locked(n);
+}
+
+/* ---- admission ---- */
+
+static bool
+readers_block_locked(struct node *n, const char *who, uint64_t now,
+		     uint64_t *until)
+{
+	struct reader *r, *next;
+	bool block = false;
+
+	if (n->export->c.reads != GATE_READS_REFUSE)
+		return false;
+	for (r = LIST_FIRST(&n->readers); r != NULL; r = next) {
+		next = LIST_NEXT(r, link);
+		if (r->until_ms <= now) {
+			LIST_REMOVE(r, link);
+			free(r);
+		} else if (strcmp(r->who, who) != 0) {
+			block = true;
+			*until = r->until_ms;
+		}
+	}
+	return block;
+}
+
+static int
+open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
+		   uint64_t now)
+{
+	struct gate_export *x = n->export;
+	struct gate *g = x->gate;
+	struct fenced *f;
+
+	if (n->h.state == META_NONE) {
+		uint64_t total = __atomic_load_n(&g->active, __ATOMIC_RELAXED) +
+				 __atomic_load_n(&g->pending, __ATOMIC_RELAXED);
+
+		if (x->c.max_handles > 0 && total >= x->c.max_handles) {
+			rq->again = GATE_JUKEBOX;
+			return x->c.strict ? -ENOSPC : -EAGAIN;
+		}
+		/* Whoever lost the file without its own doing must look
+		 * again before it may write (SEMANTICS 3.6). */
+		LIST_FOREACH(f, &n->fenced, link) {
+			if (f->state == META_FLUSHED &&
+			    strcmp(f->who, who) != 0)
+				f->state = META_FENCED;
+		}
+		n->h = (struct meta_handle){
+			.ino = n->ino,
+			.state = META_NONE,
+			.generation = n->h.generation + 1,
+			.opened_ns = clock_ns(),
+		};
+		strcpy(n->h.who, who);
+		n->h_opened_ms = now;
+		n->live_size = n->i.size;
+		n->live_mtime_ns = n->i.mtime_ns;
+	} else if (n->h.state != META_ACTIVE) {
+		upload_cancel_locked(n);
+	}
+	handle_move_locked(n, META_EV_OPEN);
+	n->h_last_ms = now;
+	n->lease_ms = x->c.lease_ms;
+	n->settle_empty = false;
+	unreserve_locked(n);
+	refusal_end_locked(n, who);
+	node_tick_at_locked(n, now + n->lease_ms);
+	return 0;
+}
+
+/* One look at the situation; the file lock is held. */
+static int
+decide_locked(struct node *n, struct gate_request *rq, const char *who,
+	      bool *log)
+{
+	uint64_t now = clock_ms(), wait_ms, until = 0;
+	struct meta_situation s = {
+		.holder = n->h.state,
+		.own = n->h.state != META_NONE && strcmp(n->h.who, who) == 0,
+		.holder_last_ms = n->h_last_ms,
+		.reserved = n->reserved_who != NULL &&
+			    n->reserved_until_ms > now,
+		.now_ms = now,
+		.quiet_ms = n->export->c.supersede_quiet_ms,
+	};
+	int r = admit_check_locked(n, who, false);
+	bool fresh;
+
+	if (r < 0)
+		return r;
+	if (owed_locked(n, who))
+		return -EIO;
+	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;
+	switch (meta_rule(&s, &wait_ms)) {
+	case META_ADMIT:
+		if (readers_block_locked(n, who, now, &until)) {
+			if (until < now + 1)
+				until = now + 1;
+			return hold_locked(n, rq, now, until - now);
+		}
+		return open_handle_locked(n, rq, who, now);
+	case META_REFUSE:
+		return refuse_locked(n, rq, who, now, log);
+	case META_WAIT_QUIET:
+		return hold_locked(n, rq, now, wait_ms);
+	case META_WAIT_UPLOAD:
+		break;
+	}
+	if (!s.own) {
+		reserve_locked(n, who, now);
+		/* Who waits here is owed the error if it fails. */
+		if (refusal_locked(n, who, now, &fresh) == NULL)
+			return -ENOMEM;
+	}
+	upload_schedule_locked(n, true);
+	return hold_locked(n, rq, now, UINT64_MAX / 2);
+}
+
+int
+admit_writer(struct node *n, struct gate_request *rq, const char *who)
+{
+	for (;;) {
+		bool log = false;
+		int r = node_lock(n, rq);
+
+		if (r < 0)
+			return r;
+		pthread_mutex_lock(&n->mutex);
+		r = decide_locked(n, rq, who, &log);
+		if (r < 0)
+			node_unlock_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+		if (log)
+			log_refusal(n, who, clock_ms());
+		/* Callers without a token wait in their own thread. */
+		if (r == -EAGAIN && rq->again == GATE_NEEDS_THREAD &&
+		    rq->may_block && rq->token == NULL)
+			continue;
+		return r;
+	}
+}

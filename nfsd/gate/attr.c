@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * GETATTR, SETATTR, ACCESS.  Changes of mode, owner and times are stored at
+ * once and reach S3 with the next upload; they open no handle and do not
+ * make a flushed writer active again, since `cp -p` and tar send them just
+ * after the last byte.  A change of size is an open for writing.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+int
+gate_getattr(struct gate_export *x, struct gate_request *rq,
+	     const struct gate_fh *fh, struct gate_attr *out)
+{
+	struct node *n = NULL;
+	int r = node_from_fh(x, rq, fh, &n);
+
+	if (r < 0)
+		return r;
+	r = lookup_refresh(n, rq);
+	if (r == 0) {
+		admit_looked(n, rq);
+		node_attr(n, rq, out);
+	}
+	node_put(&n);
+	return r;
+}
+
+/* RFC 1813 3.3.4 */
+#define ACCESS_READ 0x01
+#define ACCESS_LOOKUP 0x02
+#define ACCESS_MODIFY 0x04
+#define ACCESS_EXTEND 0x08
+#define ACCESS_DELETE 0x10
+#define ACCESS_EXECUTE 0x20
+
+int
+gate_access(struct gate_export *x, struct gate_request *rq,
+	    const struct gate_fh *fh, uint32_t want, uint32_t *granted,
+	    struct gate_attr *attr)
+{
+	uint32_t may = 0;
+	struct node *n = NULL;
+	int r = node_from_fh(x, rq, fh, &n);
+
+	if (r == 0)
+		r = lookup_refresh(n, rq);
+	if (r < 0) {
+		node_put(&n);
+		return r;
+	}
+	admit_looked(n, rq);
+	pthread_mutex_lock(&n->mutex);
+	if (perm_allows(rq, &n->i, MAY_READ))
+		may |= ACCESS_READ;
+	if (!rq->readonly && perm_allows(rq, &n->i, MAY_WRITE))
+		may |= ACCESS_MODIFY | ACCESS_EXTEND;
+	if (perm_allows(rq, &n->i, MAY_EXEC))
+		may |= n->i.kind == GATE_DIR ? ACCESS_LOOKUP : ACCESS_EXECUTE;
+	if (n->i.kind == GATE_DIR && !rq->readonly &&
+	    perm_allows(rq, &n->i, MAY_WRITE | MAY_EXEC))
+		may |= ACCESS_DELETE;
+	node_attr_locked(n, rq, attr);
+	pthread_mutex_unlock(&n->mutex);
+	*granted = may & want;
+	node_put(&n);
+	return 0;
+}
+
+/* May this client change that, and what becomes of the mode? */
+static int
+setattr_allowed(const struct gate_request *rq, const struct meta_inode *i,
+		const struct gate_setattr *set)
+{
+	bool owner = perm_owner(rq, i);
+
+	if (rq->readonly)
+		return -EROFS;
+	if (set->set_mode && !owner)
+		return -EPERM;
+	if (set->set_uid && set->uid != i->uid && rq->cred.uid != 0)
+		return -EPERM;
+	if (set->set_gid && set->gid != i->gid && rq->cred.uid != 0 &&
+	    (!owner || !perm_in_group(rq, set->gid)))
+		return -EPERM;
+	if ((set->atime_how == GATE_TIME_CLIENT ||
+	     set->mtime_how == GATE_TIME_CLIENT) && !owner)
+		return -EPERM;
+	if ((set->atime_how == GATE_TIME_SERVER ||
+	     set->mtime_how == GATE_TIME_SERVER) && !owner &&
+	    !perm_allows(rq, i, MAY_WRITE))
+		return -EACCES;
+	if (set->set_size) {
+		if (i->kind != GATE_REG)
+			return i->kind == GATE_DIR ? -EISDIR : -EINVAL;
+		if (!owner && !perm_allows(rq, i, MAY_WRITE))
+			return -EACCES;
+	}
+	return 0;
+}
+
+static void
+setattr_row(const struct gate_request *rq, const struct gate_setattr *set,
+	    int64_t now, struct meta_inode *row)
+{
+	bool chown = (set->set_uid && set->uid != row->uid) ||
+		     (set->set_gid && set->gid != row->gid);
+
+	/* As a kernel does: a change of owner takes setuid and setgid away,
+	 * and who is not in the group cannot set setgid. */
+	if (chown && row->kind == GATE_REG) {
+		row->mode &= ~04000U;
+		if (row->mode & 010)
+			row->mode &= ~02000U;
+	}
+	if (set->set_uid)
+		row->uid = set->uid;
+	if (set->set_gid)
+		row->gid = set->gid;
+	if (set->set_mode) {
+		row->mode = set->mode & 07777;
+		if (rq->cred.uid != 0 && !perm_in_group(rq, row->gid) &&
+		    row->kind != GATE_DIR)
+			row->mode &= ~02000U;
+	}
+	if (set->atime_how != GATE_TIME_KEEP)
+		row->atime_ns = set->atime_how == GATE_TIME_SERVER
+					? now
+					: set->atime_ns;
+	if (set->mtime_how != GATE_TIME_KEEP)
+		row->mtime_ns = set->mtime_how == GATE_TIME_SERVER
+					? now
+					: set->mtime_ns;
+	else if (set->set_size)
+		row->mtime_ns = now;
+	row->ctime_ns = now > row->ctime_ns ? now : row->ctime_ns + 1;
+}
+
+/* Only to be remembered, or for S3 to know? */
+static bool
+changes_object(const struct gate_setattr *set)
+{
+	return set->set_mode || set->set_uid || set->set_gid ||
+	       set->mtime_how != GATE_TIME_KEEP ||
+	       set->atime_how != GATE_TIME_KEEP;
+}
+
+static void
+setattr_applied_locked(struct node *n, const struct gate_setattr *set,
+		       struct meta_inode *row)
+{
+	meta_inode_fini(&n->i);
+	n->i = *row;
+	*row = (struct meta_inode){ 0 };
+	n->attr_version++;
+	if (set->set_size) {
+		(void)data_truncate_locked(n, n->i.size);
+		n->live_size = n->i.size;
+		n->uncommitted = extents_bytes(&n->d.live);
+		n->content_version++;
+		if (n->i.size < n->trunc_low)
+			n->trunc_low = n->i.size;
+		n->settle_empty = false;
+		n->h.created = false;
+		if (n->h.state == META_ACTIVE && n->d.live.count == 0)
+			handle_move_locked(n, META_EV_FLUSH);
+		data_account_locked(n);
+	}
+	if (set->set_size || set->mtime_how != GATE_TIME_KEEP)
+		n->live_mtime_ns = n->i.mtime_ns;
+	upload_schedule_locked(n, false);
+}
+
+/* The file lock is held. */
+static int
+setattr_locked(struct node *n, struct gate_request *rq,
+	       const struct gate_setattr *set, const int64_t *guard)
+{
+	struct gate *g = n->export->gate;
+	struct meta_inode row = { 0 };
+	struct meta_batch *b;
+	int r;
+
+	if (guard != NULL && *guard != n->i.ctime_ns)
+		return -EREMCHG;
+	r = setattr_allowed(rq, &n->i, set);
+	if (r < 0)
+		return r;
+	r = meta_inode_copy(&n->i, &row);
+	b = meta_batch_new();
+	if (r < 0 || b == NULL) {
+		meta_batch_free(&b);
+		return -ENOMEM;
+	}
+	if (set->set_size)
+		r = write_resize(n, set->size, &row, b);
+	setattr_row(rq, set, clock_ns(), &row);
+	if (r == 0 && changes_object(set)) {
+		row.attr_dirty = row.ino != n->export->root;
+		pthread_mutex_lock(&n->mutex);
+		if (row.attr_dirty)
+			upload_note_locked(n, b);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	if (r == 0) {
+		meta_put_inode(b, &row);
+		if (rq->replay != NULL)
+			meta_put_replay(b, rq->replay->key,
+					rq->replay->procedure, 0, 0,
+					clock_ns());
+		r = meta_commit(g->meta, &b);
+	}
+	meta_batch_free(&b);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		setattr_applied_locked(n, set, &row);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	meta_inode_fini(&row);
+	return r;
+}
+
+int
+gate_setattr(struct gate_export *x, struct gate_request *rq,
+	     const struct gate_fh *fh, const struct gate_setattr *set,
+	     const int64_t *guard_ctime_ns, struct gate_wcc *wcc)
+{
+	char who[META_WHO_MAX];
+	struct node *n = NULL;
+	int r = node_from_fh(x, rq, fh, &n);
+
+	if (r < 0)
+		return r;
+	if (!rq->may_block) {
+		node_put(&n);
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	r = lookup_refresh(n, rq);
+	wcc_before(n, rq, wcc);
+	if (r == 0)
+		r = setattr_allowed(rq, &n->i, set);
+	if (r == 0 && set->set_size) {
+		who_text(x, rq, who);
+		admit_looked(n, rq);
+		r = admit_writer(n, rq, who);
+	} else if (r == 0) {
+		r = node_lock(n, rq);
+	}
+	if (r == 0) {
+		r = setattr_locked(n, rq, set, guard_ctime_ns);
+		node_unlock(n);
+	}
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
+	wcc_after(n, rq, wcc);
+	node_put(&n);
+	return r;
+}

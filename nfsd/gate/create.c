@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CREATE, MKDIR, SYMLINK: a new inode, its name, its pseudo-handle and the
+ * upload that S3 is owed, in one transaction.
+ *
+ * Whether the name is free is asked before the directory is locked, since S3
+ * may have to be asked; under the lock memory and SQLite are looked at once
+ * more.  An object that appears in S3 in between is found by the conditional
+ * upload.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/names.h"
+
+struct recipe {			/* what is to be made */
+	int kind;
+	uint32_t default_mode;
+	const struct gate_setattr *set;
+	const char *target;	/* symlink */
+	const uint8_t *verf;	/* EXCLUSIVE */
+	bool opens;		/* a handle begins */
+};
+
+static void
+fill_row(struct gate_export *x, struct gate_request *rq,
+	 const struct meta_inode *dir, const struct recipe *rec,
+	 struct meta_inode *row)
+{
+	const struct gate_setattr *set = rec->set;
+	int64_t now = clock_ns();
+
+	*row = (struct meta_inode){
+		.ino = meta_new_ino(x->gate->meta),
+		.export_id = x->id,
+		.generation = 1,
+		.kind = rec->kind,
+		.mode = rec->default_mode,
+		.uid = rq->cred.uid,
+		.gid = rq->cred.gid,
+		.nlink = rec->kind == GATE_DIR ? 2 : 1,
+		.atime_ns = now,
+		.mtime_ns = now,
+		.ctime_ns = now,
+		.btime_ns = now,
+		.attr_known = true,
+		.data_dirty = true,
+		.attr_dirty = true,
+	};
+	/* A setgid directory hands its group down (and to directories, the
+	 * bit itself). */
+	if (dir->mode & 02000) {
+		row->gid = dir->gid;
+		if (rec->kind == GATE_DIR)
+			row->mode |= 02000;
+	}
+	if (set != NULL) {
+		uint32_t keep = row->mode & 02000;
+
+		if (set->set_mode)
+			row->mode = (set->mode & 07777) |
+				    (rec->kind == GATE_DIR ? keep : 0);
+		if (set->set_uid && rq->cred.uid == 0)
+			row->uid = set->uid;
+		if (set->set_gid &&
+		    (rq->cred.uid == 0 || perm_in_group(rq, set->gid)))
+			row->gid = set->gid;
+		if (set->atime_how == GATE_TIME_CLIENT)
+			row->atime_ns = set->atime_ns;
+		if (set->mtime_how == GATE_TIME_CLIENT)
+			row->mtime_ns = set->mtime_ns;
+		if (set->set_size && rec->kind == GATE_REG)
+			row->size = set->size;
+		if (rec->kind == GATE_REG && rq->cred.uid != 0 &&
+		    (row->mode & 02000) && !perm_in_group(rq, row->gid))
+			row->mode &= ~02000U;
+	}
+	if (rec->verf != NULL) {
+		row->has_verf = true;
+		memcpy(row->verf, rec->verf, 8);
+	}
+}
+
+/* The directory lock is held and the name is free. */
+static int
+make(struct change_dir *d, struct gate_request *rq, const char *name,
+     const struct recipe *rec, struct node **out)
+{
+	struct gate_export *x = d->node->export;
+	struct gate *g = x->gate;
+	struct meta_inode row;
+	struct meta_name entry = { .parent = d->node->ino };
+	struct meta_handle handle = { .state = META_ACTIVE, .generation = 1,
+				      .opened_ns = clock_ns(),
+				      .created = true };
+	struct meta_upload upload = { .since_ns = clock_ns() };
+	struct meta_batch *b;
+	char key[META_KEY_MAX + 2];
+	struct node *n = NULL;
+	int r = path_child_key(d->node, name, rec->kind == GATE_DIR, key);
+
+	if (r < 0)
+		return r;
+	fill_row(x, rq, &d->row, rec, &row);
+	row.local_only = name_is_silly(name);
+	row.target = (char *)rec->target;
+	if (rec->target != NULL)
+		row.size = strlen(rec->target);
+	entry.id = meta_new_name_id(g->meta);
+	entry.ino = row.ino;
+	entry.kind = row.kind;
+	strcpy(entry.name, name);
+	handle.ino = upload.ino = row.ino;
+	who_text(x, rq, handle.who);
+	if (rec->kind == GATE_DIR)
+		d->row.nlink++;
+	b = meta_batch_new();
+	if (b == NULL)
+		return -ENOMEM;
+	meta_put_inode(b, &row);
+	meta_put_name(b, &entry);
+	meta_put_inode(b, &d->row);
+	if (rec->opens)
+		meta_put_handle(b, &handle);
+	if (!row.local_only)
+		meta_put_upload(b, &upload);
+	replay_note(b, rq, &row);
+	failpoint("create-before-commit");
+	r = meta_commit(g->meta, &b);
+	failpoint("create-after-commit");
+	if (r < 0)
+		return r;
+	r = node_add(x, &row, &entry, &n);
+	if (r < 0)
+		return r;
+	negative_del(g, d->node->ino, name);
+	change_dir_apply(d);
+	pthread_mutex_lock(&n->mutex);
+	if (rec->opens) {
+		uint64_t now = clock_ms();
+
+		n->h = handle;
+		n->h.state = META_NONE;
+		handle_move_locked(n, META_EV_OPEN);
+		n->h_opened_ms = n->h_last_ms = now;
+		n->lease_ms = x->c.lease_ms;
+		n->settle_empty = true;
+		node_tick_at_locked(n, now + x->c.create_settle_ms);
+	}
+	if (rec->kind == GATE_DIR)
+		scan_set_empty_locked(n);
+	if (!row.local_only) {
+		n->up.row = upload;
+		n->up.pending = true;
+		n->up.dirty_ms = clock_ms();
+		/* Directories and symlinks will not change soon. */
+		upload_schedule_locked(n, !rec->opens);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	*out = n;
+	return 0;
+}
+
+static void
+answer(struct node *n, const struct gate_request *rq, struct gate_fh *out,
+       struct gate_attr *attr)
+{
+	out->ino = n->ino;
+	out->generation = n->i.generation;
+	node_attr(n, rq, attr);
+}
+
+/* CREATE on a name that is taken (RFC 1813 3.3.8). */
+static int
+open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
+	      const struct gate_setattr *set, const uint8_t verf[8])
+{
+	struct gate_fh fh = { n->ino, n->i.generation };
+	struct gate_setattr size = { .set_size = true };
+
+	if (how == GATE_GUARDED)
+		return -EEXIST;
+	if (how == GATE_EXCLUSIVE)
+		/* The same call again, perhaps after a restart: success. */
+		return n->i.has_verf && memcmp(n->i.verf, verf, 8) == 0
+			       ? 0
+			       : -EEXIST;
+	if (n->i.kind == GATE_DIR)
+		return -EISDIR;
+	if (n->i.kind != GATE_REG)
+		return -EEXIST;
+	/* UNCHECKED on an existing file: only the size counts, and it is an
+	 * open for writing (SEMANTICS 3.2). */
+	if (set == NULL || !set->set_size)
+		return 0;
+	size.size = set->size;
+	return gate_setattr(n->export, rq, &fh, &size, NULL, NULL);
+}
+
+static int
+make_named(struct gate_export *x, struct gate_request *rq,
+	   const struct gate_fh *dir, const char *name,
+	   const struct recipe *rec, enum gate_how how, struct gate_fh *out,
+	   struct gate_attr *attr, struct gate_wcc *wcc)
+{
+	struct change_dir d;
+	struct node *n = NULL;
+	bool existed = false;
+	int r = change_dir_begin(x, rq, dir, name, wcc, &d);
+
+	if (r == 0) {
+		r = lookup_child(d.node, rq, name, &n);
+		existed = r == 0;
+		if (r == -ENOENT)
+			r = perm_allows(rq, &d.node->i,
+					MAY_WRITE | MAY_EXEC)
+				    ? 0
+				    : -EACCES;
+	}
+	if (r == 0 && !existed) {
+		r = change_dir_lock(&d, rq);
+		if (r == 0) {
+			r = lookup_known(d.node, rq, name, &n);
+			existed = r == 0;
+			if (r == -ENOENT)
+				r = make(&d, rq, name, rec, &n);
+		}
+		if (d.locked) {
+			node_unlock(d.node);
+			d.locked = false;
+		}
+	}
+	if (r == 0 && existed)
+		r = rec->opens ? open_existing(n, rq, how, rec->set, rec->verf)
+			       : -EEXIST;
+	if (r == 0)
+		answer(n, rq, out, attr);
+	node_put(&n);
+	change_dir_end(&d, rq, wcc);
+	return r;
+}
+
+int
+gate_create(struct gate_export *x, struct gate_request *rq,
+	    const struct gate_fh *dir, const char *name, enum gate_how how,
+	    const struct gate_setattr *set, const uint8_t verf[8],
+	    struct gate_fh *out, struct gate_attr *attr,
+	    struct gate_wcc *dir_wcc)
+{
+	struct recipe rec = {
+		.kind = GATE_REG,
+		.default_mode = how == GATE_EXCLUSIVE ? 0600 : 0644,
+		.set = how == GATE_EXCLUSIVE ? NULL : set,
+		.verf = how == GATE_EXCLUSIVE ? verf : NULL,
+		.opens = true,
+	};
+
+	return make_named(x, rq, dir, name, &rec, how, out, attr, dir_wcc);
+}
+
+int
+gate_mkdir(struct gate_export *x, struct gate_request *rq,
+	   const struct gate_fh *dir, const char *name,
+	   const struct gate_setattr *set, struct gate_fh *out,
+	   struct gate_attr *attr, struct gate_wcc *dir_wcc)
+{
+	struct recipe rec = { .kind = GATE_DIR, .default_mode = 0755,
+			      .set = set };
+
+	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
+			  dir_wcc);
+}
+
+int
+gate_symlink(struct gate_export *x, struct gate_request *rq,
+	     const struct gate_fh *dir, const char *name, const char *target,
+	     const struct gate_setattr *set, struct gate_fh *out,
+	     struct gate_attr *attr, struct gate_wcc *dir_wcc)
+{
+	struct recipe rec = { .kind = GATE_LNK, .default_mode = 0777,
+			      .set = set, .target = target };
+	size_t len = strlen(target);
+
+	if (len == 0 || len > GATE_PATH_MAX)
+		return len == 0 ? -EINVAL : -ENAMETOOLONG;
+	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
+			  dir_wcc);
+}
+
+int
+gate_mknod(struct gate_export *x, struct gate_request *rq,
+	   const struct gate_fh *dir, const char *name, enum gate_kind kind,
+	   uint32_t major, uint32_t minor, const struct gate_setattr *set,
+	   struct gate_fh *out, struct gate_attr *attr,
+	   struct gate_wcc *dir_wcc)
+{
+	(void)x, (void)rq, (void)dir, (void)name, (void)kind, (void)major;
+	(void)minor, (void)set, (void)out, (void)attr, (void)dir_wcc;
+	return -ENOTSUP;
+}
+
+int
+gate_link(struct gate_export *x, struct gate_request *rq,
+	  const struct gate_fh *fh, const struct gate_fh *dir,
+	  const char *name, struct gate_attr *attr, struct gate_wcc *dir_wcc)
+{
+	(void)x, (void)rq, (void)fh, (void)dir, (void)name, (void)attr;
+	(void)dir_wcc;
+	return -ENOTSUP;
+}

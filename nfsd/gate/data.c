@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Data files: STATE_DIR/data/XX/INODE, one sparse file for each inode that
+ * has bytes here.
+ *
+ * Bytes lie at their own offset where that place is free, else in the
+ * overflow area behind any file's end.  Staged bytes are never written over:
+ * a WRITE over them takes a new place and the map changes at COMMIT, so that
+ * the version that was committed last can be read, uploaded and recovered at
+ * any time.  Places that a map gave up are punched out when nobody who
+ * copied the map is at work (pins).
+ *
+ * SQLite has the staged maps; clean and live ones are memory only, and after
+ * a restart files without staged bytes are removed.
+ */
+
+#include <config.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+void
+data_init(struct data *d)
+{
+	*d = (struct data){ .fd = -1, .overflow = OVERFLOW_START };
+	LIST_INIT(&d->fetches);
+}
+
+void
+data_fini(struct node *n)
+{
+	struct data *d = &n->d;
+
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
+	extents_free(&d->live);
+	extents_free(&d->staged);
+	extents_free(&d->clean);
+	extents_free(&d->filling);
+}
+
+static void
+file_name(uint64_t ino, char out[32])
+{
+	snprintf(out, 32, "%02x/%016llx", (unsigned)(ino & 0xff),
+		 (unsigned long long)ino);
+}
+
+int
+data_open_locked(struct node *n, bool make)
+{
+	struct gate *g = n->export->gate;
+	char name[32];
+
+	if (n->d.fd >= 0)
+		return 0;
+	file_name(n->ino, name);
+	n->d.fd = openat(g->data_dir, name, O_RDWR | O_CLOEXEC);
+	if (n->d.fd < 0 && errno == ENOENT && make) {
+		n->d.fd = openat(g->data_dir, name,
+				 O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		n->d.new_file = true;
+	}
+	if (n->d.fd < 0)
+		return errno == ENOSPC || errno == ENOENT ? -errno : -EIO;
+	/* After a restart: do not write over what lies behind. */
+	for (size_t i = 0; i < n->d.staged.count; i++) {
+		const struct meta_extent *e = &n->d.staged.list[i];
+
+		if (e->at + e->len > n->d.overflow)
+			n->d.overflow = (e->at + e->len + 4095) & ~4095ULL;
+	}
+	return 0;
+}
+
+int
+data_place_locked(struct node *n, uint64_t off, uint64_t len, uint64_t *at)
+{
+	struct data *d = &n->d;
+	int r = data_open_locked(n, true);
+	bool in_place;
+
+	if (r < 0)
+		return r;
+	in_place = !(d->pins > 0 && d->displaced) &&
+		   !extents_in_place(&d->staged, off, len) &&
+		   !extents_in_place(&d->filling, off, len);
+	if (in_place && extents_in_place(&d->clean, off, len)) {
+		if (d->pins > 0)
+			in_place = false;
+		else if (extents_cut(&d->clean, off, len) < 0)
+			return -ENOMEM;
+	}
+	if (in_place) {
+		*at = off;
+		return extents_set(&d->filling, off, len, off);
+	}
+	*at = d->overflow;
+	d->overflow += (len + 4095) & ~4095ULL;
+	return 0;
+}
+
+int
+data_write(struct node *n, const void *buf, uint64_t len, uint64_t at)
+{
+	const char *p = buf;
+
+	while (len > 0) {
+		ssize_t w = pwrite(n->d.fd, p, len, (off_t)at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w < 0 && (errno == ENOSPC || errno == EDQUOT)
+				       ? -errno
+				       : -EIO;
+		p += w;
+		at += (uint64_t)w;
+		len -= (uint64_t)w;
+	}
+	return 0;
+}
+
+int
+data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
+{
+	int r = extents_set(&n->d.live, off, len, at);
+
+	if (at == off && extents_cut(&n->d.filling, off, len) < 0)
+		r = -ENOMEM;
+	return r;
+}
+
+int
+data_sync(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	char name[32];
+	int dir;
+
+	if (n->d.fd < 0)
+		return 0;
+	if (fdatasync(n->d.fd) < 0)
+		return errno == ENOSPC || errno == EDQUOT ? -errno : -EIO;
+	if (!n->d.new_file)
+		return 0;
+	/* A new file is on disk when its name is. */
+	file_name(n->ino, name);
+	name[2] = '\0';
+	dir = openat(g->data_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return -EIO;
+	if (fsync(dir) < 0) {
+		close(dir);
+		return -EIO;
+	}
+	close(dir);
+	n->d.new_file = false;
+	return 0;
+}
+
+void
+data_punch(struct node *n, uint64_t at, uint64_t len)
+{
+	/* Best effort: a file system without holes keeps the bytes until the
+	 * file goes. */
+	if (n->d.fd >= 0)
+		(void)fallocate(n->d.fd,
+				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)at, (off_t)len);
+}
+
+int
+data_truncate_locked(struct node *n, uint64_t size)
+{
+	struct data *d = &n->d;
+	int r;
+
+	r = extents_cut(&d->live, size, UINT64_MAX - size);
+	if (r == 0)
+		r = extents_cut(&d->staged, size, UINT64_MAX - size);
+	if (r == 0)
+		r = extents_cut(&d->clean, size, UINT64_MAX - size);
+	if (d->pins > 0)
+		d->displaced = true;
+	else if (d->fd >= 0 && size < OVERFLOW_START)
+		data_punch(n, size, OVERFLOW_START - size);
+	return r;
+}
+
+void
+data_account_locked(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	struct data *d = &n->d;
+	uint64_t staged = extents_bytes(&d->staged) + extents_bytes(&d->live);
+	uint64_t clean = extents_bytes(&d->clean);
+
+	__atomic_add_fetch(&g->staged_bytes, staged - d->accounted_staged,
+			   __ATOMIC_RELAXED);
+	__atomic_add_fetch(&g->clean_bytes, clean - d->accounted_clean,
+			   __ATOMIC_RELAXED);
+	d->accounted_staged = staged;
+	d->accounted_clean = clean;
+}
+
+void
+data_drop_clean_locked(struct node *n)
+{
+	struct data *d = &n->d;
+
+	for (size_t i = 0; d->pins == 0 && i < d->clean.count; i++)
+		data_punch(n, d->clean.list[i].at, d->clean.list[i].len);
+	if (d->pins > 0 && d->clean.count > 0)
+		d->displaced = true;
+	extents_free(&d->clean);
+	memset(d->streams, 0, sizeof(d->streams));
+	data_account_locked(n);
+}
+
+void
+data_drop_live_locked(struct node *n)
+{
+	extents_free(&n->d.live);
+	n->uncommitted = 0;
+	n->live_size = n->i.size;
+	n->live_mtime_ns = n->i.mtime_ns;
+	data_account_locked(n);
+}
+
+void
+data_remove_locked(struct node *n)
+{
+	struct data *d = &n->d;
+	char name[32];
+
+	extents_free(&d->live);
+	extents_free(&d->staged);
+	extents_free(&d->clean);
+	data_account_locked(n);
+	n->uncommitted = 0;
+	if (d->fd < 0)
+		return;
+	file_name(n->ino, name);
+	(void)unlinkat(n->export->gate->data_dir, name, 0);
+	close(d->fd);
+	d->fd = -1;
+	d->overflow = OVERFLOW_START;
+}
+
+void
+data_idle_locked(struct node *n)
+{
+	struct data *d = &n->d;
+
+	if (d->pins > 0 || d->writing > 0 || d->filling.count > 0)
+		return;
+	d->displaced = false;
+	if (d->live.count == 0 && d->staged.count == 0 && d->clean.count == 0)
+		data_remove_locked(n);
+}
+
+void
+data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
+		  struct piece *out)
+{
+	const struct data *d = &n->d;
+	uint64_t len = end - off, run, at;
+
+	*out = (struct piece){ PIECE_FILE, off, len, 0 };
+	if (live) {
+		if (extents_at(&d->live, off, &at, &run))
+			goto in_file;
+		len = run < len ? run : len;
+	}
+	if (extents_at(&d->staged, off, &at, &run))
+		goto in_file;
+	len = run < len ? run : len;
+	if (extents_at(&d->clean, off, &at, &run))
+		goto in_file;
+	len = run < len ? run : len;
+	out->kind = off < n->i.base_limit ? PIECE_BASE : PIECE_ZERO;
+	if (off < n->i.base_limit && n->i.base_limit - off < len)
+		len = n->i.base_limit - off;
+	out->len = len;
+	return;
+in_file:
+	out->at = at;
+	out->len = run < len ? run : len;
+}
+
+/* ---- space ---- */
+
+int
+data_reserve(struct gate *g, uint64_t len)
+{
+	uint64_t staged = __atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED);
+
+	if (staged + len <= g->config.cache_size)
+		return 0;
+	/* Uploads make room, unless there are none. */
+	return __atomic_load_n(&g->pending, __ATOMIC_RELAXED) > 0 ? -EAGAIN
+								  : -ENOSPC;
+}
+
+/* Drop clean bytes of files that nobody uses, until all fits. */
+void
+cache_trim(struct gate *g)
+{
+	for (unsigned s = 0; s < SHARDS; s++) {
+		struct shard *shard = &g->shards[s];
+		struct node *n, *list[64];
+		size_t count = 0;
+
+		if (__atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED) +
+			    __atomic_load_n(&g->clean_bytes,
+					    __ATOMIC_RELAXED) <=
+		    g->config.cache_size)
+			return;
+		pthread_mutex_lock(&shard->mutex);
+		TAILQ_FOREACH(n, &shard->lru, lru) {
+			if (n->d.accounted_clean > 0)
+				list[count++] = n;
+			if (count == sizeof(list) / sizeof(*list))
+				break;
+		}
+		for (size_t i = 0; i < count; i++) {
+			TAILQ_REMOVE(&shard->lru, list[i], lru);
+			list[i]->in_lru = false;
+			list[i]->refs++;
+		}
+		pthread_mutex_unlock(&shard->mutex);
+		for (size_t i = 0; i < count; i++) {
+			pthread_mutex_lock(&list[i]->mutex);
+			data_drop_clean_locked(list[i]);
+			data_idle_locked(list[i]);
+			pthread_mutex_unlock(&list[i]->mutex);
+			node_put(&list[i]);
+		}
+	}
+}
+
+/* ---- after a restart ---- */
+
+struct replay {
+	struct gate *g;
+	uint64_t ino;
+	int fd;
+	struct meta_batch *done;
+};
+
+static int
+replay_sync(struct replay *p)
+{
+	int r = 0;
+
+	if (p->fd >= 0) {
+		r = fsync(p->fd) < 0 ? -EIO : 0;
+		close(p->fd);
+		p->fd = -1;
+		meta_del_journal(p->done, p->ino);
+	}
+	return r;
+}
+
+static int
+replay_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
+{
+	struct replay *p = arg;
+	char name[32];
+
+	if (p->ino != ino || p->fd < 0) {
+		int r = replay_sync(p);
+
+		if (r < 0)
+			return r;
+		file_name(ino, name);
+		p->ino = ino;
+		p->fd = openat(p->g->data_dir, name,
+			       O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (p->fd < 0)
+			return -EIO;
+	}
+	if (pwrite(p->fd, data, len, (off_t)at) != (ssize_t)len)
+		return -EIO;
+	return 0;
+}
+
+int
+data_replay(struct gate *g)
+{
+	struct replay p = { .g = g, .fd = -1, .done = meta_batch_new() };
+	int r;
+
+	if (p.done == NULL)
+		return -ENOMEM;
+	r = meta_each_journal(g->meta, replay_one, &p);
+	if (r == 0)
+		r = replay_sync(&p);
+	else if (p.fd >= 0)
+		close(p.fd);
+	if (r == 0 && fsync(g->data_dir) < 0)
+		r = -EIO;
+	if (r < 0) {
+		meta_batch_free(&p.done);
+		return r;
+	}
+	return meta_commit(g->meta, &p.done);
+}
+
+static int
+some_extent(void *arg, const struct meta_extent *e)
+{
+	(void)e;
+	*(bool *)arg = true;
+	return 1;
+}
+
+int
+data_clean_dir(struct gate *g)
+{
+	for (unsigned d = 0; d < 256; d++) {
+		char name[8];
+		struct dirent *entry;
+		DIR *dir;
+		int fd, r = 0;
+
+		snprintf(name, sizeof(name), "%02x", d);
+		if (mkdirat(g->data_dir, name, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		fd = openat(g->data_dir, name, O_RDONLY | O_DIRECTORY);
+		dir = fd < 0 ? NULL : fdopendir(fd);
+		if (dir == NULL)
+			return -errno;
+		while (r == 0 && (entry = readdir(dir)) != NULL) {
+			bool used = false;
+			char *end;
+			uint64_t ino = strtoull(entry->d_name, &end, 16);
+
+			if (entry->d_name[0] == '.' || *end != '\0')
+				continue;
+			r = meta_each_extent(g->meta, ino, some_extent, &used);
+			if (r == 0 && !used)
+				(void)unlinkat(fd, entry->d_name, 0);
+		}
+		closedir(dir);
+		if (r < 0)
+			return r;
+	}
+	return fsync(g->data_dir) < 0 && errno != EBADF ? -EIO : 0;
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READDIR and READDIRPLUS.  Entries come from SQLite in the order of their
+ * ids, which are the cookies; pages of S3's listing are merged as they are
+ * needed.  The first listing of a directory answers after its first page; a
+ * later one is completed first, since names that are gone are only known at
+ * its end.
+ *
+ * READDIRPLUS wants attributes that a listing does not tell: the HEADs of a
+ * batch of entries run side by side.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+#define COOKIE_DOT 1
+#define COOKIE_DOTDOT 2
+#define BATCH 128
+
+struct batch {
+	struct meta_name names[BATCH];
+	struct node *nodes[BATCH];
+	size_t count;
+};
+
+static int
+take_name(void *arg, const struct meta_name *name)
+{
+	struct batch *b = arg;
+
+	b->names[b->count++] = *name;
+	return 0;
+}
+
+/* ---- attributes, side by side ---- */
+
+struct learning {
+	pthread_mutex_t mutex;
+	pthread_cond_t all_done;
+	size_t left;
+};
+
+struct lesson {
+	struct node *node;
+	struct learning *learning;
+};
+
+static void
+learn_run(void *arg)
+{
+	struct lesson *l = arg;
+	struct learning *all = l->learning;
+
+	/* A failure leaves the attributes out, which is allowed. */
+	(void)object_learn(l->node);
+	pthread_mutex_lock(&all->mutex);
+	if (--all->left == 0)
+		pthread_cond_signal(&all->all_done);
+	pthread_mutex_unlock(&all->mutex);
+}
+
+static void
+learn_batch(struct gate *g, struct batch *b)
+{
+	struct learning all = { PTHREAD_MUTEX_INITIALIZER,
+				PTHREAD_COND_INITIALIZER, 0 };
+	struct lesson lessons[BATCH];
+	size_t count = 0;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct node *n = b->nodes[i];
+
+		if (n != NULL && !n->i.attr_known && n->i.kind != GATE_DIR)
+			lessons[count++] = (struct lesson){ n, &all };
+	}
+	all.left = count;
+	for (size_t i = 0; i < count; i++) {
+		if (pool_add(&g->transfers, learn_run, &lessons[i]) < 0)
+			learn_run(&lessons[i]);
+	}
+	pthread_mutex_lock(&all.mutex);
+	while (all.left > 0)
+		pthread_cond_wait(&all.all_done, &all.mutex);
+	pthread_mutex_unlock(&all.mutex);
+	pthread_mutex_destroy(&all.mutex);
+	pthread_cond_destroy(&all.all_done);
+}
+
+/* ---- the walk ---- */
+
+struct walk {
+	struct node *dir;
+	struct gate_request *rq;
+	bool plus;
+	unsigned limit;
+	int (*emit)(void *arg, const struct gate_dirent *entry);
+	void *arg;
+	unsigned emitted;
+	bool full;
+};
+
+static void
+emit_one(struct walk *w, uint64_t cookie, const char *name, uint64_t ino,
+	 struct node *n)
+{
+	struct gate_dirent e = { .fileid = ino, .cookie = cookie,
+				 .name = name };
+
+	if (w->plus && n != NULL && !n->dead) {
+		e.fh.ino = n->ino;
+		e.fh.generation = n->i.generation;
+		e.has_attr = n->i.attr_known || n->i.kind == GATE_DIR;
+		if (e.has_attr)
+			node_attr(n, w->rq, &e.attr);
+	}
+	if ((w->limit != 0 && w->emitted == w->limit) ||
+	    w->emit(w->arg, &e) != 0)
+		w->full = true;
+	else
+		w->emitted++;
+}
+
+static void
+emit_dots(struct walk *w, uint64_t cookie)
+{
+	struct node *up = NULL;
+
+	if (cookie < COOKIE_DOT)
+		emit_one(w, COOKIE_DOT, ".", w->dir->ino, w->dir);
+	if (w->full || cookie >= COOKIE_DOTDOT)
+		return;
+	if (w->dir->ino == w->dir->export->root)
+		up = node_ref(w->dir);
+	else if (node_get(w->dir->export->gate, w->dir->parent, true, &up) < 0)
+		return;
+	emit_one(w, COOKIE_DOTDOT, "..", up->ino, up);
+	node_put(&up);
+}
+
+/* One batch of entries after *cookie.  1: there may be more. */
+static int
+emit_batch(struct walk *w, uint64_t *cookie)
+{
+	struct gate *g = w->dir->export->gate;
+	struct batch *b = calloc(1, sizeof(*b));
+	int r;
+
+	if (b == NULL)
+		return -ENOMEM;
+	r = meta_each_name(g->meta, w->dir->ino, *cookie, BATCH, take_name, b);
+	for (size_t i = 0; r == 0 && w->plus && i < b->count; i++) {
+		if (node_get(g, b->names[i].ino, true, &b->nodes[i]) < 0)
+			b->nodes[i] = NULL;
+	}
+	if (r == 0 && w->plus)
+		learn_batch(g, b);
+	for (size_t i = 0; r == 0 && i < b->count && !w->full; i++) {
+		/* Gone between the two questions. */
+		if (!w->plus || (b->nodes[i] != NULL && !b->nodes[i]->dead))
+			emit_one(w, b->names[i].id, b->names[i].name,
+				 b->names[i].ino, b->nodes[i]);
+		if (!w->full)
+			*cookie = b->names[i].id;
+	}
+	if (r == 0)
+		r = b->count == BATCH;
+	for (size_t i = 0; i < b->count; i++)
+		node_put(&b->nodes[i]);
+	free(b);
+	return r;
+}
+
+static int
+readdir_walk(struct walk *w, uint64_t cookie, bool *eof)
+{
+	struct node *dir = w->dir;
+	bool known;
+	int r = 0;
+
+	pthread_mutex_lock(&dir->mutex);
+	known = dir->scan != NULL && dir->scan->complete;
+	pthread_mutex_unlock(&dir->mutex);
+	/* A walk that has begun goes on with what it began with. */
+	if (known && cookie < COOKIE_DOTDOT + 1) {
+		while ((r = scan_step(dir)) == 1)
+			;
+		if (r < 0)
+			return r;
+	}
+	emit_dots(w, cookie);
+	if (cookie < COOKIE_DOTDOT)
+		cookie = COOKIE_DOTDOT;
+	while (!w->full) {
+		r = emit_batch(w, &cookie);
+		if (r < 0)
+			return r;
+		if (r == 1 || w->full)
+			continue;
+		r = known ? 0 : scan_step(dir);
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			/* The last page may have brought some. */
+			r = emit_batch(w, &cookie);
+			if (r < 0)
+				return r;
+			if (r == 0)
+				break;
+		}
+	}
+	*eof = !w->full;
+	return 0;
+}
+
+int
+gate_readdir(struct gate_export *x, struct gate_request *rq,
+	     const struct gate_fh *fh, uint64_t cookie, uint8_t cookieverf[8],
+	     bool plus, unsigned limit,
+	     int (*emit)(void *arg, const struct gate_dirent *entry),
+	     void *arg, bool *eof, struct gate_wcc *dir_attr)
+{
+	struct walk w = { .rq = rq, .plus = plus, .limit = limit,
+			  .emit = emit, .arg = arg };
+	int r = node_from_fh(x, rq, fh, &w.dir);
+
+	if (r < 0)
+		return r;
+	/* Cookies are rows: valid as long as the directory is. */
+	memset(cookieverf, 0, 8);
+	cookieverf[7] = 1;
+	if (w.dir->i.kind != GATE_DIR) {
+		r = -ENOTDIR;
+	} else if (!rq->may_block) {
+		rq->again = GATE_NEEDS_THREAD;
+		r = -EAGAIN;
+	} else {
+		r = lookup_refresh(w.dir, rq);
+	}
+	if (r == 0 && !perm_allows(rq, &w.dir->i, MAY_READ))
+		r = -EACCES;
+	if (r == 0)
+		r = readdir_walk(&w, cookie, eof);
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
+	wcc_after(w.dir, rq, dir_attr);
+	node_put(&w.dir);
+	return r;
+}

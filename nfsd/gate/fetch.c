@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes from S3 into data files: ranged GETs of at most 8 MiB, each pinned
+ * to the ETag of the base (If-Match), so that a file never mixes two
+ * versions.
+ *
+ * Readers of one file are told apart as streams.  READs of a stream arrive
+ * out of order, so anything near where it was expected counts as going on;
+ * its window doubles.  Anything else is a seek and fetches a small range.
+ * Two readers that miss the same bytes wait for one GET.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+#define FETCH_MAX (8 * MIB)
+#define FETCH_SMALL (128ULL << 10)
+#define WINDOW_FIRST (4 * MIB)
+#define WINDOW_MAX (64 * MIB)
+#define NEAR (8 * MIB)		/* disorder of READs of one stream */
+#define FETCHES_MAX 8		/* in flight for one file */
+
+static void
+memory_take(struct gate *g, uint64_t bytes)
+{
+	pthread_mutex_lock(&g->mutex);
+	while (g->memory_used > 0 &&
+	       g->memory_used + bytes > g->config.memory_size)
+		pthread_cond_wait(&g->memory_free, &g->mutex);
+	g->memory_used += bytes;
+	pthread_mutex_unlock(&g->mutex);
+}
+
+static void
+memory_give(struct gate *g, uint64_t bytes)
+{
+	pthread_mutex_lock(&g->mutex);
+	g->memory_used -= bytes;
+	pthread_cond_broadcast(&g->memory_free);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+/*
+ * The bytes are here: put those that are still wanted where there is room.
+ * Called with the mutex; released while the disk works.
+ */
+static int
+store_locked(struct node *n, const struct fetch *f, const char *buf,
+	     uint64_t got)
+{
+	uint64_t off = f->off, end = f->off + got;
+	int r = 0;
+
+	while (r == 0 && off < end) {
+		struct piece p;
+		uint64_t at, len;
+
+		if (n->dead || strcmp(n->i.base_etag, f->etag) != 0)
+			return 0;
+		data_piece_locked(n, off, end, false, &p);
+		if (p.kind != PIECE_BASE) {
+			off += p.len;
+			continue;
+		}
+		len = p.len;
+		r = data_place_locked(n, off, len, &at);
+		if (r < 0)
+			break;
+		n->d.writing++;
+		pthread_mutex_unlock(&n->mutex);
+		r = data_write(n, buf + (off - f->off), len, at);
+		pthread_mutex_lock(&n->mutex);
+		n->d.writing--;
+		if (at == off && extents_cut(&n->d.filling, off, len) < 0)
+			r = -ENOMEM;
+		if (r == 0 && !n->dead &&
+		    strcmp(n->i.base_etag, f->etag) == 0 &&
+		    off + len <= n->i.base_limit)
+			r = extents_set(&n->d.clean, off, len, at);
+		off += len;
+	}
+	data_account_locked(n);
+	return r;
+}
+
+static void
+fetch_run(void *arg)
+{
+	struct fetch *f = arg;
+	struct node *n = f->node;
+	struct gate_export *x = n->export;
+	struct gate *g = x->gate;
+	char key[META_KEY_MAX + 2];
+	ssize_t got = -ENOMEM;
+	char *buf;
+
+	memory_take(g, f->len);
+	buf = malloc(f->len);
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	if (buf != NULL)
+		got = s3_get(x->s3, key, f->etag, f->off, buf, f->len, NULL,
+			     NULL);
+	/* The object is shorter than the listing said: not that version. */
+	if (got >= 0 && (uint64_t)got < f->len)
+		got = -EBADMSG;
+	pthread_mutex_lock(&n->mutex);
+	if (got >= 0) {
+		int r = store_locked(n, f, buf, (uint64_t)got);
+
+		n->d.fetch_error = r;
+	} else {
+		n->d.fetch_error = (int)got;
+	}
+	n->d.fetch_failed_ms = n->d.fetch_error < 0 ? clock_ms() : 0;
+	LIST_REMOVE(f, link);
+	pthread_cond_broadcast(&n->changed);
+	pthread_mutex_unlock(&n->mutex);
+	free(buf);
+	memory_give(g, f->len);
+	free(f);
+	if (__atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED) +
+		    __atomic_load_n(&g->clean_bytes, __ATOMIC_RELAXED) >
+	    g->config.cache_size)
+		cache_trim(g);
+	node_put(&n);
+}
+
+static unsigned
+in_flight_locked(const struct node *n)
+{
+	const struct fetch *f;
+	unsigned count = 0;
+
+	LIST_FOREACH(f, &n->d.fetches, link)
+		count++;
+	return count;
+}
+
+/* The fetch under way that covers off, or how far none does. */
+static const struct fetch *
+covering_locked(const struct node *n, uint64_t off, uint64_t *gap)
+{
+	const struct fetch *f;
+
+	LIST_FOREACH(f, &n->d.fetches, link) {
+		if (f->off <= off && off < f->off + f->len)
+			return f;
+		if (f->off > off && f->off - off < *gap)
+			*gap = f->off - off;
+	}
+	return NULL;
+}
+
+static int
+start_locked(struct node *n, uint64_t off, uint64_t len)
+{
+	struct gate *g = n->export->gate;
+	struct fetch *f = malloc(sizeof(*f));
+
+	if (f == NULL)
+		return -ENOMEM;
+	f->off = off;
+	f->len = len;
+	strcpy(f->etag, n->i.base_etag);
+	f->node = node_ref(n);
+	LIST_INSERT_HEAD(&n->d.fetches, f, link);
+	if (pool_add(&g->transfers, fetch_run, f) < 0) {
+		LIST_REMOVE(f, link);
+		/* Not node_put: the caller has a reference of its own, so
+		 * this is not the last; but it takes the shard's mutex,
+		 * which comes after ours. */
+		node_put(&f->node);
+		free(f);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Start GETs for what [off, end) lacks. */
+static int
+fill_locked(struct node *n, uint64_t off, uint64_t end, unsigned limit)
+{
+	if (end > n->i.base_limit)
+		end = n->i.base_limit;
+	while (off < end) {
+		uint64_t len;
+		struct piece p;
+		const struct fetch *f;
+		int r;
+
+		data_piece_locked(n, off, end, false, &p);
+		if (p.kind != PIECE_BASE) {
+			off += p.len;
+			continue;
+		}
+		len = p.len;
+		f = covering_locked(n, off, &len);
+		if (f != NULL) {
+			off = f->off + f->len;
+			continue;
+		}
+		if (in_flight_locked(n) >= limit)
+			return 0;
+		/* Keep to 8 MiB boundaries, so that ranges meet. */
+		if (len > FETCH_MAX - off % FETCH_MAX)
+			len = FETCH_MAX - off % FETCH_MAX;
+		r = start_locked(n, off, len);
+		if (r < 0)
+			return r;
+		off += len;
+	}
+	return 0;
+}
+
+static struct stream *
+stream_locked(struct node *n, uint64_t off, uint64_t len)
+{
+	struct stream *oldest = &n->d.streams[0];
+	uint64_t now = clock_ms();
+
+	for (size_t i = 0; i < STREAMS; i++) {
+		struct stream *s = &n->d.streams[i];
+
+		if (s->window > 0 && off + NEAR >= s->next &&
+		    off <= s->next + NEAR) {
+			if (off + len > s->next) {
+				s->next = off + len;
+				if (s->window < WINDOW_MAX)
+					s->window += len > s->window
+							     ? len
+							     : s->window / 4;
+			}
+			s->used_ms = now;
+			return s;
+		}
+		if (s->used_ms < oldest->used_ms)
+			oldest = s;
+	}
+	*oldest = (struct stream){ off + len, off == 0 ? WINDOW_FIRST : len,
+				   now };
+	return oldest;
+}
+
+void
+fetch_want_locked(struct node *n, uint64_t off, uint64_t len)
+{
+	const struct stream *s;
+	uint64_t window;
+
+	if (n->i.base_limit == 0 || off >= n->i.base_limit)
+		return;
+	s = stream_locked(n, off, len);
+	window = s->window < WINDOW_MAX ? s->window : WINDOW_MAX;
+	if (window <= len) {
+		uint64_t from = off / FETCH_SMALL * FETCH_SMALL;
+		uint64_t to = (off + len + FETCH_SMALL - 1) / FETCH_SMALL *
+			      FETCH_SMALL;
+
+		(void)fill_locked(n, from, to, FETCHES_MAX + 1);
+		return;
+	}
+	(void)fill_locked(n, off, s->next + window, FETCHES_MAX);
+}
+
+int
+fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
+{
+	uint64_t gap = UINT64_MAX;
+	int r;
+
+	if (covering_locked(n, off, &gap) == NULL) {
+		uint64_t from = off / FETCH_SMALL * FETCH_SMALL;
+
+		/* Do not ask again in the same breath what just failed. */
+		if (n->d.fetch_error < 0 &&
+		    n->d.fetch_failed_ms + 1000 > clock_ms()) {
+			r = n->d.fetch_error;
+			n->d.fetch_error = 0;
+			return r;
+		}
+		r = fill_locked(n, from, end, UINT32_MAX);
+		if (r < 0)
+			return r;
+	}
+	pthread_cond_wait(&n->changed, &n->mutex);
+	return 0;
+}

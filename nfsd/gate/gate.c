@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and closing the gate, its exports, FSSTAT, and the few answers that
+ * concern all of it.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+void
+gate_say(struct gate *g, int level, const char *format, ...)
+{
+	char line[2048];
+	va_list ap;
+
+	if (g->config.log == NULL)
+		return;
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	g->config.log(g->config.log_arg, level, line);
+}
+
+void
+gate_broken(struct gate *g, const char *what, uint64_t ino)
+{
+	__atomic_add_fetch(&g->invariant_failures, 1, __ATOMIC_RELAXED);
+	gate_say(g, 0, "broken invariant: %s: inode=%llu", what,
+		 (unsigned long long)ino);
+}
+
+/* ---- identity of this server: verifier and handle key ---- */
+
+static int
+load_secret(struct gate *g, const char *name, uint8_t *out, size_t len)
+{
+	struct meta_batch *b;
+	ssize_t n = meta_get_setting(g->meta, name, out, len);
+
+	if (n == (ssize_t)len)
+		return 0;
+	if (n < 0 && n != -ENOENT)
+		return (int)n;
+	if (getrandom(out, len, 0) != (ssize_t)len)
+		return -EIO;
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_put_setting(b, name, out, len);
+	return meta_commit(g->meta, &b);
+}
+
+/*
+ * The verifier of the last run is used again only if that ended in order;
+ * it is taken off the record first, so that a crash from here on makes a new
+ * one (SEMANTICS 3.9).
+ */
+static int
+load_verifier(struct gate *g)
+{
+	struct meta_batch *b;
+	ssize_t n = meta_get_setting(g->meta, "clean_verifier", g->verifier,
+				     sizeof(g->verifier));
+
+	if (n < 0 && n != -ENOENT)
+		return (int)n;
+	if (n != sizeof(g->verifier) &&
+	    getrandom(g->verifier, sizeof(g->verifier), 0) !=
+		    sizeof(g->verifier))
+		return -EIO;
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_put_setting(b, "clean_verifier", "", 0);
+	return meta_commit(g->meta, &b);
+}
+
+void
+gate_fh_key(struct gate *g, uint8_t key[16])
+{
+	memcpy(key, g->fh_key, 16);
+}
+
+int
+gate_replay_find(struct gate *g, const uint8_t key[16], struct gate_fh *made)
+{
+	return meta_get_replay(g->meta, key, clock_ns() - 120000000000LL,
+			       &made->ino, &made->generation);
+}
+
+/* ---- exports ---- */
+
+static int
+make_root(struct gate_export *x)
+{
+	struct gate *g = x->gate;
+	struct meta_inode row = { 0 };
+	struct meta_batch *b;
+	char name[64];
+	uint64_t ino = 0;
+	ssize_t n;
+	int64_t now = clock_ns();
+
+	snprintf(name, sizeof(name), "root.%u", x->id);
+	n = meta_get_setting(g->meta, name, &ino, sizeof(ino));
+	if (n == sizeof(ino)) {
+		x->root = ino;
+		return 0;
+	}
+	if (n < 0 && n != -ENOENT)
+		return (int)n;
+	row = (struct meta_inode){
+		.ino = meta_new_ino(g->meta),
+		.export_id = x->id,
+		.generation = 1,
+		.kind = GATE_DIR,
+		.mode = x->c.dir_mode,
+		.uid = x->c.uid,
+		.gid = x->c.gid,
+		.nlink = 2,
+		.atime_ns = now,
+		.mtime_ns = now,
+		.ctime_ns = now,
+		.btime_ns = now,
+		.attr_known = true,
+	};
+	b = meta_batch_new();
+	if (b != NULL) {
+		meta_put_inode(b, &row);
+		meta_put_setting(b, name, &row.ino, sizeof(row.ino));
+	}
+	x->root = row.ino;
+	return meta_commit(g->meta, &b);
+}
+
+int
+gate_export_add(struct gate *g, const struct gate_export_config *config,
+		struct s3 *s3, struct gate_export **out)
+{
+	struct gate_export *x = calloc(1, sizeof(*x));
+	struct s3_error err = { 0 };
+	char scratch[META_KEY_MAX + 1];
+	int r;
+
+	if (x == NULL)
+		return -ENOMEM;
+	x->gate = g;
+	x->s3 = s3;
+	x->c = *config;
+	x->c.name = strdup(config->name);
+	x->c.prefix = strdup(config->prefix);
+	r = x->c.name == NULL || x->c.prefix == NULL ? -ENOMEM : 0;
+	if (r == 0)
+		r = meta_export_id(g->meta, x->c.name, &x->id);
+	if (r == 0)
+		r = make_root(x);
+	if (r < 0) {
+		free((char *)x->c.name);
+		free((char *)x->c.prefix);
+		free(x);
+		return r;
+	}
+	x->fsid = 0x73336e6673640000ULL + x->id;
+	snprintf(scratch, sizeof(scratch), "%s.s3nfsd-probe-", x->c.prefix);
+	if (s3_probe(s3, scratch, &x->caps, &err) < 0)
+		gate_say(g, 1,
+			 "cannot probe what the store can do, so nothing is "
+			 "taken for granted: export=%s error=%s %s",
+			 x->c.name, err.code, err.message);
+	else
+		gate_say(g, 2,
+			 "export=%s store: put_if_none_match=%d "
+			 "put_if_match=%d complete_if_match=%d "
+			 "copy_if_match=%d delete_if_match=%d part_copy=%d",
+			 x->c.name, x->caps.put_if_none_match,
+			 x->caps.put_if_match, x->caps.complete_if_match,
+			 x->caps.copy_if_match, x->caps.delete_if_match,
+			 x->caps.part_copy);
+	LIST_INSERT_HEAD(&g->exports, x, link);
+	*out = x;
+	return 0;
+}
+
+uint32_t
+gate_export_id(const struct gate_export *x)
+{
+	return x->id;
+}
+
+int
+gate_root(struct gate_export *x, struct gate_fh *out)
+{
+	out->ino = x->root;
+	out->generation = 1;
+	return 0;
+}
+
+int
+gate_fsstat(struct gate_export *x, struct gate_request *rq,
+	    const struct gate_fh *fh, struct gate_fsstat *out,
+	    struct gate_attr *attr)
+{
+	/* S3 has no end; df shows a large, even number, or the quota. */
+	uint64_t total = x->c.quota_bytes ? x->c.quota_bytes : 1ULL << 50;
+	struct node *n = NULL;
+	int r = node_from_fh(x, rq, fh, &n);
+
+	if (r < 0)
+		return r;
+	*out = (struct gate_fsstat){
+		.total_bytes = total,
+		.free_bytes = total,
+		.avail_bytes = total,
+		.total_files = 1ULL << 40,
+		.free_files = 1ULL << 40,
+		.avail_files = 1ULL << 40,
+	};
+	node_attr(n, rq, attr);
+	node_put(&n);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int
+open_dirs(struct gate *g)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/data", g->state_dir);
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	g->data_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return g->data_dir < 0 ? -errno : 0;
+}
+
+int
+gate_open(const struct gate_config *config, struct meta *meta,
+	  struct gate **out)
+{
+	struct gate *g = calloc(1, sizeof(*g));
+	pthread_condattr_t attr;
+	int r;
+
+	if (g == NULL)
+		return -ENOMEM;
+	g->config = *config;
+	g->meta = meta;
+	g->data_dir = -1;
+	LIST_INIT(&g->exports);
+	LIST_INIT(&g->deletions);
+	pthread_mutex_init(&g->mutex, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&g->progress, &attr);
+	pthread_cond_init(&g->key_free, &attr);
+	pthread_cond_init(&g->memory_free, &attr);
+	pthread_condattr_destroy(&attr);
+	for (size_t i = 0; i < SHARDS; i++) {
+		pthread_mutex_init(&g->shards[i].mutex, NULL);
+		TAILQ_INIT(&g->shards[i].lru);
+	}
+	g->state_dir = strdup(config->state_dir);
+	r = g->state_dir == NULL ? -ENOMEM : open_dirs(g);
+	if (r == 0)
+		r = load_secret(g, "fh_key", g->fh_key, sizeof(g->fh_key));
+	if (r == 0)
+		r = load_verifier(g);
+	if (r == 0)
+		r = quarantine_recover(g);
+	if (r == 0)
+		r = data_clean_dir(g);
+	if (r == 0)
+		r = data_replay(g);
+	if (r == 0)
+		r = pool_start(&g->transfers, config->transfer_threads
+						      ? config->transfer_threads
+						      : 16);
+	if (r == 0)
+		r = pool_start(&g->uploaders, 8);
+	if (r == 0)
+		r = timers_start(&g->timers, node_tick, g);
+	if (r < 0) {
+		gate_close(&g);
+		return r;
+	}
+	*out = g;
+	return 0;
+}
+
+int
+gate_start(struct gate *g)
+{
+	return recover(g);
+}
+
+static void
+free_tables(struct gate *g)
+{
+	struct negative *e, *next_e;
+	struct hidden *h, *next_h;
+
+	HASH_ITER(hh, g->negatives, e, next_e) {
+		HASH_DEL(g->negatives, e);
+		free(e);
+	}
+	HASH_ITER(hh, g->hidden, h, next_h) {
+		HASH_DEL(g->hidden, h);
+		free(h);
+	}
+}
+
+void
+gate_close(struct gate **gate)
+{
+	struct gate *g = *gate;
+	struct gate_export *x;
+	struct meta_batch *b;
+
+	if (g == NULL)
+		return;
+	g->stopping = true;
+	LIST_FOREACH(x, &g->exports, link)
+		s3_cancel(x->s3);
+	timers_stop(&g->timers);
+	pool_stop(&g->uploaders);
+	pool_stop(&g->transfers);
+	nodes_free(g);
+	deletes_free(g);
+	free_tables(g);
+	if (g->data_dir >= 0) {
+		b = meta_batch_new();
+		if (b != NULL)
+			meta_put_setting(b, "clean_verifier", g->verifier,
+					 sizeof(g->verifier));
+		if (meta_commit(g->meta, &b) < 0)
+			gate_say(g, 1, "the end could not be recorded");
+		close(g->data_dir);
+	}
+	while ((x = LIST_FIRST(&g->exports)) != NULL) {
+		LIST_REMOVE(x, link);
+		free((char *)x->c.name);
+		free((char *)x->c.prefix);
+		free(x);
+	}
+	free(g->state_dir);
+	free(g);
+	*gate = NULL;
+}

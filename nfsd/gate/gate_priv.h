@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_GATE_PRIV_H
+#define NFSD_GATE_GATE_PRIV_H
+
+/*
+ * Inside of gate/.
+ *
+ * Locks, in the order in which they are taken:
+ *	1. directory locks (node_lock of directories), by inode number
+ *	2. a file lock (node_lock of a file)
+ *	3. node->mutex, held for moments, never over disk, SQLite or S3
+ *	4. shard->mutex, gate->mutex, pool->mutex, timers.mutex: leaves
+ * node_lock is a flag with a queue, not a mutex: it may be held over a
+ * SQLite transaction or a flush of the data file, never over S3.
+ */
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "meta/meta.h"
+#include "nfsd/gate/extents.h"
+#include "nfsd/gate/gate.h"
+#include "s3/s3.h"
+
+#define SHARDS 16
+#define MIB (1ULL << 20)
+#define FILE_SIZE_MAX S3_OBJECT_MAX
+/* Where writes go when their own offset is taken: past any file's end, below
+ * the 16 TiB that ext4 allows (docs/design.md, "Data files"). */
+#define OVERFLOW_START (8ULL << 40)
+#define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
+#define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
+#define SMALL_UPLOAD (16ULL << 20)	/* up to here a file is one PUT */
+
+/* A request that waits for a node to change. */
+struct waiter {
+	LIST_ENTRY(waiter) link;
+	void *token;
+	uint64_t until_ms;
+};
+
+/* A client that was refused on a file, or is owed an error. */
+struct refused {
+	LIST_ENTRY(refused) link;
+	uint64_t first_ms, last_ms;
+	bool owed_error;	/* the upload it waited for failed for good */
+	char who[META_WHO_MAX];
+};
+
+/* Strict mode: who read lately. */
+struct reader {
+	LIST_ENTRY(reader) link;
+	uint64_t until_ms;
+	char who[META_WHO_MAX];
+};
+
+/* A range on its way from S3 into the data file. */
+struct fetch {
+	LIST_ENTRY(fetch) link;
+	struct node *node;
+	uint64_t off, len;
+	char etag[META_ETAG_MAX];
+};
+
+#define STREAMS 4
+struct stream {			/* a sequential reader */
+	uint64_t next;		/* where it will go on */
+	uint64_t window;	/* bytes to fetch ahead */
+	uint64_t used_ms;
+};
+
+/*
+ * Bytes on disk, one sparse file an inode.  Live extents are written and not
+ * committed; staged ones are committed and not in S3; clean ones are a copy
+ * of the base object.  A write never lands on staged bytes: those belong to
+ * a version that somebody was promised.
+ */
+struct data {
+	int fd;			/* -1: no file */
+	bool new_file;		/* its name is not on disk for sure */
+	struct extents live, staged, clean;
+	struct extents filling;	/* places given out, bytes not there yet */
+	uint64_t overflow;	/* next free place of that area */
+	uint64_t journal_bytes;	/* in SQLite */
+	unsigned pins;		/* snapshots and readers at work, */
+	bool displaced;		/* which may look at places given up since */
+	unsigned writing;	/* WRITEs between place and live */
+	uint64_t accounted_staged, accounted_clean;
+	LIST_HEAD(, fetch) fetches;
+	int fetch_error;	/* of the last one that failed, negative */
+	uint64_t fetch_failed_ms;
+	struct stream streams[STREAMS];
+};
+
+enum upload_run { UP_IDLE, UP_QUEUED, UP_RUNNING };
+
+struct upload {
+	struct meta_upload row;
+	bool pending;		/* S3 has to be told of something */
+	enum upload_run run;
+	bool cancel;		/* the running one should stop */
+	bool kicked;		/* do not wait for the file to settle */
+	bool recovered;		/* from before a crash: look first */
+	uint64_t due_ms;	/* settle, or retry */
+	uint64_t dirty_ms;	/* when the oldest unsent change was made */
+	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
+	uint64_t bytes_total, bytes_sent;
+	int last_error;
+};
+
+/* The listing of a directory. */
+struct scan {
+	bool complete;		/* one has reached its last page */
+	uint64_t fresh_ms;	/* when the last complete one began */
+	uint64_t count;		/* names it met */
+	/* the one under way */
+	bool running;
+	bool stepping;		/* a thread asks for its next page */
+	uint64_t start_ms, start_id;
+	char *token;
+	uint64_t *seen;		/* ids of names met */
+	size_t seen_count, seen_room;
+};
+
+struct node {
+	UT_hash_handle hh;		/* by ino */
+	UT_hash_handle hh_name;		/* by namekey */
+	TAILQ_ENTRY(node) lru;
+	unsigned refs;			/* shard mutex */
+	bool in_lru;
+	struct gate_export *export;
+	uint64_t ino;
+
+	pthread_mutex_t mutex;		/* guards all below */
+	pthread_cond_t changed;
+	bool locked;			/* the file or directory lock */
+	unsigned lock_waiters;
+	bool dead;			/* removed: STALE */
+	struct meta_inode i;		/* the row; what others see */
+	/* Its name; "" for a root.  Guarded by the shard mutex as well. */
+	uint64_t parent, name_id;
+	char *namekey;			/* parent number and name */
+	size_t namekey_len;
+	uint64_t checked_ms;		/* S3 agreed then */
+	uint64_t attr_version;		/* changes of attributes */
+	uint64_t content_version;	/* changes of flushed bytes */
+	uint64_t trunc_low;		/* smallest size since a snapshot */
+
+	/* the writer, if state is not META_NONE */
+	struct meta_handle h;
+	uint64_t h_opened_ms, h_last_ms, lease_ms;
+	bool settle_empty;		/* created, waits for create_settle */
+	uint64_t live_size;
+	int64_t live_mtime_ns;
+	uint64_t uncommitted;		/* bytes, for show */
+
+	char *reserved_who;		/* NULL: nobody */
+	uint64_t reserved_until_ms;
+	LIST_HEAD(, refused) refusals;
+	LIST_HEAD(, reader) readers;
+	LIST_HEAD(, waiter) waiters;
+	LIST_HEAD(, fenced) fenced;
+
+	struct data d;
+	struct upload up;
+	struct scan *scan;		/* directories */
+	uint64_t tick_ms;		/* timer set for; 0: none */
+};
+
+/* A writer that must look again before it may write (SEMANTICS 3.6), or be
+ * told of a failed upload. */
+struct fenced {
+	LIST_ENTRY(fenced) link;
+	enum meta_state state;		/* META_FENCED or META_FAILED */
+	bool discarded;			/* its bytes are gone: COMMIT too */
+	char who[META_WHO_MAX];
+};
+
+struct negative {			/* a name that S3 does not have */
+	UT_hash_handle hh;
+	uint64_t until_ms;		/* good for an answer until then */
+	uint64_t removed_ms;		/* it was removed here; 0: not */
+	size_t len;
+	char key[];			/* parent number and name */
+};
+
+struct hidden {				/* a key that names nothing any more */
+	UT_hash_handle hh;
+	unsigned count;
+	size_t len;
+	char key[];			/* export number and key */
+};
+
+struct busy_key {			/* an S3 key in somebody's hands */
+	UT_hash_handle hh;
+	size_t len;
+	char key[];
+};
+
+struct shard {
+	pthread_mutex_t mutex;
+	struct node *nodes;		/* by ino */
+	struct node *names;		/* by namekey */
+	TAILQ_HEAD(, node) lru;		/* unused ones, oldest first */
+	uint64_t evictions;
+	unsigned count;
+};
+
+/* ---- pool.c ---- */
+
+struct job {
+	STAILQ_ENTRY(job) link;
+	void (*run)(void *arg);
+	void *arg;
+};
+
+struct pool {
+	pthread_mutex_t mutex;
+	pthread_cond_t work_ready;
+	STAILQ_HEAD(, job) jobs;
+	pthread_t *threads;
+	unsigned count, busy;
+	bool stopping;
+};
+
+int pool_start(struct pool *pool, unsigned threads);
+void pool_stop(struct pool *pool);	/* runs what is queued, then joins */
+int pool_add(struct pool *pool, void (*run)(void *arg), void *arg);
+
+struct timer {
+	uint64_t at_ms, ino;
+};
+struct timers {
+	pthread_mutex_t mutex;
+	pthread_cond_t sooner;
+	struct timer *heap;
+	size_t count, room;
+	bool stopping, running;
+	pthread_t thread;
+	void (*fire)(void *arg, uint64_t ino);
+	void *arg;
+};
+int timers_start(struct timers *t, void (*fire)(void *arg, uint64_t ino),
+		 void *arg);
+void timers_stop(struct timers *t);
+void timers_add(struct timers *t, uint64_t at_ms, uint64_t ino);
+
+/* ---- gate.c ---- */
+
+struct gate_export {
+	LIST_ENTRY(gate_export) link;
+	struct gate *gate;
+	struct s3 *s3;
+	struct gate_export_config c;	/* strings owned */
+	uint32_t id;
+	uint64_t root;
+	uint64_t fsid;
+	struct s3_caps caps;
+	uint64_t odd_keys;	/* names that cannot be shown; atomic */
+};
+
+struct gate {
+	struct gate_config config;
+	struct meta *meta;
+	char *state_dir;
+	int data_dir;			/* O_PATH of STATE_DIR/data */
+	LIST_HEAD(, gate_export) exports;
+	struct shard shards[SHARDS];
+	struct pool transfers;		/* parts, fetches, HEADs */
+	struct pool uploaders;		/* one upload a thread */
+	struct timers timers;
+	uint8_t fh_key[16];
+
+	pthread_mutex_t mutex;		/* guards what follows */
+	uint8_t verifier[8];
+	struct negative *negatives;
+	struct hidden *hidden;
+	struct busy_key *busy_keys;
+	pthread_cond_t key_free;
+	pthread_cond_t progress;	/* an upload or a deletion ended */
+	LIST_HEAD(, deletion) deletions;
+	unsigned deletes_pending;
+	uint64_t memory_used;
+	pthread_cond_t memory_free;
+	bool stopping;
+
+	/* counters, by __atomic builtins */
+	uint64_t staged_bytes, clean_bytes;
+	uint64_t active, pending, uploading, held, nodes, handles;
+	uint64_t invariant_failures;
+};
+
+void gate_say(struct gate *g, int level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+uint64_t clock_ms(void);	/* CLOCK_MONOTONIC */
+int64_t clock_ns(void);		/* CLOCK_REALTIME */
+/* An invariant of the design that does not hold: counted and logged. */
+void gate_broken(struct gate *g, const char *what, uint64_t ino);
+
+/* ---- fail.c: crash and stall points, in test builds only ---- */
+#ifdef FAILPOINTS
+void failpoint(const char *name);
+#else
+#define failpoint(name) ((void)0)
+#endif
+
+/* ---- node.c ---- */
+
+/* By number, loaded if need be.  -ESTALE, -EAGAIN (may_block off). */
+int node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
+	__attribute__((warn_unused_result));
+/* In memory only; NULL if it is not. */
+struct node *node_find(struct gate *g, uint64_t ino);
+/* By file handle: also checks export and generation. */
+int node_from_fh(struct gate_export *x, struct gate_request *rq,
+		 const struct gate_fh *fh, struct node **out)
+	__attribute__((warn_unused_result));
+/* In memory only, by name.  NULL if it is not. */
+struct node *node_find_child(struct gate *g, uint64_t parent,
+			     const char *name);
+/* A new inode that SQLite has (or will have in the same breath). */
+int node_add(struct gate_export *x, const struct meta_inode *row,
+	     const struct meta_name *name, struct node **out)
+	__attribute__((warn_unused_result));
+void node_put(struct node **n);
+struct node *node_ref(struct node *n);
+/* Change what the tables know about its name. */
+int node_rename(struct node *n, const struct meta_name *name)
+	__attribute__((warn_unused_result));
+void node_unname(struct node *n);	/* it has none any more */
+/* The last component; "" for a root.  Copies under the mutex. */
+void node_name(struct node *n, uint64_t *parent,
+	       char name[META_NAME_MAX + 1]);
+
+/* The file or directory lock.  -EAGAIN with rq->again set when it would
+ * wait and must not. */
+int node_lock(struct node *n, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+void node_lock_wait(struct node *n);	/* background threads */
+void node_unlock(struct node *n);
+void node_unlock_locked(struct node *n);	/* mutex held */
+
+/* Wake all who wait for this node.  Mutex held. */
+void node_changed_locked(struct node *n);
+/* Park the request until the node changes or until_ms.  Mutex held.
+ * Returns -EAGAIN with rq->again set; without a token waits here, with the
+ * mutex released meanwhile, and sets again = GATE_NEEDS_THREAD. */
+int node_hold_locked(struct node *n, struct gate_request *rq,
+		     uint64_t until_ms);
+/* See that tick() runs at that time.  Mutex held. */
+void node_tick_at_locked(struct node *n, uint64_t at_ms);
+void node_tick(void *gate, uint64_t ino);
+
+/* What this client may see.  Mutex held. */
+void node_attr_locked(struct node *n, const struct gate_request *rq,
+		      struct gate_attr *out);
+void node_attr(struct node *n, const struct gate_request *rq,
+	       struct gate_attr *out);
+void wcc_before(struct node *n, const struct gate_request *rq,
+		struct gate_wcc *wcc);
+void wcc_after(struct node *n, const struct gate_request *rq,
+	       struct gate_wcc *wcc);
+bool node_is_local_locked(const struct node *n);	/* S3 lags behind it */
+bool node_fresh(struct node *n);
+void nodes_free(struct gate *g);
+
+/* ---- who.c ---- */
+void who_text(const struct gate_export *x, const struct gate_request *rq,
+	      char out[META_WHO_MAX]);
+/* Is the client the file's writer?  Mutex held. */
+bool who_holds_locked(const struct node *n, const struct gate_request *rq);
+
+/* ---- perm.c ---- */
+enum { MAY_READ = 4, MAY_WRITE = 2, MAY_EXEC = 1 };
+bool perm_allows(const struct gate_request *rq, const struct meta_inode *i,
+		 unsigned want);
+bool perm_owner(const struct gate_request *rq, const struct meta_inode *i);
+bool perm_in_group(const struct gate_request *rq, uint32_t gid);
+/* May a name of dir be removed or replaced (sticky bit)?  0 or -errno */
+int perm_remove(const struct gate_request *rq, const struct meta_inode *dir,
+		const struct meta_inode *victim);
+
+/* ---- path.c ---- */
+/* The key that the node's name spells now; directories end in '/'; a root
+ * is the prefix.  -ENAMETOOLONG past S3_KEY_MAX. */
+int path_key(struct node *n, char key[META_KEY_MAX + 2])
+	__attribute__((warn_unused_result));
+int path_child_key(struct node *dir, const char *name, bool is_dir,
+		   char key[META_KEY_MAX + 2])
+	__attribute__((warn_unused_result));
+/* "/BUCKET/a/b", for people. */
+void path_text(struct node *n, char *out, size_t size);
+/* From such a text to the node, through memory, SQLite and S3. */
+int path_walk(struct gate *g, const char *path, struct node **out)
+	__attribute__((warn_unused_result));
+/* Can this part of a key be a file name? */
+bool path_name_ok(const char *name, size_t len);
+
+void hidden_add(struct gate_export *x, const char *key);
+void hidden_del(struct gate_export *x, const char *key);
+bool hidden_has(struct gate_export *x, const char *key);
+/* Only one transfer may change a key at a time.  Blocks. */
+void key_take(struct gate_export *x, const char *key);
+void key_release(struct gate_export *x, const char *key);
+bool negative_has(struct gate *g, uint64_t parent, const char *name);
+void negative_add(struct gate *g, uint64_t parent, const char *name,
+		  uint64_t until_ms);
+void negative_del(struct gate *g, uint64_t parent, const char *name);
+/* The name was removed here and now: an answer of S3 that is older must not
+ * bring it back. */
+void negative_removed(struct gate *g, uint64_t parent, const char *name,
+		      uint64_t until_ms);
+bool negative_removed_since(struct gate *g, uint64_t parent, const char *name,
+			    uint64_t since_ms);
+
+/* ---- object.c: S3 objects as inodes ---- */
+/* Fill the parts of a row that an object tells. */
+void object_to_inode(struct gate_export *x, const char *key,
+		     const struct s3_object *o, struct meta_inode *i);
+/* A directory that has no object of its own. */
+void object_implicit_dir(struct gate_export *x, const char *key,
+			 struct meta_inode *i);
+/* Read the symlink's target into the row. */
+int object_read_target(struct gate_export *x, struct meta_inode *i);
+/* The attributes of a node whose object was only listed. */
+int object_learn(struct node *n);
+/* Headers the next version shall carry; in: what it carries now. */
+int object_headers(struct gate_export *x, const struct meta_inode *i,
+		   struct s3_headers *headers)
+	__attribute__((warn_unused_result));
+
+/* ---- lookup.c ---- */
+/* The child of a locked or unlocked directory; asks S3 if need be. */
+int lookup_child(struct node *dir, struct gate_request *rq, const char *name,
+		 struct node **out) __attribute__((warn_unused_result));
+/* Make sure the node agrees with S3 as of attr_ttl ago. */
+int lookup_refresh(struct node *n, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+/* S3, asked at asked_ms, has another version of a clean file, or none: take
+ * that over, unless the node was brought in step since. */
+int lookup_adopt(struct node *n, const struct s3_object *o,
+		 uint64_t asked_ms);
+int lookup_vanish(struct node *n, uint64_t asked_ms);
+/* Memory, then SQLite, not S3. -ENOENT: neither; -EAGAIN: may not block. */
+int lookup_known(struct node *dir, struct gate_request *rq, const char *name,
+		 struct node **out) __attribute__((warn_unused_result));
+
+/* ---- scan.c ---- */
+/* One more page of a directory's listing, unless it is fresh.  1: there is
+ * more, 0: the listing is complete and fresh. */
+int scan_step(struct node *dir) __attribute__((warn_unused_result));
+/* Make it complete and fresh if that is cheaper than asking for one name.
+ * 1: it is, 0: ask for the name. */
+int scan_if_small(struct node *dir) __attribute__((warn_unused_result));
+bool scan_fresh(struct node *dir);
+bool scan_fresh_locked(struct node *dir);
+/* A directory that was just made here: nothing is in it. */
+void scan_set_empty_locked(struct node *dir);
+void scan_forget(struct node *dir);
+/* Does S3 have anything below this directory, hidden keys aside?  0 no, 1 */
+int scan_any(struct node *dir) __attribute__((warn_unused_result));
+int scan_prefix_any(struct gate_export *x, const char *prefix)
+	__attribute__((warn_unused_result));
+
+/* ---- data.c ---- */
+void data_init(struct data *d);
+void data_fini(struct node *n);		/* closes; the file stays */
+/* Mutex held.  make: the file if there is none, else -ENOENT. */
+int data_open_locked(struct node *n, bool make);
+/* Find a place for len bytes at off; reserves it.  Mutex held. */
+int data_place_locked(struct node *n, uint64_t off, uint64_t len,
+		      uint64_t *at);
+int data_write(struct node *n, const void *buf, uint64_t len, uint64_t at);
+/* The place is written: it becomes part of `live` or `clean`. */
+int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
+int data_sync(struct node *n);		/* no mutex: blocks */
+/* Cut what lies past size from every map.  Mutex held. */
+int data_truncate_locked(struct node *n, uint64_t size);
+void data_punch(struct node *n, uint64_t at, uint64_t len);
+void data_drop_clean_locked(struct node *n);
+void data_drop_live_locked(struct node *n);
+void data_remove_locked(struct node *n);	/* and the file */
+void data_account_locked(struct node *n);
+/* Close or shrink what is not needed.  Mutex held. */
+void data_idle_locked(struct node *n);
+/* After a crash: bytes that only SQLite has. */
+int data_replay(struct gate *g);
+int data_clean_dir(struct gate *g);
+
+enum piece_kind { PIECE_FILE, PIECE_BASE, PIECE_ZERO };
+struct piece {
+	enum piece_kind kind;
+	uint64_t off, len, at;
+};
+/* What lies at off, as seen with or without uncommitted bytes; goes no
+ * further than `end`.  Mutex held. */
+void data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
+		       struct piece *out);
+/* The room for staged bytes: 0, -ENOSPC, or -EAGAIN (uploads will free it) */
+int data_reserve(struct gate *g, uint64_t len);
+void cache_trim(struct gate *g);
+
+/* ---- fetch.c ---- */
+/* A reader is at [off, off + len): fetch what it wants and what it will want.
+ * Mutex held. */
+void fetch_want_locked(struct node *n, uint64_t off, uint64_t len);
+/* Bytes at off of the base are needed.  Mutex held, released while it waits.
+ * 0 when something changed (look again), or a negative errno. */
+int fetch_wait_locked(struct node *n, uint64_t off, uint64_t end);
+
+/* ---- admit.c: the rule, applied ---- */
+
+/* Be let in as writer.  On success the file lock is held and the handle is
+ * ACTIVE in memory; its row goes into the caller's batch, or is posted.
+ * -EAGAIN (rq->again says how), -EACCES, -EIO, -ESTALE. */
+int admit_writer(struct node *n, struct gate_request *rq, const char *who)
+	__attribute__((warn_unused_result));
+/* Is an error owed to this client, or is it fenced?  Mutex held. */
+int admit_check_locked(struct node *n, const char *who, bool commit);
+/* LOOKUP, GETATTR and the like: the client has looked again. */
+void admit_looked(struct node *n, const struct gate_request *rq);
+/* The pending upload failed for good: who wrote and who waits is owed an
+ * error, once.  Mutex held. */
+void admit_failed_locked(struct node *n, struct meta_batch *batch);
+/* The handle has passed through DONE.  Mutex held. */
+void admit_release_locked(struct node *n);
+/* Remember that this writer's time ran out.  Mutex held. */
+int fence_locked(struct node *n, const char *who, enum meta_state state,
+		 bool discarded);
+/* A handle's state changes, with counters and invariants.  Mutex held. */
+void handle_move_locked(struct node *n, enum meta_event event);
+
+/* ---- write.c ---- */
+
+/* Make live bytes in [from, to) staged: on stable storage, with the handle's
+ * row and the upload's.  The file lock is held.  journal: they are small and
+ * lie here, and go through the database. */
+int write_commit(struct node *n, uint64_t from, uint64_t to,
+		 const void *journal, uint64_t journal_len)
+	__attribute__((warn_unused_result));
+/* Truncate or extend; row has the other changes of the same SETATTR. */
+int write_resize(struct node *n, uint64_t size, struct meta_inode *row,
+		 struct meta_batch *batch) __attribute__((warn_unused_result));
+/* Created, and nothing came: the empty file is what was meant. */
+int write_settle_empty(struct node *n);
+/* The writer's lease is over. */
+int write_abandon(struct node *n);
+/* The rows that make the staged map of [from, to) what it is in `now`. */
+void write_extent_rows(struct meta_batch *b, uint64_t ino,
+		       const struct extents *old, const struct extents *now,
+		       uint64_t from, uint64_t to);
+/* A failed flush of the data file: uncommitted bytes may be gone. */
+void write_lost(struct gate *g, struct node *n);
+
+/* ---- upload.c ---- */
+/* Something changed: see that S3 hears of it.  Adds the row to the batch.
+ * Mutex held. */
+void upload_note_locked(struct node *n, struct meta_batch *batch);
+/* Set the time, or start now.  Mutex held. */
+void upload_schedule_locked(struct node *n, bool now);
+void upload_cancel_locked(struct node *n);
+
+/* ---- delete.c ---- */
+/* Delete these objects, after their rows are committed. */
+void delete_start(struct gate_export *x, const struct meta_delete *d);
+/* Give S3 a moment, so that what is removed is gone when `rm` returns. */
+void delete_wait(struct gate *g, uint64_t id, uint64_t until_ms);
+/* Is one of this key still to come? */
+bool delete_pending(struct gate_export *x, const char *key);
+void delete_tick(struct gate *g);	/* start those that are due */
+void deletes_free(struct gate *g);
+
+/* ---- quarantine.c ---- */
+/* The file lock is held. */
+int quarantine_put(struct node *n, const char *error)
+	__attribute__((warn_unused_result));
+int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
+
+/* ---- recover.c: what a restart finds ---- */
+int recover(struct gate *g) __attribute__((warn_unused_result));
+
+#endif

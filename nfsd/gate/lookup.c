@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From names to nodes.  A name is looked for in memory, in SQLite, and when
+ * neither knows it or what they know is older than attr_ttl, in S3.
+ *
+ * Whatever this gateway has changed and not yet told S3 is the truth here;
+ * S3 is asked only about files and names without such state.  An answer of
+ * S3 that was under way while the name changed here is thrown away: the
+ * directory's lock is taken first, and what stands there by then wins.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+/* Write a row back that only remembers S3; need not survive a crash. */
+static void
+post_inode(struct node *n)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	if (b != NULL)
+		meta_put_inode(b, &n->i);
+	meta_post(n->export->gate->meta, &b);
+}
+
+int
+lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
+{
+	struct gate_export *x = n->export;
+	struct meta_inode row = { 0 };
+	bool same_bytes;
+	int r;
+
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	if (n->dead || node_is_local_locked(n) ||
+	    (n->i.attr_known && n->checked_ms > asked_ms)) {
+		r = n->dead ? -ESTALE : 0;
+		goto out;
+	}
+	same_bytes = strcmp(n->i.base_etag, o->etag) == 0 &&
+		     n->i.base_size == o->size;
+	if (same_bytes && n->i.attr_known &&
+	    (n->i.base_mtime_ns == o->mtime_ns || n->i.base_mtime_ns == 0)) {
+		n->i.base_mtime_ns = o->mtime_ns;
+		n->checked_ms = clock_ms();
+		r = 0;
+		goto out;
+	}
+	r = meta_inode_copy(&n->i, &row);
+	if (r < 0)
+		goto out;
+	pthread_mutex_unlock(&n->mutex);
+	if (!same_bytes)
+		meta_inode_fini(&row);
+	object_to_inode(x, n->i.base_key, o, &row);
+	r = object_read_target(x, &row);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0 && row.kind != n->i.kind) {
+		/* Another kind is another file (RFC 1813 3.3.1: a handle
+		 * never changes its type); the name finds the new one. */
+		r = n->i.attr_known ? -ESTALE : 0;
+	}
+	if (r == 0) {
+		/* A version from outside: its change time is when it came. */
+		if (!same_bytes && n->i.attr_known &&
+		    row.ctime_ns <= n->i.ctime_ns)
+			row.ctime_ns = clock_ns();
+		meta_inode_fini(&n->i);
+		n->i = row;
+		memset(&row, 0, sizeof(row));
+		n->live_size = n->i.size;
+		n->live_mtime_ns = n->i.mtime_ns;
+		n->checked_ms = clock_ms();
+		if (!same_bytes) {
+			data_drop_clean_locked(n);
+			n->content_version++;
+		}
+		post_inode(n);
+	}
+	meta_inode_fini(&row);
+out:
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+/* Its object was removed by somebody else: so is the file. */
+int
+lookup_vanish(struct node *n, uint64_t asked_ms)
+{
+	struct gate *g = n->export->gate;
+	struct meta_batch *b;
+	int r = 0;
+
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	if (n->dead || node_is_local_locked(n) ||
+	    n->checked_ms > asked_ms || n->ino == n->export->root) {
+		node_unlock_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+		return 0;
+	}
+	pthread_mutex_unlock(&n->mutex);
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_del_inode(b, n->ino);
+	r = meta_commit(g->meta, &b);
+	if (r == 0) {
+		node_unname(n);
+		pthread_mutex_lock(&n->mutex);
+		n->dead = true;
+		data_drop_clean_locked(n);
+		node_changed_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	node_unlock(n);
+	return r;
+}
+
+/* HEAD of a directory's own object, or a look at what is below it. */
+static int
+refresh_dir(struct node *n, uint64_t asked)
+{
+	struct gate_export *x = n->export;
+	struct s3_object o = { 0 };
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	if (path_key(n, key) < 0)
+		return -ESTALE;
+	r = hidden_has(x, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		strcpy(n->i.base_key, key);
+		n->i.marker = true;
+		pthread_mutex_unlock(&n->mutex);
+		r = lookup_adopt(n, &o, asked);
+		s3_object_free(&o);
+		return r;
+	}
+	if (r != -ENOENT)
+		return r;
+	r = scan_any(n);
+	if (r == 0) {
+		r = lookup_vanish(n, asked);
+		if (r == 0 && n->dead)
+			r = -ESTALE;
+	}
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	n->checked_ms = clock_ms();
+	n->i.attr_known = true;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+static int
+refresh_file(struct node *n, uint64_t asked)
+{
+	struct s3_object o = { 0 };
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	if (key[0] == '\0')
+		return 0;
+	r = s3_head(n->export->s3, key, &o, NULL);
+	if (r == 0) {
+		r = lookup_adopt(n, &o, asked);
+		s3_object_free(&o);
+	} else if (r == -ENOENT) {
+		r = lookup_vanish(n, asked);
+		if (r == 0 && n->dead)
+			r = -ESTALE;
+	}
+	return r;
+}
+
+int
+lookup_refresh(struct node *n, struct gate_request *rq)
+{
+	uint64_t asked = clock_ms();
+	struct node *dir = NULL;
+	int r = 0;
+
+	if (node_fresh(n))
+		return 0;
+	if (!rq->may_block) {
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	/* One LIST for the directory rather than a HEAD for each file. */
+	if (node_get(n->export->gate, n->parent, true, &dir) == 0) {
+		r = scan_if_small(dir);
+		node_put(&dir);
+		if (r == 1 && n->dead)
+			r = -ESTALE;
+		if (r == 1 && n->i.attr_known)
+			return 0;
+	}
+	if (r >= 0)
+		r = n->i.kind == GATE_DIR ? refresh_dir(n, asked)
+					  : refresh_file(n, asked);
+	if (r == -EAGAIN)
+		rq->again = GATE_JUKEBOX;
+	return r;
+}
+
+/* ---- a name that neither memory nor SQLite has ---- */
+
+/* What S3 says of a name: a file, a directory, or nothing. */
+static int
+ask_s3(struct node *dir, const char *name, struct meta_inode *row)
+{
+	struct gate_export *x = dir->export;
+	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
+	struct s3_object o = { 0 };
+	int r, file, marker;
+
+	r = path_child_key(dir, name, false, key);
+	if (r == 0)
+		r = path_child_key(dir, name, true, dir_key);
+	if (r < 0)
+		return r == -ENAMETOOLONG ? -ENOENT : r;
+	file = hidden_has(x, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
+	if (file < 0 && file != -ENOENT)
+		return file;
+	if (file == 0) {
+		/* `d` beside `d/x`: the file is shown (docs/design.md). */
+		object_to_inode(x, key, &o, row);
+		s3_object_free(&o);
+		return object_read_target(x, row);
+	}
+	marker = hidden_has(x, dir_key) ? -ENOENT
+					: s3_head(x->s3, dir_key, &o, NULL);
+	if (marker == 0) {
+		object_to_inode(x, dir_key, &o, row);
+		row->marker = true;
+		s3_object_free(&o);
+		return 0;
+	}
+	if (marker != -ENOENT)
+		return marker;
+	/* Anything below it makes it a directory. */
+	r = scan_prefix_any(x, dir_key);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	object_implicit_dir(x, dir_key, row);
+	return 0;
+}
+
+static int
+add_found(struct node *dir, const char *name, struct meta_inode *row,
+	  struct node **out)
+{
+	struct gate *g = dir->export->gate;
+	struct meta_name entry = { .parent = dir->ino };
+	struct meta_batch *b;
+	int r;
+
+	row->ino = meta_new_ino(g->meta);
+	row->export_id = dir->export->id;
+	row->generation = 1;
+	entry.id = meta_new_name_id(g->meta);
+	entry.ino = row->ino;
+	entry.kind = row->kind;
+	strcpy(entry.name, name);
+	b = meta_batch_new();
+	if (b != NULL) {
+		meta_put_inode(b, row);
+		meta_put_name(b, &entry);
+	}
+	r = meta_commit(g->meta, &b);
+	if (r < 0)
+		return r;
+	return node_add(dir->export, row, &entry, out);
+}
+
+/* Memory, then SQLite.  -ENOENT: neither has it. */
+int
+lookup_known(struct node *dir, struct gate_request *rq, const char *name,
+	   struct node **out)
+{
+	struct gate *g = dir->export->gate;
+	struct meta_name entry;
+	int r;
+
+	*out = node_find_child(g, dir->ino, name);
+	if (*out != NULL)
+		return 0;
+	if (negative_has(g, dir->ino, name))
+		return -ENOENT;
+	if (!rq->may_block)
+		return -EAGAIN;
+	r = meta_get_name(g->meta, dir->ino, name, &entry);
+	if (r < 0)
+		return r;
+	r = node_get(g, entry.ino, true, out);
+	return r == -ESTALE ? -ENOENT : r;
+}
+
+/* Ask S3 for a name, and take what it says into the tables. */
+static int
+discover(struct node *dir, struct gate_request *rq, const char *name,
+	 struct node **out)
+{
+	struct gate_export *x = dir->export;
+	uint64_t asked = clock_ms();
+	struct meta_inode row = { 0 };
+	int r = scan_if_small(dir);
+
+	if (r < 0)
+		return r;
+	if (r == 0) {
+		r = ask_s3(dir, name, &row);
+		if (r == -ENOENT)
+			negative_add(x->gate, dir->ino, name,
+				     asked + x->c.attr_ttl_ms);
+		else if (r < 0)
+			return r;
+	}
+	/* Has it come or gone here by another way meanwhile? */
+	node_lock_wait(dir);
+	r = lookup_known(dir, rq, name, out);
+	if (r == -ENOENT && row.kind != 0 &&
+	    !negative_removed_since(x->gate, dir->ino, name, asked))
+		r = add_found(dir, name, &row, out);
+	node_unlock(dir);
+	meta_inode_fini(&row);
+	return r;
+}
+
+int
+lookup_child(struct node *dir, struct gate_request *rq, const char *name,
+	     struct node **out)
+{
+	struct node *n = NULL;
+	int r;
+
+	if (strlen(name) > META_NAME_MAX)
+		return -ENAMETOOLONG;
+	r = lookup_known(dir, rq, name, &n);
+	if (r == 0) {
+		r = lookup_refresh(n, rq);
+		if (r == 0) {
+			*out = n;
+			return 0;
+		}
+		node_put(&n);
+		if (r != -ESTALE)
+			return r;
+		r = -ENOENT;	/* another thing may have taken the name */
+	}
+	if (r == -ENOENT && (scan_fresh(dir) ||
+			     negative_has(dir->export->gate, dir->ino, name)))
+		return -ENOENT;
+	if (!rq->may_block) {
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	if (r != -ENOENT)
+		return r;
+	r = discover(dir, rq, name, &n);
+	if (r == 0)
+		r = lookup_refresh(n, rq);
+	if (r < 0) {
+		node_put(&n);
+		if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+			rq->again = GATE_JUKEBOX;
+		return r == -ESTALE ? -ENOENT : r;
+	}
+	*out = n;
+	return 0;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LOOKUP, and what all procedures that change a directory have in common.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "nfsd/gate/names.h"
+
+/* Linux renames a file that it holds open and removes to .nfs + digits. */
+bool
+name_is_silly(const char *name)
+{
+	return strncmp(name, ".nfs", 4) == 0 && strlen(name) >= 8 &&
+	       strspn(name + 4, "0123456789abcdefABCDEF") == strlen(name + 4);
+}
+
+int
+change_dir_begin(struct gate_export *x, struct gate_request *rq,
+		 const struct gate_fh *fh, const char *name,
+		 struct gate_wcc *wcc, struct change_dir *out)
+{
+	size_t len = strlen(name);
+	int r;
+
+	*out = (struct change_dir){ 0 };
+	r = node_from_fh(x, rq, fh, &out->node);
+	if (r < 0)
+		return r;
+	if (!rq->may_block) {
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	wcc_before(out->node, rq, wcc);
+	if (out->node->i.kind != GATE_DIR)
+		return -ENOTDIR;
+	if (len > META_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!path_name_ok(name, len))
+		return strcmp(name, ".") == 0 || strcmp(name, "..") == 0
+			       ? -EEXIST
+			       : -EINVAL;
+	if (rq->readonly)
+		return -EROFS;
+	r = lookup_refresh(out->node, rq);
+	if (r == 0 &&
+	    !perm_allows(rq, &out->node->i, MAY_EXEC))
+		r = -EACCES;
+	return r;
+}
+
+int
+change_dir_lock(struct change_dir *d, struct gate_request *rq)
+{
+	int r = node_lock(d->node, rq);
+	int64_t now;
+
+	if (r < 0)
+		return r;
+	d->locked = true;
+	pthread_mutex_lock(&d->node->mutex);
+	r = meta_inode_copy(&d->node->i, &d->row);
+	pthread_mutex_unlock(&d->node->mutex);
+	now = clock_ns();
+	d->row.mtime_ns = now;
+	d->row.ctime_ns = now > d->row.ctime_ns ? now : d->row.ctime_ns + 1;
+	return r;
+}
+
+void
+change_dir_apply(struct change_dir *d)
+{
+	struct node *n = d->node;
+
+	pthread_mutex_lock(&n->mutex);
+	n->i.mtime_ns = d->row.mtime_ns;
+	n->i.ctime_ns = d->row.ctime_ns;
+	n->i.nlink = d->row.nlink;
+	pthread_mutex_unlock(&n->mutex);
+}
+
+void
+change_dir_end(struct change_dir *d, const struct gate_request *rq,
+	       struct gate_wcc *wcc)
+{
+	if (d->node == NULL)
+		return;
+	if (d->locked)
+		node_unlock(d->node);
+	wcc_after(d->node, rq, wcc);
+	meta_inode_fini(&d->row);
+	node_put(&d->node);
+}
+
+void
+replay_note(struct meta_batch *b, const struct gate_request *rq,
+	    const struct meta_inode *made)
+{
+	if (rq->replay != NULL)
+		meta_put_replay(b, rq->replay->key, rq->replay->procedure,
+				made != NULL ? made->ino : 0,
+				made != NULL ? made->generation : 0,
+				clock_ns());
+}
+
+void
+forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
+{
+	struct gate_export *x = n->export;
+
+	memset(d, 0, sizeof(*d));
+	if (n->i.base_key[0] == '\0')
+		return;
+	d->id = meta_new_id(x->gate->meta);
+	d->export_id = x->id;
+	strcpy(d->key, n->i.base_key);
+	meta_put_delete(b, d);
+}
+
+int
+gate_lookup(struct gate_export *x, struct gate_request *rq,
+	    const struct gate_fh *fh, const char *name, struct gate_fh *out,
+	    struct gate_attr *attr, struct gate_wcc *dir_attr)
+{
+	struct node *dir = NULL, *n = NULL;
+	int r = node_from_fh(x, rq, fh, &dir);
+
+	if (r < 0)
+		return r;
+	if (dir->i.kind != GATE_DIR)
+		r = -ENOTDIR;
+	else if (strlen(name) > META_NAME_MAX)
+		r = -ENAMETOOLONG;
+	else if (!perm_allows(rq, &dir->i, MAY_EXEC))
+		r = -EACCES;
+	else if (strcmp(name, ".") == 0)
+		n = node_ref(dir);
+	else if (strcmp(name, "..") == 0)
+		/* Never above the export's root (FAULTS: CVE-2021-3178). */
+		r = dir->ino == x->root ? (n = node_ref(dir), 0)
+					: node_get(x->gate, dir->parent,
+						   rq->may_block, &n);
+	else if (!path_name_ok(name, strlen(name)))
+		r = -ENOENT;
+	else
+		r = lookup_child(dir, rq, name, &n);
+	if (r == 0) {
+		admit_looked(n, rq);
+		out->ino = n->ino;
+		out->generation = n->i.generation;
+		node_attr(n, rq, attr);
+	} else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE) {
+		rq->again = GATE_NEEDS_THREAD;
+	}
+	wcc_after(dir, rq, dir_attr);
+	node_put(&n);
+	node_put(&dir);
+	return r;
+}

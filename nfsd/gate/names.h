@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_NAMES_H
+#define NFSD_GATE_NAMES_H
+
+#include "nfsd/gate/gate_priv.h"
+
+/* A directory that is about to change: checked, locked, with its wcc. */
+struct change_dir {
+	struct node *node;
+	struct meta_inode row;	/* what it will be */
+	bool locked;
+};
+
+/* Find the directory and see that it may be changed; does not lock. */
+int change_dir_begin(struct gate_export *x, struct gate_request *rq,
+		     const struct gate_fh *fh, const char *name,
+		     struct gate_wcc *wcc, struct change_dir *out)
+	__attribute__((warn_unused_result));
+/* Take the lock and copy the row with new times. */
+int change_dir_lock(struct change_dir *d, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+/* The transaction is done. */
+void change_dir_apply(struct change_dir *d);
+void change_dir_end(struct change_dir *d, const struct gate_request *rq,
+		    struct gate_wcc *wcc);
+void replay_note(struct meta_batch *b, const struct gate_request *rq,
+		 const struct meta_inode *made);
+/* Tell S3 to delete what a removed inode left there. */
+void forget_object(struct node *n, struct meta_batch *b,
+		   struct meta_delete *d);
+bool name_is_silly(const char *name);	/* .nfsXXXX */
+
+/* remove.c, for RENAME over a file: may it go; and it went. */
+int remove_check(struct node *n, struct gate_request *rq, const char *who)
+	__attribute__((warn_unused_result));
+void remove_bury(struct node *n);
+
+#endif

@@ -1,0 +1,860 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes: inodes in memory.  A node that somebody uses (refs) or that holds
+ * state which SQLite has not (a writer, waiters, bytes under way) stays; the
+ * others wait in a list and leave from its old end when there are too many.
+ *
+ * Tables are sharded by inode number; names by a hash of parent and name.
+ * A node is found under the shard's mutex alone, so that GETATTR and LOOKUP
+ * of what is known cost two short locks.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+static struct shard *
+shard_of(struct gate *g, uint64_t ino)
+{
+	return &g->shards[ino % SHARDS];
+}
+
+/* Names live in the shard of their parent. */
+static size_t
+name_key(uint64_t parent, const char *name, char *out)
+{
+	size_t len = strlen(name);
+
+	memcpy(out, &parent, sizeof(parent));
+	memcpy(out + sizeof(parent), name, len + 1);
+	return sizeof(parent) + len;
+}
+
+/* ---- life ---- */
+
+static struct node *
+node_new(struct gate_export *x, uint64_t ino)
+{
+	struct node *n = calloc(1, sizeof(*n));
+	pthread_condattr_t attr;
+
+	if (n == NULL)
+		return NULL;
+	n->export = x;
+	n->ino = ino;
+	pthread_mutex_init(&n->mutex, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&n->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	data_init(&n->d);
+	LIST_INIT(&n->refusals);
+	LIST_INIT(&n->readers);
+	LIST_INIT(&n->waiters);
+	LIST_INIT(&n->fenced);
+	return n;
+}
+
+#define FREE_LIST(head, type)                                                 \
+	do {                                                                  \
+		struct type *e_;                                              \
+		while ((e_ = LIST_FIRST(head)) != NULL) {                     \
+			LIST_REMOVE(e_, link);                                \
+			free(e_);                                             \
+		}                                                             \
+	} while (0)
+
+static void
+node_free(struct node *n)
+{
+	data_fini(n);
+	FREE_LIST(&n->refusals, refused);
+	FREE_LIST(&n->readers, reader);
+	FREE_LIST(&n->fenced, fenced);
+	scan_forget(n);
+	meta_inode_fini(&n->i);
+	free(n->reserved_who);
+	free(n->namekey);
+	pthread_mutex_destroy(&n->mutex);
+	pthread_cond_destroy(&n->changed);
+	free(n);
+}
+
+/* May it leave memory?  Shard mutex held; nobody else has a reference. */
+static bool
+node_idle(const struct node *n)
+{
+	return n->h.state == META_NONE && n->reserved_who == NULL &&
+	       !n->up.pending && n->up.run == UP_IDLE &&
+	       n->d.staged.count == 0 && n->d.live.count == 0 &&
+	       LIST_EMPTY(&n->waiters) && LIST_EMPTY(&n->fenced) &&
+	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
+}
+
+static void
+unhash_name(struct gate *g, struct node *n)
+{
+	uint64_t parent;
+
+	if (n->namekey == NULL)
+		return;
+	memcpy(&parent, n->namekey, sizeof(parent));
+	HASH_DELETE(hh_name, shard_of(g, parent)->names, n);
+}
+
+/*
+ * Drop the oldest unused nodes of a shard.  A node's name is in the table of
+ * its parent's shard; both mutexes are taken in address order.
+ */
+static void
+evict(struct gate *g, struct shard *s)
+{
+	unsigned limit = g->config.max_nodes / SHARDS + 1;
+
+	for (int tries = 0; tries < 8; tries++) {
+		struct shard *p;
+		struct node *n;
+		uint64_t parent = 0;
+
+		pthread_mutex_lock(&s->mutex);
+		if (s->count <= limit || (n = TAILQ_FIRST(&s->lru)) == NULL) {
+			pthread_mutex_unlock(&s->mutex);
+			return;
+		}
+		if (!node_idle(n)) {
+			/* Comes back to the list with its next node_put. */
+			TAILQ_REMOVE(&s->lru, n, lru);
+			n->in_lru = false;
+			pthread_mutex_unlock(&s->mutex);
+			continue;
+		}
+		if (n->namekey != NULL)
+			memcpy(&parent, n->namekey, sizeof(parent));
+		p = shard_of(g, n->namekey != NULL ? parent : n->ino);
+		if (p < s && pthread_mutex_trylock(&p->mutex) != 0) {
+			pthread_mutex_unlock(&s->mutex);
+			continue;
+		}
+		if (p > s)
+			pthread_mutex_lock(&p->mutex);
+		unhash_name(g, n);
+		HASH_DELETE(hh, s->nodes, n);
+		TAILQ_REMOVE(&s->lru, n, lru);
+		s->count--;
+		s->evictions++;
+		if (p != s)
+			pthread_mutex_unlock(&p->mutex);
+		pthread_mutex_unlock(&s->mutex);
+		__atomic_sub_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
+		/* Clean bytes go with it: nothing remembers them. */
+		pthread_mutex_lock(&n->mutex);
+		data_remove_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+		node_free(n);
+	}
+}
+
+static void
+ref_locked(struct shard *s, struct node *n)
+{
+	if (n->in_lru) {
+		TAILQ_REMOVE(&s->lru, n, lru);
+		n->in_lru = false;
+	}
+	n->refs++;
+}
+
+struct node *
+node_ref(struct node *n)
+{
+	struct shard *s = shard_of(n->export->gate, n->ino);
+
+	pthread_mutex_lock(&s->mutex);
+	ref_locked(s, n);
+	pthread_mutex_unlock(&s->mutex);
+	return n;
+}
+
+void
+node_put(struct node **np)
+{
+	struct node *n = *np;
+	struct shard *s;
+	struct gate *g;
+	bool gone = false, full;
+
+	if (n == NULL)
+		return;
+	*np = NULL;
+	g = n->export->gate;
+	s = shard_of(g, n->ino);
+	pthread_mutex_lock(&s->mutex);
+	if (--n->refs == 0) {
+		gone = n->dead;
+		if (gone) {
+			HASH_DELETE(hh, s->nodes, n);
+			s->count--;
+			s->evictions++;
+		} else if (!n->in_lru) {
+			TAILQ_INSERT_TAIL(&s->lru, n, lru);
+			n->in_lru = true;
+		}
+	}
+	full = s->count > g->config.max_nodes / SHARDS + 1;
+	pthread_mutex_unlock(&s->mutex);
+	if (gone) {
+		/* Its name left the table when it died. */
+		__atomic_sub_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
+		pthread_mutex_lock(&n->mutex);
+		data_remove_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+		node_free(n);
+	} else if (full) {
+		evict(g, s);
+	}
+}
+
+struct node *
+node_find(struct gate *g, uint64_t ino)
+{
+	struct shard *s = shard_of(g, ino);
+	struct node *n;
+
+	pthread_mutex_lock(&s->mutex);
+	HASH_FIND(hh, s->nodes, &ino, sizeof(ino), n);
+	if (n != NULL)
+		ref_locked(s, n);
+	pthread_mutex_unlock(&s->mutex);
+	return n;
+}
+
+struct node *
+node_find_child(struct gate *g, uint64_t parent, const char *name)
+{
+	char key[sizeof(parent) + META_NAME_MAX + 1];
+	struct shard *s = shard_of(g, parent);
+	struct node *n = NULL;
+	size_t len;
+
+	if (strlen(name) > META_NAME_MAX)
+		return NULL;
+	len = name_key(parent, name, key);
+	for (;;) {
+		struct shard *own;
+
+		pthread_mutex_lock(&s->mutex);
+		HASH_FIND(hh_name, s->names, key, len, n);
+		if (n == NULL) {
+			pthread_mutex_unlock(&s->mutex);
+			return NULL;
+		}
+		/* A reference belongs to the node's own shard. */
+		own = shard_of(g, n->ino);
+		if (own == s || pthread_mutex_trylock(&own->mutex) == 0) {
+			ref_locked(own, n);
+			if (own != s)
+				pthread_mutex_unlock(&own->mutex);
+			pthread_mutex_unlock(&s->mutex);
+			return n;
+		}
+		pthread_mutex_unlock(&s->mutex);
+		sched_yield();
+	}
+}
+
+/* Give the node a name in the table.  Its key is malloced already. */
+static void
+hash_name(struct gate *g, struct node *n)
+{
+	struct shard *s = shard_of(g, n->parent);
+	struct node *old;
+
+	pthread_mutex_lock(&s->mutex);
+	HASH_FIND(hh_name, s->names, n->namekey, n->namekey_len, old);
+	if (old != NULL && old != n)
+		HASH_DELETE(hh_name, s->names, old);
+	if (old != n)
+		HASH_ADD_KEYPTR(hh_name, s->names, n->namekey, n->namekey_len,
+				n);
+	if (old != NULL && old != n) {
+		/* The name was given away; old is on its way out. */
+		free(old->namekey);
+		old->namekey = NULL;
+		old->namekey_len = 0;
+	}
+	pthread_mutex_unlock(&s->mutex);
+}
+
+static int
+set_name(struct node *n, const struct meta_name *name)
+{
+	char *key = malloc(sizeof(uint64_t) + strlen(name->name) + 1);
+
+	if (key == NULL)
+		return -ENOMEM;
+	n->namekey = key;
+	n->namekey_len = name_key(name->parent, name->name, key);
+	n->parent = name->parent;
+	n->name_id = name->id;
+	return 0;
+}
+
+static void
+unname_locked(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	struct shard *s;
+	char *old;
+
+	s = shard_of(g, n->parent);
+	pthread_mutex_lock(&s->mutex);
+	if (n->namekey != NULL)
+		HASH_DELETE(hh_name, s->names, n);
+	old = n->namekey;
+	n->namekey = NULL;
+	n->namekey_len = 0;
+	pthread_mutex_unlock(&s->mutex);
+	free(old);
+}
+
+void
+node_unname(struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	unname_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+int
+node_rename(struct node *n, const struct meta_name *name)
+{
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	unname_locked(n);
+	r = set_name(n, name);
+	if (r == 0)
+		hash_name(n->export->gate, n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+void
+node_name(struct node *n, uint64_t *parent, char name[META_NAME_MAX + 1])
+{
+	pthread_mutex_lock(&n->mutex);
+	*parent = n->parent;
+	name[0] = '\0';
+	if (n->namekey != NULL)
+		memcpy(name, n->namekey + sizeof(uint64_t),
+		       n->namekey_len - sizeof(uint64_t) + 1);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* ---- loading ---- */
+
+static int
+load_extent(void *arg, const struct meta_extent *e)
+{
+	struct node *n = arg;
+
+	/* Memory that runs out here must not look like a file without
+	 * bytes. */
+	return extents_set(&n->d.staged, e->off, e->len, e->at);
+}
+
+static struct gate_export *
+export_by_id(struct gate *g, uint32_t id)
+{
+	struct gate_export *x;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		if (x->id == id)
+			return x;
+	}
+	return NULL;
+}
+
+/* Put a new node into the tables; *np may be replaced by one that is there
+ * already.  Takes a reference. */
+static void
+node_insert(struct gate *g, struct node **np)
+{
+	struct node *n = *np, *old;
+	struct shard *s = shard_of(g, n->ino);
+
+	pthread_mutex_lock(&s->mutex);
+	HASH_FIND(hh, s->nodes, &n->ino, sizeof(n->ino), old);
+	if (old != NULL) {
+		ref_locked(s, old);
+		pthread_mutex_unlock(&s->mutex);
+		node_free(n);
+		*np = old;
+		return;
+	}
+	HASH_ADD(hh, s->nodes, ino, sizeof(n->ino), n);
+	n->refs = 1;
+	s->count++;
+	pthread_mutex_unlock(&s->mutex);
+	__atomic_add_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
+	if (n->namekey != NULL)
+		hash_name(g, n);
+}
+
+static int
+node_load(struct gate *g, uint64_t ino, struct node **out)
+{
+	struct meta_inode row = { 0 };
+	struct meta_name name;
+	struct gate_export *x;
+	struct node *n;
+	int r = meta_get_inode(g->meta, ino, &row);
+
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	x = export_by_id(g, row.export_id);
+	n = x == NULL ? NULL : node_new(x, ino);
+	if (n == NULL) {
+		meta_inode_fini(&row);
+		return x == NULL ? -ESTALE : -ENOMEM;
+	}
+	n->i = row;
+	r = meta_each_extent(g->meta, ino, load_extent, n);
+	if (r == 0 && ino != x->root) {
+		r = meta_name_of(g->meta, ino, &name);
+		if (r == 0)
+			r = set_name(n, &name);
+		else if (r == -ENOENT)
+			r = row.nlink == 0 ? 0 : -ESTALE;
+	}
+	if (r < 0) {
+		node_free(n);
+		return r;
+	}
+	n->live_size = row.size;
+	n->live_mtime_ns = row.mtime_ns;
+	data_account_locked(n);
+	*out = n;
+	return 0;
+}
+
+int
+node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
+{
+	struct shard *s = shard_of(g, ino);
+
+	for (;;) {
+		struct node *n = node_find(g, ino);
+		uint64_t before;
+		bool again;
+		int r;
+
+		if (n != NULL) {
+			*out = n;
+			return 0;
+		}
+		if (!may_block)
+			return -EAGAIN;
+		pthread_mutex_lock(&s->mutex);
+		before = s->evictions;
+		pthread_mutex_unlock(&s->mutex);
+		r = node_load(g, ino, &n);
+		if (r < 0)
+			return r;
+		/* Was it loaded, changed and dropped by others meanwhile?
+		 * Then what was read may be old. */
+		pthread_mutex_lock(&s->mutex);
+		again = s->evictions != before;
+		pthread_mutex_unlock(&s->mutex);
+		if (again) {
+			node_free(n);
+			continue;
+		}
+		node_insert(g, &n);
+		*out = n;
+		return 0;
+	}
+}
+
+int
+node_from_fh(struct gate_export *x, struct gate_request *rq,
+	     const struct gate_fh *fh, struct node **out)
+{
+	struct node *n = NULL;
+	int r;
+
+	r = node_get(x->gate, fh->ino, rq->may_block, &n);
+	if (r == -EAGAIN)
+		rq->again = GATE_NEEDS_THREAD;
+	if (r < 0)
+		return r;
+	if (n->export != x || n->i.generation != fh->generation || n->dead) {
+		node_put(&n);
+		return -ESTALE;
+	}
+	*out = n;
+	return 0;
+}
+
+int
+node_add(struct gate_export *x, const struct meta_inode *row,
+	 const struct meta_name *name, struct node **out)
+{
+	struct node *n = node_new(x, row->ino);
+	int r;
+
+	if (n == NULL)
+		return -ENOMEM;
+	r = meta_inode_copy(row, &n->i);
+	if (r == 0 && name != NULL)
+		r = set_name(n, name);
+	if (r < 0) {
+		node_free(n);
+		return r;
+	}
+	n->live_size = row->size;
+	n->live_mtime_ns = row->mtime_ns;
+	n->checked_ms = clock_ms();
+	node_insert(x->gate, &n);
+	*out = n;
+	return 0;
+}
+
+/* ---- the file lock ---- */
+
+int
+node_lock(struct node *n, struct gate_request *rq)
+{
+	pthread_mutex_lock(&n->mutex);
+	if (n->locked && !rq->may_block) {
+		pthread_mutex_unlock(&n->mutex);
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	while (n->locked)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	if (n->dead) {
+		pthread_mutex_unlock(&n->mutex);
+		return -ESTALE;
+	}
+	n->locked = true;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+node_lock_wait(struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	while (n->locked)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	n->locked = true;
+	pthread_mutex_unlock(&n->mutex);
+}
+
+void
+node_unlock_locked(struct node *n)
+{
+	n->locked = false;
+	pthread_cond_broadcast(&n->changed);
+}
+
+void
+node_unlock(struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* ---- waiting ---- */
+
+void
+node_changed_locked(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	struct waiter *w;
+
+	while ((w = LIST_FIRST(&n->waiters)) != NULL) {
+		LIST_REMOVE(w, link);
+		__atomic_sub_fetch(&g->held, 1, __ATOMIC_RELAXED);
+		g->config.wake(g->config.wake_arg, w->token);
+		free(w);
+	}
+	pthread_cond_broadcast(&n->changed);
+}
+
+/* Wake those whose time is up. */
+static uint64_t
+wake_due_locked(struct node *n, uint64_t now)
+{
+	struct gate *g = n->export->gate;
+	struct waiter *w, *next;
+	uint64_t soonest = 0;
+
+	for (w = LIST_FIRST(&n->waiters); w != NULL; w = next) {
+		next = LIST_NEXT(w, link);
+		if (w->until_ms > now) {
+			if (soonest == 0 || w->until_ms < soonest)
+				soonest = w->until_ms;
+			continue;
+		}
+		LIST_REMOVE(w, link);
+		__atomic_sub_fetch(&g->held, 1, __ATOMIC_RELAXED);
+		g->config.wake(g->config.wake_arg, w->token);
+		free(w);
+	}
+	return soonest;
+}
+
+int
+node_hold_locked(struct node *n, struct gate_request *rq, uint64_t until_ms)
+{
+	struct gate *g = n->export->gate;
+	struct waiter *w;
+
+	if (rq->token == NULL) {
+		struct timespec ts = { (time_t)(until_ms / 1000),
+				       (long)(until_ms % 1000) * 1000000 };
+
+		rq->again = GATE_NEEDS_THREAD;
+		if (rq->may_block)
+			pthread_cond_timedwait(&n->changed, &n->mutex, &ts);
+		return -EAGAIN;
+	}
+	w = malloc(sizeof(*w));
+	if (w == NULL) {
+		rq->again = GATE_JUKEBOX;
+		return -EAGAIN;
+	}
+	w->token = rq->token;
+	w->until_ms = until_ms;
+	LIST_INSERT_HEAD(&n->waiters, w, link);
+	__atomic_add_fetch(&g->held, 1, __ATOMIC_RELAXED);
+	node_tick_at_locked(n, until_ms);
+	rq->again = GATE_HOLD;
+	return -EAGAIN;
+}
+
+void
+node_tick_at_locked(struct node *n, uint64_t at_ms)
+{
+	if (n->tick_ms != 0 && n->tick_ms <= at_ms)
+		return;
+	n->tick_ms = at_ms;
+	timers_add(&n->export->gate->timers, at_ms, n->ino);
+}
+
+/* What comes next for this node, and is it due? */
+static void
+tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
+{
+	uint64_t soonest = wake_due_locked(n, now);
+
+#define SOONER(at)                                                            \
+	do {                                                                  \
+		if (soonest == 0 || (at) < soonest)                           \
+			soonest = (at);                                       \
+	} while (0)
+	if (n->reserved_who != NULL) {
+		if (n->reserved_until_ms <= now) {
+			free(n->reserved_who);
+			n->reserved_who = NULL;
+			node_changed_locked(n);
+		} else {
+			SOONER(n->reserved_until_ms);
+		}
+	}
+	if (n->h.state == META_ACTIVE) {
+		uint64_t at = n->settle_empty
+				      ? n->h_opened_ms +
+						n->export->c.create_settle_ms
+				      : n->h_last_ms + n->lease_ms;
+
+		if (at <= now) {
+			*empty_due = n->settle_empty;
+			*lease_due = !n->settle_empty;
+			SOONER(now + 1000);	/* should that fail */
+		} else {
+			SOONER(at);
+		}
+	}
+	if (n->up.pending && n->up.run == UP_IDLE && !n->dead) {
+		upload_schedule_locked(n, false);
+		if (n->up.run == UP_IDLE)
+			SOONER(n->up.due_ms > now ? n->up.due_ms : now + 50);
+	}
+	if (soonest != 0)
+		node_tick_at_locked(n, soonest);
+#undef SOONER
+}
+
+struct due {			/* what the timer thread hands to a pool */
+	struct node *node;
+	bool empty;
+};
+
+static void
+due_run(void *arg)
+{
+	struct due *due = arg;
+
+	if (due->empty)
+		(void)write_settle_empty(due->node);
+	else
+		(void)write_abandon(due->node);
+	node_put(&due->node);
+	free(due);
+}
+
+void
+node_tick(void *arg, uint64_t ino)
+{
+	struct gate *g = arg;
+	struct node *n = NULL;
+	bool empty_due = false, lease_due = false;
+	struct due *due;
+
+	if (ino == 0) {		/* not a node's: a deletion is to be retried */
+		delete_tick(g);
+		return;
+	}
+	n = node_find(g, ino);
+	if (n == NULL)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	n->tick_ms = 0;
+	tick_locked(n, clock_ms(), &empty_due, &lease_due);
+	pthread_mutex_unlock(&n->mutex);
+	if (empty_due || lease_due) {
+		due = malloc(sizeof(*due));
+		if (due != NULL) {
+			*due = (struct due){ node_ref(n), empty_due };
+			if (pool_add(&g->transfers, due_run, due) < 0) {
+				node_put(&due->node);
+				free(due);
+			}
+		}
+	}
+	node_put(&n);
+}
+
+/* ---- attributes ---- */
+
+bool
+node_is_local_locked(const struct node *n)
+{
+	return n->h.state != META_NONE || n->up.pending ||
+	       n->up.run != UP_IDLE || n->reserved_who != NULL ||
+	       n->i.local_only || n->d.staged.count > 0;
+}
+
+void
+node_attr_locked(struct node *n, const struct gate_request *rq,
+		 struct gate_attr *out)
+{
+	const struct meta_inode *i = &n->i;
+
+	*out = (struct gate_attr){
+		.kind = (enum gate_kind)i->kind,
+		.mode = i->mode,
+		.nlink = i->nlink,
+		.uid = i->uid,
+		.gid = i->gid,
+		.rdev_major = i->rdev_major,
+		.rdev_minor = i->rdev_minor,
+		.size = i->size,
+		.fsid = n->export->fsid,
+		.fileid = n->ino,
+		.atime_ns = i->atime_ns,
+		.mtime_ns = i->mtime_ns,
+		.ctime_ns = i->ctime_ns,
+	};
+	/* Uncommitted bytes are the writer's own view, unless live. */
+	if (n->h.state == META_ACTIVE && n->uncommitted > 0 &&
+	    (n->export->c.reads == GATE_READS_LIVE ||
+	     who_holds_locked(n, rq))) {
+		out->size = n->live_size;
+		out->mtime_ns = n->live_mtime_ns;
+		out->ctime_ns = n->live_mtime_ns > i->ctime_ns
+					? n->live_mtime_ns
+					: i->ctime_ns;
+	}
+	if (i->kind == GATE_DIR)
+		out->size = 4096;
+	out->used = (out->size + 4095) / 4096 * 4096;
+}
+
+void
+node_attr(struct node *n, const struct gate_request *rq,
+	  struct gate_attr *out)
+{
+	pthread_mutex_lock(&n->mutex);
+	node_attr_locked(n, rq, out);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+void
+wcc_before(struct node *n, const struct gate_request *rq,
+	   struct gate_wcc *wcc)
+{
+	if (wcc == NULL || wcc->has_before)
+		return;
+	node_attr(n, rq, &wcc->before);
+	wcc->has_before = true;
+}
+
+void
+wcc_after(struct node *n, const struct gate_request *rq, struct gate_wcc *wcc)
+{
+	if (wcc == NULL)
+		return;
+	node_attr(n, rq, &wcc->after);
+	wcc->has_after = true;
+}
+
+bool
+node_fresh(struct node *n)
+{
+	uint64_t now = clock_ms(), ttl = n->export->c.attr_ttl_ms;
+	struct node *dir;
+	bool fresh;
+
+	pthread_mutex_lock(&n->mutex);
+	fresh = n->ino == n->export->root || node_is_local_locked(n) ||
+		(n->i.attr_known && n->checked_ms + ttl > now);
+	pthread_mutex_unlock(&n->mutex);
+	if (fresh || !n->i.attr_known)
+		return fresh;
+	dir = node_find(n->export->gate, n->parent);
+	fresh = dir != NULL && scan_fresh(dir);
+	node_put(&dir);
+	return fresh;
+}
+
+/* At the end, when all threads have stopped. */
+void
+nodes_free(struct gate *g)
+{
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct node *n, *next;
+
+		HASH_CLEAR(hh_name, g->shards[i].names);
+		HASH_ITER(hh, g->shards[i].nodes, n, next) {
+			struct waiter *w;
+
+			HASH_DELETE(hh, g->shards[i].nodes, n);
+			while ((w = LIST_FIRST(&n->waiters)) != NULL) {
+				LIST_REMOVE(w, link);
+				g->config.wake(g->config.wake_arg, w->token);
+				free(w);
+			}
+			node_free(n);
+		}
+		pthread_mutex_destroy(&g->shards[i].mutex);
+	}
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paths and keys.  The key of a file is the export's prefix and the path
+ * that its names spell; a directory's ends in '/'.
+ *
+ * Three small tables stand beside that: names that S3 was just seen not to
+ * have (negative answers, for attr_ttl), keys whose object is on its way out
+ * because its file was removed or renamed (hidden: lookups and listings must
+ * not meet them), and keys that a transfer is changing (one at a time).
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+#define DEPTH_MAX 512
+#define NEGATIVES_MAX 65536
+
+bool
+path_name_ok(const char *name, size_t len)
+{
+	return len > 0 && len <= META_NAME_MAX &&
+	       memchr(name, '/', len) == NULL &&
+	       !(len == 1 && name[0] == '.') &&
+	       !(len == 2 && name[0] == '.' && name[1] == '.');
+}
+
+/*
+ * Write the names from the root down into the end of buf.  Returns where the
+ * text begins, or NULL if it does not fit.
+ */
+static char *
+spell(struct node *n, char *buf, size_t size)
+{
+	struct gate *g = n->export->gate;
+	struct node *at = node_ref(n);
+	char *p = buf + size - 1;
+
+	*p = '\0';
+	for (int depth = 0; at != NULL && at->ino != n->export->root;
+	     depth++) {
+		char name[META_NAME_MAX + 1];
+		struct node *up = NULL;
+		uint64_t parent;
+		size_t len;
+
+		node_name(at, &parent, name);
+		len = strlen(name);
+		if (depth == DEPTH_MAX || len == 0 ||
+		    (size_t)(p - buf) < len + 1 ||
+		    node_get(g, parent, true, &up) < 0) {
+			node_put(&at);
+			return NULL;
+		}
+		p -= len;
+		memcpy(p, name, len);
+		*--p = '/';
+		node_put(&at);
+		at = up;
+	}
+	node_put(&at);
+	return p;
+}
+
+static int
+finish_key(struct gate_export *x, const char *path, const char *name,
+	   bool is_dir, char key[META_KEY_MAX + 2])
+{
+	int len;
+
+	if (path == NULL)
+		return -ENAMETOOLONG;
+	if (path[0] == '/')
+		path++;
+	len = snprintf(key, META_KEY_MAX + 2, "%s%s%s%s%s", x->c.prefix, path,
+		       path[0] != '\0' && name[0] != '\0' ? "/" : "", name,
+		       is_dir && (path[0] != '\0' || name[0] != '\0') ? "/"
+								      : "");
+	return len > META_KEY_MAX ? -ENAMETOOLONG : 0;
+}
+
+int
+path_key(struct node *n, char key[META_KEY_MAX + 2])
+{
+	char buf[META_KEY_MAX + 2];
+
+	return finish_key(n->export, spell(n, buf, sizeof(buf)), "",
+			  n->i.kind == GATE_DIR, key);
+}
+
+int
+path_child_key(struct node *dir, const char *name, bool is_dir,
+	       char key[META_KEY_MAX + 2])
+{
+	char buf[META_KEY_MAX + 2];
+
+	return finish_key(dir->export, spell(dir, buf, sizeof(buf)), name,
+			  is_dir, key);
+}
+
+void
+path_text(struct node *n, char *out, size_t size)
+{
+	char buf[4096], *p = spell(n, buf, sizeof(buf));
+
+	if (p == NULL)
+		snprintf(out, size, "%s/?inode=%llu", n->export->c.name,
+			 (unsigned long long)n->ino);
+	else
+		snprintf(out, size, "%s%s", n->export->c.name, p);
+}
+
+int
+path_walk(struct gate *g, const char *path, struct node **out)
+{
+	struct gate_request rq = { .may_block = true };
+	struct gate_export *x, *best = NULL;
+	size_t best_len = 0;
+	struct node *n = NULL;
+	int r;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		size_t len = strlen(x->c.name);
+
+		if (len > best_len && strncmp(path, x->c.name, len) == 0 &&
+		    (path[len] == '/' || path[len] == '\0')) {
+			best = x;
+			best_len = len;
+		}
+	}
+	if (best == NULL)
+		return -ENOENT;
+	r = node_get(g, best->root, true, &n);
+	path += best_len;
+	while (r == 0 && *path != '\0') {
+		char name[META_NAME_MAX + 1];
+		struct node *child = NULL;
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		if (len == 0)
+			break;
+		if (!path_name_ok(path, len)) {
+			r = -ENOENT;
+			break;
+		}
+		memcpy(name, path, len);
+		name[len] = '\0';
+		path += len;
+		if (n->i.kind != GATE_DIR)
+			r = -ENOTDIR;
+		else
+			r = lookup_child(n, &rq, name, &child);
+		node_put(&n);
+		n = child;
+	}
+	if (r < 0) {
+		node_put(&n);
+		return r;
+	}
+	*out = n;
+	return 0;
+}
+
+/* ---- keys on their way out ---- */
+
+static size_t
+export_key(const struct gate_export *x, const char *key, char *out)
+{
+	size_t len = strlen(key);
+
+	memcpy(out, &x->id, sizeof(x->id));
+	memcpy(out + sizeof(x->id), key, len + 1);
+	return sizeof(x->id) + len;
+}
+
+#define EXPORT_KEY_MAX (sizeof(uint32_t) + META_KEY_MAX + 2)
+
+void
+hidden_add(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct hidden *h;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh, g->hidden, full, len, h);
+	if (h != NULL) {
+		h->count++;
+	} else if ((h = malloc(sizeof(*h) + len)) != NULL) {
+		h->count = 1;
+		h->len = len;
+		memcpy(h->key, full, len);
+		HASH_ADD_KEYPTR(hh, g->hidden, h->key, len, h);
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void
+hidden_del(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct hidden *h;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh, g->hidden, full, len, h);
+	if (h != NULL && --h->count == 0) {
+		HASH_DEL(g->hidden, h);
+		free(h);
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+bool
+hidden_has(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct hidden *h;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh, g->hidden, full, len, h);
+	pthread_mutex_unlock(&g->mutex);
+	return h != NULL;
+}
+
+void
+key_take(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct busy_key *b = malloc(sizeof(*b) + len), *other;
+
+	/* Without memory the caller still has to go on; two transfers of one
+	 * key are then kept apart by the store's own order only. */
+	if (b == NULL)
+		return;
+	b->len = len;
+	memcpy(b->key, full, len);
+	pthread_mutex_lock(&g->mutex);
+	for (;;) {
+		HASH_FIND(hh, g->busy_keys, full, len, other);
+		if (other == NULL)
+			break;
+		pthread_cond_wait(&g->key_free, &g->mutex);
+	}
+	HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void
+key_release(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct busy_key *b;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh, g->busy_keys, full, len, b);
+	if (b != NULL) {
+		HASH_DEL(g->busy_keys, b);
+		free(b);
+	}
+	pthread_cond_broadcast(&g->key_free);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+/* ---- names that are not there ---- */
+
+static size_t
+negative_key(uint64_t parent, const char *name, char *out)
+{
+	size_t len = strlen(name);
+
+	memcpy(out, &parent, sizeof(parent));
+	memcpy(out + sizeof(parent), name, len);
+	return sizeof(parent) + len;
+}
+
+#define NEGATIVE_KEY_MAX (sizeof(uint64_t) + META_NAME_MAX)
+
+/* Entries are forgotten when nobody can need them: an answer of S3 does not
+ * take this long. */
+#define REMOVED_KEEP_MS 120000
+
+static struct negative *
+negative_find(struct gate *g, const char *key, size_t len)
+{
+	struct negative *e;
+	uint64_t now = clock_ms();
+
+	HASH_FIND(hh, g->negatives, key, len, e);
+	if (e != NULL && e->until_ms <= now &&
+	    e->removed_ms + REMOVED_KEEP_MS <= now) {
+		HASH_DEL(g->negatives, e);
+		free(e);
+		e = NULL;
+	}
+	return e;
+}
+
+bool
+negative_has(struct gate *g, uint64_t parent, const char *name)
+{
+	char key[NEGATIVE_KEY_MAX];
+	size_t len = negative_key(parent, name, key);
+	struct negative *e;
+	bool found;
+
+	pthread_mutex_lock(&g->mutex);
+	e = negative_find(g, key, len);
+	found = e != NULL && e->until_ms > clock_ms();
+	pthread_mutex_unlock(&g->mutex);
+	return found;
+}
+
+bool
+negative_removed_since(struct gate *g, uint64_t parent, const char *name,
+		       uint64_t since_ms)
+{
+	char key[NEGATIVE_KEY_MAX];
+	size_t len = negative_key(parent, name, key);
+	struct negative *e;
+	bool found;
+
+	pthread_mutex_lock(&g->mutex);
+	e = negative_find(g, key, len);
+	found = e != NULL && e->removed_ms >= since_ms && e->removed_ms != 0;
+	pthread_mutex_unlock(&g->mutex);
+	return found;
+}
+
+static void
+negative_put(struct gate *g, uint64_t parent, const char *name,
+	     uint64_t until_ms, uint64_t removed_ms)
+{
+	char key[NEGATIVE_KEY_MAX];
+	size_t len = negative_key(parent, name, key);
+	struct negative *e;
+
+	pthread_mutex_lock(&g->mutex);
+	/* uthash keeps the order of insertion: the first one is the oldest. */
+	if (HASH_COUNT(g->negatives) >= NEGATIVES_MAX) {
+		e = g->negatives;
+		HASH_DEL(g->negatives, e);
+		free(e);
+	}
+	e = negative_find(g, key, len);
+	if (e == NULL && (e = malloc(sizeof(*e) + len)) != NULL) {
+		e->len = len;
+		e->removed_ms = 0;
+		memcpy(e->key, key, len);
+		HASH_ADD_KEYPTR(hh, g->negatives, e->key, len, e);
+	}
+	if (e != NULL) {
+		e->until_ms = until_ms;
+		if (removed_ms != 0)
+			e->removed_ms = removed_ms;
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void
+negative_add(struct gate *g, uint64_t parent, const char *name,
+	     uint64_t until_ms)
+{
+	negative_put(g, parent, name, until_ms, 0);
+}
+
+void
+negative_removed(struct gate *g, uint64_t parent, const char *name,
+		 uint64_t until_ms)
+{
+	negative_put(g, parent, name, until_ms, clock_ms());
+}
+
+void
+negative_del(struct gate *g, uint64_t parent, const char *name)
+{
+	char key[NEGATIVE_KEY_MAX];
+	size_t len = negative_key(parent, name, key);
+	struct negative *e;
+
+	pthread_mutex_lock(&g->mutex);
+	e = negative_find(g, key, len);
+	if (e != NULL)
+		e->until_ms = 0;
+	pthread_mutex_unlock(&g->mutex);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Permission checks by owner, group and other, as a kernel NFS server does
+ * them: the first class that fits decides; the owner of a file may always
+ * read and write it, since the client checked at open (RFC 1813 4.4); root
+ * may do all but execute what nobody may execute.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+bool
+perm_in_group(const struct gate_request *rq, uint32_t gid)
+{
+	if (rq->cred.gid == gid)
+		return true;
+	for (unsigned i = 0; i < rq->cred.group_count; i++) {
+		if (rq->cred.groups[i] == gid)
+			return true;
+	}
+	return false;
+}
+
+bool
+perm_owner(const struct gate_request *rq, const struct meta_inode *i)
+{
+	return rq->cred.uid == 0 || rq->cred.uid == i->uid;
+}
+
+bool
+perm_allows(const struct gate_request *rq, const struct meta_inode *i,
+	    unsigned want)
+{
+	unsigned bits = i->mode;
+
+	if (rq->cred.uid == 0) {
+		return !(want & MAY_EXEC) || i->kind == GATE_DIR ||
+		       (i->mode & 0111) != 0;
+	}
+	if (rq->cred.uid == i->uid)
+		bits >>= 6;
+	else if (perm_in_group(rq, i->gid))
+		bits >>= 3;
+	return (bits & 7 & want) == want;
+}
+
+int
+perm_remove(const struct gate_request *rq, const struct meta_inode *dir,
+	    const struct meta_inode *victim)
+{
+	if (!perm_allows(rq, dir, MAY_WRITE | MAY_EXEC))
+		return -EACCES;
+	if ((dir->mode & 01000) != 0 && rq->cred.uid != 0 &&
+	    rq->cred.uid != dir->uid && rq->cred.uid != victim->uid)
+		return -EPERM;
+	return 0;
+}

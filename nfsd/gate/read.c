@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READ and READLINK.  What a client sees of a file is a stack of maps: its
+ * own uncommitted bytes, if it is the writer; what was committed; the copy
+ * of the base object; the base in S3; zeros.  The pieces are looked up under
+ * the mutex and read without it, with the maps' places pinned.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+#define PIECES_MAX 256		/* of one READ; more makes it shorter */
+
+struct plan {
+	struct piece pieces[PIECES_MAX];
+	size_t count;
+	uint64_t end;		/* what is covered ends here */
+	bool eof;
+};
+
+/* Does this client see uncommitted bytes? */
+static bool
+sees_live_locked(const struct node *n, const struct gate_request *rq)
+{
+	return n->h.state == META_ACTIVE &&
+	       (n->export->c.reads == GATE_READS_LIVE ||
+		who_holds_locked(n, rq));
+}
+
+/*
+ * Strict exports refuse a reader beside an active writer, and remember who
+ * read (SEMANTICS 3.10).
+ */
+static int
+strict_locked(struct node *n, struct gate_request *rq)
+{
+	struct gate_export *x = n->export;
+	char who[META_WHO_MAX];
+	uint64_t now = clock_ms();
+	struct reader *r;
+
+	if (x->c.reads != GATE_READS_REFUSE)
+		return 0;
+	who_text(x, rq, who);
+	if (n->h.state != META_NONE && strcmp(n->h.who, who) != 0) {
+		if (n->h.state == META_ACTIVE) {
+			if (now >= rq->first_ms + x->c.busy_limit_ms)
+				return -EACCES;
+		} else {
+			/* Flushed: wait until S3 has it. */
+			upload_schedule_locked(n, true);
+		}
+		if (now < rq->first_ms + x->c.hold_ms)
+			return node_hold_locked(n, rq,
+						rq->first_ms + x->c.hold_ms);
+		rq->again = GATE_JUKEBOX;
+		return -EAGAIN;
+	}
+	LIST_FOREACH(r, &n->readers, link) {
+		if (strcmp(r->who, who) == 0)
+			break;
+	}
+	if (r == NULL) {
+		r = calloc(1, sizeof(*r));
+		if (r == NULL)
+			return -ENOMEM;
+		strcpy(r->who, who);
+		LIST_INSERT_HEAD(&n->readers, r, link);
+	}
+	r->until_ms = now + 5000;
+	return 0;
+}
+
+/* Find the pieces; fetches what lacks.  Mutex held. */
+static int
+plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
+	    uint32_t len, struct plan *plan)
+{
+	bool live = sees_live_locked(n, rq);
+	uint64_t size = live ? n->live_size : n->i.size;
+	uint64_t end, at;
+
+	plan->count = 0;
+	if (off >= size) {
+		plan->end = off;
+		plan->eof = true;
+		return 0;
+	}
+	end = size - off < len ? size : off + len;
+	for (at = off; at < end && plan->count < PIECES_MAX;) {
+		struct piece *p = &plan->pieces[plan->count];
+
+		data_piece_locked(n, at, end, live, p);
+		if (p->kind == PIECE_BASE) {
+			int r;
+
+			if (!rq->may_block) {
+				rq->again = GATE_NEEDS_THREAD;
+				return -EAGAIN;
+			}
+			r = fetch_wait_locked(n, at, at + p->len);
+			return r < 0 ? r : 1;
+		}
+		at += p->len;
+		plan->count++;
+	}
+	plan->end = at;
+	plan->eof = at == size;
+	return 0;
+}
+
+/* Without the mutex.  -EAGAIN: the disk would have to be waited for. */
+static int
+copy_pieces(int fd, const struct plan *plan, uint64_t off, char *buf,
+	    bool may_block)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct piece *p = &plan->pieces[i];
+		uint64_t done = 0;
+
+		if (p->kind == PIECE_ZERO) {
+			memset(buf + (p->off - off), 0, p->len);
+			continue;
+		}
+		while (done < p->len) {
+			struct iovec v = { buf + (p->off - off) + done,
+					   p->len - done };
+			ssize_t n = preadv2(fd, &v, 1, (off_t)(p->at + done),
+					    may_block ? 0 : RWF_NOWAIT);
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n < 0 && !may_block &&
+			    (errno == EAGAIN || errno == EOPNOTSUPP))
+				return -EAGAIN;
+			if (n <= 0) {
+				if (!may_block)
+					return -EAGAIN;
+				return -EIO;
+			}
+			done += (uint64_t)n;
+		}
+	}
+	return 0;
+}
+
+static int
+read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
+	  uint32_t len, uint32_t *got, bool *eof)
+{
+	struct plan plan;
+	int r, fd;
+
+	pthread_mutex_lock(&n->mutex);
+	r = strict_locked(n, rq);
+	if (r == 0)
+		fetch_want_locked(n, off, len);
+	while (r == 0 && (r = plan_locked(n, rq, off, len, &plan)) == 1)
+		r = n->dead ? -ESTALE : 0;
+	/* A foreign reader of flushed bytes: S3 should have them soon. */
+	if (r == 0 && n->h.state == META_FLUSHED && !who_holds_locked(n, rq))
+		upload_schedule_locked(n, true);
+	if (r == 0 && plan.count > 0 && data_open_locked(n, false) < 0) {
+		for (size_t i = 0; i < plan.count; i++)
+			r = plan.pieces[i].kind == PIECE_FILE ? -EIO : r;
+	}
+	if (r < 0) {
+		pthread_mutex_unlock(&n->mutex);
+		return r;
+	}
+	n->d.pins++;
+	fd = n->d.fd;
+	pthread_mutex_unlock(&n->mutex);
+	r = copy_pieces(fd, &plan, off, buf, rq->may_block);
+	pthread_mutex_lock(&n->mutex);
+	if (--n->d.pins == 0)
+		data_idle_locked(n);
+	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
+		n->h_last_ms = clock_ms();
+	pthread_mutex_unlock(&n->mutex);
+	if (r == -EAGAIN)
+		rq->again = GATE_NEEDS_THREAD;
+	if (r < 0)
+		return r;
+	*got = (uint32_t)(plan.end - off);
+	*eof = plan.eof;
+	return 0;
+}
+
+int
+gate_read(struct gate_export *x, struct gate_request *rq,
+	  const struct gate_fh *fh, uint64_t off, void *buf, uint32_t len,
+	  uint32_t *got, bool *eof, struct gate_attr *attr)
+{
+	struct node *n = NULL;
+	int r = node_from_fh(x, rq, fh, &n);
+
+	if (r < 0)
+		return r;
+	if (n->i.kind != GATE_REG)
+		r = n->i.kind == GATE_DIR ? -EISDIR : -EINVAL;
+	else
+		r = lookup_refresh(n, rq);
+	/* Who may execute a program may read it (RFC 1813 4.4). */
+	if (r == 0 && n->i.uid != rq->cred.uid &&
+	    !perm_allows(rq, &n->i, MAY_READ) &&
+	    !perm_allows(rq, &n->i, MAY_EXEC))
+		r = -EACCES;
+	for (int tries = 0; r == 0; tries++) {
+		r = read_once(n, rq, off, buf, len, got, eof);
+		/* The object was replaced while its bytes were fetched: take
+		 * the new version over and read that. */
+		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
+		    n->dead || tries == 3)
+			break;
+		pthread_mutex_lock(&n->mutex);
+		n->checked_ms = 0;
+		n->i.attr_known = false;
+		pthread_mutex_unlock(&n->mutex);
+		r = lookup_refresh(n, rq);
+	}
+	if (r == 0)
+		node_attr(n, rq, attr);
+	else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
+	else if (r == -ENOENT)
+		r = -ESTALE;
+	else if (r == -EBADMSG)
+		r = -EIO;
+	node_put(&n);
+	return r;
+}
+
+int
+gate_readlink(struct gate_export *x, struct gate_request *rq,
+	      const struct gate_fh *fh, char target[GATE_PATH_MAX + 1],
+	      struct gate_attr *attr)
+{
+	struct node *n = NULL;
+	int r = node_from_fh(x, rq, fh, &n);
+
+	if (r == 0)
+		r = lookup_refresh(n, rq);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		if (n->i.kind != GATE_LNK || n->i.target == NULL)
+			r = -EINVAL;
+		else
+			strcpy(target, n->i.target);
+		node_attr_locked(n, rq, attr);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	node_put(&n);
+	return r;
+}

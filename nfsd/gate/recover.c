@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a restart finds in the database, and what becomes of it (SEMANTICS
+ * 3.9): flushed handles are pending again; active ones keep their committed
+ * bytes and get a full lease; reservations are dropped, their clients come
+ * back; errors that are owed stay owed; uploads start over, those that may
+ * have ended look first; deletions go on; multipart uploads that a crash
+ * left in the bucket are aborted.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+/* Rows are collected first: loading nodes asks the same database. */
+struct found_handles {
+	struct meta_handle *list;
+	size_t count;
+};
+
+static int
+take_handle(void *arg, const struct meta_handle *h)
+{
+	struct found_handles *all = arg;
+	struct meta_handle *list =
+		realloc(all->list, (all->count + 1) * sizeof(*list));
+
+	if (list == NULL)
+		return -ENOMEM;
+	all->list = list;
+	list[all->count++] = *h;
+	return 0;
+}
+
+static void
+drop_handle(struct gate *g, const struct meta_handle *h)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	if (b != NULL)
+		meta_del_handle(b, h->ino, h->who);
+	meta_post(g->meta, &b);
+}
+
+static void
+recover_handle(struct gate *g, const struct meta_handle *h)
+{
+	struct node *n = NULL;
+	uint64_t now = clock_ms();
+
+	if (h->state == META_RESERVED || h->state == META_NONE ||
+	    h->state == META_DONE || node_get(g, h->ino, true, &n) < 0) {
+		drop_handle(g, h);
+		return;
+	}
+	pthread_mutex_lock(&n->mutex);
+	if (h->state == META_FAILED || h->state == META_FENCED) {
+		(void)fence_locked(n, h->who, h->state, true);
+	} else if (n->h.state != META_NONE) {
+		gate_broken(g, "a file has two writers in the database",
+			    n->ino);
+	} else {
+		n->h = *h;
+		n->h.state = META_NONE;
+		n->h_opened_ms = n->h_last_ms = now;
+		n->lease_ms = n->export->c.lease_ms;
+		handle_move_locked(n, META_EV_OPEN);
+		if (h->state == META_ACTIVE) {
+			/* Created and never written: as if just created. */
+			n->settle_empty = h->created;
+			node_tick_at_locked(
+				n, now + (h->created
+						  ? n->export->c
+							    .create_settle_ms
+						  : n->lease_ms));
+		} else {
+			handle_move_locked(n, META_EV_FLUSH);
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+}
+
+struct found_uploads {
+	struct meta_upload *list;
+	size_t count, room;
+};
+
+static int
+take_upload(void *arg, const struct meta_upload *u)
+{
+	struct found_uploads *all = arg;
+
+	if (all->count == all->room) {
+		size_t room = all->room ? all->room * 2 : 64;
+		struct meta_upload *list =
+			realloc(all->list, room * sizeof(*list));
+
+		if (list == NULL)
+			return -ENOMEM;
+		all->list = list;
+		all->room = room;
+	}
+	all->list[all->count++] = *u;
+	return 0;
+}
+
+struct orphan {
+	struct gate_export *x;
+	const char *key;
+};
+
+static int
+abort_orphan(void *arg, const char *key, const char *upload_id,
+	     int64_t initiated_ns)
+{
+	struct orphan *o = arg;
+
+	(void)initiated_ns;
+	if (strcmp(key, o->key) == 0 &&
+	    s3_upload_abort(o->x->s3, key, upload_id, NULL) < 0)
+		gate_say(o->x->gate, 1,
+			 "cannot abort a multipart upload: key=%s", key);
+	return 0;
+}
+
+/* A multipart upload was under way.  Its parts are sent again. */
+static void
+abort_upload(struct gate_export *x, const struct meta_upload *u)
+{
+	struct orphan o = { x, u->key };
+	int r;
+
+	if (u->upload_id[0] != '\0')
+		r = s3_upload_abort(x->s3, u->key, u->upload_id, NULL);
+	else
+		/* Its id was not on record yet. */
+		r = s3_upload_list(x->s3, u->key, abort_orphan, &o, NULL);
+	if (r < 0 && r != -ENOENT && r != -ENOTSUP)
+		gate_say(x->gate, 1,
+			 "cannot abort a multipart upload: key=%s", u->key);
+}
+
+static void
+recover_upload(struct gate *g, const struct meta_upload *u)
+{
+	struct node *n = NULL;
+	int r = node_get(g, u->ino, true, &n);
+
+	if (r < 0) {
+		struct meta_batch *b = meta_batch_new();
+
+		if (b != NULL)
+			meta_del_upload(b, u->ino);
+		meta_post(g->meta, &b);
+		return;
+	}
+	/* A FINISHING one may have been completed: then its upload is gone
+	 * already, and the next try finds its own object by the ETag. */
+	if (u->phase != META_UP_QUEUED)
+		abort_upload(n->export, u);
+	pthread_mutex_lock(&n->mutex);
+	n->up.row = *u;
+	n->up.row.attempts = 0;
+	n->up.row.phase = META_UP_QUEUED;
+	n->up.row.upload_id[0] = '\0';
+	n->up.pending = true;
+	n->up.recovered = true;
+	n->up.dirty_ms = clock_ms();
+	n->up.due_ms = clock_ms();
+	if (n->i.name_dirty && n->i.base_key[0] != '\0')
+		hidden_add(n->export, n->i.base_key);
+	upload_schedule_locked(n, false);
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+}
+
+static int
+recover_delete(void *arg, const struct meta_delete *d)
+{
+	struct gate *g = arg;
+	struct gate_export *x;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		if (x->id == d->export_id) {
+			hidden_add(x, d->key);
+			delete_start(x, d);
+		}
+	}
+	return 0;
+}
+
+int
+recover(struct gate *g)
+{
+	struct found_handles handles = { 0 };
+	struct found_uploads uploads = { 0 };
+	int r = meta_each_handle(g->meta, 0, take_handle, &handles);
+
+	for (size_t i = 0; r == 0 && i < handles.count; i++)
+		recover_handle(g, &handles.list[i]);
+	free(handles.list);
+	/* Deletions first: an upload of the same key waits for them. */
+	if (r == 0)
+		r = meta_each_delete(g->meta, recover_delete, g);
+	if (r == 0)
+		r = meta_each_upload(g->meta, take_upload, &uploads);
+	for (size_t i = 0; r == 0 && i < uploads.count; i++)
+		recover_upload(g, &uploads.list[i]);
+	free(uploads.list);
+	return r;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * REMOVE and RMDIR.  The name, the inode and all its rows go in one
+ * transaction that also records which object is to be deleted; from then on
+ * the key is hidden, and S3 is told as soon as it listens (delete.c).
+ *
+ * A pending upload counts as local state: it is cancelled, and should its
+ * last request already be out, the deletion comes after it (key_take), so
+ * that a removed file stays removed.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/names.h"
+
+/* May this client remove the file, as far as writers go?  Mutex held. */
+static int
+writer_allows_locked(struct node *n, struct gate_request *rq, const char *who)
+{
+	uint64_t now = clock_ms();
+
+	if (n->reserved_who != NULL && n->reserved_until_ms > now &&
+	    strcmp(n->reserved_who, who) != 0) {
+		rq->again = GATE_JUKEBOX;
+		return -EAGAIN;
+	}
+	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0)
+		return -EACCES;
+	if (n->h.state == META_FINISHING || n->up.run == UP_RUNNING) {
+		/* Its last request may be out: let it end. */
+		upload_cancel_locked(n);
+		if (now < rq->first_ms + n->export->c.hold_ms)
+			return node_hold_locked(n, rq, now + 100);
+	}
+	return 0;
+}
+
+/* Everything of a node leaves memory. */
+static void
+bury(struct node *n)
+{
+	node_unname(n);
+	pthread_mutex_lock(&n->mutex);
+	if (n->h.state != META_NONE) {
+		struct gate *g = n->export->gate;
+
+		__atomic_sub_fetch(n->h.state == META_ACTIVE ? &g->active
+							     : &g->pending,
+				   1, __ATOMIC_RELAXED);
+		n->h.state = META_NONE;
+	}
+	n->up.pending = false;
+	upload_cancel_locked(n);
+	extents_free(&n->d.live);
+	extents_free(&n->d.staged);
+	extents_free(&n->d.clean);
+	data_account_locked(n);
+	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
+	node_changed_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* Both locks are held. */
+static int
+remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
+	      struct node *n, uint64_t *delete_id)
+{
+	struct gate_export *x = d->node->export;
+	struct gate *g = x->gate;
+	struct meta_delete del, late;
+	struct meta_batch *b = meta_batch_new();
+	char key[META_KEY_MAX + 2];
+	bool running;
+	int r = path_key(n, key);
+
+	if (r < 0 || b == NULL) {
+		meta_batch_free(&b);
+		return r < 0 ? r : -ENOMEM;
+	}
+	memset(&late, 0, sizeof(late));
+	meta_del_name(b, d->node->ino, name);
+	meta_del_inode(b, n->ino);
+	meta_put_inode(b, &d->row);
+	pthread_mutex_lock(&n->mutex);
+	forget_object(n, b, &del);
+	running = n->up.run == UP_RUNNING;
+	pthread_mutex_unlock(&n->mutex);
+	if (running && strcmp(key, del.key) != 0) {
+		/* What the upload under way may still make. */
+		late.id = meta_new_id(g->meta);
+		late.export_id = x->id;
+		strcpy(late.key, key);
+		meta_put_delete(b, &late);
+	}
+	replay_note(b, rq, NULL);
+	if (del.id != 0)
+		hidden_add(x, del.key);
+	if (late.id != 0)
+		hidden_add(x, late.key);
+	failpoint("remove-before-commit");
+	r = meta_commit(g->meta, &b);
+	failpoint("remove-after-commit");
+	if (r < 0) {
+		if (del.id != 0)
+			hidden_del(x, del.key);
+		if (late.id != 0)
+			hidden_del(x, late.key);
+		return r;
+	}
+	negative_removed(g, d->node->ino, name,
+			 clock_ms() + x->c.attr_ttl_ms);
+	change_dir_apply(d);
+	bury(n);
+	if (del.id != 0)
+		delete_start(x, &del);
+	if (late.id != 0)
+		delete_start(x, &late);
+	*delete_id = del.id;
+	return 0;
+}
+
+static int
+any_name(void *arg, const struct meta_name *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return 1;
+}
+
+static int
+has_names(struct gate *g, uint64_t ino, bool *any)
+{
+	*any = false;
+	return meta_each_name(g->meta, ino, 0, 1, any_name, any);
+}
+
+/* A directory that was only implied by its last file stays: it gets an
+ * object of its own.  Best effort: without it the directory is gone once
+ * its parent is listed anew, as S3 has it. */
+static void
+keep_directory(struct node *dir)
+{
+	struct gate *g = dir->export->gate;
+	struct meta_batch *b;
+	bool any = true;
+
+	if (dir->ino == dir->export->root || dir->i.marker ||
+	    dir->up.pending || has_names(g, dir->ino, &any) < 0 || any)
+		return;
+	b = meta_batch_new();
+	if (b == NULL)
+		return;
+	pthread_mutex_lock(&dir->mutex);
+	dir->i.attr_dirty = true;
+	dir->i.data_dirty = true;
+	upload_note_locked(dir, b);
+	meta_put_inode(b, &dir->i);
+	pthread_mutex_unlock(&dir->mutex);
+	if (meta_commit(g->meta, &b) < 0)
+		return;
+	pthread_mutex_lock(&dir->mutex);
+	upload_schedule_locked(dir, true);
+	pthread_mutex_unlock(&dir->mutex);
+}
+
+/* Find and lock: the directory, then the victim.  On success both are. */
+static int
+lock_victim(struct change_dir *d, struct gate_request *rq, const char *name,
+	    struct node *n)
+{
+	struct node *now = NULL;
+	int r = change_dir_lock(d, rq);
+
+	if (r == 0)
+		r = lookup_known(d->node, rq, name, &now);
+	if (r == 0 && now != n)
+		r = -EAGAIN;	/* replaced meanwhile: the client asks again */
+	node_put(&now);
+	if (r == 0)
+		r = perm_remove(rq, &d->node->i, &n->i);
+	return r < 0 ? r : node_lock(n, rq);
+}
+
+int
+gate_remove(struct gate_export *x, struct gate_request *rq,
+	    const struct gate_fh *dir, const char *name,
+	    struct gate_wcc *dir_wcc)
+{
+	char who[META_WHO_MAX];
+	struct change_dir d;
+	struct node *n = NULL;
+	uint64_t delete_id = 0;
+	int r = change_dir_begin(x, rq, dir, name, dir_wcc, &d);
+
+	if (r == -EEXIST)
+		r = -EINVAL;	/* "." and ".." */
+	who_text(x, rq, who);
+	if (r == 0)
+		r = lookup_child(d.node, rq, name, &n);
+	if (r == 0 && n->i.kind == GATE_DIR)
+		r = -EISDIR;
+	if (r == 0)
+		r = lock_victim(&d, rq, name, n);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		r = writer_allows_locked(n, rq, who);
+		pthread_mutex_unlock(&n->mutex);
+		if (r == 0)
+			r = remove_locked(&d, rq, name, n, &delete_id);
+		node_unlock(n);
+	}
+	if (d.locked) {
+		node_unlock(d.node);
+		d.locked = false;
+	}
+	if (r == 0) {
+		keep_directory(d.node);
+		if (delete_id != 0)
+			delete_wait(x->gate, delete_id,
+				    rq->first_ms + x->c.hold_ms);
+	} else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE) {
+		rq->again = GATE_NEEDS_THREAD;
+	}
+	change_dir_end(&d, rq, dir_wcc);
+	node_put(&n);
+	return r;
+}
+
+/* Nothing in S3 below it but its own object? */
+struct below {
+	struct gate_export *x;
+	size_t prefix_len;
+	bool found;
+};
+
+static int
+below_entry(void *arg, const struct s3_entry *e)
+{
+	struct below *b = arg;
+
+	if (e->key_len == b->prefix_len || hidden_has(b->x, e->key))
+		return 0;
+	b->found = true;
+	return 1;
+}
+
+static int
+s3_is_empty(struct node *n, bool *empty)
+{
+	char key[META_KEY_MAX + 2], *token = NULL, *next;
+	struct below below = { .x = n->export };
+	int r = path_key(n, key);
+
+	below.prefix_len = r < 0 ? 0 : strlen(key);
+	while (r == 0) {
+		struct s3_list list = { .prefix = key, .token = token,
+					.max_keys = 100 };
+
+		next = NULL;
+		r = s3_list_page(n->export->s3, &list, below_entry, &below,
+				 &next, NULL);
+		free(token);
+		token = next;
+		if (token == NULL || below.found)
+			break;
+	}
+	free(token);
+	*empty = !below.found;
+	return below.found ? 0 : r;
+}
+
+int
+gate_rmdir(struct gate_export *x, struct gate_request *rq,
+	   const struct gate_fh *dir, const char *name,
+	   struct gate_wcc *dir_wcc)
+{
+	struct change_dir d;
+	struct node *n = NULL;
+	uint64_t delete_id = 0;
+	bool empty = true, any = false;
+	int r = change_dir_begin(x, rq, dir, name, dir_wcc, &d);
+
+	if (r == -EEXIST)
+		r = strcmp(name, ".") == 0 ? -EINVAL : -ENOTEMPTY;
+	if (r == 0)
+		r = lookup_child(d.node, rq, name, &n);
+	if (r == 0 && n->i.kind != GATE_DIR)
+		r = -ENOTDIR;
+	if (r == 0)
+		r = has_names(x->gate, n->ino, &any);
+	if (r == 0 && any && scan_fresh(n))
+		r = -ENOTEMPTY;
+	if (r == 0)
+		r = s3_is_empty(n, &empty);
+	if (r == 0 && !empty)
+		r = -ENOTEMPTY;
+	if (r == 0)
+		r = lock_victim(&d, rq, name, n);
+	if (r == 0) {
+		r = has_names(x->gate, n->ino, &any);
+		if (r == 0 && any)
+			r = -ENOTEMPTY;
+		if (d.row.nlink > 2)
+			d.row.nlink--;
+		if (r == 0)
+			r = remove_locked(&d, rq, name, n, &delete_id);
+		node_unlock(n);
+	}
+	if (d.locked) {
+		node_unlock(d.node);
+		d.locked = false;
+	}
+	if (r == 0 && delete_id != 0)
+		delete_wait(x->gate, delete_id, rq->first_ms + x->c.hold_ms);
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
+	change_dir_end(&d, rq, dir_wcc);
+	node_put(&n);
+	return r;
+}
+
+/* For rename.c: the file that a RENAME replaces. */
+int
+remove_check(struct node *n, struct gate_request *rq, const char *who)
+{
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	r = writer_allows_locked(n, rq, who);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+void
+remove_bury(struct node *n)
+{
+	bury(n);
+}

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listings: a directory's page of ListObjectsV2 at a time, merged into the
+ * names and inodes of SQLite.
+ *
+ * A scan is pulled by who needs it: READDIR takes pages until it has enough
+ * to answer, LOOKUP lists a small directory whole.  Names get their cookies
+ * (ids) when they are first met and keep them, so that a reader of a
+ * directory that changes neither skips nor repeats.  Only a scan that has
+ * seen its last page may conclude that a name is gone.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+/* A directory of at most so many names is listed anew rather than asked for
+ * one name: about ten pages, some 200 ms. */
+#define SMALL_DIR 10000
+/* A scan that nobody pulled for so long starts from its beginning. */
+#define SCAN_IDLE_MS 60000
+
+struct found {			/* one entry of a page, copied */
+	char *name;
+	bool is_dir;
+	uint64_t size;
+	int64_t mtime_ns;
+	char etag[META_ETAG_MAX];
+};
+
+struct page {
+	struct gate_export *x;
+	size_t prefix_len;
+	struct found *list;
+	size_t count, room;
+	uint64_t odd;
+};
+
+static void
+page_free(struct page *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free(p->list[i].name);
+	free(p->list);
+}
+
+static int
+take_entry(void *arg, const struct s3_entry *e)
+{
+	struct page *p = arg;
+	const char *name = e->key + p->prefix_len;
+	size_t len = e->key_len - p->prefix_len;
+	struct found *f;
+
+	if (e->key_len < p->prefix_len)
+		return -EBADMSG;
+	if (len == 0)
+		return 0;	/* the directory's own object */
+	if (e->is_prefix)
+		len--;
+	/* Keys that are no file names have no place in a directory; they are
+	 * counted, and nothing else happens to them. */
+	if (!path_name_ok(name, len)) {
+		p->odd++;
+		return 0;
+	}
+	if (p->count == p->room) {
+		size_t room = p->room ? p->room * 2 : 256;
+		struct found *list = realloc(p->list, room * sizeof(*list));
+
+		if (list == NULL)
+			return -ENOMEM;
+		p->list = list;
+		p->room = room;
+	}
+	f = &p->list[p->count];
+	*f = (struct found){ .is_dir = e->is_prefix, .size = e->size,
+			     .mtime_ns = e->mtime_ns };
+	f->name = strndup(name, len);
+	if (f->name == NULL)
+		return -ENOMEM;
+	if (e->etag != NULL)
+		strncpy(f->etag, e->etag, sizeof(f->etag) - 1);
+	p->count++;
+	return 0;
+}
+
+static struct scan *
+scan_of_locked(struct node *dir)
+{
+	if (dir->scan == NULL)
+		dir->scan = calloc(1, sizeof(*dir->scan));
+	return dir->scan;
+}
+
+static void
+scan_end_locked(struct scan *s)
+{
+	s->running = false;
+	free(s->token);
+	s->token = NULL;
+	free(s->seen);
+	s->seen = NULL;
+	s->seen_count = s->seen_room = 0;
+}
+
+void
+scan_forget(struct node *dir)
+{
+	if (dir->scan == NULL)
+		return;
+	scan_end_locked(dir->scan);
+	free(dir->scan);
+	dir->scan = NULL;
+}
+
+bool
+scan_fresh_locked(struct node *dir)
+{
+	return dir->scan != NULL && dir->scan->complete &&
+	       dir->scan->fresh_ms + dir->export->c.attr_ttl_ms > clock_ms();
+}
+
+bool
+scan_fresh(struct node *dir)
+{
+	bool fresh;
+
+	pthread_mutex_lock(&dir->mutex);
+	fresh = scan_fresh_locked(dir);
+	pthread_mutex_unlock(&dir->mutex);
+	return fresh;
+}
+
+void
+scan_set_empty_locked(struct node *dir)
+{
+	struct scan *s = scan_of_locked(dir);
+
+	if (s == NULL)
+		return;
+	s->complete = true;
+	s->fresh_ms = clock_ms();
+	s->count = 0;
+}
+
+static int
+note_seen(struct scan *s, uint64_t id)
+{
+	if (s->seen_count == s->seen_room) {
+		size_t room = s->seen_room ? s->seen_room * 2 : 1024;
+		uint64_t *seen = realloc(s->seen, room * sizeof(*seen));
+
+		if (seen == NULL)
+			return -ENOMEM;
+		s->seen = seen;
+		s->seen_room = room;
+	}
+	s->seen[s->seen_count++] = id;
+	return 0;
+}
+
+/* ---- merging; the directory lock is held ---- */
+
+struct merge {
+	struct node *dir;
+	struct meta_batch *batch;
+	char key[META_KEY_MAX + 2];	/* of the directory */
+	uint64_t start_ms;
+};
+
+static bool
+differs(const struct meta_inode *i, const struct found *f)
+{
+	return strcmp(i->base_etag, f->etag) != 0 || i->base_size != f->size ||
+	       (i->base_mtime_ns != 0 && i->base_mtime_ns != f->mtime_ns &&
+		/* LIST may tell whole seconds where HEAD told more. */
+		i->base_mtime_ns / 1000000000 != f->mtime_ns / 1000000000);
+}
+
+/* The row of an object that is only listed so far. */
+static void
+row_from_listing(struct gate_export *x, const char *key,
+		 const struct found *f, struct meta_inode *i)
+{
+	struct s3_object o = { .size = f->size, .mtime_ns = f->mtime_ns };
+
+	if (f->is_dir) {
+		object_implicit_dir(x, key, i);
+	} else {
+		strcpy(o.etag, f->etag);
+		object_to_inode(x, key, &o, i);
+	}
+	i->attr_known = x->c.metadata == GATE_META_NONE;
+}
+
+static void
+merge_node(struct merge *m, struct node *n, const char *key,
+	   const struct found *f)
+{
+	pthread_mutex_lock(&n->mutex);
+	if (f->is_dir || n->i.kind == GATE_DIR) {
+		/* `d` beside `d/x`: who was here first stays. */
+		if (f->is_dir == (n->i.kind == GATE_DIR))
+			n->checked_ms = m->start_ms;
+	} else if (!node_is_local_locked(n) && !n->locked &&
+		   n->checked_ms <= m->start_ms) {
+		if (differs(&n->i, f)) {
+			bool bytes = strcmp(n->i.base_etag, f->etag) != 0 ||
+				     n->i.base_size != f->size;
+
+			/* Kind and mode stay until HEAD tells. */
+			strcpy(n->i.base_key, key);
+			strcpy(n->i.base_etag, f->etag);
+			strcpy(n->i.dest_etag, f->etag);
+			n->i.base_size = n->i.base_limit = f->size;
+			n->i.size = f->size;
+			n->i.base_mtime_ns = f->mtime_ns;
+			n->i.mtime_ns = f->mtime_ns;
+			n->i.ctime_ns = clock_ns();
+			n->i.attr_known = false;
+			n->live_size = f->size;
+			n->live_mtime_ns = f->mtime_ns;
+			if (bytes) {
+				data_drop_clean_locked(n);
+				n->content_version++;
+			}
+			meta_put_inode(m->batch, &n->i);
+		} else {
+			n->i.base_mtime_ns = f->mtime_ns;
+			n->checked_ms = m->start_ms;
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+}
+
+static int
+merge_row(struct merge *m, const struct meta_name *name, const char *key,
+	  const struct found *f)
+{
+	struct meta_inode row = { 0 };
+	int r = meta_get_inode(m->dir->export->gate->meta, name->ino, &row);
+
+	if (r == 0 && !f->is_dir && row.kind != GATE_DIR && !row.data_dirty &&
+	    !row.attr_dirty && !row.name_dirty && !row.local_only &&
+	    differs(&row, f)) {
+		int kind = row.kind;
+
+		row_from_listing(m->dir->export, key, f, &row);
+		row.kind = kind;
+		row.ctime_ns = clock_ns();
+		meta_put_inode(m->batch, &row);
+	}
+	meta_inode_fini(&row);
+	return r;
+}
+
+static int
+merge_new(struct merge *m, const char *key, const struct found *f,
+	  uint64_t *id)
+{
+	struct gate *g = m->dir->export->gate;
+	struct meta_inode row = { 0 };
+	struct meta_name name = { .parent = m->dir->ino };
+
+	row_from_listing(m->dir->export, key, f, &row);
+	row.ino = meta_new_ino(g->meta);
+	row.export_id = m->dir->export->id;
+	row.generation = 1;
+	name.id = *id = meta_new_name_id(g->meta);
+	name.ino = row.ino;
+	name.kind = row.kind;
+	strcpy(name.name, f->name);
+	meta_put_inode(m->batch, &row);
+	meta_put_name(m->batch, &name);
+	return 0;
+}
+
+static int
+merge_entry(struct merge *m, const struct found *f)
+{
+	struct node *dir = m->dir;
+	struct gate *g = dir->export->gate;
+	char key[META_KEY_MAX + META_NAME_MAX + 4];
+	struct meta_name name;
+	struct node *n;
+	uint64_t id = 0;
+	int r;
+
+	snprintf(key, sizeof(key), "%s%s%s", m->key, f->name,
+		 f->is_dir ? "/" : "");
+	if (strlen(key) > META_KEY_MAX)
+		return 0;
+	n = node_find_child(g, dir->ino, f->name);
+	if (n != NULL) {
+		merge_node(m, n, key, f);
+		id = n->name_id;
+		node_put(&n);
+		return note_seen(dir->scan, id);
+	}
+	r = meta_get_name(g->meta, dir->ino, f->name, &name);
+	if (r == 0) {
+		r = merge_row(m, &name, key, f);
+		id = name.id;
+	} else if (r == -ENOENT) {
+		if (hidden_has(dir->export, key) ||
+		    negative_removed_since(g, dir->ino, f->name,
+					   m->start_ms))
+			return 0;
+		r = merge_new(m, key, f, &id);
+		negative_del(g, dir->ino, f->name);
+	}
+	return r < 0 ? r : note_seen(dir->scan, id);
+}
+
+/* ---- the end of a scan: what was not met is gone ---- */
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+struct gone {
+	struct scan *scan;
+	uint64_t *inos;
+	size_t count, room;
+	uint64_t names;
+	bool failed;
+};
+
+static int
+collect_gone(void *arg, const struct meta_name *name)
+{
+	struct gone *gone = arg;
+
+	gone->names++;
+	if (name->id >= gone->scan->start_id ||
+	    (gone->scan->seen_count > 0 &&
+	     bsearch(&name->id, gone->scan->seen, gone->scan->seen_count,
+		     sizeof(uint64_t), by_number) != NULL))
+		return 0;
+	if (gone->count == gone->room) {
+		size_t room = gone->room ? gone->room * 2 : 64;
+		uint64_t *inos = realloc(gone->inos, room * sizeof(*inos));
+
+		if (inos == NULL) {
+			gone->failed = true;
+			return 1;
+		}
+		gone->inos = inos;
+		gone->room = room;
+	}
+	gone->inos[gone->count++] = name->ino;
+	return 0;
+}
+
+static int
+any_name(void *arg, const struct meta_name *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* A name that the listing lacks.  What S3 was never told stays. */
+static int
+drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
+{
+	struct node *n = NULL;
+	bool keep = false;
+	int r = node_get(g, ino, true, &n);
+
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	if (n->i.kind == GATE_DIR) {
+		/* Files below it may wait for their first upload. */
+		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
+	} else {
+		pthread_mutex_lock(&n->mutex);
+		keep = n->i.base_key[0] == '\0';
+		pthread_mutex_unlock(&n->mutex);
+	}
+	if (r == 0 && !keep)
+		r = lookup_vanish(n, start_ms);
+	node_put(&n);
+	return r;
+}
+
+static int
+finish(struct node *dir, struct scan *s)
+{
+	struct gate *g = dir->export->gate;
+	struct gone gone = { .scan = s };
+	int r;
+
+	if (s->seen_count > 0)
+		qsort(s->seen, s->seen_count, sizeof(*s->seen), by_number);
+	r = meta_each_name(g->meta, dir->ino, 0, UINT32_MAX, collect_gone,
+			   &gone);
+	if (r == 0 && gone.failed)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < gone.count; i++)
+		r = drop_gone(g, gone.inos[i], s->start_ms);
+	free(gone.inos);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&dir->mutex);
+	s->complete = true;
+	s->fresh_ms = s->start_ms;
+	s->count = gone.names;
+	scan_end_locked(s);
+	pthread_mutex_unlock(&dir->mutex);
+	return 0;
+}
+
+/* ---- pulling ---- */
+
+static int
+merge_page(struct node *dir, struct page *page)
+{
+	struct merge m = { .dir = dir, .start_ms = dir->scan->start_ms };
+	int r;
+
+	r = path_key(dir, m.key);
+	if (r < 0)
+		return r;
+	m.batch = meta_batch_new();
+	if (m.batch == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < page->count; i++)
+		r = merge_entry(&m, &page->list[i]);
+	if (r < 0) {
+		meta_batch_free(&m.batch);
+		return r;
+	}
+	return meta_commit(dir->export->gate->meta, &m.batch);
+}
+
+/* This thread is the scan's: get a page and merge it. */
+static int
+step(struct node *dir, struct scan *s)
+{
+	struct gate_export *x = dir->export;
+	struct page page = { .x = x };
+	char key[META_KEY_MAX + 2], *next = NULL;
+	struct s3_list list = { .delimiter = "/", .token = s->token };
+	int r = path_key(dir, key);
+
+	if (r < 0)
+		return r;
+	list.prefix = key;
+	page.prefix_len = strlen(key);
+	r = s3_list_page(x->s3, &list, take_entry, &page, &next, NULL);
+	if (r == 0) {
+		node_lock_wait(dir);
+		r = dir->dead ? -ESTALE : merge_page(dir, &page);
+		node_unlock(dir);
+		__atomic_add_fetch(&x->odd_keys, page.odd, __ATOMIC_RELAXED);
+	}
+	page_free(&page);
+	if (r < 0) {
+		free(next);
+		return r;
+	}
+	free(s->token);
+	s->token = next;
+	return next != NULL ? 1 : finish(dir, s);
+}
+
+int
+scan_step(struct node *dir)
+{
+	struct scan *s;
+	int r;
+
+	pthread_mutex_lock(&dir->mutex);
+	s = scan_of_locked(dir);
+	if (s == NULL) {
+		pthread_mutex_unlock(&dir->mutex);
+		return -ENOMEM;
+	}
+	while (s->stepping)
+		pthread_cond_wait(&dir->changed, &dir->mutex);
+	if (scan_fresh_locked(dir)) {
+		pthread_mutex_unlock(&dir->mutex);
+		return 0;
+	}
+	if (s->running && s->start_ms + SCAN_IDLE_MS < clock_ms() &&
+	    s->complete)
+		scan_end_locked(s);
+	if (!s->running) {
+		s->running = true;
+		s->start_ms = clock_ms();
+		s->start_id = meta_new_name_id(dir->export->gate->meta);
+	}
+	s->stepping = true;
+	pthread_mutex_unlock(&dir->mutex);
+	r = step(dir, s);
+	pthread_mutex_lock(&dir->mutex);
+	s->stepping = false;
+	if (r < 0)
+		scan_end_locked(s);
+	pthread_cond_broadcast(&dir->changed);
+	pthread_mutex_unlock(&dir->mutex);
+	return r;
+}
+
+int
+scan_if_small(struct node *dir)
+{
+	struct scan *s;
+	bool known, again;
+	int r;
+
+	pthread_mutex_lock(&dir->mutex);
+	s = dir->scan;
+	known = s != NULL && s->complete && s->count <= SMALL_DIR;
+	again = s != NULL && (s->running || s->complete) && !known;
+	pthread_mutex_unlock(&dir->mutex);
+	if (again)
+		return 0;
+	/* Nothing is known: one page tells whether it is small. */
+	do {
+		r = scan_step(dir);
+	} while (r == 1 && known);
+	return r < 0 ? r : r == 0;
+}
+
+struct any {
+	struct gate_export *x;
+	bool found;
+};
+
+static int
+any_entry(void *arg, const struct s3_entry *e)
+{
+	struct any *any = arg;
+
+	if (hidden_has(any->x, e->key))
+		return 0;
+	any->found = true;
+	return 1;
+}
+
+int
+scan_prefix_any(struct gate_export *x, const char *prefix)
+{
+	struct any any = { .x = x };
+	char *token = NULL, *next = NULL;
+	int r;
+
+	do {
+		struct s3_list list = { .prefix = prefix, .token = token,
+					.max_keys = 16 };
+
+		next = NULL;
+		r = s3_list_page(x->s3, &list, any_entry, &any, &next, NULL);
+		free(token);
+		token = next;
+	} while (r == 0 && !any.found && token != NULL);
+	free(token);
+	return any.found ? 1 : r;
+}
+
+int
+scan_any(struct node *dir)
+{
+	char key[META_KEY_MAX + 2];
+	int r = path_key(dir, key);
+
+	return r < 0 ? r : scan_prefix_any(dir->export, key);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a version gets into the bucket: one PUT up to 16 MiB, a multipart
+ * upload beyond, a CopyObject when only attributes or the name changed.
+ *
+ * Parts go out side by side.  A part that is unchanged base is copied by the
+ * store (UploadPartCopy, pinned to the base's ETag), so that a small change
+ * of a large object sends a small part of it.  Everything is conditional on
+ * what we believe lies at the key: where the store ignores conditions a HEAD
+ * just before takes their place.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/upload.h"
+
+#define PARTS_AT_ONCE 8
+
+/* ---- bodies ---- */
+
+struct body {			/* [off, off + len) of the snapshot */
+	struct sending *s;
+	uint64_t off;
+	const char *memory;	/* or here, if the base had to be fetched */
+};
+
+static ssize_t
+body_read(void *arg, uint64_t off, void *buf, size_t len)
+{
+	struct body *b = arg;
+	int r;
+
+	if (upload_cancelled(b->s))
+		return -ECANCELED;
+	if (b->memory != NULL) {
+		memcpy(buf, b->memory + off, len);
+		return (ssize_t)len;
+	}
+	r = snapshot_read(&b->s->snap, b->off + off, buf, len);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+static void
+body_sent(void *arg, uint64_t bytes)
+{
+	struct body *b = arg;
+
+	upload_progress(b->s, bytes);
+}
+
+/* Bytes of the base cannot be fetched from inside a request's source, which
+ * may run on the transfer thread: fetch them into memory first. */
+static int
+body_open(struct sending *s, uint64_t off, uint64_t len, struct body *b,
+	  char **memory)
+{
+	*b = (struct body){ .s = s, .off = off };
+	*memory = NULL;
+	if (!snapshot_needs_base(&s->snap, off, len))
+		return 0;
+	*memory = malloc(len);
+	if (*memory == NULL)
+		return -ENOMEM;
+	b->memory = *memory;
+	return snapshot_read(&s->snap, off, *memory, len);
+}
+
+/* ---- one PUT ---- */
+
+static ssize_t
+target_read(void *arg, uint64_t off, void *buf, size_t len)
+{
+	memcpy(buf, (const char *)arg + off, len);
+	return (ssize_t)len;
+}
+
+static int
+send_put(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_source source = { 0 };
+	struct body body;
+	char *memory = NULL;
+	int r = 0;
+
+	if (i->kind == GATE_LNK && i->target != NULL) {
+		source = (struct s3_source){ strlen(i->target), target_read,
+					     i->target, NULL };
+	} else if (i->kind == GATE_REG) {
+		r = body_open(s, 0, i->size, &body, &memory);
+		source = (struct s3_source){ i->size, body_read, &body,
+					     body_sent };
+	} else {
+		source = (struct s3_source){ 0, target_read, NULL, NULL };
+	}
+	if (r == 0)
+		r = upload_point_of_no_return(s, "", "");
+	failpoint("put-before");
+	if (r == 0)
+		r = s3_put(x->s3, s->snap.key, &source, &s->headers, &s->cond,
+			   s->etag, &s->err);
+	failpoint("put-after");
+	free(memory);
+	return r;
+}
+
+/* ---- multipart ---- */
+
+struct parts {
+	struct sending *s;
+	const char *upload_id;
+	uint64_t size, part_size;
+	struct s3_part *list;
+	unsigned count;
+	pthread_mutex_t mutex;	/* guards what follows */
+	pthread_cond_t all_done;
+	unsigned next, running;
+	int error;
+	struct s3_error err;
+};
+
+static int
+send_part(struct parts *p, unsigned index)
+{
+	struct sending *s = p->s;
+	struct gate_export *x = s->node->export;
+	uint64_t off = index * p->part_size;
+	uint64_t len = p->size - off < p->part_size ? p->size - off
+						    : p->part_size;
+	struct s3_error err = { 0 };
+	struct body body;
+	struct s3_source source = { len, body_read, &body, body_sent };
+	char *memory = NULL;
+	int r;
+
+	p->list[index].number = index + 1;
+	if (x->caps.part_copy && len >= S3_PART_MIN &&
+	    snapshot_all_base(&s->snap, off, len)) {
+		r = s3_upload_part_copy(x->s3, s->snap.key, p->upload_id,
+					index + 1, s->snap.row.base_key,
+					s->snap.row.base_etag, off, len,
+					p->list[index].etag, &err);
+		upload_progress(s, len);
+	} else {
+		r = body_open(s, off, len, &body, &memory);
+		if (r == 0)
+			r = s3_upload_part(x->s3, s->snap.key, p->upload_id,
+					   index + 1, &source,
+					   p->list[index].etag, &err);
+		free(memory);
+	}
+	failpoint("part-after");
+	if (r < 0) {
+		pthread_mutex_lock(&p->mutex);
+		if (p->error == 0) {
+			p->error = r;
+			p->err = err;
+		}
+		pthread_mutex_unlock(&p->mutex);
+	}
+	return r;
+}
+
+/* A runner takes parts until there are none. */
+static void
+parts_run(void *arg)
+{
+	struct parts *p = arg;
+
+	pthread_mutex_lock(&p->mutex);
+	while (p->error == 0 && p->next < p->count) {
+		unsigned index = p->next++;
+
+		if (upload_cancelled(p->s)) {
+			p->error = -ECANCELED;
+			break;
+		}
+		pthread_mutex_unlock(&p->mutex);
+		(void)send_part(p, index);
+		pthread_mutex_lock(&p->mutex);
+	}
+	if (--p->running == 0)
+		pthread_cond_signal(&p->all_done);
+	pthread_mutex_unlock(&p->mutex);
+}
+
+/*
+ * The ETag of a multipart object, where the store follows the custom: MD5
+ * over the parts' MD5s, "-", their number.  "" if the parts' ETags are
+ * none.  Serves to recognise our own work after a lost answer.
+ */
+static void
+expected_etag(const struct s3_part *list, unsigned count,
+	      char out[S3_ETAG_MAX])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	unsigned len = 0;
+	int ok = md != NULL && EVP_DigestInit_ex(md, EVP_md5(), NULL);
+
+	for (unsigned i = 0; ok && i < count; i++) {
+		unsigned char bytes[16];
+
+		ok = strlen(list[i].etag) == 32;
+		for (unsigned j = 0; ok && j < 16; j++)
+			ok = sscanf(list[i].etag + 2 * j, "%2hhx",
+				    &bytes[j]) == 1;
+		ok = ok && EVP_DigestUpdate(md, bytes, sizeof(bytes));
+	}
+	ok = ok && EVP_DigestFinal_ex(md, digest, &len) && len == 16;
+	EVP_MD_CTX_free(md);
+	out[0] = '\0';
+	for (unsigned j = 0; ok && j < 16; j++)
+		sprintf(out + 2 * j, "%02x", digest[j]);
+	if (ok)
+		snprintf(out + 32, S3_ETAG_MAX - 32, "-%u", count);
+}
+
+static uint64_t
+choose_part_size(const struct gate_export *x, uint64_t size)
+{
+	uint64_t part = x->c.part_size < S3_PART_MIN ? S3_PART_MIN
+						     : x->c.part_size;
+
+	/* Parts grow so that 10,000 suffice. */
+	while ((size + part - 1) / part > S3_PARTS_MAX)
+		part *= 2;
+	return part;
+}
+
+static int
+send_parts(struct sending *s, struct parts *p)
+{
+	struct gate *g = s->node->export->gate;
+	unsigned runners = p->count < PARTS_AT_ONCE ? p->count : PARTS_AT_ONCE;
+
+	p->running = runners;
+	/* This thread works too, so that a pool that is full of others
+	 * cannot stop it. */
+	for (unsigned i = 1; i < runners; i++) {
+		if (pool_add(&g->transfers, parts_run, p) < 0) {
+			pthread_mutex_lock(&p->mutex);
+			p->running--;
+			pthread_mutex_unlock(&p->mutex);
+		}
+	}
+	parts_run(p);
+	pthread_mutex_lock(&p->mutex);
+	while (p->running > 0)
+		pthread_cond_wait(&p->all_done, &p->mutex);
+	pthread_mutex_unlock(&p->mutex);
+	if (p->error != 0)
+		s->err = p->err;
+	return p->error;
+}
+
+static int
+send_multipart(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	struct parts p = { .s = s, .size = s->snap.row.size,
+			   .mutex = PTHREAD_MUTEX_INITIALIZER,
+			   .all_done = PTHREAD_COND_INITIALIZER };
+	char expect[S3_ETAG_MAX] = "";
+	char *id = NULL;
+	int r;
+
+	p.part_size = choose_part_size(x, p.size);
+	p.count = (unsigned)((p.size + p.part_size - 1) / p.part_size);
+	/* The key is on record before the store knows of the upload, so that
+	 * one that a crash leaves behind can be found. */
+	r = upload_begun(s, "", p.part_size);
+	if (r < 0)
+		return r;
+	p.list = calloc(p.count, sizeof(*p.list));
+	if (p.list == NULL)
+		return -ENOMEM;
+	failpoint("create-upload-before");
+	r = s3_upload_create(x->s3, s->snap.key, &s->headers, &id, &s->err);
+	failpoint("create-upload-after");
+	if (r == 0) {
+		p.upload_id = id;
+		r = upload_begun(s, id, p.part_size);
+		if (r == 0)
+			r = send_parts(s, &p);
+		if (r == 0) {
+			expected_etag(p.list, p.count, expect);
+			r = upload_point_of_no_return(s, id, expect);
+		}
+		failpoint("complete-before");
+		if (r == 0) {
+			r = s3_upload_complete(x->s3, s->snap.key, id, p.list,
+					       p.count, &s->cond, s->etag,
+					       &s->err);
+			failpoint("complete-after");
+			/* Gone: perhaps by our own first try. */
+			if (r == -ENOENT)
+				r = -EEXIST;
+		}
+		if (r < 0 && s3_upload_abort(x->s3, s->snap.key, id, NULL) < 0)
+			gate_say(x->gate, 1,
+				 "cannot abort a multipart upload: key=%s",
+				 s->snap.key);
+	}
+	free(id);
+	free(p.list);
+	pthread_mutex_destroy(&p.mutex);
+	pthread_cond_destroy(&p.all_done);
+	return r;
+}
+
+/* ---- copies ---- */
+
+static int
+send_copy(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	int r = upload_point_of_no_return(s, "", "");
+
+	if (r < 0)
+		return r;
+	return s3_copy(x->s3, s->snap.row.base_key, s->snap.row.base_etag,
+		       s->snap.key, &s->headers, &s->cond, s->etag, &s->err);
+}
+
+/* ---- what the next version carries, and what must be at the key ---- */
+
+/*
+ * The object we build on may carry headers that are not ours: they stay.
+ * Also the look that takes the place of conditions a store ignores.
+ */
+static int
+prepare(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	const char *from = i->base_key[0] != '\0' ? i->base_key : s->snap.key;
+	bool same_key = strcmp(from, s->snap.key) == 0;
+	bool expects = i->base_key[0] != '\0' || i->dest_etag[0] != '\0';
+	int r = 0;
+
+	if (expects || !x->caps.put_if_none_match || !same_key) {
+		r = s3_head(x->s3, from, &o, &s->err);
+		if (r == 0 && i->base_etag[0] != '\0' &&
+		    i->base_key[0] != '\0' &&
+		    strcmp(o.etag, i->base_etag) != 0)
+			r = -ESTALE;
+		else if (r == 0 && !expects && i->kind != GATE_DIR)
+			r = -EEXIST;
+		else if (r == -ENOENT)
+			r = i->base_key[0] != '\0' ? -ESTALE : 0;
+		if (r == 0)
+			r = s3_headers_copy(&o.headers, &s->headers);
+		s3_object_free(&o);
+		if (r < 0)
+			return r;
+	}
+	r = object_headers(x, i, &s->headers);
+	if (r < 0)
+		return r;
+	/* A directory's marker replaces whatever marker is there. */
+	if (i->kind == GATE_DIR)
+		return 0;
+	if (x->c.on_conflict == GATE_CONFLICT_OVERWRITE)
+		return 0;
+	if (i->dest_etag[0] != '\0')
+		s->cond.if_match = i->dest_etag;
+	else
+		s->cond.if_none_match = true;
+	return 0;
+}
+
+int
+send_version(struct sending *s)
+{
+	const struct meta_inode *i = &s->snap.row;
+	int r = prepare(s);
+
+	if (r < 0)
+		return r;
+	if (i->kind == GATE_REG && !i->data_dirty && i->base_key[0] != '\0' &&
+	    i->base_limit == i->base_size && i->size == i->base_size &&
+	    i->size <= S3_COPY_MAX)
+		return send_copy(s);
+	if (i->kind == GATE_REG && i->size > SMALL_UPLOAD)
+		return send_multipart(s);
+	return send_put(s);
+}

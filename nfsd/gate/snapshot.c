@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Versions that an upload works from (snapshot.h), and how they are read.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nfsd/gate/snapshot.h"
+
+int
+snapshot_take(struct node *n, struct snapshot *s)
+{
+	int r;
+
+	memset(s, 0, sizeof(*s));
+	s->fd = -1;
+	r = path_key(n, s->key);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	r = n->dead ? -ESTALE : meta_inode_copy(&n->i, &s->row);
+	if (r == 0)
+		r = extents_copy(&n->d.staged, &s->staged);
+	if (r == 0)
+		r = extents_copy(&n->d.clean, &s->clean);
+	if (r == 0 && (s->staged.count > 0 || s->clean.count > 0))
+		r = data_open_locked(n, false);
+	if (r == 0) {
+		s->fd = n->d.fd;
+		s->attr_version = n->attr_version;
+		s->content_version = n->content_version;
+		n->trunc_low = UINT64_MAX;
+		n->d.pins++;
+		s->node = n;
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0)
+		snapshot_free(s);
+	return r;
+}
+
+void
+snapshot_free(struct snapshot *s)
+{
+	struct node *n = s->node;
+
+	if (n != NULL) {
+		pthread_mutex_lock(&n->mutex);
+		if (--n->d.pins == 0)
+			data_idle_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	s->node = NULL;
+	meta_inode_fini(&s->row);
+	extents_free(&s->staged);
+	extents_free(&s->clean);
+}
+
+void
+snapshot_piece(const struct snapshot *s, uint64_t off, uint64_t end,
+	       struct piece *out)
+{
+	uint64_t len = end - off, run, at;
+
+	*out = (struct piece){ PIECE_FILE, off, len, 0 };
+	if (extents_at(&s->staged, off, &at, &run) ||
+	    (len = run < len ? run : len,
+	     extents_at(&s->clean, off, &at, &run))) {
+		out->at = at;
+		out->len = run < len ? run : len;
+		return;
+	}
+	len = run < len ? run : len;
+	out->kind = off < s->row.base_limit ? PIECE_BASE : PIECE_ZERO;
+	if (off < s->row.base_limit && s->row.base_limit - off < len)
+		len = s->row.base_limit - off;
+	out->len = len;
+}
+
+bool
+snapshot_needs_base(const struct snapshot *s, uint64_t off, uint64_t len)
+{
+	struct piece p;
+
+	for (uint64_t at = off; at < off + len; at += p.len) {
+		snapshot_piece(s, at, off + len, &p);
+		if (p.kind == PIECE_BASE)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a copy of the base lies here does not matter for that. */
+bool
+snapshot_all_base(const struct snapshot *s, uint64_t off, uint64_t len)
+{
+	uint64_t at, run;
+
+	return off + len <= s->row.base_limit &&
+	       !extents_at(&s->staged, off, &at, &run) && run >= len;
+}
+
+static int
+read_file(int fd, char *buf, uint64_t len, uint64_t at)
+{
+	while (len > 0) {
+		ssize_t n = pread(fd, buf, len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		buf += n;
+		at += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int
+snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
+{
+	struct gate_export *x = s->node->export;
+	struct piece p;
+
+	for (uint64_t at = off; at < off + len; at += p.len) {
+		char *to = (char *)buf + (at - off);
+		ssize_t n;
+		int r;
+
+		snapshot_piece(s, at, off + len, &p);
+		switch (p.kind) {
+		case PIECE_ZERO:
+			memset(to, 0, p.len);
+			break;
+		case PIECE_FILE:
+			r = read_file(s->fd, to, p.len, p.at);
+			if (r < 0)
+				return r;
+			break;
+		case PIECE_BASE:
+			n = s3_get(x->s3, s->row.base_key, s->row.base_etag,
+				   at, to, p.len, NULL, NULL);
+			if (n < 0)
+				return n == -ENOENT ? -ESTALE : (int)n;
+			if ((uint64_t)n != p.len)
+				return -ESTALE;
+			break;
+		}
+	}
+	return 0;
+}

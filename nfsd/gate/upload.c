@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When S3 is told, and what follows.
+ *
+ * A file with anything to tell has one row in `upload` and one entry here.
+ * It waits until the file has settled, or until somebody kicks it (a foreign
+ * opener or reader, commit=s3, an operator), or until its oldest change is
+ * max_dirty_age old.  An uploader takes a snapshot under the file lock and
+ * works without it; the outcome is applied under the lock again, in one
+ * transaction: the row knows its new object, the handle is done, the staged
+ * bytes have become a cache of the object.
+ *
+ * Failures: a cancelled upload starts over when it is due again.  A
+ * transient failure is retried with growing pauses for as long as it takes;
+ * after upload_retry those who wait for it are told.  A permanent one goes
+ * to quarantine: the bytes are kept, the file falls back to what S3 has.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/names.h"
+#include "nfsd/gate/upload.h"
+
+#define RETRY_FIRST_MS 500
+#define RETRY_MAX_MS 30000
+#define KEY_BUSY_MS 50
+
+static void upload_run(void *arg);
+
+/* ---- when ---- */
+
+void
+upload_note_locked(struct node *n, struct meta_batch *batch)
+{
+	uint64_t now = clock_ms(), latest;
+
+	if (n->i.local_only)
+		return;
+	if (!n->up.pending) {
+		n->up.pending = true;
+		n->up.dirty_ms = now;
+		n->up.row = (struct meta_upload){ .ino = n->ino,
+						  .since_ns = clock_ns() };
+		meta_put_upload(batch, &n->up.row);
+	}
+	latest = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
+	if (n->up.failing_ms == 0) {
+		n->up.due_ms = now + n->export->c.settle_ms;
+		if (n->up.due_ms > latest)
+			n->up.due_ms = latest;
+	}
+}
+
+void
+upload_schedule_locked(struct node *n, bool kick)
+{
+	struct gate *g = n->export->gate;
+	uint64_t now = clock_ms(), due;
+	struct node *ref;
+
+	if (!n->up.pending || n->up.run != UP_IDLE || n->dead ||
+	    n->i.local_only)
+		return;
+	if (kick)
+		n->up.kicked = true;
+	due = n->up.due_ms;
+	if (n->up.kicked && n->up.failing_ms == 0)
+		due = now;
+	if (n->h.state == META_ACTIVE) {
+		/* Only for a log that is written without end: the version
+		 * of its last COMMIT. */
+		due = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
+		if (n->settle_empty || n->d.staged.count == 0 ||
+		    n->up.failing_ms != 0)
+			return;
+	}
+	if (due > now) {
+		node_tick_at_locked(n, due);
+		return;
+	}
+	ref = node_ref(n);
+	n->up.run = UP_QUEUED;
+	if (pool_add(&g->uploaders, upload_run, ref) < 0) {
+		n->up.run = UP_IDLE;
+		node_tick_at_locked(n, now + 1000);
+		node_put(&ref);
+	}
+}
+
+void
+upload_cancel_locked(struct node *n)
+{
+	if (n->up.run == UP_RUNNING)
+		n->up.cancel = true;
+	if (n->h.state == META_UPLOADING)
+		handle_move_locked(n, META_EV_STOP);
+}
+
+bool
+upload_cancelled(struct sending *s)
+{
+	bool cancel;
+
+	pthread_mutex_lock(&s->node->mutex);
+	cancel = s->node->up.cancel || s->node->dead;
+	pthread_mutex_unlock(&s->node->mutex);
+	return cancel;
+}
+
+void
+upload_progress(struct sending *s, uint64_t bytes)
+{
+	pthread_mutex_lock(&s->node->mutex);
+	s->node->up.bytes_sent += bytes;
+	pthread_mutex_unlock(&s->node->mutex);
+}
+
+int
+upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
+{
+	struct node *n = s->node;
+	struct meta_batch *b = meta_batch_new();
+
+	pthread_mutex_lock(&n->mutex);
+	n->up.row.phase = META_UP_PARTS;
+	strcpy(n->up.row.key, s->snap.key);
+	strncpy(n->up.row.upload_id, upload_id,
+		sizeof(n->up.row.upload_id) - 1);
+	n->up.row.part_size = part_size;
+	if (b != NULL && !n->dead)
+		meta_put_upload(b, &n->up.row);
+	pthread_mutex_unlock(&n->mutex);
+	return meta_commit(n->export->gate->meta, &b);
+}
+
+int
+upload_point_of_no_return(struct sending *s, const char *upload_id,
+			  const char *expect)
+{
+	struct node *n = s->node;
+	struct meta_batch *b = NULL;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.cancel || n->dead) {
+		r = -ECANCELED;
+	} else {
+		if (n->h.state == META_UPLOADING)
+			handle_move_locked(n, META_EV_SEND);
+		/* A single PUT needs no record: whether it was carried out
+		 * can be seen from the object's ETag. */
+		if (upload_id[0] != '\0') {
+			n->up.row.phase = META_UP_FINISHING;
+			snprintf(n->up.row.expect_etag,
+				 sizeof(n->up.row.expect_etag), "%s", expect);
+			b = meta_batch_new();
+			if (b != NULL)
+				meta_put_upload(b, &n->up.row);
+			else
+				r = -ENOMEM;
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0 && b != NULL)
+		r = meta_commit(n->export->gate->meta, &b);
+	meta_batch_free(&b);
+	return r;
+}
+
+/* ---- success ---- */
+
+/* The staged extents that the snapshot did not have. */
+static int
+newer_than(const struct snapshot *snap, const struct extents *staged,
+	   struct extents *out)
+{
+	for (size_t i = 0; i < staged->count; i++) {
+		uint64_t off = staged->list[i].off;
+		uint64_t end = off + staged->list[i].len;
+
+		while (off < end) {
+			uint64_t old_at = 0, len,
+				 at = staged->list[i].at +
+				      (off - staged->list[i].off);
+			bool had = extents_at(&snap->staged, off, &old_at,
+					      &len);
+
+			if (len > end - off)
+				len = end - off;
+			if ((!had || old_at != at) &&
+			    extents_set(out, off, len, at) < 0)
+				return -ENOMEM;
+			off += len;
+		}
+	}
+	return 0;
+}
+
+/* Staged bytes of the snapshot are now a copy of the object. */
+static void
+become_clean_locked(struct node *n, struct sending *s,
+		    struct extents *remaining)
+{
+	const struct extents *was = &s->snap.staged;
+	uint64_t limit = n->i.base_limit;
+
+	for (size_t i = 0; i < was->count; i++) {
+		uint64_t off = was->list[i].off;
+		uint64_t end = off + was->list[i].len;
+
+		end = end < limit ? end : limit;
+		while (off < end) {
+			uint64_t at = 0, len,
+				 old_at = was->list[i].at +
+					  (off - was->list[i].off);
+			bool now = extents_at(&n->d.staged, off, &at, &len);
+
+			if (len > end - off)
+				len = end - off;
+			if (now && at == old_at)
+				(void)extents_set(&n->d.clean, off, len, at);
+			off += len;
+		}
+	}
+	extents_free(&n->d.staged);
+	n->d.staged = *remaining;
+	*remaining = (struct extents){ 0 };
+}
+
+static void
+done_row(struct sending *s, struct node *n, const char *key_now,
+	 struct meta_inode *row)
+{
+	uint64_t size = s->snap.row.kind == GATE_REG ? s->snap.row.size : 0;
+
+	row->data_dirty = n->content_version != s->snap.content_version;
+	row->attr_dirty = n->attr_version != s->snap.attr_version;
+	row->name_dirty = strcmp(key_now, s->snap.key) != 0;
+	strcpy(row->base_key, s->snap.key);
+	snprintf(row->base_etag, sizeof(row->base_etag), "%s", s->etag);
+	snprintf(row->dest_etag, sizeof(row->dest_etag), "%s",
+		 row->name_dirty ? n->i.dest_etag : s->etag);
+	row->base_size = size;
+	row->base_limit = size < n->trunc_low ? size : n->trunc_low;
+	row->base_mtime_ns = 0;	/* the next listing tells */
+	row->attr_known = true;
+	if (row->kind == GATE_DIR)
+		row->marker = true;
+}
+
+static void
+done_memory_locked(struct node *n, struct sending *s,
+		   const struct meta_inode *row, struct extents *remaining)
+{
+	n->i.data_dirty = row->data_dirty;
+	n->i.attr_dirty = row->attr_dirty;
+	n->i.name_dirty = row->name_dirty;
+	strcpy(n->i.base_key, row->base_key);
+	strcpy(n->i.base_etag, row->base_etag);
+	strcpy(n->i.dest_etag, row->dest_etag);
+	n->i.base_size = row->base_size;
+	n->i.base_limit = row->base_limit;
+	n->i.base_mtime_ns = 0;
+	n->i.attr_known = true;
+	n->i.marker = row->marker;
+	/* Copies of the old base are copies of the new one where nothing was
+	 * staged; they stay. */
+	(void)extents_cut(&n->d.clean, n->i.base_limit,
+			  UINT64_MAX - n->i.base_limit);
+	become_clean_locked(n, s, remaining);
+	if (n->d.staged.count == 0)
+		n->d.journal_bytes = 0;
+	data_account_locked(n);
+	n->checked_ms = clock_ms();
+	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;
+	n->up.row.attempts = 0;
+	n->up.failing_ms = 0;
+	n->up.recovered = false;
+	if (n->up.pending) {
+		n->up.dirty_ms = clock_ms();
+		n->up.due_ms = n->up.dirty_ms + n->export->c.settle_ms;
+	}
+	if (n->h.state == META_FINISHING || n->h.state == META_UPLOADING ||
+	    n->h.state == META_FLUSHED) {
+		if (n->h.state == META_UPLOADING)
+			handle_move_locked(n, META_EV_SEND);
+		/* Not if more was flushed meanwhile: then it is pending. */
+		if (!n->i.data_dirty) {
+			handle_move_locked(n, META_EV_STORED);
+			admit_release_locked(n);
+		} else if (n->h.state == META_FINISHING) {
+			handle_move_locked(n, META_EV_STOP);
+		}
+	}
+}
+
+static int
+upload_done(struct sending *s)
+{
+	struct node *n = s->node;
+	struct gate_export *x = n->export;
+	struct gate *g = x->gate;
+	struct extents remaining = { 0 };
+	struct meta_delete del = { 0 };
+	struct meta_inode row = { 0 };
+	struct meta_batch *b;
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	node_lock_wait(n);
+	if (n->dead) {		/* its deletion waits for the key */
+		node_unlock(n);
+		return 0;
+	}
+	r = path_key(n, key);
+	b = meta_batch_new();
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
+	if (r == 0)
+		r = newer_than(&s->snap, &n->d.staged, &remaining);
+	if (r == 0) {
+		done_row(s, n, key, &row);
+		meta_put_inode(b, &row);
+		meta_put_extents(b, n->ino, 0, INT64_MAX, remaining.list,
+				 remaining.count);
+		if (remaining.count == 0)
+			meta_del_journal(b, n->ino);
+		n->up.row.phase = META_UP_QUEUED;
+		n->up.row.upload_id[0] = n->up.row.expect_etag[0] = '\0';
+		n->up.row.error[0] = '\0';
+		if (row.data_dirty || row.attr_dirty || row.name_dirty)
+			meta_put_upload(b, &n->up.row);
+		else
+			meta_del_upload(b, n->ino);
+		if (n->h.state != META_NONE && n->h.state != META_ACTIVE &&
+		    !row.data_dirty)
+			meta_del_handle(b, n->ino, n->h.who);
+		/* The object under the old name has to go. */
+		if (n->i.base_key[0] != '\0' &&
+		    strcmp(n->i.base_key, s->snap.key) != 0)
+			forget_object(n, b, &del);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	failpoint("stored-before-row");
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	meta_batch_free(&b);
+	failpoint("stored-after-row");
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		done_memory_locked(n, s, &row, &remaining);
+		pthread_mutex_unlock(&n->mutex);
+		/* It was hidden when the file was renamed; that place in the
+		 * table now belongs to the deletion. */
+		if (del.id != 0)
+			delete_start(x, &del);
+	}
+	extents_free(&remaining);
+	meta_inode_fini(&row);
+	pthread_mutex_lock(&n->mutex);
+	node_changed_locked(n);
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+/* ---- failure ---- */
+
+/*
+ * The object at the key is not what we built on.  Is it our own, made by a
+ * request whose answer was lost, perhaps before a crash?
+ */
+static bool
+is_ours(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	struct s3_object o = { 0 };
+	struct meta_inode seen = { 0 };
+	bool ours = false;
+
+	if (s3_head(x->s3, s->snap.key, &o, NULL) < 0)
+		return false;
+	object_to_inode(x, s->snap.key, &o, &seen);
+	if (s->node->up.row.expect_etag[0] != '\0')
+		ours = strcmp(o.etag, s->node->up.row.expect_etag) == 0;
+	else
+		ours = o.size == (s->snap.row.kind == GATE_REG
+					  ? s->snap.row.size
+					  : o.size) &&
+		       strcmp(o.etag, s->snap.row.base_etag) != 0 &&
+		       seen.mtime_ns == s->snap.row.mtime_ns &&
+		       seen.mode == s->snap.row.mode &&
+		       seen.uid == s->snap.row.uid &&
+		       seen.kind == s->snap.row.kind;
+	if (ours)
+		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
+	s3_object_free(&o);
+	return ours;
+}
+
+static bool
+is_transient(int r)
+{
+	switch (r) {
+	case -EAGAIN:
+	case -ENOMEM:
+	case -EBADMSG:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EIO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+describe(const struct sending *s, int r, char *out, size_t size)
+{
+	if (s->err.http != 0 || s->err.message[0] != '\0')
+		snprintf(out, size, "%s%s%s (HTTP %d)", s->err.code,
+			 s->err.code[0] ? ": " : "", s->err.message,
+			 s->err.http);
+	else if (r == -ESTALE || r == -EEXIST)
+		snprintf(out, size,
+			 "the object was changed by somebody else");
+	else
+		snprintf(out, size, "%s", strerror(-r));
+}
+
+static void
+upload_retry_later(struct sending *s, int r)
+{
+	struct node *n = s->node;
+	struct gate_export *x = n->export;
+	uint64_t now = clock_ms(), wait = RETRY_FIRST_MS;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->h.state == META_UPLOADING || n->h.state == META_FINISHING)
+		handle_move_locked(n, META_EV_STOP);
+	if (r != -ECANCELED) {
+		for (unsigned i = 0; i < n->up.row.attempts &&
+				     wait < RETRY_MAX_MS; i++)
+			wait *= 2;
+		if (n->up.failing_ms == 0)
+			n->up.failing_ms = now;
+		n->up.row.attempts++;
+		n->up.due_ms = now + wait;
+		n->up.last_error = r;
+		describe(s, r, n->up.row.error, sizeof(n->up.row.error));
+		/* Who waits has waited long enough; the bytes stay and are
+		 * tried again (docs/semantics.md). */
+		if (now - n->up.failing_ms >= x->c.upload_retry_ms)
+			admit_failed_locked(n, NULL);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r != -ECANCELED && n->up.row.attempts == 1)
+		gate_say(x->gate, 1, "upload failed, will be retried: key=%s "
+			 "error=%s", s->snap.key, n->up.row.error);
+}
+
+static void
+upload_refused(struct sending *s, int r)
+{
+	struct node *n = s->node;
+	char error[256];
+	int q;
+
+	describe(s, r, error, sizeof(error));
+	node_lock_wait(n);
+	q = n->dead ? 0 : quarantine_put(n, error);
+	node_unlock(n);
+	if (q < 0) {
+		gate_say(n->export->gate, 0,
+			 "cannot set a refused upload aside: key=%s %s",
+			 s->snap.key, strerror(-q));
+		upload_retry_later(s, -EIO);
+	}
+}
+
+/* ---- the run ---- */
+
+/* Under the file lock: still wanted?  Then the version is fixed. */
+static int
+upload_begin(struct node *n, struct sending *s)
+{
+	int r = 0;
+
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	n->up.kicked = false;
+	if (!n->up.pending || n->dead || n->i.local_only)
+		r = -ECANCELED;
+	else if (n->h.state == META_ACTIVE &&
+		 (n->d.staged.count == 0 ||
+		  n->up.dirty_ms + n->export->c.max_dirty_age_ms >
+			  clock_ms()))
+		r = -ECANCELED;
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = snapshot_take(n, &s->snap);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0) {
+		n->up.run = UP_RUNNING;
+		n->up.cancel = false;
+		n->up.bytes_sent = 0;
+		n->up.bytes_total = n->i.data_dirty ? n->i.size : 0;
+		if (n->h.state == META_FLUSHED)
+			handle_move_locked(n, META_EV_START);
+	} else {
+		n->up.run = UP_IDLE;
+	}
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+static bool
+key_is_free(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+
+	/* A removed file's object, or one that is to be copied away first. */
+	if (delete_pending(x, s->snap.key))
+		return false;
+	return strcmp(s->snap.key, s->snap.row.base_key) == 0 ||
+	       !hidden_has(x, s->snap.key);
+}
+
+static void
+upload_end(struct node *n, struct sending *s, int r)
+{
+	bool was_kicked;
+
+	if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s)))
+		r = upload_done(s);
+	if (r == -ECANCELED || is_transient(r)) {
+		upload_retry_later(s, r);
+	} else if (r == -EBUSY) {
+		pthread_mutex_lock(&n->mutex);
+		if (n->h.state == META_UPLOADING)
+			handle_move_locked(n, META_EV_STOP);
+		n->up.due_ms = clock_ms() + KEY_BUSY_MS;
+		pthread_mutex_unlock(&n->mutex);
+	} else if (r < 0) {
+		upload_refused(s, r);
+	}
+	snapshot_free(&s->snap);
+	s3_headers_free(&s->headers);
+	pthread_mutex_lock(&n->mutex);
+	n->up.run = UP_IDLE;
+	n->up.cancel = false;
+	was_kicked = n->up.kicked;
+	data_idle_locked(n);
+	node_changed_locked(n);
+	upload_schedule_locked(n, was_kicked);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+static void
+upload_run(void *arg)
+{
+	struct node *n = arg;
+	struct gate *g = n->export->gate;
+	struct sending s = { .node = n, .snap.fd = -1 };
+	int r = upload_begin(n, &s);
+
+	if (r == 0) {
+		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
+		key_take(n->export, s.snap.key);
+		failpoint("upload-begin");
+		r = key_is_free(&s) ? send_version(&s) : -EBUSY;
+		key_release(n->export, s.snap.key);
+		upload_end(n, &s, r);
+		__atomic_sub_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_lock(&g->mutex);
+	pthread_cond_broadcast(&g->progress);
+	pthread_mutex_unlock(&g->mutex);
+	node_put(&n);
+}

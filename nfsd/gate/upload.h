@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_UPLOAD_H
+#define NFSD_GATE_UPLOAD_H
+
+#include "nfsd/gate/snapshot.h"
+
+/*
+ * One upload under way.  send.c moves bytes and knows S3; upload.c decides
+ * when, and what follows.
+ */
+struct sending {
+	struct node *node;
+	struct snapshot snap;
+	struct s3_headers headers;
+	struct s3_cond cond;
+	char etag[S3_ETAG_MAX];		/* of the version that was made */
+	struct s3_error err;
+};
+
+/*
+ * Make S3 agree with the snapshot.  0 (etag is set); -ECANCELED;
+ * -ESTALE or -EEXIST: the object at the key is not the one we build on;
+ * -EAGAIN and the like: later; anything else: never.
+ */
+int send_version(struct sending *s) __attribute__((warn_unused_result));
+/* The point of no return: the last request goes out.  -ECANCELED if the
+ * upload is to stop.  expect: the ETag that success will have, or "". */
+int upload_point_of_no_return(struct sending *s, const char *upload_id,
+			      const char *expect)
+	__attribute__((warn_unused_result));
+bool upload_cancelled(struct sending *s);
+void upload_progress(struct sending *s, uint64_t bytes);
+/* The multipart upload has begun: its id must be known after a crash. */
+int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
+	__attribute__((warn_unused_result));
+
+#endif
