@@ -393,6 +393,7 @@ unsigned rpc_workers_busy(struct rpc_workers *workers);
 
 struct rpc_server {
 	struct rpc_server_config config;
+	struct rpc_program *programs;	/* our copy of the table */
 	struct rpc_limits limits;
 	struct rpc_pool pool;
 	struct rpc_cache *cache;

@@ -87,6 +87,16 @@ rpc_server_new(const struct rpc_server_config *config, struct rpc_server **out)
 	if (server == NULL)
 		return -ENOMEM;
 	server->config = *config;
+	/* The table is the caller's and may be gone after this call. */
+	server->programs = calloc(config->program_count + 1,
+				  sizeof(*server->programs));
+	if (server->programs == NULL) {
+		free(server);
+		return -ENOMEM;
+	}
+	memcpy(server->programs, config->programs,
+	       config->program_count * sizeof(*server->programs));
+	server->config.programs = server->programs;
 	server->limits = config->limits;
 	fill_limits(&server->limits);
 	measure(server);
@@ -226,6 +236,7 @@ rpc_server_free(struct rpc_server **slot)
 		close(server->spare_fd);
 	pthread_mutex_destroy(&server->parked_lock);
 	pthread_mutex_destroy(&server->hosts_lock);
+	free(server->programs);
 	free(server);
 }
 
