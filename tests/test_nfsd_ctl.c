@@ -256,6 +256,7 @@ tool(const char *arguments)
 		return -1;
 	snprintf(command, sizeof(command), "./s3nfsctl --socket %s %s 2>&1",
 		 path, arguments);
+	fake_gate_sync();
 	pipe = popen(command, "r");
 	if (pipe == NULL)
 		return -1;
