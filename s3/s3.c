@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "s3/s3_priv.h"
+#ifdef FAILPOINTS
+#include "s3/fault.h"
+#endif
 
 static int
 refuse(struct s3_error *err, const char *why)
@@ -65,6 +68,10 @@ s3_open(const struct s3_config *config, struct s3 **out, struct s3_error *err)
 			      "file:///DIR");
 	if (r == 0)
 		forget_strings(&(*out)->config);
+#ifdef FAILPOINTS
+	if (r == 0 && (r = s3_fault_wrap(*out)) != 0)
+		s3_close(out);
+#endif
 	return r;
 }
 
