@@ -188,7 +188,7 @@ static const struct option_row rows[] = {
 	EXP(lease_ms, MS, "90000", 1000, DAY_MS, NULL,
 	    "Time without a request after which a writer with unflushed data "
 	    "counts as lost."),
-	EXP(attr_ttl_ms, MS, "10000", 0, DAY_MS, NULL,
+	EXP(attr_ttl_ms, MS, "3000", 0, DAY_MS, NULL,
 	    "Time for which what is known of the bucket is believed before "
 	    "it is asked again."),
 	EXP(max_dirty_age_ms, MS, "60000", 1000, DAY_MS, NULL,

@@ -107,17 +107,31 @@ replay_note(struct meta_batch *b, const struct gate_request *rq,
 }
 
 void
-forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
+forget_key(struct node *n, const char *key, struct meta_batch *b,
+	   struct meta_delete *d)
 {
 	struct gate_export *x = n->export;
 
 	memset(d, 0, sizeof(*d));
-	if (n->i.base_key[0] == '\0')
+	if (key[0] == '\0')
 		return;
 	d->id = meta_new_id(x->gate->meta);
 	d->export_id = x->id;
-	strcpy(d->key, n->i.base_key);
+	strcpy(d->key, key);
 	meta_put_delete(b, d);
+}
+
+bool
+name_left_key(const struct node *n)
+{
+	return n->i.base_key[0] != '\0' &&
+	       (n->i.name_dirty || n->i.local_only);
+}
+
+void
+forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
+{
+	forget_key(n, n->i.base_key, b, d);
 }
 
 int

@@ -25,9 +25,14 @@ void change_dir_end(struct change_dir *d, const struct gate_request *rq,
 		    struct gate_wcc *wcc);
 void replay_note(struct meta_batch *b, const struct gate_request *rq,
 		 const struct meta_inode *made);
-/* Tell S3 to delete what a removed inode left there. */
+/* Tell S3 to delete what a removed inode left there, or what lies at a key;
+ * d->id is 0 if there is nothing. */
 void forget_object(struct node *n, struct meta_batch *b,
 		   struct meta_delete *d);
+/* Is its object's key hidden already, since it was renamed away from it? */
+bool name_left_key(const struct node *n);
+void forget_key(struct node *n, const char *key, struct meta_batch *b,
+		struct meta_delete *d);
 bool name_is_silly(const char *name);	/* .nfsXXXX */
 
 /* remove.c, for RENAME over a file: may it go; and it went. */

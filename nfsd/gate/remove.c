@@ -74,7 +74,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	struct meta_delete del, late;
 	struct meta_batch *b = meta_batch_new();
 	char key[META_KEY_MAX + 2];
-	bool running;
+	bool left, hide;
 	int r = path_key(n, key);
 
 	if (r < 0 || b == NULL) {
@@ -87,17 +87,17 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	meta_put_inode(b, &d->row);
 	pthread_mutex_lock(&n->mutex);
 	forget_object(n, b, &del);
-	running = n->up.run == UP_RUNNING;
+	/* What the upload under way may still make, or what the file was to
+	 * replace. */
+	left = n->up.run == UP_RUNNING || n->i.dest_etag[0] != '\0';
+	if (left && strcmp(key, del.key) != 0)
+		forget_key(n, key, b, &late);
 	pthread_mutex_unlock(&n->mutex);
-	if (running && strcmp(key, del.key) != 0) {
-		/* What the upload under way may still make. */
-		late.id = meta_new_id(g->meta);
-		late.export_id = x->id;
-		strcpy(late.key, key);
-		meta_put_delete(b, &late);
-	}
 	replay_note(b, rq, NULL);
-	if (del.id != 0)
+	/* A file that was renamed has hidden its object's key before; that
+	 * place in the table is the deletion's from here on. */
+	hide = del.id != 0 && !name_left_key(n);
+	if (hide)
 		hidden_add(x, del.key);
 	if (late.id != 0)
 		hidden_add(x, late.key);
@@ -105,7 +105,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	r = meta_commit(g->meta, &b);
 	failpoint("remove-after-commit");
 	if (r < 0) {
-		if (del.id != 0)
+		if (hide)
 			hidden_del(x, del.key);
 		if (late.id != 0)
 			hidden_del(x, late.key);

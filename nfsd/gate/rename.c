@@ -130,8 +130,10 @@ plan_row(struct move *m, const char *new_key, struct meta_inode *row)
 	row->local_only = name_is_silly(m->to_name);
 	if (strcmp(row->base_key, new_key) == 0)
 		strcpy(row->dest_etag, row->base_etag);
-	else if (v != NULL && strcmp(v->i.base_key, new_key) == 0)
-		strcpy(row->dest_etag, v->i.base_etag);
+	else if (v != NULL)
+		/* Not the victim's own object, perhaps: one that the victim
+		 * was to replace and has not yet. */
+		strcpy(row->dest_etag, v->i.dest_etag);
 	else
 		row->dest_etag[0] = '\0';
 	row->ctime_ns = clock_ns() > row->ctime_ns ? clock_ns()
@@ -151,12 +153,14 @@ move_locked(struct move *m, struct gate_request *rq)
 	struct meta_name entry = { .parent = m->to.node->ino, .ino = n->ino,
 				   .kind = n->i.kind };
 	struct meta_inode row = { 0 };
-	struct meta_delete del = { 0 };
+	struct meta_delete del = { 0 }, left = { 0 };
 	struct meta_batch *b;
-	char key[META_KEY_MAX + 2];
-	bool hide, was_hidden;
+	char key[META_KEY_MAX + 2], old_key[META_KEY_MAX + 2];
+	bool hide, was_hidden, hide_victim;
 	int r = path_child_key(m->to.node, m->to_name, false, key);
 
+	if (r == 0)
+		r = path_key(n, old_key);
 	if (r == 0)
 		r = meta_inode_copy(&n->i, &row);
 	b = meta_batch_new();
@@ -165,7 +169,11 @@ move_locked(struct move *m, struct gate_request *rq)
 		meta_inode_fini(&row);
 		return r < 0 ? r : -ENOMEM;
 	}
-	was_hidden = row.name_dirty || (row.local_only && row.base_key[0]);
+	was_hidden = name_left_key(n);
+	/* An object under the old name that this file was to replace, and now
+	 * never will. */
+	if (row.dest_etag[0] != '\0' && strcmp(row.base_key, old_key) != 0)
+		forget_key(n, old_key, b, &left);
 	plan_row(m, key, &row);
 	entry.id = meta_new_name_id(g->meta);
 	strcpy(entry.name, m->to_name);
@@ -196,16 +204,21 @@ move_locked(struct move *m, struct gate_request *rq)
 	hide = row.base_key[0] != '\0' && strcmp(row.base_key, key) != 0;
 	if (hide && !was_hidden)
 		hidden_add(x, row.base_key);
-	if (del.id != 0)
+	hide_victim = del.id != 0 && !name_left_key(v);
+	if (hide_victim)
 		hidden_add(x, del.key);
+	if (left.id != 0)
+		hidden_add(x, left.key);
 	failpoint("rename-before-commit");
 	r = meta_commit(g->meta, &b);
 	failpoint("rename-after-commit");
 	if (r < 0) {
 		if (hide && !was_hidden)
 			hidden_del(x, row.base_key);
-		if (del.id != 0)
+		if (hide_victim)
 			hidden_del(x, del.key);
+		if (left.id != 0)
+			hidden_del(x, left.key);
 		meta_inode_fini(&row);
 		return r;
 	}
@@ -236,6 +249,8 @@ move_locked(struct move *m, struct gate_request *rq)
 	meta_inode_fini(&row);
 	if (del.id != 0)
 		delete_start(x, &del);
+	if (left.id != 0)
+		delete_start(x, &left);
 	return r;
 }
 
