@@ -195,8 +195,8 @@ static const struct option_row rows[] = {
 	    "A file that is written without end is uploaded this often all "
 	    "the same."),
 	EXP(upload_retry_ms, MS, "300000", 0, 30 * DAY_MS, NULL,
-	    "Time for which an upload that fails for passing reasons is "
-	    "repeated before its data goes to quarantine."),
+	    "Time for which an upload may fail for passing reasons before "
+	    "those who wait for it are told; it is repeated all the same."),
 	EXP(max_handles, COUNT, "65536", 1, 100000000, NULL,
 	    "Files being written or waiting for their upload at once."),
 	EXP(quota, SIZE, "0", 0, 1024 * 1024 * T, NULL,
