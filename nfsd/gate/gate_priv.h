@@ -33,6 +33,7 @@
 #define OVERFLOW_START (8ULL << 40)
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
+#define SCAN_PAGE 1000		/* names that one LIST tells */
 #define SMALL_UPLOAD (16ULL << 20)	/* up to here a file is one PUT */
 
 /* A request that waits for a node to change. */
@@ -119,6 +120,8 @@ struct scan {
 	/* the one under way */
 	bool running;
 	bool stepping;		/* a thread asks for its next page */
+	bool first;		/* nothing was known before it */
+	bool changed;		/* names came or went by other hands */
 	uint64_t start_ms, start_id;
 	char *token;
 	uint64_t *seen;		/* ids of names met */
@@ -136,8 +139,8 @@ struct node {
 
 	pthread_mutex_t mutex;		/* guards all below */
 	pthread_cond_t changed;
+	pthread_cond_t unlocked;	/* one waiter may take the lock */
 	bool locked;			/* the file or directory lock */
-	unsigned lock_waiters;
 	bool dead;			/* removed: STALE */
 	struct meta_inode i;		/* the row; what others see */
 	/* Its name; "" for a root.  Guarded by the shard mutex as well. */
@@ -456,6 +459,7 @@ int scan_step(struct node *dir) __attribute__((warn_unused_result));
  * 1: it is, 0: ask for the name. */
 int scan_if_small(struct node *dir) __attribute__((warn_unused_result));
 bool scan_fresh(struct node *dir);
+bool scan_known(struct node *dir);	/* listed whole before, small */
 bool scan_fresh_locked(struct node *dir);
 /* A directory that was just made here: nothing is in it. */
 void scan_set_empty_locked(struct node *dir);

@@ -198,14 +198,26 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 		rq->again = GATE_NEEDS_THREAD;
 		return -EAGAIN;
 	}
+	if (n->ino == n->export->root) {
+		r = scan_known(n) ? scan_if_small(n) : 0;
+		if (r == -EAGAIN)
+			rq->again = GATE_JUKEBOX;
+		return r < 0 ? r : 0;
+	}
 	/* One LIST for the directory rather than a HEAD for each file. */
 	if (node_get(n->export->gate, n->parent, true, &dir) == 0) {
 		r = scan_if_small(dir);
 		node_put(&dir);
 		if (r == 1 && n->dead)
 			r = -ESTALE;
-		if (r == 1 && n->i.attr_known)
-			return 0;
+		if (r == 1 && n->i.attr_known) {
+			/* A directory whose names are known: has anybody
+			 * else changed them?  Its times tell clients. */
+			if (n->i.kind == GATE_DIR && scan_known(n))
+				r = scan_if_small(n);
+			if (r >= 0)
+				return 0;
+		}
 	}
 	if (r >= 0)
 		r = n->i.kind == GATE_DIR ? refresh_dir(n, asked)

@@ -50,6 +50,7 @@ node_new(struct gate_export *x, uint64_t ino)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&n->changed, &attr);
+	pthread_cond_init(&n->unlocked, &attr);
 	pthread_condattr_destroy(&attr);
 	data_init(&n->d);
 	LIST_INIT(&n->refusals);
@@ -81,6 +82,7 @@ node_free(struct node *n)
 	free(n->namekey);
 	pthread_mutex_destroy(&n->mutex);
 	pthread_cond_destroy(&n->changed);
+	pthread_cond_destroy(&n->unlocked);
 	free(n);
 }
 
@@ -535,9 +537,11 @@ node_lock(struct node *n, struct gate_request *rq)
 		rq->again = GATE_NEEDS_THREAD;
 		return -EAGAIN;
 	}
-	while (n->locked)
-		pthread_cond_wait(&n->changed, &n->mutex);
+	while (n->locked && !n->dead)
+		pthread_cond_wait(&n->unlocked, &n->mutex);
 	if (n->dead) {
+		/* The next in line has to learn it too. */
+		pthread_cond_signal(&n->unlocked);
 		pthread_mutex_unlock(&n->mutex);
 		return -ESTALE;
 	}
@@ -551,7 +555,7 @@ node_lock_wait(struct node *n)
 {
 	pthread_mutex_lock(&n->mutex);
 	while (n->locked)
-		pthread_cond_wait(&n->changed, &n->mutex);
+		pthread_cond_wait(&n->unlocked, &n->mutex);
 	n->locked = true;
 	pthread_mutex_unlock(&n->mutex);
 }
@@ -560,7 +564,7 @@ void
 node_unlock_locked(struct node *n)
 {
 	n->locked = false;
-	pthread_cond_broadcast(&n->changed);
+	pthread_cond_signal(&n->unlocked);
 }
 
 void
@@ -827,6 +831,12 @@ node_fresh(struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	fresh = n->ino == n->export->root || node_is_local_locked(n) ||
 		(n->i.attr_known && n->checked_ms + ttl > now);
+	/* A directory that was listed: its times follow its names. */
+	if (n->scan != NULL && n->scan->complete &&
+	    n->scan->count <= SCAN_PAGE && !scan_fresh_locked(n)) {
+		pthread_mutex_unlock(&n->mutex);
+		return false;
+	}
 	pthread_mutex_unlock(&n->mutex);
 	if (fresh || !n->i.attr_known)
 		return fresh;

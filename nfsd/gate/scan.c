@@ -137,6 +137,18 @@ scan_fresh(struct node *dir)
 	return fresh;
 }
 
+bool
+scan_known(struct node *dir)
+{
+	bool known;
+
+	pthread_mutex_lock(&dir->mutex);
+	known = dir->scan != NULL && dir->scan->complete &&
+		dir->scan->count <= SCAN_PAGE;
+	pthread_mutex_unlock(&dir->mutex);
+	return known;
+}
+
 void
 scan_set_empty_locked(struct node *dir)
 {
@@ -313,6 +325,7 @@ merge_entry(struct merge *m, const struct found *f)
 					   m->start_ms))
 			return 0;
 		r = merge_new(m, key, f, &id);
+		dir->scan->changed = true;
 		negative_del(g, dir->ino, f->name);
 	}
 	return r < 0 ? r : note_seen(dir->scan, id);
@@ -370,7 +383,7 @@ any_name(void *arg, const struct meta_name *name)
 	return 1;
 }
 
-/* A name that the listing lacks.  What S3 was never told stays. */
+/* A name that the listing lacks.  What S3 was never told stays.  1: it went. */
 static int
 drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 {
@@ -388,8 +401,11 @@ drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 		keep = n->i.base_key[0] == '\0';
 		pthread_mutex_unlock(&n->mutex);
 	}
-	if (r == 0 && !keep)
+	if (r == 0 && !keep) {
 		r = lookup_vanish(n, start_ms);
+		if (r == 0)
+			r = n->dead;
+	}
 	node_put(&n);
 	return r;
 }
@@ -407,8 +423,11 @@ finish(struct node *dir, struct scan *s)
 			   &gone);
 	if (r == 0 && gone.failed)
 		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < gone.count; i++)
+	for (size_t i = 0; r == 0 && i < gone.count; i++) {
 		r = drop_gone(g, gone.inos[i], s->start_ms);
+		s->changed |= r == 1;
+		r = r == 1 ? 0 : r;
+	}
 	free(gone.inos);
 	if (r < 0)
 		return r;
@@ -416,6 +435,11 @@ finish(struct node *dir, struct scan *s)
 	s->complete = true;
 	s->fresh_ms = s->start_ms;
 	s->count = gone.names;
+	/* Clients drop what they remember of a directory's names, and of
+	 * names that were not there, when its times move. */
+	if (s->changed && !s->first)
+		dir->i.mtime_ns = dir->i.ctime_ns = clock_ns();
+	s->changed = s->first = false;
 	scan_end_locked(s);
 	pthread_mutex_unlock(&dir->mutex);
 	return 0;
@@ -498,6 +522,7 @@ scan_step(struct node *dir)
 		scan_end_locked(s);
 	if (!s->running) {
 		s->running = true;
+		s->first = !s->complete;
 		s->start_ms = clock_ms();
 		s->start_id = meta_new_name_id(dir->export->gate->meta);
 	}
