@@ -233,6 +233,17 @@ void meta_put_setting(struct meta_batch *b, const char *name,
 int meta_commit(struct meta *meta, struct meta_batch **batch)
 	__attribute__((warn_unused_result));
 /*
+ * The two halves of meta_commit: hand over, which gives the batch its place in
+ * the order, and wait.  Between them the caller may let go of its locks:
+ * whatever is handed over later is on disk later.  meta_submit leaves *batch
+ * a ticket for meta_wait, which frees it.  -ENOMEM from meta_submit: it
+ * was not handed over, and is freed.
+ */
+int meta_submit(struct meta *meta, struct meta_batch **batch)
+	__attribute__((warn_unused_result));
+int meta_wait(struct meta *meta, struct meta_batch **ticket)
+	__attribute__((warn_unused_result));
+/*
  * The same without waiting: for what may be lost in a crash (cached facts
  * of S3).  An error is logged.
  */

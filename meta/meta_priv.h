@@ -53,6 +53,7 @@ struct meta_batch {
 	STAILQ_ENTRY(meta_batch) link;
 	bool wanted;		/* somebody waits in meta_commit */
 	bool done;
+	pthread_cond_t *waiter;	/* signalled when done, or NULL */
 	int result;
 };
 int batch_apply(const struct meta_batch *batch, struct sql *sql);
@@ -71,7 +72,6 @@ struct meta {
 	pthread_mutex_t mutex;	/* guards what follows */
 	STAILQ_HEAD(, meta_batch) queue;
 	pthread_cond_t work_ready;
-	pthread_cond_t batch_done;
 	bool stopping;
 	bool started;
 

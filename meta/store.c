@@ -103,10 +103,13 @@ writer_main(void *arg)
 		while ((b = STAILQ_FIRST(&group)) != NULL) {
 			STAILQ_REMOVE_HEAD(&group, link);
 			b->done = true;
+			/* Each waiter has a condition of its own: a commit
+			 * wakes those it answers, not all. */
+			if (b->waiter != NULL)
+				pthread_cond_signal(b->waiter);
 			if (!b->wanted)
 				meta_batch_free(&b);
 		}
-		pthread_cond_broadcast(&m->batch_done);
 	}
 	pthread_mutex_unlock(&m->mutex);
 	return NULL;
@@ -120,31 +123,52 @@ enqueue_locked(struct meta *m, struct meta_batch *b)
 }
 
 int
-meta_commit(struct meta *m, struct meta_batch **batch)
+meta_submit(struct meta *m, struct meta_batch **batch)
 {
 	struct meta_batch *b = *batch;
-	int r;
 
-	*batch = NULL;
 	if (b == NULL)
 		return -ENOMEM;
 	if (b->failed) {
-		meta_batch_free(&b);
+		meta_batch_free(batch);
 		return -ENOMEM;
 	}
+	b->wanted = true;
 	if (STAILQ_EMPTY(&b->changes)) {
-		meta_batch_free(&b);
+		b->done = true;
 		return 0;
 	}
-	b->wanted = true;
 	pthread_mutex_lock(&m->mutex);
 	enqueue_locked(m, b);
-	while (!b->done)
-		pthread_cond_wait(&m->batch_done, &m->mutex);
 	pthread_mutex_unlock(&m->mutex);
+	return 0;
+}
+
+int
+meta_wait(struct meta *m, struct meta_batch **ticket)
+{
+	struct meta_batch *b = *ticket;
+	pthread_cond_t done = PTHREAD_COND_INITIALIZER;
+	int r;
+
+	*ticket = NULL;
+	pthread_mutex_lock(&m->mutex);
+	b->waiter = &done;
+	while (!b->done)
+		pthread_cond_wait(&done, &m->mutex);
+	pthread_mutex_unlock(&m->mutex);
+	pthread_cond_destroy(&done);
 	r = b->result;
 	meta_batch_free(&b);
 	return r;
+}
+
+int
+meta_commit(struct meta *m, struct meta_batch **batch)
+{
+	int r = meta_submit(m, batch);
+
+	return r < 0 ? r : meta_wait(m, batch);
 }
 
 void
@@ -277,7 +301,6 @@ meta_open(const struct meta_config *config, struct meta **out)
 	pthread_mutex_init(&m->reader_mutex, NULL);
 	pthread_mutex_init(&m->id_mutex, NULL);
 	pthread_cond_init(&m->work_ready, NULL);
-	pthread_cond_init(&m->batch_done, NULL);
 	pthread_cond_init(&m->reader_free, NULL);
 	r = m->path == NULL ? -ENOMEM : sql_open(m->path, true, &m->writer);
 	for (size_t i = 0; r == 0 && i < READERS; i++)
@@ -317,7 +340,6 @@ meta_close(struct meta **meta)
 	pthread_mutex_destroy(&m->reader_mutex);
 	pthread_mutex_destroy(&m->id_mutex);
 	pthread_cond_destroy(&m->work_ready);
-	pthread_cond_destroy(&m->batch_done);
 	pthread_cond_destroy(&m->reader_free);
 	free(m->path);
 	free(m);

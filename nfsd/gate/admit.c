@@ -329,6 +329,13 @@ admit_failed_locked(struct node *n, struct meta_batch *batch)
 }
 
 void
+admit_drop_locked(struct node *n)
+{
+	count_move(n->export->gate, n->h.state, META_NONE);
+	n->h.state = META_NONE;
+}
+
+void
 admit_release_locked(struct node *n)
 {
 	struct fenced *f;

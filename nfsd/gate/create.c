@@ -85,10 +85,30 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 	}
 }
 
-/* The directory lock is held and the name is free. */
+/* It is not on disk and never will be: nobody was told of it but clients that
+ * looked in the meantime, and they see it go. */
+static void
+unmake(struct node *n)
+{
+	node_unname(n);
+	pthread_mutex_lock(&n->mutex);
+	if (n->h.state != META_NONE)
+		admit_drop_locked(n);
+	n->up.pending = false;
+	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
+	node_changed_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/*
+ * The directory lock is held and the name is free.  On success the file is
+ * in memory and its rows are handed over; the caller lets go of the directory
+ * and waits for *ticket before it answers, so that creates in one directory
+ * share their flushes.
+ */
 static int
 make(struct change_dir *d, struct gate_request *rq, const char *name,
-     const struct recipe *rec, struct node **out)
+     const struct recipe *rec, struct node **out, struct meta_batch **ticket)
 {
 	struct gate_export *x = d->node->export;
 	struct gate *g = x->gate;
@@ -129,14 +149,19 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	if (!row.local_only)
 		meta_put_upload(b, &upload);
 	replay_note(b, rq, &row);
-	failpoint("create-before-commit");
-	r = meta_commit(g->meta, &b);
-	failpoint("create-after-commit");
-	if (r < 0)
-		return r;
 	r = node_add(x, &row, &entry, &n);
-	if (r < 0)
+	if (r == 0) {
+		failpoint("create-before-commit");
+		r = meta_submit(g->meta, &b);
+		if (r < 0)
+			unmake(n);
+	}
+	if (r < 0) {
+		meta_batch_free(&b);
+		node_put(&n);
 		return r;
+	}
+	*ticket = b;
 	negative_del(g, d->node->ino, name);
 	change_dir_apply(d);
 	pthread_mutex_lock(&n->mutex);
@@ -208,6 +233,7 @@ make_named(struct gate_export *x, struct gate_request *rq,
 	   struct gate_attr *attr, struct gate_wcc *wcc)
 {
 	struct change_dir d;
+	struct meta_batch *ticket = NULL;
 	struct node *n = NULL;
 	bool existed = false;
 	int r = change_dir_begin(x, rq, dir, name, wcc, &d);
@@ -227,11 +253,17 @@ make_named(struct gate_export *x, struct gate_request *rq,
 			r = lookup_known(d.node, rq, name, &n);
 			existed = r == 0;
 			if (r == -ENOENT)
-				r = make(&d, rq, name, rec, &n);
+				r = make(&d, rq, name, rec, &n, &ticket);
 		}
 		if (d.locked) {
 			node_unlock(d.node);
 			d.locked = false;
+		}
+		if (ticket != NULL) {
+			r = meta_wait(x->gate->meta, &ticket);
+			failpoint("create-after-commit");
+			if (r < 0)
+				unmake(n);
 		}
 	}
 	if (r == 0 && existed)

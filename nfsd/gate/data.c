@@ -10,6 +10,10 @@
  * any time.  Places that a map gave up are punched out when nobody who
  * copied the map is at work (pins).
  *
+ * A small file has no data file as long as its bytes are few: they lie in
+ * memory, and what was committed of them also in the journal rows of SQLite.
+ * Creating, writing and forgetting a file costs more than its bytes do.
+ *
  * SQLite has the staged maps; clean and live ones are memory only, and after
  * a restart files without staged bytes are removed.
  */
@@ -36,6 +40,16 @@ data_init(struct data *d)
 	LIST_INIT(&d->fetches);
 }
 
+static void
+memory_free(struct node *n)
+{
+	__atomic_sub_fetch(&n->export->gate->small_bytes, n->d.memory_len,
+			   __ATOMIC_RELAXED);
+	free(n->d.memory);
+	n->d.memory = NULL;
+	n->d.memory_len = 0;
+}
+
 void
 data_fini(struct node *n)
 {
@@ -44,6 +58,7 @@ data_fini(struct node *n)
 	if (d->fd >= 0)
 		close(d->fd);
 	d->fd = -1;
+	memory_free(n);
 	extents_free(&d->live);
 	extents_free(&d->staged);
 	extents_free(&d->clean);
@@ -84,40 +99,13 @@ data_open_locked(struct node *n, bool make)
 	return 0;
 }
 
-int
-data_place_locked(struct node *n, uint64_t off, uint64_t len, uint64_t *at)
-{
-	struct data *d = &n->d;
-	int r = data_open_locked(n, true);
-	bool in_place;
-
-	if (r < 0)
-		return r;
-	in_place = !(d->pins > 0 && d->displaced) &&
-		   !extents_in_place(&d->staged, off, len) &&
-		   !extents_in_place(&d->filling, off, len);
-	if (in_place && extents_in_place(&d->clean, off, len)) {
-		if (d->pins > 0)
-			in_place = false;
-		else if (extents_cut(&d->clean, off, len) < 0)
-			return -ENOMEM;
-	}
-	if (in_place) {
-		*at = off;
-		return extents_set(&d->filling, off, len, off);
-	}
-	*at = d->overflow;
-	d->overflow += (len + 4095) & ~4095ULL;
-	return 0;
-}
-
-int
-data_write(struct node *n, const void *buf, uint64_t len, uint64_t at)
+static int
+write_file(int fd, const void *buf, uint64_t len, uint64_t at)
 {
 	const char *p = buf;
 
 	while (len > 0) {
-		ssize_t w = pwrite(n->d.fd, p, len, (off_t)at);
+		ssize_t w = pwrite(fd, p, len, (off_t)at);
 
 		if (w < 0 && errno == EINTR)
 			continue;
@@ -130,6 +118,112 @@ data_write(struct node *n, const void *buf, uint64_t len, uint64_t at)
 		len -= (uint64_t)w;
 	}
 	return 0;
+}
+
+/* Is there room for it in memory, and nothing on disk to go with? */
+static bool
+fits_memory(const struct node *n, uint64_t off, uint64_t len)
+{
+	const struct data *d = &n->d;
+
+	return d->fd < 0 && off + len <= SMALL_FILE &&
+	       (d->memory != NULL ||
+		(d->live.count == 0 && d->staged.count == 0 &&
+		 d->clean.count == 0 && d->journal_bytes == 0)) &&
+	       __atomic_load_n(&n->export->gate->small_bytes,
+			       __ATOMIC_RELAXED) +
+			       len <=
+		       SMALL_FILES_MAX;
+}
+
+static int
+memory_put(struct node *n, const void *buf, uint64_t len, uint64_t at)
+{
+	struct data *d = &n->d;
+
+	if (at + len > d->memory_len) {
+		char *memory = realloc(d->memory, at + len);
+
+		if (memory == NULL)
+			return -ENOMEM;
+		memset(memory + d->memory_len, 0, at + len - d->memory_len);
+		__atomic_add_fetch(&n->export->gate->small_bytes,
+				   at + len - d->memory_len,
+				   __ATOMIC_RELAXED);
+		d->memory = memory;
+		d->memory_len = at + len;
+	}
+	memcpy(d->memory + at, buf, len);
+	return 0;
+}
+
+int
+data_spill_locked(struct node *n)
+{
+	int r;
+
+	if (n->d.memory == NULL)
+		return 0;
+	r = data_open_locked(n, true);
+	if (r == 0)
+		r = write_file(n->d.fd, n->d.memory, n->d.memory_len, 0);
+	if (r == 0) {
+		memory_free(n);
+	} else if (n->d.fd >= 0) {
+		close(n->d.fd);
+		n->d.fd = -1;
+	}
+	return r;
+}
+
+int
+data_place_locked(struct node *n, uint64_t off, uint64_t len, uint64_t *at)
+{
+	struct data *d = &n->d;
+	bool in_place;
+	int r = 0;
+
+	in_place = !(d->pins > 0 && d->displaced) &&
+		   !extents_in_place(&d->staged, off, len) &&
+		   !extents_in_place(&d->filling, off, len);
+	if (in_place && extents_in_place(&d->clean, off, len)) {
+		if (d->pins > 0)
+			in_place = false;
+		else if (extents_cut(&d->clean, off, len) < 0)
+			return -ENOMEM;
+	}
+	if (in_place && fits_memory(n, off, len)) {
+		*at = off;
+		return extents_set(&d->filling, off, len, off);
+	}
+	r = data_spill_locked(n);
+	if (r == 0)
+		r = data_open_locked(n, true);
+	if (r < 0)
+		return r;
+	if (in_place) {
+		*at = off;
+		return extents_set(&d->filling, off, len, off);
+	}
+	*at = d->overflow;
+	d->overflow += (len + 4095) & ~4095ULL;
+	return 0;
+}
+
+int
+data_put_locked(struct node *n, const void *buf, uint64_t len, uint64_t at)
+{
+	int fd = n->d.fd, r;
+
+	if (fd < 0)
+		return memory_put(n, buf, len, at);
+	n->d.writing++;
+	pthread_mutex_unlock(&n->mutex);
+	r = write_file(fd, buf, len, at);
+	pthread_mutex_lock(&n->mutex);
+	if (--n->d.writing == 0)
+		pthread_cond_broadcast(&n->changed);
+	return r;
 }
 
 int
@@ -250,6 +344,7 @@ data_remove_locked(struct node *n)
 	extents_free(&d->clean);
 	data_account_locked(n);
 	n->uncommitted = 0;
+	memory_free(n);
 	if (d->fd < 0)
 		return;
 	file_name(n->ino, name);

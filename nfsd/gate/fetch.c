@@ -71,11 +71,7 @@ store_locked(struct node *n, const struct fetch *f, const char *buf,
 		r = data_place_locked(n, off, len, &at);
 		if (r < 0)
 			break;
-		n->d.writing++;
-		pthread_mutex_unlock(&n->mutex);
-		r = data_write(n, buf + (off - f->off), len, at);
-		pthread_mutex_lock(&n->mutex);
-		n->d.writing--;
+		r = data_put_locked(n, buf + (off - f->off), len, at);
 		if (at == off && extents_cut(&n->d.filling, off, len) < 0)
 			r = -ENOMEM;
 		if (r == 0 && !n->dead &&

@@ -34,6 +34,8 @@
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
+#define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
+#define SMALL_FILES_MAX (32 * MIB)	/* memory for all of those */
 #define SMALL_UPLOAD (16ULL << 20)	/* up to here a file is one PUT */
 
 /* A request that waits for a node to change. */
@@ -81,6 +83,8 @@ struct stream {			/* a sequential reader */
  */
 struct data {
 	int fd;			/* -1: no file */
+	char *memory;		/* instead of a file, while it is small */
+	uint64_t memory_len;
 	bool new_file;		/* its name is not on disk for sure */
 	struct extents live, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
@@ -291,7 +295,7 @@ struct gate {
 	bool stopping;
 
 	/* counters, by __atomic builtins */
-	uint64_t staged_bytes, clean_bytes;
+	uint64_t staged_bytes, clean_bytes, small_bytes;
 	uint64_t active, pending, uploading, held, nodes, handles;
 	uint64_t invariant_failures;
 };
@@ -477,7 +481,11 @@ int data_open_locked(struct node *n, bool make);
 /* Find a place for len bytes at off; reserves it.  Mutex held. */
 int data_place_locked(struct node *n, uint64_t off, uint64_t len,
 		      uint64_t *at);
-int data_write(struct node *n, const void *buf, uint64_t len, uint64_t at);
+/* Write to the place.  Mutex held, released while a file is written. */
+int data_put_locked(struct node *n, const void *buf, uint64_t len,
+		    uint64_t at);
+/* From memory to a file.  Mutex held. */
+int data_spill_locked(struct node *n);
 /* The place is written: it becomes part of `live` or `clean`. */
 int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
 int data_sync(struct node *n);		/* no mutex: blocks */
@@ -531,6 +539,8 @@ void admit_looked(struct node *n, const struct gate_request *rq);
 void admit_failed_locked(struct node *n, struct meta_batch *batch);
 /* The handle has passed through DONE.  Mutex held. */
 void admit_release_locked(struct node *n);
+/* The file goes, and its handle with it.  Mutex held. */
+void admit_drop_locked(struct node *n);
 /* Remember that this writer's time ran out.  Mutex held. */
 int fence_locked(struct node *n, const char *who, enum meta_state state,
 		 bool discarded);
@@ -540,8 +550,8 @@ void handle_move_locked(struct node *n, enum meta_event event);
 /* ---- write.c ---- */
 
 /* Make live bytes in [from, to) staged: on stable storage, with the handle's
- * row and the upload's.  The file lock is held.  journal: they are small and
- * lie here, and go through the database. */
+ * row and the upload's.  The file lock is held.  journal: those bytes, few
+ * enough to go through the database. */
 int write_commit(struct node *n, uint64_t from, uint64_t to,
 		 const void *journal, uint64_t journal_len)
 	__attribute__((warn_unused_result));

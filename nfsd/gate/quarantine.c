@@ -68,6 +68,10 @@ quarantine_put(struct node *n, const char *error)
 	bool has_object;
 	int r = q == NULL || b == NULL ? -ENOMEM : 0;
 
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = data_spill_locked(n);
+	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = data_sync(n);
 	if (r < 0) {

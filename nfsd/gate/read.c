@@ -150,6 +150,22 @@ copy_pieces(int fd, const struct plan *plan, uint64_t off, char *buf,
 	return 0;
 }
 
+/* A small file has no data file.  Mutex held. */
+static void
+copy_memory(const struct node *n, const struct plan *plan, uint64_t off,
+	    char *buf)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct piece *p = &plan->pieces[i];
+
+		if (p->kind == PIECE_ZERO)
+			memset(buf + (p->off - off), 0, p->len);
+		else
+			memcpy(buf + (p->off - off), n->d.memory + p->at,
+			       p->len);
+	}
+}
+
 static int
 read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	  uint32_t len, uint32_t *got, bool *eof)
@@ -166,7 +182,9 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	/* A foreign reader of flushed bytes: S3 should have them soon. */
 	if (r == 0 && n->h.state == META_FLUSHED && !who_holds_locked(n, rq))
 		upload_schedule_locked(n, true);
-	if (r == 0 && plan.count > 0 && data_open_locked(n, false) < 0) {
+	if (r == 0 && n->d.memory != NULL) {
+		copy_memory(n, &plan, off, buf);
+	} else if (r == 0 && plan.count > 0 && data_open_locked(n, false) < 0) {
 		for (size_t i = 0; i < plan.count; i++)
 			r = plan.pieces[i].kind == PIECE_FILE ? -EIO : r;
 	}
@@ -174,13 +192,15 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		pthread_mutex_unlock(&n->mutex);
 		return r;
 	}
-	n->d.pins++;
-	fd = n->d.fd;
-	pthread_mutex_unlock(&n->mutex);
-	r = copy_pieces(fd, &plan, off, buf, rq->may_block);
-	pthread_mutex_lock(&n->mutex);
-	if (--n->d.pins == 0)
-		data_idle_locked(n);
+	if (n->d.memory == NULL) {
+		n->d.pins++;
+		fd = n->d.fd;
+		pthread_mutex_unlock(&n->mutex);
+		r = copy_pieces(fd, &plan, off, buf, rq->may_block);
+		pthread_mutex_lock(&n->mutex);
+		if (--n->d.pins == 0)
+			data_idle_locked(n);
+	}
 	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
 		n->h_last_ms = clock_ms();
 	pthread_mutex_unlock(&n->mutex);

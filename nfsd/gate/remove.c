@@ -45,14 +45,7 @@ bury(struct node *n)
 {
 	node_unname(n);
 	pthread_mutex_lock(&n->mutex);
-	if (n->h.state != META_NONE) {
-		struct gate *g = n->export->gate;
-
-		__atomic_sub_fetch(n->h.state == META_ACTIVE ? &g->active
-							     : &g->pending,
-				   1, __ATOMIC_RELAXED);
-		n->h.state = META_NONE;
-	}
+	admit_drop_locked(n);
 	n->up.pending = false;
 	upload_cancel_locked(n);
 	extents_free(&n->d.live);

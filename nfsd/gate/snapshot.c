@@ -6,6 +6,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,8 +28,15 @@ snapshot_take(struct node *n, struct snapshot *s)
 		r = extents_copy(&n->d.staged, &s->staged);
 	if (r == 0)
 		r = extents_copy(&n->d.clean, &s->clean);
-	if (r == 0 && (s->staged.count > 0 || s->clean.count > 0))
+	if (r == 0 && n->d.memory != NULL) {
+		s->memory = malloc(n->d.memory_len);
+		if (s->memory != NULL)
+			memcpy(s->memory, n->d.memory, n->d.memory_len);
+		else
+			r = -ENOMEM;
+	} else if (r == 0 && (s->staged.count > 0 || s->clean.count > 0)) {
 		r = data_open_locked(n, false);
+	}
 	if (r == 0) {
 		s->fd = n->d.fd;
 		s->attr_version = n->attr_version;
@@ -58,6 +66,8 @@ snapshot_free(struct snapshot *s)
 	meta_inode_fini(&s->row);
 	extents_free(&s->staged);
 	extents_free(&s->clean);
+	free(s->memory);
+	s->memory = NULL;
 }
 
 void
@@ -138,7 +148,11 @@ snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 			memset(to, 0, p.len);
 			break;
 		case PIECE_FILE:
-			r = read_file(s->fd, to, p.len, p.at);
+			if (s->memory != NULL)
+				memcpy(to, s->memory + p.at, p.len);
+			r = s->memory != NULL
+				    ? 0
+				    : read_file(s->fd, to, p.len, p.at);
 			if (r < 0)
 				return r;
 			break;

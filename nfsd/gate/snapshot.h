@@ -16,6 +16,7 @@ struct snapshot {
 	uint64_t attr_version, content_version;
 	char key[META_KEY_MAX + 2];	/* where it goes */
 	int fd;
+	char *memory;			/* instead: a copy */
 };
 
 /* The file lock is held.  -ESTALE if the file is gone. */

@@ -275,6 +275,11 @@ done_memory_locked(struct node *n, struct sending *s,
 	become_clean_locked(n, s, remaining);
 	if (n->d.staged.count == 0)
 		n->d.journal_bytes = 0;
+	/* Memory is for files that are being made. */
+	if (n->d.memory != NULL && n->d.live.count == 0 &&
+	    __atomic_load_n(&n->export->gate->small_bytes, __ATOMIC_RELAXED) >
+		    SMALL_FILES_MAX / 2)
+		data_drop_clean_locked(n);
 	data_account_locked(n);
 	n->checked_ms = clock_ms();
 	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;

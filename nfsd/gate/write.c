@@ -69,16 +69,11 @@ stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
 		return r;
 	__atomic_add_fetch(&g->staged_bytes, len, __ATOMIC_RELAXED);
 	n->d.accounted_staged += len;
-	n->d.writing++;
-	pthread_mutex_unlock(&n->mutex);
-	r = data_write(n, data, len, at);
-	pthread_mutex_lock(&n->mutex);
+	r = data_put_locked(n, data, len, at);
 	if (r == 0)
 		r = data_live_locked(n, off, len, at);
 	else if (at == off)
 		(void)extents_cut(&n->d.filling, off, len);
-	if (--n->d.writing == 0)
-		pthread_cond_broadcast(&n->changed);
 	if (r < 0)
 		return r;
 	n->uncommitted += len;
@@ -252,6 +247,42 @@ applied_locked(struct node *n, struct step *s)
 	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
 }
 
+/* Wait for WRITEs under way, then flush the file, if there is one.
+ * *in_memory: there is none. */
+static int
+sync_file(struct node *n, bool *in_memory)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	while (n->d.writing > 0)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	/* Too much for the journal: then it is a file like others. */
+	if (n->d.memory != NULL &&
+	    n->d.journal_bytes + extents_bytes(&n->d.live) > JOURNAL_FILE_MAX)
+		r = data_spill_locked(n);
+	*in_memory = n->d.memory != NULL;
+	pthread_mutex_unlock(&n->mutex);
+	return r < 0 ? r : data_sync(n);
+}
+
+/* A small file's bytes go through the database. */
+static uint64_t
+journal_memory(struct node *n, const struct extents *taken,
+	       struct meta_batch *b)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < taken->count; i++) {
+		const struct meta_extent *e = &taken->list[i];
+
+		meta_put_journal(b, n->ino, e->at, n->d.memory + e->at,
+				 e->len);
+		bytes += e->len;
+	}
+	return bytes;
+}
+
 int
 write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 	     uint64_t journal_len)
@@ -259,22 +290,27 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 	struct gate *g = n->export->gate;
 	struct step s = { 0 };
 	struct meta_batch *b;
+	bool journaled = false, in_memory = false;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
-	while (n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
-	pthread_mutex_unlock(&n->mutex);
 	failpoint("commit-before-sync");
-	if (journal == NULL && (r = data_sync(n)) < 0) {
-		write_lost(g, n);
-		return r;
+	for (;;) {
+		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0) {
+			write_lost(g, n);
+			return r;
+		}
+		failpoint("commit-after-sync");
+		pthread_mutex_lock(&n->mutex);
+		/* A reader's fetch may just have made it a file. */
+		if (journal != NULL || !in_memory || n->d.memory != NULL)
+			break;
+		pthread_mutex_unlock(&n->mutex);
 	}
-	failpoint("commit-after-sync");
 	b = meta_batch_new();
-	if (b == NULL)
+	if (b == NULL) {
+		pthread_mutex_unlock(&n->mutex);
 		return -ENOMEM;
-	pthread_mutex_lock(&n->mutex);
+	}
 	r = prepare_locked(n, from, to, &s);
 	if (r == 0) {
 		if (s.taken.count > 0) {
@@ -290,8 +326,11 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 		if (journal != NULL)
 			meta_put_journal(b, n->ino, s.taken.list[0].at,
 					 journal, journal_len);
+		else if (n->d.memory != NULL)
+			journal_len = journal_memory(n, &s.taken, b);
 		else if (n->d.journal_bytes > 0)
 			meta_del_journal(b, n->ino);
+		journaled = journal != NULL || n->d.memory != NULL;
 		if (s.flushes)
 			meta_put_handle(b, &s.handle);
 	}
@@ -303,9 +342,8 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 	failpoint("commit-done");
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
-		n->d.journal_bytes = journal == NULL
-					     ? 0
-					     : n->d.journal_bytes + journal_len;
+		n->d.journal_bytes =
+			journaled ? n->d.journal_bytes + journal_len : 0;
 		applied_locked(n, &s);
 		pthread_mutex_unlock(&n->mutex);
 	}
