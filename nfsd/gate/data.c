@@ -177,13 +177,15 @@ data_spill_locked(struct node *n)
 }
 
 int
-data_place_locked(struct node *n, uint64_t off, uint64_t len, uint64_t *at)
+data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
+		  uint64_t *at)
 {
 	struct data *d = &n->d;
 	bool in_place;
 	int r = 0;
 
 	in_place = !(d->pins > 0 && d->displaced) &&
+		   !(base && extents_in_place(&d->live, off, len)) &&
 		   !extents_in_place(&d->staged, off, len) &&
 		   !extents_in_place(&d->filling, off, len);
 	if (in_place && extents_in_place(&d->clean, off, len)) {

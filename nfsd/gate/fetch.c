@@ -68,7 +68,7 @@ store_locked(struct node *n, const struct fetch *f, const char *buf,
 			continue;
 		}
 		len = p.len;
-		r = data_place_locked(n, off, len, &at);
+		r = data_place_locked(n, off, len, true, &at);
 		if (r < 0)
 			break;
 		r = data_put_locked(n, buf + (off - f->off), len, at);

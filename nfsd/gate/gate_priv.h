@@ -478,8 +478,9 @@ void data_init(struct data *d);
 void data_fini(struct node *n);		/* closes; the file stays */
 /* Mutex held.  make: the file if there is none, else -ENOENT. */
 int data_open_locked(struct node *n, bool make);
-/* Find a place for len bytes at off; reserves it.  Mutex held. */
-int data_place_locked(struct node *n, uint64_t off, uint64_t len,
+/* Find a place for len bytes at off; reserves it.  base: they come from S3
+ * and must not lie where uncommitted ones do.  Mutex held. */
+int data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 		      uint64_t *at);
 /* Write to the place.  Mutex held, released while a file is written. */
 int data_put_locked(struct node *n, const void *buf, uint64_t len,

@@ -64,7 +64,7 @@ stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
 	int r = data_reserve(g, len);
 
 	if (r == 0)
-		r = data_place_locked(n, off, len, &at);
+		r = data_place_locked(n, off, len, false, &at);
 	if (r < 0)
 		return r;
 	__atomic_add_fetch(&g->staged_bytes, len, __ATOMIC_RELAXED);
