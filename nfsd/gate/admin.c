@@ -378,11 +378,3 @@ gate_who_hint(struct gate *g, const struct gate_who *who)
 	    each_node(g, hint_one, (void *)who) < 0)
 		gate_say(g, 1, "no memory to look for a client's handles");
 }
-
-void
-gate_who_connected(struct gate *g, const struct gate_who *who, int delta)
-{
-	/* XXX a handle does not follow a client to a new address yet; its
-	 * lease ends instead.  Needs a table of live identities. */
-	(void)g, (void)who, (void)delta;
-}

@@ -422,6 +422,23 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	return 0;
 }
 
+/* The handle follows its client to a new address. */
+static void
+rebind_locked(struct node *n, const char *who)
+{
+	struct gate *g = n->export->gate;
+	struct meta_batch *b = meta_batch_new();
+
+	gate_say(g, 2, "writer has a new address: inode=%llu client=%s now=%s",
+		 (unsigned long long)n->ino, n->h.who, who);
+	if (b != NULL)
+		meta_del_handle(b, n->ino, n->h.who);
+	strcpy(n->h.who, who);
+	if (b != NULL)
+		meta_put_handle(b, &n->h);
+	meta_post(g->meta, &b);
+}
+
 /* One look at the situation; the file lock is held. */
 static int
 decide_locked(struct node *n, struct gate_request *rq, const char *who,
@@ -442,6 +459,10 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 
 	if (r < 0)
 		return r;
+	if (!s.own && who_moved_locked(n, rq)) {
+		rebind_locked(n, who);
+		s.own = true;
+	}
 	if (owed_locked(n, who))
 		return -EIO;
 	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;

@@ -337,6 +337,7 @@ gate_close(struct gate **gate)
 	nodes_free(g);
 	deletes_free(g);
 	free_tables(g);
+	who_free(g);
 	if (g->data_dir >= 0) {
 		b = meta_batch_new();
 		if (b != NULL)

@@ -33,6 +33,7 @@
 #define OVERFLOW_START (8ULL << 40)
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
+#define LEASE_ALIVE_MAX_MS 300000	/* of a client that is connected */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
 #define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
 #define SMALL_FILES_MAX (32 * MIB)	/* memory for all of those */
@@ -201,6 +202,13 @@ struct hidden {				/* a key that names nothing any more */
 	char key[];			/* export number and key */
 };
 
+struct identity {			/* a client with live connections */
+	UT_hash_handle hh;
+	int connections;
+	uint64_t last_ms;		/* of a request that took a thread */
+	char who[META_WHO_MAX];
+};
+
 struct busy_key {			/* an S3 key in somebody's hands */
 	UT_hash_handle hh;
 	size_t len;
@@ -286,6 +294,7 @@ struct gate {
 	struct negative *negatives;
 	struct hidden *hidden;
 	struct busy_key *busy_keys;
+	struct identity *identities;
 	pthread_cond_t key_free;
 	pthread_cond_t progress;	/* an upload or a deletion ended */
 	LIST_HEAD(, deletion) deletions;
@@ -377,6 +386,16 @@ void nodes_free(struct gate *g);
 /* ---- who.c ---- */
 void who_text(const struct gate_export *x, const struct gate_request *rq,
 	      char out[META_WHO_MAX]);
+/* Has it a connection?  "name@addr" */
+bool who_connected(struct gate *g, const char *who);
+/* It asks for something, whatever it is. */
+void who_seen(struct gate *g, const struct gate_request *rq);
+/* When it did last; 0: not known. */
+uint64_t who_last_ms(struct gate *g, const char *who);
+/* The holder is the same machine under an address that it has left: the
+ * handle is this client's (SEMANTICS 3.1).  Mutex held. */
+bool who_moved_locked(const struct node *n, const struct gate_request *rq);
+void who_free(struct gate *g);
 /* Is the client the file's writer?  Mutex held. */
 bool who_holds_locked(const struct node *n, const struct gate_request *rq);
 

@@ -489,6 +489,8 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 	struct node *n = NULL;
 	int r;
 
+	if (rq->may_block)
+		who_seen(x->gate, rq);
 	r = node_get(x->gate, fh->ino, rq->may_block, &n);
 	if (r == -EAGAIN)
 		rq->again = GATE_NEEDS_THREAD;
@@ -653,6 +655,19 @@ node_tick_at_locked(struct node *n, uint64_t at_ms)
 	timers_add(&n->export->gate->timers, at_ms, n->ino);
 }
 
+/* A writer whose machine is at work elsewhere gets more time: it may hold the
+ * file open and idle (SEMANTICS 3.7). */
+static uint64_t
+lease_locked(const struct node *n)
+{
+	uint64_t alive = n->export->c.lease_ms / 9 * 30;
+
+	if (n->lease_ms < n->export->c.lease_ms ||
+	    who_last_ms(n->export->gate, n->h.who) + n->lease_ms < clock_ms())
+		return n->lease_ms;
+	return alive > LEASE_ALIVE_MAX_MS ? LEASE_ALIVE_MAX_MS : alive;
+}
+
 /* What comes next for this node, and is it due? */
 static void
 tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
@@ -677,7 +692,7 @@ tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 		uint64_t at = n->settle_empty
 				      ? n->h_opened_ms +
 						n->export->c.create_settle_ms
-				      : n->h_last_ms + n->lease_ms;
+				      : n->h_last_ms + lease_locked(n);
 
 		if (at <= now) {
 			*empty_due = n->settle_empty;

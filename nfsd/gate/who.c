@@ -8,30 +8,127 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nfsd/gate/gate_priv.h"
+
+static void
+text(enum gate_identity identity, const struct gate_who *who,
+     char out[META_WHO_MAX])
+{
+	const uint8_t *a = who->addr.s6_addr;
+	char addr[INET6_ADDRSTRLEN] = "";
+
+	if (identity == GATE_ID_NAME && who->name[0] != '\0') {
+		snprintf(out, META_WHO_MAX, "%s", who->name);
+		return;
+	}
+	if (IN6_IS_ADDR_V4MAPPED(&who->addr))
+		snprintf(addr, sizeof(addr), "%u.%u.%u.%u", a[12], a[13],
+			 a[14], a[15]);
+	else
+		inet_ntop(AF_INET6, &who->addr, addr, sizeof(addr));
+	if (identity == GATE_ID_ADDR || who->name[0] == '\0')
+		snprintf(out, META_WHO_MAX, "%s", addr);
+	else
+		snprintf(out, META_WHO_MAX, "%s@%s", who->name, addr);
+}
 
 void
 who_text(const struct gate_export *x, const struct gate_request *rq,
 	 char out[META_WHO_MAX])
 {
-	const uint8_t *a = rq->who.addr.s6_addr;
-	char addr[INET6_ADDRSTRLEN] = "";
+	text(x->c.identity, &rq->who, out);
+}
 
-	if (x->c.identity == GATE_ID_NAME && rq->who.name[0] != '\0') {
-		snprintf(out, META_WHO_MAX, "%s", rq->who.name);
-		return;
+/* ---- who is connected ---- */
+
+void
+gate_who_connected(struct gate *g, const struct gate_who *who, int delta)
+{
+	char key[META_WHO_MAX] = "";
+	struct identity *i;
+
+	text(GATE_ID_NAME_ADDR, who, key);
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND_STR(g->identities, key, i);
+	if (i == NULL && delta > 0 && (i = calloc(1, sizeof(*i))) != NULL) {
+		strcpy(i->who, key);
+		HASH_ADD_STR(g->identities, who, i);
 	}
-	if (IN6_IS_ADDR_V4MAPPED(&rq->who.addr))
-		snprintf(addr, sizeof(addr), "%u.%u.%u.%u", a[12], a[13],
-			 a[14], a[15]);
-	else
-		inet_ntop(AF_INET6, &rq->who.addr, addr, sizeof(addr));
-	if (x->c.identity == GATE_ID_ADDR || rq->who.name[0] == '\0')
-		snprintf(out, META_WHO_MAX, "%s", addr);
-	else
-		snprintf(out, META_WHO_MAX, "%s@%s", rq->who.name, addr);
+	if (i != NULL) {
+		i->connections += delta;
+		if (i->connections <= 0) {
+			HASH_DEL(g->identities, i);
+			free(i);
+		}
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void
+who_seen(struct gate *g, const struct gate_request *rq)
+{
+	char key[META_WHO_MAX] = "";
+	struct identity *i;
+
+	text(GATE_ID_NAME_ADDR, &rq->who, key);
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND_STR(g->identities, key, i);
+	if (i != NULL)
+		i->last_ms = clock_ms();
+	pthread_mutex_unlock(&g->mutex);
+}
+
+uint64_t
+who_last_ms(struct gate *g, const char *who)
+{
+	struct identity *i;
+	uint64_t last;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND_STR(g->identities, who, i);
+	last = i == NULL ? 0 : i->last_ms;
+	pthread_mutex_unlock(&g->mutex);
+	return last;
+}
+
+bool
+who_connected(struct gate *g, const char *who)
+{
+	struct identity *i;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND_STR(g->identities, who, i);
+	pthread_mutex_unlock(&g->mutex);
+	return i != NULL;
+}
+
+void
+who_free(struct gate *g)
+{
+	struct identity *i, *next;
+
+	HASH_ITER(hh, g->identities, i, next) {
+		HASH_DEL(g->identities, i);
+		free(i);
+	}
+}
+
+bool
+who_moved_locked(const struct node *n, const struct gate_request *rq)
+{
+	const char *name = rq->who.name;
+	size_t len = strlen(name);
+
+	/* Names that say nothing about a machine. */
+	if (n->export->c.identity != GATE_ID_NAME_ADDR || len == 0 ||
+	    strcmp(name, "localhost") == 0 ||
+	    strncmp(name, "localhost.", 10) == 0)
+		return false;
+	return n->h.state != META_NONE && strncmp(n->h.who, name, len) == 0 &&
+	       n->h.who[len] == '@' && !who_connected(n->export->gate, n->h.who);
 }
 
 bool
