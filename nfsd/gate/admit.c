@@ -352,6 +352,33 @@ admit_release_locked(struct node *n)
 	node_changed_locked(n);
 }
 
+void
+admit_settle_locked(struct node *n)
+{
+	struct meta_batch *b;
+
+	if (n->h.state != META_FLUSHED || n->up.pending ||
+	    n->up.run != UP_IDLE)
+		return;
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_del_handle(b, n->ino, n->h.who);
+	meta_post(n->export->gate->meta, &b);
+	handle_move_locked(n, META_EV_STORED);
+	admit_release_locked(n);
+}
+
+void
+admit_undo_locked(struct node *n)
+{
+	if (n->h.state != META_ACTIVE || n->d.live.count > 0 ||
+	    n->d.writing > 0)
+		return;
+	handle_move_locked(n, META_EV_FLUSH);
+	upload_schedule_locked(n, false);
+	admit_settle_locked(n);
+}
+
 /* ---- admission ---- */
 
 static bool

@@ -174,6 +174,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 	if (set->set_size || set->mtime_how != GATE_TIME_KEEP)
 		n->live_mtime_ns = n->i.mtime_ns;
 	upload_schedule_locked(n, false);
+	admit_settle_locked(n);
 }
 
 /* The file lock is held. */
@@ -254,7 +255,11 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	}
 	if (r == 0) {
 		r = setattr_locked(n, rq, set, guard_ctime_ns);
-		node_unlock(n);
+		pthread_mutex_lock(&n->mutex);
+		if (r < 0 && set->set_size)
+			admit_undo_locked(n);
+		node_unlock_locked(n);
+		pthread_mutex_unlock(&n->mutex);
 	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;

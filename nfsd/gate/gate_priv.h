@@ -559,6 +559,12 @@ void admit_looked(struct node *n, const struct gate_request *rq);
 void admit_failed_locked(struct node *n, struct meta_batch *batch);
 /* The handle has passed through DONE.  Mutex held. */
 void admit_release_locked(struct node *n);
+/* A flushed handle of a file that owes S3 nothing is done: no upload will
+ * come to end it.  Mutex held. */
+void admit_settle_locked(struct node *n);
+/* What the writer was let in for failed: it is not left active with nothing
+ * to flush, in the way of others and of its own upload.  Mutex held. */
+void admit_undo_locked(struct node *n);
 /* The file goes, and its handle with it.  Mutex held. */
 void admit_drop_locked(struct node *n);
 /* Remember that this writer's time ran out.  Mutex held. */

@@ -245,6 +245,7 @@ applied_locked(struct node *n, struct step *s)
 	n->h.created = n->h.created && s->taken.count == 0;
 	data_account_locked(n);
 	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
+	admit_settle_locked(n);
 }
 
 /* Wait for WRITEs under way, then flush the file, if there is one.
@@ -440,7 +441,11 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 			meta_put_handle(b, &n->h);
 		meta_post(g->meta, &b);
 	}
-	node_unlock(n);
+	pthread_mutex_lock(&n->mutex);
+	if (r < 0)
+		admit_undo_locked(n);
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
 	return r;
 }
 
