@@ -319,28 +319,47 @@ free_tables(struct gate *g)
 	}
 }
 
+/* Are there bytes that a client was told of and has not committed?  They
+ * end here, and the verifier has to tell (SEMANTICS 3.9). */
+static bool
+any_live(struct gate *g)
+{
+	struct node *n, *next;
+
+	for (size_t i = 0; i < SHARDS; i++) {
+		HASH_ITER(hh, g->shards[i].nodes, n, next) {
+			if (n->d.live.count > 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 void
 gate_close(struct gate **gate)
 {
 	struct gate *g = *gate;
 	struct gate_export *x;
 	struct meta_batch *b;
+	bool lost;
 
 	if (g == NULL)
 		return;
-	g->stopping = true;
+	__atomic_store_n(&g->stopping, true, __ATOMIC_RELAXED);
 	LIST_FOREACH(x, &g->exports, link)
 		s3_cancel(x->s3);
 	timers_stop(&g->timers);
 	pool_stop(&g->uploaders);
 	pool_stop(&g->transfers);
+	timers_free(&g->timers);
+	lost = any_live(g);
 	nodes_free(g);
 	deletes_free(g);
 	free_tables(g);
 	who_free(g);
 	if (g->data_dir >= 0) {
 		b = meta_batch_new();
-		if (b != NULL)
+		if (b != NULL && !lost)
 			meta_put_setting(b, "clean_verifier", g->verifier,
 					 sizeof(g->verifier));
 		if (meta_commit(g->meta, &b) < 0)

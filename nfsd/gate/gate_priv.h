@@ -260,7 +260,9 @@ struct timers {
 };
 int timers_start(struct timers *t, void (*fire)(void *arg, uint64_t ino),
 		 void *arg);
+/* No more fire(); threads that still run may go on adding in vain. */
 void timers_stop(struct timers *t);
+void timers_free(struct timers *t);
 void timers_add(struct timers *t, uint64_t at_ms, uint64_t ino);
 
 /* ---- gate.c ---- */
@@ -301,7 +303,7 @@ struct gate {
 	unsigned deletes_pending;
 	uint64_t memory_used;
 	pthread_cond_t memory_free;
-	bool stopping;
+	bool stopping;			/* atomic */
 
 	/* counters, by __atomic builtins */
 	uint64_t staged_bytes, clean_bytes, small_bytes;

@@ -149,6 +149,10 @@ void
 timers_add(struct timers *t, uint64_t at_ms, uint64_t ino)
 {
 	pthread_mutex_lock(&t->mutex);
+	if (t->stopping) {
+		pthread_mutex_unlock(&t->mutex);
+		return;
+	}
 	if (t->count == t->room) {
 		size_t room = t->room ? t->room * 2 : 1024;
 		struct timer *heap = realloc(t->heap, room * sizeof(*heap));
@@ -231,6 +235,13 @@ timers_stop(struct timers *t)
 	pthread_mutex_unlock(&t->mutex);
 	pthread_join(t->thread, NULL);
 	t->running = false;
+}
+
+void
+timers_free(struct timers *t)
+{
+	if (t->fire == NULL)	/* never started */
+		return;
 	free(t->heap);
 	t->heap = NULL;
 	pthread_mutex_destroy(&t->mutex);

@@ -63,11 +63,13 @@ upload_schedule_locked(struct node *n, bool kick)
 	uint64_t now = clock_ms(), due;
 	struct node *ref;
 
-	if (!n->up.pending || n->up.run != UP_IDLE || n->dead ||
-	    n->i.local_only)
+	if (!n->up.pending || n->dead || n->i.local_only ||
+	    __atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
 		return;
 	if (kick)
 		n->up.kicked = true;
+	if (n->up.run != UP_IDLE)
+		return;
 	due = n->up.due_ms;
 	if (n->up.kicked && n->up.failing_ms == 0)
 		due = now;
@@ -500,7 +502,8 @@ upload_begin(struct node *n, struct sending *s)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	n->up.kicked = false;
-	if (!n->up.pending || n->dead || n->i.local_only)
+	if (!n->up.pending || n->dead || n->i.local_only ||
+	    __atomic_load_n(&n->export->gate->stopping, __ATOMIC_RELAXED))
 		r = -ECANCELED;
 	else if (n->h.state == META_ACTIVE &&
 		 (n->d.staged.count == 0 ||
@@ -562,6 +565,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	n->up.run = UP_IDLE;
 	n->up.cancel = false;
 	was_kicked = n->up.kicked;
+	n->up.kicked = was_kicked && n->up.pending;
 	data_idle_locked(n);
 	node_changed_locked(n);
 	upload_schedule_locked(n, was_kicked);
