@@ -36,7 +36,8 @@
 void
 data_init(struct data *d)
 {
-	*d = (struct data){ .fd = -1, .overflow = OVERFLOW_START };
+	*d = (struct data){ .fd = -1, .retired_fd = -1,
+			    .overflow = OVERFLOW_START };
 	LIST_INIT(&d->fetches);
 }
 
@@ -57,7 +58,9 @@ data_fini(struct node *n)
 
 	if (d->fd >= 0)
 		close(d->fd);
-	d->fd = -1;
+	if (d->retired_fd >= 0)
+		close(d->retired_fd);
+	d->fd = d->retired_fd = -1;
 	memory_free(n);
 	extents_free(&d->live);
 	extents_free(&d->staged);
@@ -336,6 +339,21 @@ data_drop_live_locked(struct node *n)
 }
 
 void
+data_forget_file_locked(struct node *n)
+{
+	struct data *d = &n->d;
+
+	/* A second one cannot be there: it would have to have been opened
+	 * and given up under the same reader. */
+	if (d->fd >= 0 && d->pins > 0 && d->retired_fd < 0)
+		d->retired_fd = d->fd;
+	else if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
+	d->overflow = OVERFLOW_START;
+}
+
+void
 data_remove_locked(struct node *n)
 {
 	struct data *d = &n->d;
@@ -351,9 +369,7 @@ data_remove_locked(struct node *n)
 		return;
 	file_name(n->ino, name);
 	(void)unlinkat(n->export->gate->data_dir, name, 0);
-	close(d->fd);
-	d->fd = -1;
-	d->overflow = OVERFLOW_START;
+	data_forget_file_locked(n);
 }
 
 void
@@ -364,6 +380,10 @@ data_idle_locked(struct node *n)
 	if (d->pins > 0 || d->writing > 0 || d->filling.count > 0)
 		return;
 	d->displaced = false;
+	if (d->retired_fd >= 0) {
+		close(d->retired_fd);
+		d->retired_fd = -1;
+	}
 	if (d->live.count == 0 && d->staged.count == 0 && d->clean.count == 0)
 		data_remove_locked(n);
 }

@@ -84,6 +84,7 @@ struct stream {			/* a sequential reader */
  */
 struct data {
 	int fd;			/* -1: no file */
+	int retired_fd;		/* one that a pinned reader may still use */
 	char *memory;		/* instead of a file, while it is small */
 	uint64_t memory_len;
 	bool new_file;		/* its name is not on disk for sure */
@@ -308,7 +309,7 @@ struct gate {
 	/* counters, by __atomic builtins */
 	uint64_t staged_bytes, clean_bytes, small_bytes;
 	uint64_t active, pending, uploading, held, nodes, handles;
-	uint64_t invariant_failures;
+	uint64_t invariant_failures, conflicts;
 };
 
 void gate_say(struct gate *g, int level, const char *format, ...)
@@ -517,6 +518,8 @@ void data_punch(struct node *n, uint64_t at, uint64_t len);
 void data_drop_clean_locked(struct node *n);
 void data_drop_live_locked(struct node *n);
 void data_remove_locked(struct node *n);	/* and the file */
+/* The file is no longer this node's; who reads it may finish. */
+void data_forget_file_locked(struct node *n);
 void data_account_locked(struct node *n);
 /* Close or shrink what is not needed.  Mutex held. */
 void data_idle_locked(struct node *n);
@@ -616,9 +619,12 @@ void delete_tick(struct gate *g);	/* start those that are due */
 void deletes_free(struct gate *g);
 
 /* ---- quarantine.c ---- */
-/* The file lock is held. */
+/* Keep the staged bytes aside; the file falls back to what S3 has, and who
+ * wrote or waits is owed an error.  The file lock is held. */
 int quarantine_put(struct node *n, const char *error)
 	__attribute__((warn_unused_result));
+/* The same where the bytes are safe elsewhere, so that none are kept. */
+int quarantine_fall_back(struct node *n) __attribute__((warn_unused_result));
 int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
 
 /* ---- recover.c: what a restart finds ---- */

@@ -56,31 +56,13 @@ fall_back(struct meta_inode *row)
 	row->ctime_ns = clock_ns();
 }
 
-int
-quarantine_put(struct node *n, const char *error)
+static int
+describe(struct node *n, const char *error, struct meta_quarantine *q)
 {
-	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
-	struct meta_quarantine *q = calloc(1, sizeof(*q));
-	struct meta_inode row = { 0 };
-	struct meta_batch *b = meta_batch_new();
 	char key[META_KEY_MAX + 2];
-	bool has_object;
-	int r = q == NULL || b == NULL ? -ENOMEM : 0;
 
-	pthread_mutex_lock(&n->mutex);
-	if (r == 0)
-		r = data_spill_locked(n);
-	pthread_mutex_unlock(&n->mutex);
-	if (r == 0)
-		r = data_sync(n);
-	if (r < 0) {
-		free(q);
-		meta_batch_free(&b);
-		return r;
-	}
-	q->id = meta_new_id(g->meta);
-	q->export_id = x->id;
+	q->id = meta_new_id(n->export->gate->meta);
+	q->export_id = n->export->id;
 	q->ino = n->ino;
 	path_text(n, q->path, sizeof(q->path));
 	if (path_key(n, key) == 0)
@@ -98,62 +80,122 @@ quarantine_put(struct node *n, const char *error)
 	q->uid = n->i.uid;
 	q->gid = n->i.gid;
 	q->mtime_ns = n->i.mtime_ns;
-	r = meta_inode_copy(&n->i, &row);
-	has_object = row.base_key[0] != '\0';
-	fall_back(&row);
-	if (!has_object)
-		row.nlink = 0;
-	if (r == 0) {
-		meta_put_quarantine(b, q);
-		meta_del_journal(b, n->ino);
-		meta_del_upload(b, n->ino);
-		if (!has_object && n->namekey != NULL)
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+/* The rows that let the file fall back; adds to the batch.  Mutex held. */
+static int
+fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
+{
+	int r = meta_inode_copy(&n->i, row);
+
+	if (r < 0)
+		return r;
+	fall_back(row);
+	meta_put_extents(b, n->ino, 0, INT64_MAX, NULL, 0);
+	meta_del_journal(b, n->ino);
+	meta_del_upload(b, n->ino);
+	if (row->base_key[0] == '\0') {
+		row->nlink = 0;
+		if (n->namekey != NULL)
 			meta_del_name(b, n->parent,
 				      n->namekey + sizeof(uint64_t));
-		meta_put_inode(b, &row);
-		if (n->h.state != META_NONE && n->h.state != META_ACTIVE)
-			handle_move_locked(n, META_EV_REFUSED);
-		admit_failed_locked(n, b);
 	}
+	meta_put_inode(b, row);
+	if (n->h.state != META_NONE && n->h.state != META_ACTIVE)
+		handle_move_locked(n, META_EV_REFUSED);
+	admit_failed_locked(n, b);
+	return 0;
+}
+
+static void
+fall_back_memory(struct node *n, struct meta_inode *row)
+{
+	if (row->base_key[0] == '\0')
+		node_unname(n);
+	pthread_mutex_lock(&n->mutex);
+	meta_inode_fini(&n->i);
+	n->i = *row;
+	*row = (struct meta_inode){ 0 };
+	data_forget_file_locked(n);
+	n->d.journal_bytes = 0;
+	extents_free(&n->d.staged);
+	extents_free(&n->d.clean);
+	data_account_locked(n);
+	n->up.pending = false;
+	n->up.failing_ms = 0;
+	n->checked_ms = 0;
+	n->live_size = n->i.size;
+	n->content_version++;
+	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+}
+
+/* q NULL: nothing is kept. */
+static int
+set_aside(struct node *n, const struct meta_quarantine *q)
+{
+	struct gate *g = n->export->gate;
+	struct meta_inode row = { 0 };
+	struct meta_batch *b = meta_batch_new();
+	int r = b == NULL ? -ENOMEM : 0;
+
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = data_spill_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = data_sync(n);
+	if (r == 0) {
+		/* Moves the extents' rows before the others are dropped. */
+		if (q != NULL)
+			meta_put_quarantine(b, q);
+		pthread_mutex_lock(&n->mutex);
+		r = fall_back_rows(n, b, &row);
+		pthread_mutex_unlock(&n->mutex);
+	}
 	failpoint("quarantine-before-row");
 	if (r == 0)
 		r = meta_commit(g->meta, &b);
 	meta_batch_free(&b);
 	failpoint("quarantine-after-row");
-	if (r == 0)
+	if (r == 0 && q != NULL)
 		r = keep_file(g, n->ino, q->id);
 	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		if (q == NULL)
+			data_remove_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+		fall_back_memory(n, &row);
+	}
+	meta_inode_fini(&row);
+	return r;
+}
+
+int
+quarantine_put(struct node *n, const char *error)
+{
+	struct gate *g = n->export->gate;
+	struct meta_quarantine *q = calloc(1, sizeof(*q));
+	int r = q == NULL ? -ENOMEM : describe(n, error, q);
+
+	if (r == 0)
+		r = set_aside(n, q);
+	if (r == 0)
 		gate_say(g, 0,
 			 "S3 refused an upload for good; the bytes are kept: "
 			 "id=%llu file=%s client=%s bytes=%llu error=%s",
 			 (unsigned long long)q->id, q->path, q->who,
 			 (unsigned long long)q->bytes, error);
-		if (!has_object)
-			node_unname(n);
-		pthread_mutex_lock(&n->mutex);
-		meta_inode_fini(&n->i);
-		n->i = row;
-		row = (struct meta_inode){ 0 };
-		if (n->d.fd >= 0)
-			close(n->d.fd);
-		n->d.fd = -1;
-		n->d.overflow = OVERFLOW_START;
-		n->d.journal_bytes = 0;
-		extents_free(&n->d.staged);
-		extents_free(&n->d.clean);
-		data_account_locked(n);
-		n->up.pending = false;
-		n->up.failing_ms = 0;
-		n->checked_ms = 0;
-		n->live_size = n->i.size;
-		n->content_version++;
-		node_changed_locked(n);
-		pthread_mutex_unlock(&n->mutex);
-	}
-	meta_inode_fini(&row);
 	free(q);
 	return r;
+}
+
+int
+quarantine_fall_back(struct node *n)
+{
+	return set_aside(n, NULL);
 }
 
 /* ---- after a crash between the rows and the file's new place ---- */

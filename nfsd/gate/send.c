@@ -379,6 +379,16 @@ prepare(struct sending *s)
 }
 
 int
+send_bytes(struct sending *s)
+{
+	const struct meta_inode *i = &s->snap.row;
+
+	if (i->kind == GATE_REG && i->size > SMALL_UPLOAD)
+		return send_multipart(s);
+	return send_put(s);
+}
+
+int
 send_version(struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
@@ -390,7 +400,5 @@ send_version(struct sending *s)
 	    i->base_limit == i->base_size && i->size == i->base_size &&
 	    i->size <= S3_COPY_MAX)
 		return send_copy(s);
-	if (i->kind == GATE_REG && i->size > SMALL_UPLOAD)
-		return send_multipart(s);
-	return send_put(s);
+	return send_bytes(s);
 }
