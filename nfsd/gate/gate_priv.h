@@ -116,6 +116,7 @@ struct upload {
 	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
 	uint64_t bytes_total, bytes_sent;
 	int last_error;
+	uint64_t expect_version;/* content_version of row.expect_etag */
 };
 
 /* The listing of a directory. */

@@ -49,6 +49,11 @@ upload_note_locked(struct node *n, struct meta_batch *batch)
 		n->up.row = (struct meta_upload){ .ino = n->ino,
 						  .since_ns = clock_ns() };
 		meta_put_upload(batch, &n->up.row);
+	} else if (n->up.row.expect_etag[0] != '\0') {
+		/* That was the ETag of an older version: found after a crash
+		 * it must not pass for this one. */
+		n->up.row.expect_etag[0] = '\0';
+		meta_put_upload(batch, &n->up.row);
 	}
 	latest = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
 	if (n->up.failing_ms == 0) {
@@ -160,6 +165,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 		 * can be seen from the object's ETag. */
 		if (upload_id[0] != '\0') {
 			n->up.row.phase = META_UP_FINISHING;
+			n->up.expect_version = s->snap.content_version;
 			snprintf(n->up.row.expect_etag,
 				 sizeof(n->up.row.expect_etag), "%s", expect);
 			b = meta_batch_new();
@@ -396,13 +402,18 @@ is_ours(struct sending *s)
 	if (s3_head(x->s3, s->snap.key, &o, NULL) < 0)
 		return false;
 	object_to_inode(x, s->snap.key, &o, &seen);
-	if (s->node->up.row.expect_etag[0] != '\0')
+	/* What is expected was written down for one version: an older one
+	 * that did arrive is not this one. */
+	if (s->node->up.row.expect_etag[0] != '\0' &&
+	    s->node->up.expect_version == s->snap.content_version)
 		ours = strcmp(o.etag, s->node->up.row.expect_etag) == 0;
 	else
+		/* A copy has the ETag of its source, so the ETag that tells
+		 * is that of what was there before. */
 		ours = o.size == (s->snap.row.kind == GATE_REG
 					  ? s->snap.row.size
 					  : o.size) &&
-		       strcmp(o.etag, s->snap.row.base_etag) != 0 &&
+		       strcmp(o.etag, s->snap.row.dest_etag) != 0 &&
 		       seen.mtime_ns == s->snap.row.mtime_ns &&
 		       seen.mode == s->snap.row.mode &&
 		       seen.uid == s->snap.row.uid &&
@@ -658,7 +669,12 @@ upload_run(void *arg)
 		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		key_take(n->export, s.snap.key);
 		failpoint("upload-begin");
-		r = key_is_free(&s) ? send_version(&s) : -EBUSY;
+		if (!key_is_free(&s))
+			r = -EBUSY;
+		else if (n->up.recovered && is_ours(&s))
+			r = 0;	/* the crash came between S3 and the row */
+		else
+			r = send_version(&s);
 		key_release(n->export, s.snap.key);
 		upload_end(n, &s, r);
 		__atomic_sub_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
