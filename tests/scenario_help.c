@@ -454,8 +454,15 @@ look(struct rpcc *c, struct scene *s, const char *name)
 struct nc_fh
 make(struct scene *s, const char *name, const char *words)
 {
+	struct nc_fh fh = {0};
+
 	object_put(s, name, words, strlen(words), NULL);
-	return look(&s->a, s, name);
+	/* The daemon may know for sure that there was no such name. */
+	if (nc_lookup(&s->a, &s->root, name, &fh, NULL) == NFS3ERR_NOENT) {
+		OK(ctl_status(s, "refresh %s", s->export));
+		fh = look(&s->a, s, name);
+	}
+	return fh;
 }
 
 struct nc_fh

@@ -80,9 +80,12 @@ fence_locked(struct node *n, const char *who, enum meta_state state,
 			return -ENOMEM;
 		strcpy(f->who, who);
 		LIST_INSERT_HEAD(&n->fenced, f, link);
+	} else if (f->state == META_FENCED && state == META_FAILED) {
+		return 0;	/* it has to look again in any case */
 	}
 	f->state = state;
 	f->discarded = discarded;
+	f->told = false;
 	return 0;
 }
 
@@ -107,8 +110,16 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 		if (strcmp(f->who, who) != 0)
 			continue;
 		if (f->state == META_FAILED) {
-			fenced_free(n, f);	/* told, once */
-			return -EIO;
+			bool told = f->told;
+
+			/* Told once; but where COMMIT speaks for S3 it must
+			 * not say OK before something new was written. */
+			if (commit && n->export->c.commit_s3) {
+				f->told = true;
+				return -EIO;
+			}
+			fenced_free(n, f);
+			return told ? 0 : -EIO;
 		}
 		if (f->state == META_FENCED)
 			return commit && !f->discarded ? 0 : -EIO;
@@ -217,37 +228,50 @@ hold_locked(struct node *n, struct gate_request *rq, uint64_t now,
 	return node_hold_locked(n, rq, until);
 }
 
+/* Called without the mutex: what it tells may be a moment old. */
 static void
 log_refusal(struct node *n, const char *who, uint64_t now)
 {
-	struct gate_export *x = n->export;
-	uint64_t age = now - n->h_opened_ms, idle = now - n->h_last_ms;
-	char path[512];
+	struct gate *g = n->export->gate;
+	char path[512], holder[META_WHO_MAX], reserved[META_WHO_MAX] = "";
+	uint64_t age, idle, lease, reserved_until;
+	enum meta_state state;
 
 	path_text(n, path, sizeof(path));
-	if (n->h.state == META_NONE)
-		gate_say(x->gate, 1,
-			 "writer refused: file=%s client=%s reserved_for=%s "
-			 "for_ms=%llu",
-			 path, who, n->reserved_who ? n->reserved_who : "?",
-			 (unsigned long long)(n->reserved_until_ms > now
-						      ? n->reserved_until_ms -
-								now
-						      : 0));
-	else
-		gate_say(x->gate, 1,
+	pthread_mutex_lock(&n->mutex);
+	state = n->h.state;
+	strcpy(holder, n->h.who);
+	if (n->reserved_who != NULL)
+		strcpy(reserved, n->reserved_who);
+	reserved_until = n->reserved_until_ms;
+	age = now - n->h_opened_ms;
+	idle = now > n->h_last_ms ? now - n->h_last_ms : 0;
+	lease = n->lease_ms;
+	pthread_mutex_unlock(&n->mutex);
+	if (state != META_NONE)
+		gate_say(g, 1,
 			 "writer refused: file=%s client=%s holder=%s "
 			 "state=%s age_ms=%llu idle_ms=%llu lease_left_ms=%llu",
-			 path, who, n->h.who, meta_state_name(n->h.state),
+			 path, who, holder, meta_state_name(state),
 			 (unsigned long long)age, (unsigned long long)idle,
-			 (unsigned long long)(n->lease_ms > idle
-						      ? n->lease_ms - idle
+			 (unsigned long long)(lease > idle ? lease - idle : 0));
+	else if (reserved[0] != '\0')
+		gate_say(g, 1,
+			 "writer refused: file=%s client=%s reserved_for=%s "
+			 "for_ms=%llu", path, who, reserved,
+			 (unsigned long long)(reserved_until > now
+						      ? reserved_until - now
 						      : 0));
+	else
+		gate_say(g, 1,
+			 "writer refused: file=%s client=%s holder=readers",
+			 path, who);
 }
 
+/* at_most_ms: when to look again, if nothing changes before. */
 static int
 refuse_locked(struct node *n, struct gate_request *rq, const char *who,
-	      uint64_t now, bool *log)
+	      uint64_t now, uint64_t at_most_ms, bool *log)
 {
 	const struct gate_export_config *c = &n->export->c;
 	struct refused *r = refusal_locked(n, who, now, log);
@@ -258,7 +282,7 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 		refusal_end_locked(n, who);
 		return -EACCES;
 	}
-	return hold_locked(n, rq, now, UINT64_MAX / 2);
+	return hold_locked(n, rq, now, at_most_ms);
 }
 
 /* ---- reservations ---- */
@@ -300,11 +324,13 @@ unreserve_locked(struct node *n)
 }
 
 void
-admit_failed_locked(struct node *n, struct meta_batch *batch)
+admit_failed_locked(struct node *n)
 {
 	struct refused *r;
+	struct reader *reader;
 
-	(void)batch;
+	LIST_FOREACH(reader, &n->readers, link)
+		reader->owed_error |= reader->waits;
 	if (n->reserved_who != NULL) {
 		bool fresh;
 
@@ -317,12 +343,8 @@ admit_failed_locked(struct node *n, struct meta_batch *batch)
 		r->owed_error |= r->last_ms + n->export->c.reserve_ms >=
 				 clock_ms();
 	if (n->h.state == META_FAILED) {
-		struct meta_handle row = n->h;
-
-		/* Kept until its writer was told (SEMANTICS 3.4). */
-		if (fence_locked(n, n->h.who, META_FAILED, true) == 0 &&
-		    batch != NULL)
-			meta_put_handle(batch, &row);
+		/* Its row is kept until its writer was told (SEMANTICS 3.4) */
+		(void)fence_locked(n, n->h.who, META_FAILED, true);
 		n->h.state = META_NONE;
 	}
 	node_changed_locked(n);
@@ -392,10 +414,12 @@ readers_block_locked(struct node *n, const char *who, uint64_t now,
 		return false;
 	for (r = LIST_FIRST(&n->readers); r != NULL; r = next) {
 		next = LIST_NEXT(r, link);
-		if (r->until_ms <= now) {
+		if (r->until_ms <= now && r->refused_ms == 0 &&
+		    !r->waits && !r->owed_error) {
 			LIST_REMOVE(r, link);
 			free(r);
-		} else if (strcmp(r->who, who) != 0) {
+		} else if (r->until_ms > now &&
+			   strcmp(r->who, who) != 0) {
 			block = true;
 			*until = r->until_ms;
 		}
@@ -496,13 +520,13 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	switch (meta_rule(&s, &wait_ms)) {
 	case META_ADMIT:
 		if (readers_block_locked(n, who, now, &until)) {
-			if (until < now + 1)
-				until = now + 1;
-			return hold_locked(n, rq, now, until - now);
+			return refuse_locked(n, rq, who, now,
+					     until > now ? until - now : 1,
+					     log);
 		}
 		return open_handle_locked(n, rq, who, now);
 	case META_REFUSE:
-		return refuse_locked(n, rq, who, now, log);
+		return refuse_locked(n, rq, who, now, UINT64_MAX / 2, log);
 	case META_WAIT_QUIET:
 		return hold_locked(n, rq, now, wait_ms);
 	case META_WAIT_UPLOAD:

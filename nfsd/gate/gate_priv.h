@@ -57,7 +57,10 @@ struct refused {
 /* Strict mode: who read lately. */
 struct reader {
 	LIST_ENTRY(reader) link;
-	uint64_t until_ms;
+	uint64_t until_ms;	/* a writer has to wait for it */
+	uint64_t refused_ms;	/* it waits for a writer since; 0: not */
+	bool waits;		/* for an upload, */
+	bool owed_error;	/* which has failed for good */
 	char who[META_WHO_MAX];
 };
 
@@ -186,6 +189,7 @@ struct fenced {
 	LIST_ENTRY(fenced) link;
 	enum meta_state state;		/* META_FENCED or META_FAILED */
 	bool discarded;			/* its bytes are gone: COMMIT too */
+	bool told;			/* of the failure, by a COMMIT */
 	char who[META_WHO_MAX];
 };
 
@@ -562,7 +566,7 @@ int admit_check_locked(struct node *n, const char *who, bool commit);
 void admit_looked(struct node *n, const struct gate_request *rq);
 /* The pending upload failed for good: who wrote and who waits is owed an
  * error, once.  Mutex held. */
-void admit_failed_locked(struct node *n, struct meta_batch *batch);
+void admit_failed_locked(struct node *n);
 /* The handle has passed through DONE.  Mutex held. */
 void admit_release_locked(struct node *n);
 /* A flushed handle of a file that owes S3 nothing is done: no upload will

@@ -9,6 +9,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -33,6 +34,23 @@ sees_live_locked(const struct node *n, const struct gate_request *rq)
 		who_holds_locked(n, rq));
 }
 
+static struct reader *
+reader_locked(struct node *n, const char *who)
+{
+	struct reader *r;
+
+	LIST_FOREACH(r, &n->readers, link) {
+		if (strcmp(r->who, who) == 0)
+			return r;
+	}
+	r = calloc(1, sizeof(*r));
+	if (r != NULL) {
+		strcpy(r->who, who);
+		LIST_INSERT_HEAD(&n->readers, r, link);
+	}
+	return r;
+}
+
 /*
  * Strict exports refuse a reader beside an active writer, and remember who
  * read (SEMANTICS 3.10).
@@ -48,12 +66,26 @@ strict_locked(struct node *n, struct gate_request *rq)
 	if (x->c.reads != GATE_READS_REFUSE)
 		return 0;
 	who_text(x, rq, who);
+	r = reader_locked(n, who);
+	if (r == NULL)
+		return -ENOMEM;
+	if (r->owed_error) {
+		r->owed_error = r->waits = false;
+		return -EIO;
+	}
+	r->waits = false;
 	if (n->h.state != META_NONE && strcmp(n->h.who, who) != 0) {
 		if (n->h.state == META_ACTIVE) {
-			if (now >= rq->first_ms + x->c.busy_limit_ms)
+			if (r->refused_ms == 0)
+				r->refused_ms = now;
+			if (x->c.busy == GATE_BUSY_FAIL ||
+			    now >= r->refused_ms + x->c.busy_limit_ms) {
+				r->refused_ms = 0;
 				return -EACCES;
+			}
 		} else {
 			/* Flushed: wait until S3 has it. */
+			r->waits = true;
 			upload_schedule_locked(n, true);
 		}
 		if (now < rq->first_ms + x->c.hold_ms)
@@ -62,17 +94,7 @@ strict_locked(struct node *n, struct gate_request *rq)
 		rq->again = GATE_JUKEBOX;
 		return -EAGAIN;
 	}
-	LIST_FOREACH(r, &n->readers, link) {
-		if (strcmp(r->who, who) == 0)
-			break;
-	}
-	if (r == NULL) {
-		r = calloc(1, sizeof(*r));
-		if (r == NULL)
-			return -ENOMEM;
-		strcpy(r->who, who);
-		LIST_INSERT_HEAD(&n->readers, r, link);
-	}
+	r->refused_ms = 0;
 	r->until_ms = now + 5000;
 	return 0;
 }

@@ -477,7 +477,7 @@ upload_retry_later(struct sending *s, int r)
 		/* Who waits has waited long enough; the bytes stay and are
 		 * tried again (docs/semantics.md). */
 		if (now - n->up.failing_ms >= x->c.upload_retry_ms)
-			admit_failed_locked(n, NULL);
+			admit_failed_locked(n);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	if (r != -ECANCELED && n->up.row.attempts == 1)
