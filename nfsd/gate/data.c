@@ -431,6 +431,14 @@ data_reserve(struct gate *g, uint64_t len)
 								  : -ENOSPC;
 }
 
+bool
+cache_full(struct gate *g)
+{
+	return __atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED) +
+		       __atomic_load_n(&g->clean_bytes, __ATOMIC_RELAXED) >
+	       g->config.cache_size;
+}
+
 /* Drop clean bytes of files that nobody uses, until all fits. */
 void
 cache_trim(struct gate *g)
@@ -440,10 +448,7 @@ cache_trim(struct gate *g)
 		struct node *n, *list[64];
 		size_t count = 0;
 
-		if (__atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED) +
-			    __atomic_load_n(&g->clean_bytes,
-					    __ATOMIC_RELAXED) <=
-		    g->config.cache_size)
+		if (!cache_full(g))
 			return;
 		pthread_mutex_lock(&shard->mutex);
 		TAILQ_FOREACH(n, &shard->lru, lru) {
@@ -460,8 +465,10 @@ cache_trim(struct gate *g)
 		pthread_mutex_unlock(&shard->mutex);
 		for (size_t i = 0; i < count; i++) {
 			pthread_mutex_lock(&list[i]->mutex);
-			data_drop_clean_locked(list[i]);
-			data_idle_locked(list[i]);
+			if (cache_full(g)) {
+				data_drop_clean_locked(list[i]);
+				data_idle_locked(list[i]);
+			}
 			pthread_mutex_unlock(&list[i]->mutex);
 			node_put(&list[i]);
 		}

@@ -84,6 +84,50 @@ store_locked(struct node *n, const struct fetch *f, const char *buf,
 	return r;
 }
 
+/* Is [off, off + len) near a reader? */
+static bool
+near_reader_locked(const struct node *n, uint64_t off, uint64_t len)
+{
+	for (size_t i = 0; i < STREAMS; i++) {
+		const struct stream *s = &n->d.streams[i];
+
+		if (s->window > 0 && off < s->next + WINDOW_MAX + NEAR &&
+		    off + len + 2 * NEAR > s->next)
+			return true;
+	}
+	return false;
+}
+
+/* The cache is full of this very file: what its readers have left behind
+ * goes.  Without that, a file larger than the cache would fill the disk. */
+static void
+trim_behind_locked(struct node *n)
+{
+	struct data *d = &n->d;
+	struct extents keep = { 0 };
+
+	if (d->pins > 0 || d->memory != NULL)
+		return;
+	for (size_t i = 0; i < d->clean.count; i++) {
+		uint64_t off = d->clean.list[i].off, at = d->clean.list[i].at;
+		uint64_t end = off + d->clean.list[i].len;
+
+		while (off < end) {
+			uint64_t len = end - off < NEAR ? end - off : NEAR;
+
+			if (!near_reader_locked(n, off, len))
+				data_punch(n, at, len);
+			else if (extents_set(&keep, off, len, at) < 0)
+				break;	/* forgotten, not freed */
+			off += len;
+			at += len;
+		}
+	}
+	extents_free(&d->clean);
+	d->clean = keep;
+	data_account_locked(n);
+}
+
 static void
 fetch_run(void *arg)
 {
@@ -121,10 +165,13 @@ fetch_run(void *arg)
 	free(buf);
 	memory_give(g, f->len);
 	free(f);
-	if (__atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED) +
-		    __atomic_load_n(&g->clean_bytes, __ATOMIC_RELAXED) >
-	    g->config.cache_size)
+	if (cache_full(g))
 		cache_trim(g);
+	if (cache_full(g)) {
+		pthread_mutex_lock(&n->mutex);
+		trim_behind_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+	}
 	node_put(&n);
 }
 

@@ -543,6 +543,7 @@ void data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 		       struct piece *out);
 /* The room for staged bytes: 0, -ENOSPC, or -EAGAIN (uploads will free it) */
 int data_reserve(struct gate *g, uint64_t len);
+bool cache_full(struct gate *g);
 void cache_trim(struct gate *g);
 
 /* ---- fetch.c ---- */

@@ -683,4 +683,7 @@ upload_run(void *arg)
 	pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	node_put(&n);
+	/* What was staged is a cache now, and may have to go. */
+	if (cache_full(g))
+		cache_trim(g);
 }

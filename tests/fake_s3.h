@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_FAKE_S3_H
+#define TESTS_FAKE_S3_H
+
+/*
+ * A bucket in memory behind s3/s3.h, linked in place of libs3.a, for tests of
+ * gate.  Conditions are honoured as AWS does.  Calls can be made to fail, to
+ * lose their answer, or to wait until they are let go.
+ */
+
+#include "s3/s3.h"
+
+struct s3 *fake_s3_new(void);
+void fake_s3_free(struct s3 *s3);
+
+/* The nth call of op from now on (1: the next) and those after it, `times`
+ * in all, fail with result before they do anything. */
+void fake_s3_fail(struct s3 *s3, enum s3_op op, unsigned nth, unsigned times,
+		  int result);
+/* The next call of op does its work, and then answers with result. */
+void fake_s3_lose(struct s3 *s3, enum s3_op op, int result);
+/* Calls of op wait before they do anything, until the release. */
+void fake_s3_hold(struct s3 *s3, enum s3_op op);
+void fake_s3_release(struct s3 *s3);
+/* Wait until a call is held; false after 2 s. */
+bool fake_s3_is_held(struct s3 *s3);
+
+/* After s3_cancel: the next gate may use it. */
+void fake_s3_revive(struct s3 *s3);
+
+/* What other users of the bucket do and see. */
+void fake_s3_set(struct s3 *s3, const char *key, const void *data, size_t len);
+/* ... with file-permissions */
+void fake_s3_set_mode(struct s3 *s3, const char *key, const char *text,
+		      const char *mode);
+void fake_s3_unset(struct s3 *s3, const char *key);
+bool fake_s3_has(struct s3 *s3, const char *key);
+/* Are these its bytes? */
+bool fake_s3_is(struct s3 *s3, const char *key, const void *data, size_t len);
+unsigned fake_s3_calls(struct s3 *s3, enum s3_op op);
+unsigned fake_s3_uploads(struct s3 *s3);	/* multipart, under way */
+
+#endif

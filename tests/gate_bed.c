@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bed of gate_bed.h.  A held request waits on its client's semaphore,
+ * which wake() posts: a wake-up that is forgotten shows as a request that
+ * lasts longer than the gate may hold it.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/gate_bed.h"
+
+static void
+wake(void *arg, void *token)
+{
+	struct client *c = token;
+
+	(void)arg;
+	sem_post(&c->woken);
+}
+
+static void
+say(void *arg, int level, const char *line)
+{
+	(void)arg;
+	if (getenv("BED_LOG") != NULL)
+		fprintf(stderr, "%d: %s\n", level, line);
+}
+
+static void
+must(int r, const char *what)
+{
+	if (r >= 0)
+		return;
+	fprintf(stderr, "bed: %s: %s\n", what, strerror(-r));
+	exit(99);
+}
+
+static void
+start(struct bed *b)
+{
+	struct meta_config mc = { .log = say };
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/meta.db", b->dir);
+	mc.path = path;
+	must(meta_open(&mc, &b->meta), "meta_open");
+	b->config.state_dir = b->dir;
+	b->config.wake = wake;
+	b->config.log = say;
+	must(gate_open(&b->config, b->meta, &b->gate), "gate_open");
+	must(gate_export_add(b->gate, &b->export, b->s3, &b->x), "export");
+	must(gate_start(b->gate), "gate_start");
+	must(gate_root(b->x, &b->root), "root");
+}
+
+void
+bed_open(struct bed *b)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(b->dir, sizeof(b->dir), "%s/gate-bed-XXXXXX",
+		 tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
+	must(mkdtemp(b->dir) == NULL ? -errno : 0, "mkdtemp");
+	b->s3 = fake_s3_new();
+	start(b);
+}
+
+void
+bed_restart(struct bed *b)
+{
+	gate_close(&b->gate);
+	meta_close(&b->meta);
+	fake_s3_revive(b->s3);
+	start(b);
+}
+
+void
+bed_close(struct bed *b)
+{
+	char command[128];
+
+	gate_close(&b->gate);
+	meta_close(&b->meta);
+	fake_s3_free(b->s3);
+	snprintf(command, sizeof(command), "rm -rf '%s'", b->dir);
+	if (system(command) != 0)
+		fprintf(stderr, "bed: %s stays\n", b->dir);
+}
+
+bool
+bed_settled(struct bed *b)
+{
+	return gate_flush(b->gate, NULL, 3000, NULL, NULL) == 0;
+}
+
+void
+client_init(struct client *c, const char *name)
+{
+	memset(c, 0, sizeof(*c));
+	snprintf(c->rq.who.name, sizeof(c->rq.who.name), "%s", name);
+	c->rq.who.addr = in6addr_loopback;
+	sem_init(&c->woken, 0, 0);
+}
+
+static void
+begin(struct client *c)
+{
+	c->rq.first_ms = clock_ms();
+	c->rq.token = c;
+	c->rq.may_block = true;
+	c->rq.again = GATE_AGAIN_NONE;
+}
+
+/* 1: was held, call again. */
+static int
+again(struct client *c, int r)
+{
+	struct timespec until;
+
+	if (r != -EAGAIN || c->rq.again == GATE_JUKEBOX)
+		return 0;
+	if (c->rq.again == GATE_HOLD) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += 3;
+		while (sem_timedwait(&c->woken, &until) < 0) {
+			if (errno != EINTR)
+				must(-ETIMEDOUT, "a held request was not woken");
+		}
+	}
+	c->rq.again = GATE_AGAIN_NONE;
+	return 1;
+}
+
+#define DO(call)                                                              \
+	do {                                                                  \
+		begin(c);                                                     \
+		do {                                                          \
+			r = (call);                                           \
+		} while (again(c, r));                                        \
+	} while (0)
+
+int
+do_create_in(struct bed *b, struct client *c, const struct gate_fh *dir,
+	     const char *name, struct gate_fh *fh)
+{
+	struct gate_setattr set = { .set_mode = true, .mode = 0644 };
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_create(b->x, &c->rq, dir, name, GATE_UNCHECKED, &set, NULL,
+		       fh, &attr, &wcc));
+	return r;
+}
+
+int
+do_create(struct bed *b, struct client *c, const char *name,
+	  struct gate_fh *fh)
+{
+	return do_create_in(b, c, &b->root, name, fh);
+}
+
+int
+do_lookup(struct bed *b, struct client *c, const char *name,
+	  struct gate_fh *fh)
+{
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_lookup(b->x, &c->rq, &b->root, name, fh, &attr, &wcc));
+	return r;
+}
+
+int
+do_mkdir(struct bed *b, struct client *c, const char *name,
+	 struct gate_fh *fh)
+{
+	struct gate_setattr set = { .set_mode = true, .mode = 0755 };
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_mkdir(b->x, &c->rq, &b->root, name, &set, fh, &attr, &wcc));
+	return r;
+}
+
+int
+do_write(struct bed *b, struct client *c, const struct gate_fh *fh,
+	 uint64_t off, const void *data, uint32_t len,
+	 enum gate_stable stable)
+{
+	struct gate_wcc wcc = { 0 };
+	enum gate_stable reached;
+	int r;
+
+	DO(gate_write(b->x, &c->rq, fh, off, data, len, stable, &reached,
+		      &wcc));
+	return r;
+}
+
+int
+do_commit(struct bed *b, struct client *c, const struct gate_fh *fh)
+{
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_commit(b->x, &c->rq, fh, 0, 0, &wcc));
+	return r;
+}
+
+int
+do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
+	uint64_t size)
+{
+	struct gate_setattr set = { .set_size = true, .size = size };
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_setattr(b->x, &c->rq, fh, &set, NULL, &wcc));
+	return r;
+}
+
+int
+do_remove(struct bed *b, struct client *c, const char *name)
+{
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_remove(b->x, &c->rq, &b->root, name, &wcc));
+	return r;
+}
+
+int
+do_rename(struct bed *b, struct client *c, const char *from, const char *to)
+{
+	struct gate_wcc one = { 0 }, two = { 0 };
+	int r;
+
+	DO(gate_rename(b->x, &c->rq, &b->root, from, &b->root, to, &one,
+		       &two));
+	return r;
+}
+
+bool
+do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
+	   const void *data, uint32_t len)
+{
+	struct gate_attr attr;
+	char *buf = malloc(len + 1);
+	uint32_t got, all = 0;
+	bool eof = false, same;
+	int r = 0;
+
+	while (r == 0 && !eof && all <= len) {
+		DO(gate_read(b->x, &c->rq, fh, all, buf + all, len + 1 - all,
+			     &got, &eof, &attr));
+		if (r == 0)
+			all += got;
+	}
+	same = r == 0 && all == len && memcmp(buf, data, len) == 0;
+	free(buf);
+	return same;
+}
+
+int
+do_file(struct bed *b, struct client *c, const char *name, const char *text,
+	struct gate_fh *fh)
+{
+	int r = do_create(b, c, name, fh);
+
+	if (r == 0)
+		r = do_write(b, c, fh, 0, text, (uint32_t)strlen(text),
+			     GATE_FILE_SYNC);
+	return r;
+}

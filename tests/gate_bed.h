@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_GATE_BED_H
+#define TESTS_GATE_BED_H
+
+/*
+ * A gate over fake_s3.h and a database in a temporary directory, for tests
+ * that call gate.h as the procedures do.  Times are short: files settle
+ * after 30 ms, requests are held for 300 ms.
+ */
+
+#include <semaphore.h>
+
+#include "nfsd/gate/gate_priv.h"
+#include "tests/fake_s3.h"
+
+struct bed {
+	char dir[64];
+	struct meta *meta;
+	struct gate *gate;
+	struct gate_export *x;
+	struct s3 *s3;
+	struct gate_fh root;
+	/* Set before bed_open to differ from the default. */
+	struct gate_export_config export;
+	struct gate_config config;
+};
+
+#define BED { .export = BED_EXPORT, .config = BED_CONFIG }
+#define BED_EXPORT                                                            \
+	{                                                                     \
+		.name = "/b", .prefix = "", .settle_ms = 30,                  \
+		.create_settle_ms = 30, .hold_ms = 300,                       \
+		.busy_limit_ms = 2000, .reserve_ms = 2000, .lease_ms = 5000,  \
+		.attr_ttl_ms = 50, .max_dirty_age_ms = 60000,                 \
+		.upload_retry_ms = 60000, .max_handles = 1000,                \
+		.file_mode = 0644, .dir_mode = 0755, .part_size = 8 * MIB,    \
+	}
+#define BED_CONFIG                                                            \
+	{                                                                     \
+		.cache_size = 256 * MIB, .memory_size = 64 * MIB,             \
+		.transfer_threads = 4, .max_nodes = 100000,                   \
+	}
+
+void bed_open(struct bed *b);
+void bed_restart(struct bed *b);	/* in order; the bucket stays */
+void bed_close(struct bed *b);
+/* Until nothing is owed to S3; false after 3 s. */
+bool bed_settled(struct bed *b);
+
+/* A client, by name.  Requests are held as in the daemon. */
+struct client {
+	struct gate_request rq;
+	sem_t woken;
+};
+void client_init(struct client *c, const char *name);
+
+/* Each waits while the gate holds the request; JUKEBOX comes back as
+ * -EAGAIN.  Paths are names in the root directory. */
+int do_create(struct bed *b, struct client *c, const char *name,
+	      struct gate_fh *fh);
+int do_lookup(struct bed *b, struct client *c, const char *name,
+	      struct gate_fh *fh);
+int do_mkdir(struct bed *b, struct client *c, const char *name,
+	     struct gate_fh *fh);
+int do_create_in(struct bed *b, struct client *c, const struct gate_fh *dir,
+		 const char *name, struct gate_fh *fh);
+int do_write(struct bed *b, struct client *c, const struct gate_fh *fh,
+	     uint64_t off, const void *data, uint32_t len,
+	     enum gate_stable stable);
+int do_commit(struct bed *b, struct client *c, const struct gate_fh *fh);
+int do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
+	    uint64_t size);
+int do_remove(struct bed *b, struct client *c, const char *name);
+int do_rename(struct bed *b, struct client *c, const char *from,
+	      const char *to);
+/* Are these the file's bytes, all of them? */
+bool do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
+		const void *data, uint32_t len);
+/* A new file, created, written and committed. */
+int do_file(struct bed *b, struct client *c, const char *name,
+	    const char *text, struct gate_fh *fh);
+
+#endif
