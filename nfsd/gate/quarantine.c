@@ -59,19 +59,7 @@ fall_back(struct meta_inode *row)
 static int
 describe(struct node *n, const char *error, struct meta_quarantine *q)
 {
-<<<<<<< Updated upstream
 	char key[META_KEY_MAX + 2];
-=======
-	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
-	struct meta_quarantine *q = calloc(1, sizeof(*q));
-	struct meta_inode row = { 0 };
-	struct meta_handle handle;
-	struct meta_batch *b = meta_batch_new();
-	char key[META_KEY_MAX + 2];
-	bool has_object, refused = false;
-	int r = q == NULL || b == NULL ? -ENOMEM : 0;
->>>>>>> Stashed changes
 
 	q->id = meta_new_id(n->export->gate->meta);
 	q->export_id = n->export->id;
@@ -96,6 +84,13 @@ describe(struct node *n, const char *error, struct meta_quarantine *q)
 	return 0;
 }
 
+/* A writer that has nothing pending has not failed. */
+static bool
+handle_is_refused(const struct node *n)
+{
+	return n->h.state != META_NONE && n->h.state != META_ACTIVE;
+}
+
 /* The rows that let the file fall back; adds to the batch.  Mutex held. */
 static int
 fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
@@ -113,21 +108,16 @@ fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
 		if (n->namekey != NULL)
 			meta_del_name(b, n->parent,
 				      n->namekey + sizeof(uint64_t));
-<<<<<<< Updated upstream
-=======
-		meta_put_inode(b, &row);
-		handle = n->h;
-		refused = n->h.state != META_NONE &&
-			  n->h.state != META_ACTIVE;
-		if (refused && meta_handle_move(&handle, META_EV_REFUSED) == 0)
-			meta_put_handle(b, &handle);
->>>>>>> Stashed changes
 	}
 	meta_put_inode(b, row);
-	if (n->h.state != META_NONE && n->h.state != META_ACTIVE)
-		handle_move_locked(n, META_EV_REFUSED);
-	admit_failed_locked(n, b);
-	return 0;
+	if (handle_is_refused(n)) {
+		struct meta_handle handle = n->h;
+
+		r = meta_handle_move(&handle, META_EV_REFUSED);
+		if (r == 0)
+			meta_put_handle(b, &handle);
+	}
+	return r;
 }
 
 static void
@@ -149,6 +139,10 @@ fall_back_memory(struct node *n, struct meta_inode *row)
 	n->checked_ms = 0;
 	n->live_size = n->i.size;
 	n->content_version++;
+	/* Last: who is told finds the last good version. */
+	if (handle_is_refused(n))
+		handle_move_locked(n, META_EV_REFUSED);
+	admit_failed_locked(n);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 }
@@ -209,36 +203,6 @@ quarantine_put(struct node *n, const char *error)
 			 "id=%llu file=%s client=%s bytes=%llu error=%s",
 			 (unsigned long long)q->id, q->path, q->who,
 			 (unsigned long long)q->bytes, error);
-<<<<<<< Updated upstream
-=======
-		if (!has_object)
-			node_unname(n);
-		pthread_mutex_lock(&n->mutex);
-		meta_inode_fini(&n->i);
-		n->i = row;
-		row = (struct meta_inode){ 0 };
-		if (n->d.fd >= 0)
-			close(n->d.fd);
-		n->d.fd = -1;
-		n->d.overflow = OVERFLOW_START;
-		n->d.journal_bytes = 0;
-		extents_free(&n->d.staged);
-		extents_free(&n->d.clean);
-		data_account_locked(n);
-		n->up.pending = false;
-		n->up.failing_ms = 0;
-		n->checked_ms = 0;
-		n->live_size = n->i.size;
-		n->content_version++;
-		/* Who is told finds the last good version. */
-		if (refused)
-			handle_move_locked(n, META_EV_REFUSED);
-		admit_failed_locked(n);
-		node_changed_locked(n);
-		pthread_mutex_unlock(&n->mutex);
-	}
-	meta_inode_fini(&row);
->>>>>>> Stashed changes
 	free(q);
 	return r;
 }
