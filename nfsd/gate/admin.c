@@ -161,7 +161,7 @@ show_upload(void *arg, struct node *n)
 	bool pending;
 
 	pthread_mutex_lock(&n->mutex);
-	pending = n->up.pending && !n->dead;
+	pending = n->up.pending && !n->dead && !n->i.local_only;
 	info.state = n->up.run == UP_RUNNING
 			     ? (n->h.state == META_FINISHING ? "FINISHING"
 							     : "UPLOADING")

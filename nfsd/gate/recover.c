@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/names.h"
 
 /* Rows are collected first: loading nodes asks the same database. */
 struct found_handles {
@@ -172,7 +172,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.recovered = true;
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
-	if (n->i.name_dirty && n->i.base_key[0] != '\0')
+	if (name_left_key(n))
 		hidden_add(n->export, n->i.base_key);
 	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);

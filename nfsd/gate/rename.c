@@ -193,10 +193,11 @@ move_locked(struct move *m, struct gate_request *rq)
 	if (!m->one_dir)
 		meta_put_inode(b, &m->to.row);
 	pthread_mutex_lock(&n->mutex);
-	if (row.local_only) {
+	if (row.local_only && row.base_key[0] == '\0') {
 		meta_del_upload(b, n->ino);
-	} else if (row.name_dirty || row.data_dirty || row.attr_dirty) {
-		n->i.local_only = false;
+	} else if (row.name_dirty || row.data_dirty || row.attr_dirty ||
+		   row.local_only) {
+		n->i.local_only = row.local_only;
 		upload_note_locked(n, b);
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -238,10 +239,10 @@ move_locked(struct move *m, struct gate_request *rq)
 	n->i.ctime_ns = row.ctime_ns;
 	strcpy(n->i.dest_etag, row.dest_etag);
 	n->checked_ms = clock_ms();
-	if (row.local_only)
+	if (row.local_only && row.base_key[0] == '\0')
 		n->up.pending = false;
 	else
-		upload_schedule_locked(n, row.name_dirty);
+		upload_schedule_locked(n, row.name_dirty && !row.local_only);
 	pthread_mutex_unlock(&n->mutex);
 	change_dir_apply(&m->from);
 	if (!m->one_dir)

@@ -36,12 +36,19 @@ static void upload_run(void *arg);
 
 /* ---- when ---- */
 
+/* A file that is not for the bucket has only its old object to get rid of. */
+static bool
+upload_has_work_locked(const struct node *n)
+{
+	return !n->i.local_only || n->i.base_key[0] != '\0';
+}
+
 void
 upload_note_locked(struct node *n, struct meta_batch *batch)
 {
 	uint64_t now = clock_ms(), latest;
 
-	if (n->i.local_only)
+	if (!upload_has_work_locked(n))
 		return;
 	if (!n->up.pending) {
 		n->up.pending = true;
@@ -70,7 +77,7 @@ upload_schedule_locked(struct node *n, bool kick)
 	uint64_t now = clock_ms(), due;
 	struct node *ref;
 
-	if (!n->up.pending || n->dead || n->i.local_only ||
+	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
 		return;
 	if (kick)
@@ -80,7 +87,7 @@ upload_schedule_locked(struct node *n, bool kick)
 	due = n->up.due_ms;
 	if (n->up.kicked && n->up.failing_ms == 0)
 		due = now;
-	if (n->h.state == META_ACTIVE) {
+	if (n->h.state == META_ACTIVE && !n->i.local_only) {
 		/* Only for a log that is written without end: the version
 		 * of its last COMMIT. */
 		due = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
@@ -581,10 +588,10 @@ upload_begin(struct node *n, struct sending *s)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	n->up.kicked = false;
-	if (!n->up.pending || n->dead || n->i.local_only ||
+	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&n->export->gate->stopping, __ATOMIC_RELAXED))
 		r = -ECANCELED;
-	else if (n->h.state == META_ACTIVE &&
+	else if (n->h.state == META_ACTIVE && !n->i.local_only &&
 		 (n->d.staged.count == 0 ||
 		  n->up.dirty_ms + n->export->c.max_dirty_age_ms >
 			  clock_ms()))
@@ -598,7 +605,7 @@ upload_begin(struct node *n, struct sending *s)
 		n->up.cancel = false;
 		n->up.bytes_sent = 0;
 		n->up.bytes_total = n->i.data_dirty ? n->i.size : 0;
-		if (n->h.state == META_FLUSHED)
+		if (n->h.state == META_FLUSHED && !n->i.local_only)
 			handle_move_locked(n, META_EV_START);
 	} else {
 		n->up.run = UP_IDLE;
@@ -657,6 +664,23 @@ upload_end(struct node *n, struct sending *s, int r)
 	pthread_mutex_unlock(&n->mutex);
 }
 
+/* What became of a pull.  If it failed, the next try is in a while; the
+ * bytes are where they were. */
+static void
+pull_end(struct node *n, struct sending *s, int r)
+{
+	snapshot_free(&s->snap);
+	pthread_mutex_lock(&n->mutex);
+	n->up.run = UP_IDLE;
+	n->up.cancel = false;
+	if (r < 0)
+		n->up.due_ms = clock_ms() + RETRY_MAX_MS;
+	data_idle_locked(n);
+	node_changed_locked(n);
+	upload_schedule_locked(n, false);
+	pthread_mutex_unlock(&n->mutex);
+}
+
 static void
 upload_run(void *arg)
 {
@@ -665,7 +689,9 @@ upload_run(void *arg)
 	struct sending s = { .node = n, .snap.fd = -1 };
 	int r = upload_begin(n, &s);
 
-	if (r == 0) {
+	if (r == 0 && s.snap.row.local_only) {
+		pull_end(n, &s, pull_base(&s));
+	} else if (r == 0) {
 		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		key_take(n->export, s.snap.key);
 		failpoint("upload-begin");

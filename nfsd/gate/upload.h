@@ -26,6 +26,8 @@ int send_version(struct sending *s) __attribute__((warn_unused_result));
 /* The same without a look at what is there: headers, key and condition are
  * set. */
 int send_bytes(struct sending *s) __attribute__((warn_unused_result));
+/* pull.c: the other way, for a file that is in no bucket any more. */
+int pull_base(struct sending *s) __attribute__((warn_unused_result));
 /* The point of no return: the last request goes out.  -ECANCELED if the
  * upload is to stop.  expect: the ETag that success will have, or "". */
 int upload_point_of_no_return(struct sending *s, const char *upload_id,

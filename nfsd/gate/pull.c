@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file that was removed while its client has it open (.nfsXXXX, SEMANTICS
+ * 3.12) is in no bucket any more, but its bytes may be: under the key that
+ * it had.  Should it live longer than a moment, those bytes are pulled here,
+ * so that the object can be deleted, as `rm` has promised, and the next file
+ * of that name can be uploaded.
+ *
+ * XXX a file larger than a quarter of the cache stays where it is until it
+ * is closed; a new file of its name waits for that.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/names.h"
+#include "nfsd/gate/upload.h"
+
+#define PULL_AT_ONCE (8 * MIB)
+
+/* Bytes of the base become staged ones, where nothing newer lies. */
+static int
+store(struct node *n, const char *etag, uint64_t off, const char *buf,
+      uint64_t len)
+{
+	uint64_t end = off + len, start = off;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	while (r == 0 && off < end) {
+		struct piece p;
+		uint64_t at;
+
+		if (n->dead || strcmp(n->i.base_etag, etag) != 0) {
+			r = -ECANCELED;
+			break;
+		}
+		data_piece_locked(n, off, end, false, &p);
+		if (p.kind == PIECE_BASE) {
+			r = data_place_locked(n, off, p.len, true, &at);
+			if (r == 0)
+				r = data_put_locked(n, buf + (off - start),
+						    p.len, at);
+			if (r == 0 && at == off)
+				r = extents_cut(&n->d.filling, off, p.len);
+			if (r == 0)
+				r = extents_set(&n->d.clean, off, p.len, at);
+		}
+		off += p.len;
+	}
+	data_account_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+static int
+fetch_all(struct sending *s)
+{
+	struct node *n = s->node;
+	const struct meta_inode *i = &s->snap.row;
+	char *buf = malloc(PULL_AT_ONCE);
+	int r = buf == NULL ? -ENOMEM : 0;
+
+	for (uint64_t off = 0; r == 0 && off < i->base_limit;
+	     off += PULL_AT_ONCE) {
+		uint64_t len = i->base_limit - off < PULL_AT_ONCE
+				       ? i->base_limit - off
+				       : PULL_AT_ONCE;
+		ssize_t got;
+
+		if (upload_cancelled(s))
+			r = -ECANCELED;
+		else if (snapshot_needs_base(&s->snap, off, len)) {
+			got = s3_get(n->export->s3, i->base_key, i->base_etag,
+				     off, buf, len, NULL, &s->err);
+			r = got < 0 ? (int)got
+			    : (uint64_t)got < len
+				    ? -ESTALE
+				    : store(n, i->base_etag, off, buf, len);
+		}
+	}
+	free(buf);
+	return r;
+}
+
+/* The copy is all there: it is the file now.  The file lock is held. */
+static int
+adopt_copy(struct node *n, struct meta_delete *del)
+{
+	struct gate *g = n->export->gate;
+	struct extents staged = { 0 };
+	struct meta_inode row = { 0 };
+	struct meta_batch *b;
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	r = data_spill_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = data_sync(n);
+	b = meta_batch_new();
+	if (b == NULL)
+		r = -ENOMEM;
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = extents_copy(&n->d.clean, &staged);
+	for (size_t i = 0; r == 0 && i < n->d.staged.count; i++)
+		r = extents_set(&staged, n->d.staged.list[i].off,
+				n->d.staged.list[i].len,
+				n->d.staged.list[i].at);
+	if (r == 0)
+		r = meta_inode_copy(&n->i, &row);
+	if (r == 0) {
+		forget_object(n, b, del);
+		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
+		row.base_size = row.base_limit = 0;
+		meta_put_inode(b, &row);
+		meta_put_extents(b, n->ino, 0, INT64_MAX, staged.list,
+				 staged.count);
+		meta_del_journal(b, n->ino);
+		meta_del_upload(b, n->ino);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	meta_batch_free(&b);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		n->i.base_key[0] = n->i.base_etag[0] = '\0';
+		n->i.dest_etag[0] = '\0';
+		n->i.base_size = n->i.base_limit = 0;
+		extents_free(&n->d.clean);
+		extents_free(&n->d.staged);
+		n->d.staged = staged;
+		staged = (struct extents){ 0 };
+		n->d.journal_bytes = 0;
+		n->up.pending = false;
+		data_account_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	extents_free(&staged);
+	meta_inode_fini(&row);
+	return r;
+}
+
+int
+pull_base(struct sending *s)
+{
+	struct node *n = s->node;
+	struct gate_export *x = n->export;
+	struct meta_delete del = { 0 };
+	int r = 0;
+
+	if (s->snap.row.base_limit > x->gate->config.cache_size / 4)
+		return -EBUSY;
+	r = fetch_all(s);
+	if (r < 0)
+		return r;
+	node_lock_wait(n);
+	if (n->dead || !n->i.local_only ||
+	    strcmp(n->i.base_etag, s->snap.row.base_etag) != 0)
+		r = -ECANCELED;
+	else
+		r = adopt_copy(n, &del);
+	node_unlock(n);
+	/* Its key was hidden when the file was renamed. */
+	if (r == 0 && del.id != 0)
+		delete_start(x, &del);
+	return r;
+}
