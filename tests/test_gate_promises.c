@@ -333,6 +333,8 @@ a_file_that_became_a_symlink_is_found_again(void)
 	struct bed b = BED;
 	struct client a;
 	struct gate_fh old, fh;
+	struct gate_attr attr;
+	char target[GATE_PATH_MAX + 1] = "";
 
 	client_init(&a, "a");
 	bed_open(&b);
@@ -341,7 +343,9 @@ a_file_that_became_a_symlink_is_found_again(void)
 	fake_s3_set_mode(b.s3, "f", "target", "0120777");
 	nanosleep(&(struct timespec){ 0, 80000000 }, NULL);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
-	CU_ASSERT_NOT_EQUAL(fh.ino, old.ino);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_readlink(b.x, &a.rq, &fh, target, &attr), 0);
+	CU_ASSERT_STRING_EQUAL(target, "target");
 	bed_close(&b);
 }
 
@@ -385,5 +389,6 @@ TEST_MAIN("gate_promises",
 	  T(uncommitted_bytes_change_the_verifier_over_a_restart),
 	  T(the_gate_closes_while_uploads_fail),
 	  T(a_directory_with_unsent_files_outlives_the_bucket_s),
+
 	  T(a_file_that_became_a_symlink_is_found_again),
 	  T(a_cache_has_an_end))

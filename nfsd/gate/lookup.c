@@ -33,7 +33,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 {
 	struct gate_export *x = n->export;
 	struct meta_inode row = { 0 };
-	bool same_bytes;
+	bool same_bytes, other = false;
 	int r;
 
 	node_lock_wait(n);
@@ -64,7 +64,8 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (r == 0 && row.kind != n->i.kind) {
 		/* Another kind is another file (RFC 1813 3.3.1: a handle
 		 * never changes its type); the name finds the new one. */
-		r = n->i.attr_known ? -ESTALE : 0;
+		other = n->i.attr_known;
+		r = other ? -ESTALE : 0;
 	}
 	if (r == 0) {
 		/* A version from outside: its change time is when it came. */
@@ -87,6 +88,12 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 out:
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	/* The old one has to make room, or its name finds nothing. */
+	if (other) {
+		int gone = lookup_vanish(n, UINT64_MAX);
+
+		r = gone < 0 ? gone : r;
+	}
 	return r;
 }
 
