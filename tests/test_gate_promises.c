@@ -177,6 +177,78 @@ a_refused_upload_is_kept_and_told_to_both(void)
 	bed_close(&b);
 }
 
+static void
+a_refused_rename_gives_the_old_name_back(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, fh2;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", "text", 4);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 1, -EACCES);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
+	CU_ASSERT(bed_settled(&b));
+	nanosleep(&(struct timespec){ 0, 80000000 }, NULL);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh2), -ENOENT);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh2), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh2, "text", 4));
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh2, 0, "next", 4, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "next", 4));
+	bed_close(&b);
+}
+
+static void
+an_upload_refused_below_a_writer_waits_for_its_commit(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_status status;
+
+	b.export.max_dirty_age_ms = 20;
+	b.export.on_conflict = GATE_CONFLICT_FAIL;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "aaaa", &fh), 0);
+	/* Refused while the writer is at work again. */
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "bb", 2, GATE_UNSTABLE), 0);
+	for (int i = 0; i < 100 && fake_s3_calls(b.s3, S3_OP_PUT) == 0; i++)
+		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 2, "cc", 2, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, "bbcc", 4));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "bbcc", 4));
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.quarantined, 0);
+	bed_close(&b);
+}
+
+static void
+a_directory_that_is_refused_keeps_its_files(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh dir, fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
+	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
+	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "text", 4, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "d/f", "text", 4));
+	bed_close(&b);
+}
+
 /* ---- bytes ---- */
 
 static void
@@ -383,6 +455,9 @@ TEST_MAIN("gate_promises",
 	  T(a_truncate_that_changes_nothing_leaves_no_writer_behind),
 	  T(a_flushed_writer_is_superseded_after_its_upload),
 	  T(a_refused_upload_is_kept_and_told_to_both),
+	  T(a_refused_rename_gives_the_old_name_back),
+	  T(an_upload_refused_below_a_writer_waits_for_its_commit),
+	  T(a_directory_that_is_refused_keeps_its_files),
 	  T(bytes_from_the_bucket_do_not_fall_on_written_ones),
 	  T(a_file_made_shorter_and_longer_reads_zeros),
 	  T(an_object_changed_by_others_is_not_overwritten),

@@ -516,6 +516,9 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	}
 	if (owed_locked(n, who))
 		return -EIO;
+	/* Set aside as a whole: it has no name to upload it to. */
+	if (n->i.nlink == 0)
+		return -ESTALE;
 	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;
 	switch (meta_rule(&s, &wait_ms)) {
 	case META_ADMIT:

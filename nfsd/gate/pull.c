@@ -46,7 +46,7 @@ store(struct node *n, const char *etag, uint64_t off, const char *buf,
 						    p.len, at);
 			if (r == 0 && at == off)
 				r = extents_cut(&n->d.filling, off, p.len);
-			if (r == 0)
+			if (r == 0 && off + p.len <= n->i.base_limit)
 				r = extents_set(&n->d.clean, off, p.len, at);
 		}
 		off += p.len;

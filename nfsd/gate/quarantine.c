@@ -91,6 +91,14 @@ handle_is_refused(const struct node *n)
 	return n->h.state != META_NONE && n->h.state != META_ACTIVE;
 }
 
+/* The bucket has nothing under its name: never had, or the file was renamed
+ * and the object still bears the old one, where it will be found. */
+static bool
+loses_name(const struct node *n)
+{
+	return n->i.base_key[0] == '\0' || n->i.name_dirty;
+}
+
 /* The rows that let the file fall back; adds to the batch.  Mutex held. */
 static int
 fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
@@ -103,7 +111,7 @@ fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
 	meta_put_extents(b, n->ino, 0, INT64_MAX, NULL, 0);
 	meta_del_journal(b, n->ino);
 	meta_del_upload(b, n->ino);
-	if (row->base_key[0] == '\0') {
+	if (loses_name(n)) {
 		row->nlink = 0;
 		if (n->namekey != NULL)
 			meta_del_name(b, n->parent,
@@ -121,11 +129,19 @@ fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
 }
 
 static void
-fall_back_memory(struct node *n, struct meta_inode *row)
+fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 {
-	if (row->base_key[0] == '\0')
+	if (loses_name(n))
 		node_unname(n);
+	/* The object under the old name is what there is. */
+	if (n->i.name_dirty && n->i.base_key[0] != '\0')
+		hidden_del(n->export, n->i.base_key);
 	pthread_mutex_lock(&n->mutex);
+	/* Bytes on their way from the bucket go to the file that leaves. */
+	while (n->d.writing > 0)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	if (drop)
+		data_remove_locked(n);
 	meta_inode_fini(&n->i);
 	n->i = *row;
 	*row = (struct meta_inode){ 0 };
@@ -178,11 +194,7 @@ set_aside(struct node *n, const struct meta_quarantine *q)
 	if (r == 0 && q != NULL)
 		r = keep_file(g, n->ino, q->id);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
-		if (q == NULL)
-			data_remove_locked(n);
-		pthread_mutex_unlock(&n->mutex);
-		fall_back_memory(n, &row);
+		fall_back_memory(n, &row, q == NULL);
 	}
 	meta_inode_fini(&row);
 	return r;

@@ -501,6 +501,14 @@ upload_refused(struct sending *s, int r)
 
 	describe(s, r, error, sizeof(error));
 	node_lock_wait(n);
+	/* Not below a writer's feet: what it has not committed lies in the
+	 * same file.  Nor a directory, whose files would be left without a
+	 * path; it goes on being tried. */
+	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR) {
+		node_unlock(n);
+		upload_retry_later(s, r);
+		return;
+	}
 	q = n->dead ? 0 : quarantine_put(n, error);
 	node_unlock(n);
 	if (q < 0) {
@@ -572,7 +580,12 @@ keep_both(struct sending *s)
 		 key, (unsigned long long)i->size);
 	__atomic_add_fetch(&x->gate->conflicts, 1, __ATOMIC_RELAXED);
 	node_lock_wait(n);
-	r = n->dead ? 0 : quarantine_fall_back(n);
+	/* More was written meanwhile: the same again, with that. */
+	if (n->h.state == META_ACTIVE ||
+	    n->content_version != s->snap.content_version)
+		r = n->dead ? 0 : -EAGAIN;
+	else
+		r = n->dead ? 0 : quarantine_fall_back(n);
 	node_unlock(n);
 	return r;
 }
@@ -609,6 +622,12 @@ upload_begin(struct node *n, struct sending *s)
 			handle_move_locked(n, META_EV_START);
 	} else {
 		n->up.run = UP_IDLE;
+		/* Not -ECANCELED: it could not be read.  It is not
+		 * forgotten for that. */
+		if (r != -ECANCELED && n->up.pending && !n->dead) {
+			n->up.due_ms = clock_ms() + RETRY_MAX_MS;
+			node_tick_at_locked(n, n->up.due_ms);
+		}
 	}
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
