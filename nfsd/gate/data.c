@@ -66,6 +66,7 @@ data_fini(struct node *n)
 	extents_free(&d->staged);
 	extents_free(&d->clean);
 	extents_free(&d->filling);
+	data_account_locked(n);
 }
 
 static void
@@ -367,9 +368,23 @@ data_remove_locked(struct node *n)
 	memory_free(n);
 	if (d->fd < 0)
 		return;
+	if (!d->unlinked) {
+		file_name(n->ino, name);
+		(void)unlinkat(n->export->gate->data_dir, name, 0);
+	}
+	data_forget_file_locked(n);
+}
+
+void
+data_unlink(struct node *n)
+{
+	char name[32];
+
+	if (n->d.fd < 0)
+		return;
 	file_name(n->ino, name);
 	(void)unlinkat(n->export->gate->data_dir, name, 0);
-	data_forget_file_locked(n);
+	n->d.unlinked = true;
 }
 
 void

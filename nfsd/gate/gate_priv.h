@@ -91,6 +91,7 @@ struct data {
 	char *memory;		/* instead of a file, while it is small */
 	uint64_t memory_len;
 	bool new_file;		/* its name is not on disk for sure */
+	bool unlinked;		/* it has none any more */
 	struct extents live, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
 	uint64_t overflow;	/* next free place of that area */
@@ -523,6 +524,8 @@ void data_punch(struct node *n, uint64_t at, uint64_t len);
 void data_drop_clean_locked(struct node *n);
 void data_drop_live_locked(struct node *n);
 void data_remove_locked(struct node *n);	/* and the file */
+/* The name of the file only: of a node that leaves the tables. */
+void data_unlink(struct node *n);
 /* The file is no longer this node's; who reads it may finish. */
 void data_forget_file_locked(struct node *n);
 void data_account_locked(struct node *n);

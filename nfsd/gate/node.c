@@ -148,11 +148,14 @@ evict(struct gate *g, struct shard *s)
 		TAILQ_REMOVE(&s->lru, n, lru);
 		s->count--;
 		s->evictions++;
+		/* Clean bytes go with it: nothing remembers them.  Before
+		 * anybody can load the inode anew and make a file of the
+		 * same name. */
+		data_unlink(n);
 		if (p != s)
 			pthread_mutex_unlock(&p->mutex);
 		pthread_mutex_unlock(&s->mutex);
 		__atomic_sub_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
-		/* Clean bytes go with it: nothing remembers them. */
 		pthread_mutex_lock(&n->mutex);
 		data_remove_locked(n);
 		pthread_mutex_unlock(&n->mutex);
@@ -381,22 +384,30 @@ export_by_id(struct gate *g, uint32_t id)
 	return NULL;
 }
 
-/* Put a new node into the tables; *np may be replaced by one that is there
- * already.  Takes a reference. */
-static void
-node_insert(struct gate *g, struct node **np)
+/*
+ * Put a new node into the tables; *np may be replaced by one that is there
+ * already.  Takes a reference.  False, and *np is freed, if a node left the
+ * shard since evictions was read: it may have been this inode, changed since
+ * its row was read.
+ */
+static bool
+node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 {
 	struct node *n = *np, *old;
 	struct shard *s = shard_of(g, n->ino);
 
+	/* Until it has its name in the table nobody may change that. */
+	pthread_mutex_lock(&n->mutex);
 	pthread_mutex_lock(&s->mutex);
 	HASH_FIND(hh, s->nodes, &n->ino, sizeof(n->ino), old);
-	if (old != NULL) {
-		ref_locked(s, old);
+	if (old != NULL || (evictions != NULL && *evictions != s->evictions)) {
+		if (old != NULL)
+			ref_locked(s, old);
 		pthread_mutex_unlock(&s->mutex);
+		pthread_mutex_unlock(&n->mutex);
 		node_free(n);
 		*np = old;
-		return;
+		return old != NULL;
 	}
 	HASH_ADD(hh, s->nodes, ino, sizeof(n->ino), n);
 	n->refs = 1;
@@ -405,6 +416,8 @@ node_insert(struct gate *g, struct node **np)
 	__atomic_add_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
 	if (n->namekey != NULL)
 		hash_name(g, n);
+	pthread_mutex_unlock(&n->mutex);
+	return true;
 }
 
 static int
@@ -452,7 +465,6 @@ node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 	for (;;) {
 		struct node *n = node_find(g, ino);
 		uint64_t before;
-		bool again;
 		int r;
 
 		if (n != NULL) {
@@ -467,16 +479,8 @@ node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 		r = node_load(g, ino, &n);
 		if (r < 0)
 			return r;
-		/* Was it loaded, changed and dropped by others meanwhile?
-		 * Then what was read may be old. */
-		pthread_mutex_lock(&s->mutex);
-		again = s->evictions != before;
-		pthread_mutex_unlock(&s->mutex);
-		if (again) {
-			node_free(n);
+		if (!node_insert(g, &n, &before))
 			continue;
-		}
-		node_insert(g, &n);
 		*out = n;
 		return 0;
 	}
@@ -523,7 +527,7 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 	n->live_size = row->size;
 	n->live_mtime_ns = row->mtime_ns;
 	n->checked_ms = clock_ms();
-	node_insert(x->gate, &n);
+	(void)node_insert(x->gate, &n, NULL);
 	*out = n;
 	return 0;
 }
