@@ -75,8 +75,8 @@ step() {
 
 finish() {
 	[ -z "${keep:-}" ] || {
-		rm -rf check-mount.logs
-		cp -r "$logs" check-mount.logs
+		rm -rf "${0##*/}.logs"
+		cp -r "$logs" "${0##*/}.logs"
 	}
 	echo "$(basename "$0"): $steps_passed ok, $steps_failed failed," \
 		"$steps_skipped skipped"
