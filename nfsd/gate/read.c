@@ -235,6 +235,33 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	return 0;
 }
 
+/*
+ * The base is not at its key any more, and an upload of this file is due or
+ * on its way: most likely its own new version is there, and the row does not
+ * say so yet (also after a crash in between).  Its end tells.
+ */
+static int
+wait_for_new_base(struct node *n, struct gate_request *rq, int error)
+{
+	uint64_t until = rq->first_ms + n->export->c.hold_ms;
+	int r = error;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.pending && !n->dead &&
+	    (n->h.state != META_ACTIVE || n->up.run == UP_RUNNING)) {
+		n->d.fetch_error = 0;
+		upload_schedule_locked(n, true);
+		if (clock_ms() < until) {
+			r = node_hold_locked(n, rq, until);
+		} else {
+			rq->again = GATE_JUKEBOX;
+			r = -EAGAIN;
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
 int
 gate_read(struct gate_export *x, struct gate_request *rq,
 	  const struct gate_fh *fh, uint64_t off, void *buf, uint32_t len,
@@ -260,6 +287,9 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		 * the new version over and read that. */
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
 		    n->dead || tries == 3)
+			break;
+		r = wait_for_new_base(n, rq, r);
+		if (r == -EAGAIN)
 			break;
 		pthread_mutex_lock(&n->mutex);
 		n->checked_ms = 0;

@@ -298,6 +298,7 @@ done_memory_locked(struct node *n, struct sending *s,
 		    SMALL_FILES_MAX / 2)
 		data_drop_clean_locked(n);
 	data_account_locked(n);
+	n->d.fetch_error = 0;	/* it was of the old base */
 	n->checked_ms = clock_ms();
 	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;
 	n->up.row.attempts = 0;
