@@ -288,6 +288,7 @@ send_multipart(struct sending *s)
 	if (r == 0) {
 		p.upload_id = id;
 		r = upload_begun(s, id, p.part_size);
+		failpoint("id-recorded");
 		if (r == 0)
 			r = send_parts(s, &p);
 		if (r == 0) {
@@ -326,15 +327,32 @@ send_copy(struct sending *s)
 
 	if (r < 0)
 		return r;
-	return s3_copy(x->s3, s->snap.row.base_key, s->snap.row.base_etag,
-		       s->snap.key, &s->headers, &s->cond, s->etag, &s->err);
+	failpoint("copy-before");
+	r = s3_copy(x->s3, s->snap.row.base_key, s->snap.row.base_etag,
+		    s->snap.key, &s->headers, &s->cond, s->etag, &s->err);
+	failpoint("copy-after");
+	return r;
 }
 
 /* ---- what the next version carries, and what must be at the key ---- */
 
+static bool
+same_headers(const struct s3_headers *a, const struct s3_headers *b)
+{
+	bool same = a->count == b->count;
+
+	for (size_t i = 0; same && i < a->count; i++) {
+		const char *v = s3_headers_get(b, a->list[i].name);
+
+		same = v != NULL && strcmp(v, a->list[i].value) == 0;
+	}
+	return same;
+}
+
 /*
  * The object we build on may carry headers that are not ours: they stay.
- * Also the look that takes the place of conditions a store ignores.
+ * Also the look that takes the place of conditions a store ignores.  1: the
+ * object says it all already, perhaps because a crash came after our copy.
  */
 static int
 prepare(struct sending *s)
@@ -359,12 +377,19 @@ prepare(struct sending *s)
 			r = i->base_key[0] != '\0' ? -ESTALE : 0;
 		if (r == 0)
 			r = s3_headers_copy(&o.headers, &s->headers);
-		s3_object_free(&o);
-		if (r < 0)
+		if (r < 0) {
+			s3_object_free(&o);
 			return r;
+		}
 	}
 	r = object_headers(x, i, &s->headers);
-	if (r < 0)
+	if (r == 0 && same_key && !i->data_dirty && i->base_key[0] != '\0' &&
+	    same_headers(&o.headers, &s->headers)) {
+		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
+		r = 1;
+	}
+	s3_object_free(&o);
+	if (r != 0)
 		return r;
 	/* A directory's marker replaces whatever marker is there. */
 	if (i->kind == GATE_DIR)
@@ -394,8 +419,8 @@ send_version(struct sending *s)
 	const struct meta_inode *i = &s->snap.row;
 	int r = prepare(s);
 
-	if (r < 0)
-		return r;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (i->kind == GATE_REG && !i->data_dirty && i->base_key[0] != '\0' &&
 	    i->base_limit == i->base_size && i->size == i->base_size &&
 	    i->size <= S3_COPY_MAX)
