@@ -305,6 +305,7 @@ reserve_locked(struct node *n, const char *who, uint64_t now)
 	if (b != NULL)
 		meta_put_handle(b, &row);
 	meta_post(g->meta, &b);
+	failpoint("reserved");
 }
 
 static void
@@ -463,6 +464,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	} else if (n->h.state != META_ACTIVE) {
 		upload_cancel_locked(n);
 	}
+	failpoint("admitted");
 	handle_move_locked(n, META_EV_OPEN);
 	n->h_last_ms = now;
 	n->lease_ms = x->c.lease_ms;

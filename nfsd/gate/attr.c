@@ -214,7 +214,9 @@ setattr_locked(struct node *n, struct gate_request *rq,
 			meta_put_replay(b, rq->replay->key,
 					rq->replay->procedure, 0, 0,
 					clock_ns());
+		failpoint("setattr-before-commit");
 		r = meta_commit(g->meta, &b);
+		failpoint("setattr-after-commit");
 	}
 	meta_batch_free(&b);
 	if (r == 0) {

@@ -37,6 +37,7 @@ done(struct deletion *d)
 	if (b != NULL)
 		meta_del_delete(b, d->row.id);
 	meta_post(g->meta, &b);
+	failpoint("delete-done");
 	hidden_del(d->x, d->row.key);
 	pthread_mutex_lock(&g->mutex);
 	LIST_REMOVE(d, link);

@@ -193,6 +193,7 @@ set_aside(struct node *n, const struct meta_quarantine *q)
 	failpoint("quarantine-after-row");
 	if (r == 0 && q != NULL)
 		r = keep_file(g, n->ino, q->id);
+	failpoint("quarantine-after-file");
 	if (r == 0) {
 		fall_back_memory(n, &row, q == NULL);
 	}

@@ -163,6 +163,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	 * already, and the next try finds its own object by the ETag. */
 	if (u->phase != META_UP_QUEUED)
 		abort_upload(n->export, u);
+	failpoint("recover-aborted");
 	pthread_mutex_lock(&n->mutex);
 	n->up.row = *u;
 	n->up.row.attempts = 0;

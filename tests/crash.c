@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon is killed at every step of what it does for a file, and started
+ * again on what it left (SEMANTICS 3.9, scenarios 69 to 73).
+ *
+ *	crash S3NFSD S3NFSCTL BUCKET-URL [ENDPOINT [CASE]]
+ *	crash S3NFSD S3NFSCTL local - [CASE]
+ *
+ * A story prepares files, acts, and says what must be true at the end.  The
+ * daemon dies by its own SIGKILL at the fail point of the case.  After the
+ * restart a client sends again what was not answered, as real ones do, with
+ * the same xids.  In each case:
+ *	no byte is lost whose COMMIT or stable WRITE was answered;
+ *	the object has the right bytes, and was made once: what S3 had at the
+ *	crash is not made a second time;
+ *	no other key and no multipart upload is left in the bucket;
+ *	old file handles are good; the verifier has changed, while a clean
+ *	end has kept it.
+ */
+
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/crash_rig.h"
+
+#define XID 0x52000000U
+#define BIG (24U << 20)
+#define SMALL 100000U
+#define NFS3_IO 5
+#define NFS3_JUKEBOX 10008
+
+struct story;
+
+struct world {
+	struct rig r;
+	const struct story *story;
+	struct nc_fh f, anchor;
+	fattr3 before;		/* of f, when it was prepared */
+	char *want;		/* the bytes of f at the end */
+	uint64_t size;
+	const char *name;	/* its key at the end, NULL: none */
+	unsigned keys;		/* in the bucket at the end, with the anchor */
+	bool acked;
+};
+
+struct story {
+	const char *name;
+	int (*prepare)(struct world *w);
+	int (*act)(struct world *w);	/* 0: all of it was answered OK */
+	int (*after)(struct world *w);	/* may be NULL */
+	bool again;		/* the same call again has the same answer */
+	const char *points;	/* '!' behind one: S3 has it by then */
+};
+
+static bool
+answered(int r)
+{
+	return r == 0;
+}
+
+/* ---- what is there before ---- */
+
+static int
+create(struct world *w, const char *name, struct nc_fh *fh)
+{
+	return nc_create(&w->r.a, &w->r.root, name, UNCHECKED, NULL, NULL, fh,
+			 NULL);
+}
+
+static int
+prepare_none(struct world *w)
+{
+	rig_pattern(w->want, w->size, 2);
+	w->name = "f";
+	w->keys = 2;
+	return 0;
+}
+
+static int
+prepare_new_file(struct world *w)
+{
+	(void)prepare_none(w);
+	return create(w, "f", &w->f);
+}
+
+static int
+prepare_big(struct world *w)
+{
+	w->size = BIG;
+	return prepare_new_file(w);
+}
+
+/* f is in the bucket, with other bytes than it will have. */
+static int
+prepare_stored(struct world *w)
+{
+	int r;
+
+	(void)prepare_none(w);
+	rig_pattern(w->want, w->size, 1);
+	r = create(w, "f", &w->f);
+	if (r == 0)
+		r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+	if (r == 0)
+		r = rig_settled(&w->r, 30000);
+	if (r == 0)
+		r = nc_getattr(&w->r.a, &w->f, &w->before);
+	return r;
+}
+
+static int
+prepare_big_stored(struct world *w)
+{
+	w->size = BIG;
+	return prepare_stored(w);
+}
+
+static int
+prepare_replace(struct world *w)
+{
+	int r = prepare_stored(w);
+
+	rig_pattern(w->want, w->size, 2);
+	return r != 0 ? r : create(w, "tmp", &w->f);
+}
+
+/* Both tmp and f are in the bucket. */
+static int
+prepare_replace_stored(struct world *w)
+{
+	int r = prepare_replace(w);
+
+	if (r == 0)
+		r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+	return r != 0 ? r : rig_settled(&w->r, 30000);
+}
+
+/* ---- what is done ---- */
+
+static int
+act_write(struct world *w)
+{
+	return rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+}
+
+static int
+act_change(struct world *w)
+{
+	rig_pattern(w->want + w->size / 2, 4096, 7);
+	return rig_write(&w->r.a, &w->f, w->size / 2, w->want + w->size / 2,
+			 4096);
+}
+
+/* Small stable writes: their bytes go through the database. */
+static int
+act_stable(struct world *w)
+{
+	w->size = 3 * 4096;
+	for (unsigned i = 0; i < 3; i++) {
+		int r = nc_write(&w->r.a, &w->f, i * 4096, w->want + i * 4096,
+				 4096, FILE_SYNC, NULL);
+
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int
+act_create(struct world *w)
+{
+	w->size = 0;
+	return nc_create(&w->r.a, &w->r.root, "f", GUARDED, NULL, NULL, &w->f,
+			 NULL);
+}
+
+static int
+act_mkdir(struct world *w)
+{
+	w->name = NULL;
+	return nc_mkdir(&w->r.a, &w->r.root, "d", NULL, &w->f, NULL);
+}
+
+static int
+act_truncate(struct world *w)
+{
+	w->size = SMALL / 3;
+	return nc_truncate(&w->r.a, &w->f, w->size);
+}
+
+static int
+act_setattr(struct world *w)
+{
+	struct nc_set set = { .mode_set = true, .mode = 0600,
+			      .guard = &w->before.ctime };
+
+	return nc_setattr(&w->r.a, &w->f, &set, NULL);
+}
+
+static int
+act_rename(struct world *w)
+{
+	w->name = "g";
+	return nc_rename(&w->r.a, &w->r.root, "f", &w->r.root, "g");
+}
+
+static int
+act_replace(struct world *w)
+{
+	int r = w->acked ? 0
+			 : rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+
+	w->r.a.next_xid = XID + 1000;
+	return r != 0 ? r
+		      : nc_rename(&w->r.a, &w->r.root, "tmp", &w->r.root,
+				  "f");
+}
+
+static int
+act_replace_stored(struct world *w)
+{
+	return nc_rename(&w->r.a, &w->r.root, "tmp", &w->r.root, "f");
+}
+
+static int
+act_remove(struct world *w)
+{
+	w->name = NULL;
+	w->keys = 1;
+	return nc_remove(&w->r.a, &w->r.root, "f");
+}
+
+/* A's version is flushed; B's bytes come next. */
+static int
+b_writes(struct world *w, const char *bytes)
+{
+	int r;
+
+	do {
+		w->r.b.next_xid = XID;
+		r = nc_write(&w->r.b, &w->f, 0, bytes, 4096, FILE_SYNC, NULL);
+	} while (r == NFS3_JUKEBOX);
+	return r;
+}
+
+static int
+act_supersede(struct world *w)
+{
+	char bytes[4096];
+	int r;
+
+	rig_pattern(w->want, w->size, 2);
+	r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+	if (r != 0)
+		return r;
+	rig_pattern(bytes, sizeof(bytes), 9);
+	(void)b_writes(w, bytes);	/* again after the restart */
+	return 0;
+}
+
+static int
+after_supersede(struct world *w)
+{
+	char bytes[4096];
+	int r;
+
+	rig_pattern(bytes, sizeof(bytes), 9);
+	r = b_writes(w, bytes);
+	memcpy(w->want, bytes, sizeof(bytes));
+	return r == 0 ? rig_settled(&w->r, 30000)
+		      : rig_bad(&w->r, "B's WRITE after the restart: %d", r);
+}
+
+/* The object is replaced behind the gateway: S3 will refuse ours. */
+static int
+act_conflict(struct world *w)
+{
+	/* Looked at just now, so that the gateway does not look again. */
+	int r = nc_lookup(&w->r.a, &w->r.root, "f", NULL, NULL);
+
+	if (r == 0)
+		r = rig_put(&w->r, "f", "foreign", 7);
+	rig_pattern(w->want, w->size, 2);
+	return r != 0 ? r : rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+}
+
+static int
+after_conflict(struct world *w)
+{
+	char out[4096], command[400], file[300], *id, *kept;
+	FILE *f;
+	size_t n = 0;
+	int r;
+
+	if (rig_ctl(&w->r, "quarantine list", out, sizeof(out)) < 0)
+		return -1;
+	id = strstr(out, "\"id\"");
+	if (id == NULL || strstr(id + 4, "\"id\"") != NULL)
+		return rig_bad(&w->r, "quarantine is not one file: %s", out);
+	snprintf(file, sizeof(file), "%s/kept", w->r.dir);
+	snprintf(command, sizeof(command), "quarantine save %d '%s'",
+		 atoi(strchr(id, ':') + 1), file);
+	if (rig_ctl(&w->r, command, out, sizeof(out)) < 0)
+		return -1;
+	kept = malloc(w->size + 1);
+	f = fopen(file, "re");
+	if (f != NULL) {
+		n = fread(kept, 1, w->size + 1, f);
+		fclose(f);
+	}
+	r = n == w->size && memcmp(kept, w->want, n) == 0 ? 0 : -1;
+	free(kept);
+	if (r < 0)
+		return rig_bad(&w->r, "what was kept is not what was written");
+	r = nc_commit(&w->r.a, &w->f, 0, 0, NULL);
+	if (r != NFS3_IO)
+		return rig_bad(&w->r, "the writer is told %d, not IO", r);
+	r = nc_commit(&w->r.a, &w->f, 0, 0, NULL);
+	if (r != 0)
+		return rig_bad(&w->r, "the writer is told twice: %d", r);
+	w->size = 7;
+	memcpy(w->want, "foreign", 7);
+	return 0;
+}
+
+#define STORED "stored-before-row! stored-after-row! "
+static const struct story stories[] = {
+	{ "a new small file", prepare_new_file, act_write, NULL, false,
+	  "commit-before-sync commit-after-sync commit-done upload-begin "
+	  "put-before put-after! " STORED },
+	{ "small stable writes", prepare_new_file, act_stable, NULL, false,
+	  "commit-done:1 commit-done:2 commit-done:3 upload-begin "
+	  "put-after! " },
+	{ "a new large file", prepare_big, act_write, NULL, false,
+	  "commit-before-sync commit-done upload-begin create-upload-before "
+	  "create-upload-after id-recorded part-after:1 part-after:3 "
+	  "part-after:5 complete-before complete-after! " STORED },
+	{ "a change of a small object", prepare_stored, act_change, NULL,
+	  false, "commit-after-sync commit-done upload-begin put-before "
+	  "put-after! " STORED },
+	{ "a change of a large object", prepare_big_stored, act_change, NULL,
+	  false, "upload-begin create-upload-after id-recorded part-after:2 "
+	  "complete-before complete-after! " STORED },
+	{ "a truncation", prepare_stored, act_truncate, NULL, false,
+	  "setattr-before-commit setattr-after-commit put-before put-after! "
+	  STORED },
+	{ "new attributes", prepare_stored, act_setattr, NULL, true,
+	  "setattr-before-commit setattr-after-commit upload-begin "
+	  "copy-before copy-after! " STORED },
+	{ "CREATE", prepare_none, act_create, NULL, true,
+	  "create-before-commit create-after-commit commit-done put-before "
+	  "put-after! " STORED },
+	{ "MKDIR", prepare_none, act_mkdir, NULL, true,
+	  "create-before-commit create-after-commit put-before put-after "
+	  "stored-before-row stored-after-row" },
+	{ "a rename", prepare_stored, act_rename, NULL, true,
+	  "rename-before-commit rename-after-commit upload-begin copy-before "
+	  "copy-after! stored-before-row! stored-after-row! "
+	  "delete-before-s3! delete-after-s3! delete-done!" },
+	{ "a pending file renamed over an object", prepare_replace,
+	  act_replace, NULL, true,
+	  "rename-before-commit rename-after-commit upload-begin put-before "
+	  "put-after! " STORED },
+	{ "an object renamed over an object", prepare_replace_stored,
+	  act_replace_stored, NULL, true,
+	  "rename-before-commit rename-after-commit copy-before copy-after! "
+	  STORED "delete-before-s3! delete-after-s3! delete-done!" },
+	{ "REMOVE", prepare_stored, act_remove, NULL, true,
+	  "remove-before-commit remove-after-commit delete-before-s3 "
+	  "delete-after-s3 delete-done" },
+	{ "a small supersession", prepare_stored, act_supersede,
+	  after_supersede, false,
+	  "upload-begin put-before put-after! " STORED
+	  "reserved admitted:2 " },
+	{ "a large supersession", prepare_big, act_supersede, after_supersede,
+	  false, "part-after:2 complete-before complete-after! " STORED },
+	{ "quarantine", prepare_stored, act_conflict, after_conflict, false,
+	  "upload-begin quarantine-before-row quarantine-after-row "
+	  "quarantine-after-file" },
+};
+
+/* ---- one case ---- */
+
+static int
+check_bucket(struct world *w)
+{
+	unsigned keys, uploads;
+
+	if (w->name != NULL &&
+	    rig_object_is(&w->r, w->name, w->want, w->size) < 0)
+		return rig_bad(&w->r, "the object %s has other bytes",
+			       w->name);
+	/* A deletion may still be on its way. */
+	for (unsigned i = 0; i < 100; i++) {
+		if (rig_count_keys(&w->r, &keys, &uploads) < 0)
+			return -1;
+		if (keys == w->keys && uploads == 0)
+			return 0;
+		usleep(50000);
+	}
+	return rig_bad(&w->r, "%u keys, not %u; %u multipart uploads", keys,
+		       w->keys, uploads);
+}
+
+static int
+check_handles(struct world *w, const uint8_t verf[8])
+{
+	uint8_t now[8];
+	fattr3 attr;
+	char out[4096];
+
+	if (nc_getattr(&w->r.a, &w->anchor, &attr) != 0)
+		return rig_bad(&w->r, "an old file handle is refused");
+	if (nc_commit(&w->r.a, &w->anchor, 0, 0, now) != 0)
+		return rig_bad(&w->r, "COMMIT fails");
+	if (memcmp(now, verf, 8) == 0)
+		return rig_bad(&w->r, "the verifier survived the crash");
+	if (rig_ctl(&w->r, "status", out, sizeof(out)) < 0)
+		return -1;
+	if (strstr(out, "\"invariant_failures\":0") == NULL &&
+	    strstr(out, "\"invariant_failures\": 0") == NULL)
+		return rig_bad(&w->r, "broken invariants: %s", out);
+	return 0;
+}
+
+static int
+set_up(struct world *w, uint8_t verf[8])
+{
+	int r = rig_start(&w->r, NULL);
+
+	if (r == 0)
+		r = create(w, "anchor", &w->anchor);
+	if (r == 0)
+		r = nc_write(&w->r.a, &w->anchor, 0, "x", 1, FILE_SYNC, NULL);
+	if (r == 0)
+		r = w->story->prepare(w);
+	if (r == 0)
+		r = rig_settled(&w->r, 30000);
+	if (r == 0)
+		r = nc_commit(&w->r.a, &w->anchor, 0, 0, verf);
+	if (r != 0)
+		return rig_bad(&w->r, "cannot prepare: %d", r);
+	return rig_stop(&w->r);
+}
+
+static int
+crash(struct world *w, const char *point, const uint8_t before[8],
+      uint8_t verf[8])
+{
+	if (rig_start(&w->r, point) < 0)
+		return -1;
+	if (nc_commit(&w->r.a, &w->anchor, 0, 0, verf) != 0 ||
+	    memcmp(before, verf, 8) != 0)
+		return rig_bad(&w->r, "a clean end changed the verifier");
+	w->r.a.next_xid = XID;
+	w->acked = answered(w->story->act(w));
+	return rig_crashed(&w->r, 30000);
+}
+
+static int
+recover(struct world *w, bool stored, const uint8_t verf[8])
+{
+	struct seen then = { 0 }, now = { 0 };
+	int r;
+
+	if (w->name != NULL && rig_look(&w->r, w->name, &then) < 0)
+		return -1;
+	if (rig_start(&w->r, NULL) < 0 || check_handles(w, verf) < 0)
+		return -1;
+	if (!w->acked || w->story->again) {
+		w->r.a.next_xid = XID;
+		r = w->story->act(w);
+		if (r != 0)
+			return rig_bad(&w->r, "sent again (first %s): %d",
+				       w->acked ? "answered" : "lost", r);
+	}
+	if (w->name != NULL && w->story->after != after_conflict &&
+	    (r = rig_file_is(&w->r.a, &w->f, w->want, w->size)) != 0)
+		return rig_bad(&w->r, "the file has other bytes: %d", r);
+	if (rig_settled(&w->r, 30000) < 0)
+		return -1;
+	if (w->name != NULL && rig_look(&w->r, w->name, &now) < 0)
+		return -1;
+	if (stored && (then.mtime_ns != now.mtime_ns ||
+		       strcmp(then.etag, now.etag) != 0 || !then.there))
+		return rig_bad(&w->r, "the version was made twice: %s %s, "
+			       "%.3f s later", then.etag, now.etag,
+			       (double)(now.mtime_ns - then.mtime_ns) / 1e9);
+	if (w->story->after != NULL && w->story->after(w) < 0)
+		return -1;
+	if (w->name != NULL &&
+	    (r = rig_file_is(&w->r.b, &w->f, w->want, w->size)) != 0)
+		return rig_bad(&w->r, "B reads other bytes: %d", r);
+	return check_bucket(w) < 0 ? -1 : rig_stop(&w->r);
+}
+
+static bool
+run_case(struct world *w, const char *point)
+{
+	uint8_t before[8], verf[8];
+	char name[64];
+	size_t len = strcspn(point, "! ");
+	bool stored = point[len] == '!', keep = getenv("KEEP_LOG") != NULL;
+	int r;
+
+	snprintf(name, sizeof(name), "%.*s", (int)len, point);
+	w->size = SMALL;
+	w->keys = 1;
+	w->acked = false;
+	memset(w->want, 0, BIG);
+	r = rig_init(&w->r);
+	if (r == 0)
+		r = set_up(w, before);
+	if (r == 0)
+		r = crash(w, name, before, verf);
+	if (r == 0)
+		r = recover(w, stored, verf);
+	printf("%s: %s, killed at %s%s%s\n", r == 0 ? "ok" : "FAIL",
+	       w->story->name, name, r == 0 ? "" : ": ",
+	       r == 0 ? "" : w->r.why);
+	fflush(stdout);
+	if (r != 0 && keep) {
+		char command[300];
+
+		snprintf(command, sizeof(command), "sed 's/^/  | /' %s/log",
+			 w->r.dir);
+		(void)!system(command);
+	}
+	rig_fini(&w->r);
+	return r == 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct world w = { 0 };
+	const char *only = argc > 5 ? argv[5] : "";
+	unsigned ran = 0, bad = 0;
+
+	if (argc < 4) {
+		fprintf(stderr, "usage: crash S3NFSD S3NFSCTL BUCKET|local "
+				"[ENDPOINT|- [CASE]]\n");
+		return 99;
+	}
+	w.r.daemon = argv[1];
+	w.r.ctl = argv[2];
+	w.r.bucket = argv[3];
+	w.r.endpoint = strcmp(argv[3], "local") == 0 ? NULL : argv[4];
+	w.want = malloc(BIG);
+	for (size_t i = 0; i < sizeof(stories) / sizeof(*stories); i++) {
+		const char *p = stories[i].points;
+
+		w.story = &stories[i];
+		for (p += strspn(p, " "); *p != '\0';
+		     p += strcspn(p, " "), p += strspn(p, " ")) {
+			char full[200];
+
+			snprintf(full, sizeof(full), "%s, %.*s",
+				 w.story->name, (int)strcspn(p, " !"), p);
+			if (strstr(full, only) == NULL)
+				continue;
+			ran++;
+			bad += !run_case(&w, p);
+		}
+	}
+	printf("%u cases, %u failed\n", ran, bad);
+	free(w.want);
+	return bad > 0 || ran == 0;
+}
