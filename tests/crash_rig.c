@@ -140,7 +140,7 @@ exec_daemon(struct rig *r, const char *fail)
 	execl(r->daemon, r->daemon, "--bucket", r->url, "--listen",
 	      "127.0.0.1:0", "--portmap", "off", "--state-dir", state, "--set",
 	      "export.settle_ms=100", "--set", "export.create_settle_ms=100",
-	      "--set", "export.supersede_quiet_ms=100", "--set",
+	      "--set", "export.supersede_quiet_ms=20", "--set",
 	      "export.hold_ms=1000", "--set", "export.part_size=5M", "--set",
 	      "export.on_conflict=fail",
 	      r->endpoint == NULL ? (char *)NULL : "--endpoint", r->endpoint,
