@@ -422,6 +422,36 @@ a_file_that_became_a_symlink_is_found_again(void)
 }
 
 static void
+a_symlink_does_not_move_when_it_is_uploaded(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_attr before, after;
+	struct gate_wcc wcc = { 0 };
+	char target[GATE_PATH_MAX + 1] = "";
+
+	client_init(&a, "a");
+	bed_open(&b);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_symlink(b.x, &a.rq, &b.root, "l", "t1", NULL,
+				     &fh, &before, &wcc), 0);
+	CU_ASSERT(bed_settled(&b));
+	for (int i = 0; i < 3; i++) {
+		nanosleep(&(struct timespec){ 0, 60000000 }, NULL);
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, "l", &fh), 0);
+	}
+	CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &after), 0);
+	CU_ASSERT_EQUAL(memcmp(&before, &after, sizeof(after)), 0);
+	fake_s3_set_mode(b.s3, "l", "t2", "0120777");
+	nanosleep(&(struct timespec){ 0, 80000000 }, NULL);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "l", &fh), 0);
+	CU_ASSERT_EQUAL(gate_readlink(b.x, &a.rq, &fh, target, &after), 0);
+	CU_ASSERT_STRING_EQUAL(target, "t2");
+	bed_close(&b);
+}
+
+static void
 a_cache_has_an_end(void)
 {
 	struct bed b = BED;
@@ -466,4 +496,5 @@ TEST_MAIN("gate_promises",
 	  T(a_directory_with_unsent_files_outlives_the_bucket_s),
 
 	  T(a_file_that_became_a_symlink_is_found_again),
+	  T(a_symlink_does_not_move_when_it_is_uploaded),
 	  T(a_cache_has_an_end))

@@ -97,12 +97,21 @@ out:
 	return r;
 }
 
+static int
+any_name(void *arg, const struct meta_name *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return 1;
+}
+
 /* Its object was removed by somebody else: so is the file. */
 int
 lookup_vanish(struct node *n, uint64_t asked_ms)
 {
 	struct gate *g = n->export->gate;
 	struct meta_batch *b;
+	bool any = false;
 	int r = 0;
 
 	node_lock_wait(n);
@@ -114,6 +123,14 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 		return 0;
 	}
 	pthread_mutex_unlock(&n->mutex);
+	/* The bucket may have nothing below a directory, and yet there are
+	 * files in it that wait for their upload: their path goes with it. */
+	if (n->i.kind == GATE_DIR)
+		r = meta_each_name(g->meta, n->ino, 0, 1, any_name, &any);
+	if (r < 0 || any) {
+		node_unlock(n);
+		return r;
+	}
 	b = meta_batch_new();
 	if (b != NULL)
 		meta_del_inode(b, n->ino);
@@ -155,7 +172,11 @@ refresh_dir(struct node *n, uint64_t asked)
 		return r;
 	r = scan_any(n);
 	if (r == 0) {
-		r = lookup_vanish(n, asked);
+		/* Names in it that are gone, too, do not hold it. */
+		while ((r = scan_step(n)) == 1)
+			;
+		if (r == 0)
+			r = lookup_vanish(n, asked);
 		if (r == 0 && n->dead)
 			r = -ESTALE;
 	}
@@ -335,17 +356,16 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 	struct gate_export *x = dir->export;
 	uint64_t asked = clock_ms();
 	struct meta_inode row = { 0 };
+	bool missing = false;
 	int r = scan_if_small(dir);
 
 	if (r < 0)
 		return r;
 	if (r == 0) {
 		r = ask_s3(dir, name, &row);
-		if (r == -ENOENT)
-			negative_add(x->gate, dir->ino, name,
-				     asked + x->c.attr_ttl_ms);
-		else if (r < 0)
+		if (r < 0 && r != -ENOENT)
 			return r;
+		missing = r == -ENOENT;
 	}
 	/* Has it come or gone here by another way meanwhile? */
 	node_lock_wait(dir);
@@ -353,6 +373,10 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 	if (r == -ENOENT && row.kind != 0 &&
 	    !negative_removed_since(x->gate, dir->ino, name, asked))
 		r = add_found(dir, name, &row, out);
+	/* Under the lock: it may have been created since S3 was asked. */
+	if (r == -ENOENT && missing)
+		negative_add(x->gate, dir->ino, name,
+			     asked + x->c.attr_ttl_ms);
 	node_unlock(dir);
 	meta_inode_fini(&row);
 	return r;

@@ -211,6 +211,18 @@ row_from_listing(struct gate_export *x, const char *key,
 	i->attr_known = x->c.metadata == GATE_META_NONE;
 }
 
+/* Its row goes out at once: in the page's batch it would come after, and
+ * undo, what a client changes from here on. */
+static void
+merge_post(struct node *n)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	if (b != NULL)
+		meta_put_inode(b, &n->i);
+	meta_post(n->export->gate->meta, &b);
+}
+
 static void
 merge_node(struct merge *m, struct node *n, const char *key,
 	   const struct found *f)
@@ -239,10 +251,12 @@ merge_node(struct merge *m, struct node *n, const char *key,
 			n->live_size = f->size;
 			n->live_mtime_ns = f->mtime_ns;
 			if (bytes) {
+				/* A symlink has another target, too. */
+				meta_inode_fini(&n->i);
 				data_drop_clean_locked(n);
 				n->content_version++;
 			}
-			meta_put_inode(m->batch, &n->i);
+			merge_post(n);
 		} else {
 			n->i.base_mtime_ns = f->mtime_ns;
 			n->checked_ms = m->start_ms;
@@ -255,18 +269,20 @@ static int
 merge_row(struct merge *m, const struct meta_name *name, const char *key,
 	  const struct found *f)
 {
+	struct gate *g = m->dir->export->gate;
 	struct meta_inode row = { 0 };
-	int r = meta_get_inode(m->dir->export->gate->meta, name->ino, &row);
+	struct node *n = NULL;
+	int r = meta_get_inode(g->meta, name->ino, &row);
 
-	if (r == 0 && !f->is_dir && row.kind != GATE_DIR && !row.data_dirty &&
-	    !row.attr_dirty && !row.name_dirty && !row.local_only &&
+	/* Only a node's mutex keeps the row from changing below us. */
+	if (r == 0 && !f->is_dir && row.kind != GATE_DIR &&
 	    differs(&row, f)) {
-		int kind = row.kind;
-
-		row_from_listing(m->dir->export, key, f, &row);
-		row.kind = kind;
-		row.ctime_ns = clock_ns();
-		meta_put_inode(m->batch, &row);
+		r = node_get(g, name->ino, true, &n);
+		if (r == 0)
+			merge_node(m, n, key, f);
+		else if (r == -ESTALE)
+			r = 0;
+		node_put(&n);
 	}
 	meta_inode_fini(&row);
 	return r;
@@ -383,12 +399,30 @@ any_name(void *arg, const struct meta_name *name)
 	return 1;
 }
 
+/* Uploaded by us, and no listing has shown it yet: perhaps after the listing
+ * had passed its place.  Ask. */
+static int
+still_there(struct node *n, bool *there)
+{
+	struct s3_object o = { 0 };
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	r = s3_head(n->export->s3, key, &o, NULL);
+	*there = r == 0;
+	s3_object_free(&o);
+	return r == -ENOENT ? 0 : r;
+}
+
 /* A name that the listing lacks.  What S3 was never told stays.  1: it went. */
 static int
 drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 {
 	struct node *n = NULL;
-	bool keep = false;
+	bool keep = false, ask = false;
 	int r = node_get(g, ino, true, &n);
 
 	if (r < 0)
@@ -399,7 +433,10 @@ drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 	} else {
 		pthread_mutex_lock(&n->mutex);
 		keep = n->i.base_key[0] == '\0';
+		ask = !keep && n->i.base_mtime_ns == 0;
 		pthread_mutex_unlock(&n->mutex);
+		if (ask)
+			r = still_there(n, &keep);
 	}
 	if (r == 0 && !keep) {
 		r = lookup_vanish(n, start_ms);

@@ -253,7 +253,7 @@ static void
 done_row(struct sending *s, struct node *n, const char *key_now,
 	 struct meta_inode *row)
 {
-	uint64_t size = s->snap.row.kind == GATE_REG ? s->snap.row.size : 0;
+	uint64_t size = s->snap.row.kind == GATE_DIR ? 0 : s->snap.row.size;
 
 	row->data_dirty = n->content_version != s->snap.content_version;
 	row->attr_dirty = n->attr_version != s->snap.attr_version;
