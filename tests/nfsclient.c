@@ -224,20 +224,26 @@ nc_readlink(struct rpcc *c, const struct nc_fh *fh, char *target)
 }
 
 int
-nc_read(struct rpcc *c, const struct nc_fh *fh, uint64_t off, void *buf,
-	uint32_t len, uint32_t *got, bool *eof)
+nc_read_send(struct rpcc *c, uint32_t xid, const struct nc_fh *fh,
+	     uint64_t off, uint32_t len)
 {
 	READ3args args = { to_fh(fh), off, len };
+
+	return rpcc_send(c, xid, NFS3_PROGRAM, NFS_V3, NFSPROC3_READ,
+			 (xdrproc_t)xdr_READ3args, &args);
+}
+
+int
+nc_read_recv(struct rpcc *c, uint32_t xid, unsigned timeout_ms, void *buf,
+	     uint32_t len, uint32_t *got, bool *eof, fattr3 *attr)
+{
 	struct rpcc_reply reply;
-	uint32_t xid = rpcc_xid(c);
 	READ3res res;
 	XDR xdrs;
 	int r;
 
-	r = rpcc_send(c, xid, NFS3_PROGRAM, NFS_V3, NFSPROC3_READ,
-		      (xdrproc_t)xdr_READ3args, &args);
-	if (r == 0)
-		r = rpcc_recv(c, xid, c->timeout_ms, &reply);
+	/* By hand: what is decoded points into the message. */
+	r = rpcc_recv(c, xid, timeout_ms, &reply);
 	if (r < 0)
 		return r;
 	memset(&res, 0, sizeof(res));
@@ -259,10 +265,22 @@ nc_read(struct rpcc *c, const struct nc_fh *fh, uint64_t off, void *buf,
 			*got = OK(READ)->count;
 		if (eof != NULL)
 			*eof = OK(READ)->eof;
+		from_post_attr(attr, &OK(READ)->file_attributes);
 	}
 	FREE_RES(READ);
 	free(reply.data);
 	return r;
+}
+
+int
+nc_read(struct rpcc *c, const struct nc_fh *fh, uint64_t off, void *buf,
+	uint32_t len, uint32_t *got, bool *eof)
+{
+	uint32_t xid = rpcc_xid(c);
+	int r = nc_read_send(c, xid, fh, off, len);
+
+	return r < 0 ? r : nc_read_recv(c, xid, c->timeout_ms, buf, len, got,
+					eof, NULL);
 }
 
 int

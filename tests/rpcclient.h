@@ -147,6 +147,11 @@ int nc_access(struct rpcc *c, const struct nc_fh *fh, uint32_t want,
 int nc_readlink(struct rpcc *c, const struct nc_fh *fh, char *target);
 int nc_read(struct rpcc *c, const struct nc_fh *fh, uint64_t off, void *buf,
 	    uint32_t len, uint32_t *got, bool *eof);
+/* In two halves, for calls that wait. */
+int nc_read_send(struct rpcc *c, uint32_t xid, const struct nc_fh *fh,
+		 uint64_t off, uint32_t len);
+int nc_read_recv(struct rpcc *c, uint32_t xid, unsigned timeout_ms, void *buf,
+		 uint32_t len, uint32_t *got, bool *eof, fattr3 *attr);
 struct nc_written {
 	uint32_t count;
 	stable_how committed;

@@ -20,9 +20,9 @@ static void
 s27(struct scene *s)
 {
 	size_t len = 3 << 20;
-	unsigned char *data = malloc(len);
+	unsigned char *data = malloc(len), buf[65536];
 	struct rpcc clients[READERS];
-	uint32_t xid[READERS];
+	uint32_t xid[READERS], got;
 	struct nc_fh f;
 
 	CHECK(data != NULL);
@@ -36,26 +36,15 @@ s27(struct scene *s)
 		scene_client(s, &clients[i], 20 + i, name);
 	}
 	for (uint64_t off = 0; off < len; off += 65536) {
-		READ3args args = {
-			{ { f.len, (char *)f.data } }, off, 65536
-		};
-
 		for (unsigned i = 0; i < READERS; i++) {
 			xid[i] = rpcc_xid(&clients[i]);
-			OK(rpcc_send(&clients[i], xid[i], NFS3_PROGRAM,
-				     NFS_V3, NFSPROC3_READ,
-				     (xdrproc_t)xdr_READ3args, &args));
+			OK(nc_read_send(&clients[i], xid[i], &f, off, 65536));
 		}
 		for (unsigned i = 0; i < READERS; i++) {
-			READ3res res = {0};
-			READ3resok *ok = &res.READ3res_u.resok;
-
-			OK(rpcc_result(&clients[i], xid[i], 20000,
-				       (xdrproc_t)xdr_READ3res, &res));
-			CHECK(res.status == NFS3_OK && ok->count == 65536 &&
-			      memcmp(ok->data.nfsdata3_val, data + off,
-				     65536) == 0);
-			xdr_free((xdrproc_t)xdr_READ3res, &res);
+			OK(nc_read_recv(&clients[i], xid[i], 20000, buf,
+					sizeof(buf), &got, NULL, NULL));
+			CHECK(got == 65536 &&
+			      memcmp(buf, data + off, 65536) == 0);
 		}
 	}
 	/* Each byte came from the bucket once. */
