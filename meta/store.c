@@ -66,9 +66,18 @@ write_group(struct meta *m, struct batch_list *group)
 	int r = sql_exec(&m->writer, "BEGIN IMMEDIATE");
 
 	if (r == 0) {
-		STAILQ_FOREACH(b, group, link)
+		/* A full disk or a failed read may make SQLite roll all of it
+		 * back; a savepoint after that would be a transaction of its
+		 * own, on disk though its batch is told that it failed. */
+		STAILQ_FOREACH(b, group, link) {
 			apply_one(m, b);
-		r = sql_exec(&m->writer, "COMMIT");
+			if (sqlite3_get_autocommit(m->writer.db)) {
+				r = b->result < 0 ? b->result : -EIO;
+				break;
+			}
+		}
+		if (r == 0)
+			r = sql_exec(&m->writer, "COMMIT");
 		if (r < 0) {
 			say(m, 0, "a commit failed: %s",
 			    sqlite3_errmsg(m->writer.db));

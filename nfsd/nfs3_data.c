@@ -68,10 +68,14 @@ NFS3_PROCEDURE(nfs3_write)
 	enum gate_stable reached = GATE_UNSTABLE;
 	struct gate_wcc wcc = {0};
 	struct nfs3_call *call;
+	uint8_t verf[8];
 	int r = nfs3_enter(rq, &args->file, NFS3_CHANGES, &call);
 
 	if (r == 0)
 		r = write_check(args);
+	/* As of before the bytes came: should they be lost right after, the
+	 * reply must not bear the verifier that tells of it. */
+	gate_verifier(call->nfs->gate, verf);
 	if (r == 0)
 		r = gate_write(call->export, &call->gate, &call->fh,
 			       args->offset, args->data.nfsdata3_val,
@@ -85,7 +89,7 @@ NFS3_PROCEDURE(nfs3_write)
 	nfs3_wcc(&wcc, &ok->file_wcc);
 	ok->count = args->count;
 	ok->committed = (stable_how)reached;
-	gate_verifier(call->nfs->gate, (uint8_t *)ok->verf);
+	memcpy(ok->verf, verf, sizeof(verf));
 	return nfs3_leave(call, 0, &res->status);
 }
 

@@ -128,6 +128,20 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 	return 0;
 }
 
+bool
+admit_owes(const struct node *n)
+{
+	const struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		/* Who lost the file flushed and finds nobody in it may begin
+		 * anew without having looked. */
+		if (f->state != META_FLUSHED)
+			return true;
+	}
+	return false;
+}
+
 void
 admit_looked(struct node *n, const struct gate_request *rq)
 {
@@ -138,7 +152,7 @@ admit_looked(struct node *n, const struct gate_request *rq)
 	if (!LIST_EMPTY(&n->fenced)) {
 		who_text(n->export, rq, who);
 		LIST_FOREACH(f, &n->fenced, link) {
-			if (f->state == META_FENCED &&
+			if (f->state != META_FAILED &&
 			    strcmp(f->who, who) == 0) {
 				fenced_free(n, f);
 				break;
@@ -308,8 +322,8 @@ reserve_locked(struct node *n, const char *who, uint64_t now)
 	failpoint("reserved");
 }
 
-static void
-unreserve_locked(struct node *n)
+void
+admit_unreserve_locked(struct node *n)
 {
 	struct meta_batch *b;
 
@@ -338,7 +352,7 @@ admit_failed_locked(struct node *n)
 		r = refusal_locked(n, n->reserved_who, clock_ms(), &fresh);
 		if (r != NULL)
 			r->owed_error = true;
-		unreserve_locked(n);
+		admit_unreserve_locked(n);
 	}
 	LIST_FOREACH(r, &n->refusals, link)
 		r->owed_error |= r->last_ms + n->export->c.reserve_ms >=
@@ -469,7 +483,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	n->h_last_ms = now;
 	n->lease_ms = x->c.lease_ms;
 	n->settle_empty = false;
-	unreserve_locked(n);
+	admit_unreserve_locked(n);
 	refusal_end_locked(n, who);
 	node_tick_at_locked(n, now + n->lease_ms);
 	return 0;

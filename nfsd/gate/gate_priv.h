@@ -568,6 +568,10 @@ int admit_writer(struct node *n, struct gate_request *rq, const char *who)
 int admit_check_locked(struct node *n, const char *who, bool commit);
 /* LOOKUP, GETATTR and the like: the client has looked again. */
 void admit_looked(struct node *n, const struct gate_request *rq);
+/* Is anybody fenced, or to be told of a failure? */
+bool admit_owes(const struct node *n);
+/* The reservation is over.  Mutex held. */
+void admit_unreserve_locked(struct node *n);
 /* The pending upload failed for good: who wrote and who waits is owed an
  * error, once.  Mutex held. */
 void admit_failed_locked(struct node *n);

@@ -93,7 +93,7 @@ node_idle(const struct node *n)
 	return n->h.state == META_NONE && n->reserved_who == NULL &&
 	       !n->up.pending && n->up.run == UP_IDLE &&
 	       n->d.staged.count == 0 && n->d.live.count == 0 &&
-	       LIST_EMPTY(&n->waiters) && LIST_EMPTY(&n->fenced) &&
+	       LIST_EMPTY(&n->waiters) && !admit_owes(n) &&
 	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
 }
 
@@ -685,9 +685,7 @@ tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 	} while (0)
 	if (n->reserved_who != NULL) {
 		if (n->reserved_until_ms <= now) {
-			free(n->reserved_who);
-			n->reserved_who = NULL;
-			node_changed_locked(n);
+			admit_unreserve_locked(n);
 		} else {
 			SOONER(n->reserved_until_ms);
 		}
@@ -706,11 +704,8 @@ tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 			SOONER(at);
 		}
 	}
-	if (n->up.pending && n->up.run == UP_IDLE && !n->dead) {
-		upload_schedule_locked(n, false);
-		if (n->up.run == UP_IDLE)
-			SOONER(n->up.due_ms > now ? n->up.due_ms : now + 50);
-	}
+	/* Sets its own time, where time is what it waits for. */
+	upload_schedule_locked(n, false);
 	if (soonest != 0)
 		node_tick_at_locked(n, soonest);
 #undef SOONER
