@@ -36,8 +36,10 @@ meta_batch_new(void)
 {
 	struct meta_batch *b = calloc(1, sizeof(*b));
 
-	if (b != NULL)
+	if (b != NULL) {
 		STAILQ_INIT(&b->changes);
+		sem_init(&b->done, 0, 0);
+	}
 	return b;
 }
 
@@ -53,6 +55,7 @@ meta_batch_free(struct meta_batch **batch)
 		free(c->text);
 		free(c);
 	}
+	sem_destroy(&(*batch)->done);
 	free(*batch);
 	*batch = NULL;
 }

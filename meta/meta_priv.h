@@ -3,6 +3,7 @@
 #define META_META_PRIV_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <sqlite3.h>
 #include <sys/queue.h>
 
@@ -52,8 +53,8 @@ struct meta_batch {
 	/* while it is queued */
 	STAILQ_ENTRY(meta_batch) link;
 	bool wanted;		/* somebody waits in meta_commit */
-	bool done;
-	pthread_cond_t *waiter;	/* signalled when done, or NULL */
+	sem_t done;		/* each waiter is woken alone, and needs no
+				 * lock to go on */
 	int result;
 };
 int batch_apply(const struct meta_batch *batch, struct sql *sql);

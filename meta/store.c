@@ -108,17 +108,16 @@ writer_main(void *arg)
 		STAILQ_CONCAT(&group, &m->queue);
 		pthread_mutex_unlock(&m->mutex);
 		write_group(m, &group);
-		pthread_mutex_lock(&m->mutex);
 		while ((b = STAILQ_FIRST(&group)) != NULL) {
 			STAILQ_REMOVE_HEAD(&group, link);
-			b->done = true;
-			/* Each waiter has a condition of its own: a commit
-			 * wakes those it answers, not all. */
-			if (b->waiter != NULL)
-				pthread_cond_signal(b->waiter);
-			if (!b->wanted)
+			/* A batch that is wanted is its waiter's from the
+			 * moment it is done. */
+			if (b->wanted)
+				sem_post(&b->done);
+			else
 				meta_batch_free(&b);
 		}
+		pthread_mutex_lock(&m->mutex);
 	}
 	pthread_mutex_unlock(&m->mutex);
 	return NULL;
@@ -144,7 +143,7 @@ meta_submit(struct meta *m, struct meta_batch **batch)
 	}
 	b->wanted = true;
 	if (STAILQ_EMPTY(&b->changes)) {
-		b->done = true;
+		sem_post(&b->done);
 		return 0;
 	}
 	pthread_mutex_lock(&m->mutex);
@@ -157,16 +156,12 @@ int
 meta_wait(struct meta *m, struct meta_batch **ticket)
 {
 	struct meta_batch *b = *ticket;
-	pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 	int r;
 
+	(void)m;
 	*ticket = NULL;
-	pthread_mutex_lock(&m->mutex);
-	b->waiter = &done;
-	while (!b->done)
-		pthread_cond_wait(&done, &m->mutex);
-	pthread_mutex_unlock(&m->mutex);
-	pthread_cond_destroy(&done);
+	while (sem_wait(&b->done) < 0 && errno == EINTR)
+		;
 	r = b->result;
 	meta_batch_free(&b);
 	return r;

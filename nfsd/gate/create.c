@@ -226,6 +226,31 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 	return gate_setattr(n->export, rq, &fh, &size, NULL, NULL);
 }
 
+static uint64_t
+merges_of(struct node *dir)
+{
+	uint64_t merges;
+
+	pthread_mutex_lock(&dir->mutex);
+	merges = dir->merges;
+	pthread_mutex_unlock(&dir->mutex);
+	return merges;
+}
+
+/*
+ * The name was not there before the directory was locked.  Who has made it
+ * since has it in memory; only a listing adds names to SQLite alone.
+ */
+static int
+lookup_again(struct change_dir *d, struct gate_request *rq, const char *name,
+	     uint64_t merges, struct node **out)
+{
+	if (merges_of(d->node) != merges)
+		return lookup_known(d->node, rq, name, out);
+	*out = node_find_child(d->node->export->gate, d->node->ino, name);
+	return *out != NULL ? 0 : -ENOENT;
+}
+
 static int
 make_named(struct gate_export *x, struct gate_request *rq,
 	   const struct gate_fh *dir, const char *name,
@@ -236,9 +261,11 @@ make_named(struct gate_export *x, struct gate_request *rq,
 	struct meta_batch *ticket = NULL;
 	struct node *n = NULL;
 	bool existed = false;
+	uint64_t merges = 0;
 	int r = change_dir_begin(x, rq, dir, name, wcc, &d);
 
 	if (r == 0) {
+		merges = merges_of(d.node);
 		r = lookup_child(d.node, rq, name, &n);
 		existed = r == 0;
 		if (r == -ENOENT)
@@ -250,7 +277,7 @@ make_named(struct gate_export *x, struct gate_request *rq,
 	if (r == 0 && !existed) {
 		r = change_dir_lock(&d, rq);
 		if (r == 0) {
-			r = lookup_known(d.node, rq, name, &n);
+			r = lookup_again(&d, rq, name, merges, &n);
 			existed = r == 0;
 			if (r == -ENOENT)
 				r = make(&d, rq, name, rec, &n, &ticket);

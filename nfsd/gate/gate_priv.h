@@ -181,6 +181,7 @@ struct node {
 	struct data d;
 	struct upload up;
 	struct scan *scan;		/* directories */
+	uint64_t merges;		/* pages merged: names may be new */
 	uint64_t tick_ms;		/* timer set for; 0: none */
 };
 

@@ -496,6 +496,9 @@ merge_page(struct node *dir, struct page *page)
 	m.batch = meta_batch_new();
 	if (m.batch == NULL)
 		return -ENOMEM;
+	pthread_mutex_lock(&dir->mutex);
+	dir->merges++;
+	pthread_mutex_unlock(&dir->mutex);
 	for (size_t i = 0; r == 0 && i < page->count; i++)
 		r = merge_entry(&m, &page->list[i]);
 	if (r < 0) {
