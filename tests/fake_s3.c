@@ -393,6 +393,23 @@ fake_s3_is(struct s3 *s3, const char *key, const void *data, size_t len)
 	return same;
 }
 
+size_t
+fake_s3_copy(struct s3 *s3, const char *key, char **data)
+{
+	const struct object *o;
+	size_t len = 0;
+
+	pthread_mutex_lock(&s3->mutex);
+	o = find(s3, key);
+	if (o != NULL) {
+		len = o->size;
+		*data = malloc(len + 1);
+		memcpy(*data, o->data, len);
+	}
+	pthread_mutex_unlock(&s3->mutex);
+	return len;
+}
+
 unsigned
 fake_s3_calls(struct s3 *s3, enum s3_op op)
 {

@@ -37,6 +37,8 @@ void fake_s3_unset(struct s3 *s3, const char *key);
 bool fake_s3_has(struct s3 *s3, const char *key);
 /* Are these its bytes? */
 bool fake_s3_is(struct s3 *s3, const char *key, const void *data, size_t len);
+/* Its bytes, malloced; their number. */
+size_t fake_s3_copy(struct s3 *s3, const char *key, char **data);
 unsigned fake_s3_calls(struct s3 *s3, enum s3_op op);
 unsigned fake_s3_uploads(struct s3 *s3);	/* multipart, under way */
 

@@ -149,12 +149,14 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	if (!row.local_only)
 		meta_put_upload(b, &upload);
 	replay_note(b, rq, &row);
-	r = node_add(x, &row, &entry, &n);
+	r = node_add(x, &row, &entry, true, &n);
 	if (r == 0) {
 		failpoint("create-before-commit");
 		r = meta_submit(g->meta, &b);
-		if (r < 0)
+		if (r < 0) {
 			unmake(n);
+			node_unlock(n);
+		}
 	}
 	if (r < 0) {
 		meta_batch_free(&b);
@@ -185,6 +187,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		/* Directories and symlinks will not change soon. */
 		upload_schedule_locked(n, !rec->opens);
 	}
+	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	*out = n;
 	return 0;

@@ -116,6 +116,7 @@ struct upload {
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
 	uint64_t due_ms;	/* settle, or retry */
+	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t dirty_ms;	/* when the oldest unsent change was made */
 	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
 	uint64_t bytes_total, bytes_sent;
@@ -347,9 +348,11 @@ int node_from_fh(struct gate_export *x, struct gate_request *rq,
 /* In memory only, by name.  NULL if it is not. */
 struct node *node_find_child(struct gate *g, uint64_t parent,
 			     const char *name);
-/* A new inode that SQLite has (or will have in the same breath). */
+/* A new inode that SQLite has (or will have in the same breath).  locked: its
+ * lock is the caller's from the start, so that nobody else becomes its first
+ * writer. */
 int node_add(struct gate_export *x, const struct meta_inode *row,
-	     const struct meta_name *name, struct node **out)
+	     const struct meta_name *name, bool locked, struct node **out)
 	__attribute__((warn_unused_result));
 void node_put(struct node **n);
 struct node *node_ref(struct node *n);

@@ -322,7 +322,7 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	r = meta_commit(g->meta, &b);
 	if (r < 0)
 		return r;
-	return node_add(dir->export, row, &entry, out);
+	return node_add(dir->export, row, &entry, false, out);
 }
 
 /* Memory, then SQLite.  -ENOENT: neither has it. */

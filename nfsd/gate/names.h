@@ -39,5 +39,7 @@ bool name_is_silly(const char *name);	/* .nfsXXXX */
 int remove_check(struct node *n, struct gate_request *rq, const char *who)
 	__attribute__((warn_unused_result));
 void remove_bury(struct node *n);
+/* A name has left the directory: an empty one needs an object. */
+void remove_keep_directory(struct node *dir);
 
 #endif

@@ -510,7 +510,7 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 
 int
 node_add(struct gate_export *x, const struct meta_inode *row,
-	 const struct meta_name *name, struct node **out)
+	 const struct meta_name *name, bool locked, struct node **out)
 {
 	struct node *n = node_new(x, row->ino);
 	int r;
@@ -527,6 +527,7 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 	n->live_size = row->size;
 	n->live_mtime_ns = row->mtime_ns;
 	n->checked_ms = clock_ms();
+	n->locked = locked;
 	(void)node_insert(x->gate, &n, NULL);
 	*out = n;
 	return 0;

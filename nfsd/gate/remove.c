@@ -134,8 +134,8 @@ has_names(struct gate *g, uint64_t ino, bool *any)
 /* A directory that was only implied by its last file stays: it gets an
  * object of its own.  Best effort: without it the directory is gone once
  * its parent is listed anew, as S3 has it. */
-static void
-keep_directory(struct node *dir)
+void
+remove_keep_directory(struct node *dir)
 {
 	struct gate *g = dir->export->gate;
 	struct meta_batch *b;
@@ -211,7 +211,7 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 		d.locked = false;
 	}
 	if (r == 0) {
-		keep_directory(d.node);
+		remove_keep_directory(d.node);
 		if (delete_id != 0)
 			delete_wait(x->gate, delete_id,
 				    rq->first_ms + x->c.hold_ms);
@@ -307,6 +307,8 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 		node_unlock(d.node);
 		d.locked = false;
 	}
+	if (r == 0)
+		remove_keep_directory(d.node);
 	if (r == 0 && delete_id != 0)
 		delete_wait(x->gate, delete_id, rq->first_ms + x->c.hold_ms);
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
@@ -324,6 +326,12 @@ remove_check(struct node *n, struct gate_request *rq, const char *who)
 
 	pthread_mutex_lock(&n->mutex);
 	r = writer_allows_locked(n, rq, who);
+	/* What its upload may still make at the key must be known before
+	 * the next one says what it replaces. */
+	if (r == 0 && n->up.run == UP_RUNNING) {
+		rq->again = GATE_JUKEBOX;
+		r = -EAGAIN;
+	}
 	pthread_mutex_unlock(&n->mutex);
 	return r;
 }

@@ -111,7 +111,12 @@ writers_allow(struct move *m, struct gate_request *rq, const char *who)
 	} else if (f->h.state == META_FINISHING || f->up.run == UP_RUNNING) {
 		/* Under its old key.  Stop it, or let it end and copy. */
 		upload_cancel_locked(f);
-		r = node_hold_locked(f, rq, clock_ms() + 100);
+		if (clock_ms() < rq->first_ms + f->export->c.hold_ms) {
+			r = node_hold_locked(f, rq, clock_ms() + 100);
+		} else {
+			rq->again = GATE_JUKEBOX;
+			r = -EAGAIN;
+		}
 	}
 	pthread_mutex_unlock(&f->mutex);
 	if (r == 0 && m->victim != NULL)
@@ -318,6 +323,8 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 			r = move_locked(&m, rq);
 	}
 	unlock_all(&m);
+	if (r == 0 && m.file != m.victim && !m.one_dir)
+		remove_keep_directory(m.from.node);
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	change_dir_end(&m.from, rq, from_wcc);

@@ -95,6 +95,8 @@ upload_schedule_locked(struct node *n, bool kick)
 		    n->up.failing_ms != 0)
 			return;
 	}
+	if (due < n->up.not_before_ms)
+		due = n->up.not_before_ms;
 	if (due > now) {
 		node_tick_at_locked(n, due);
 		return;
@@ -472,6 +474,9 @@ upload_retry_later(struct sending *s, int r)
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state == META_UPLOADING || n->h.state == META_FINISHING)
 		handle_move_locked(n, META_EV_STOP);
+	/* Who stopped it is about to come back, and goes first. */
+	if (r == -ECANCELED)
+		n->up.not_before_ms = now + KEY_BUSY_MS;
 	if (r != -ECANCELED) {
 		for (unsigned i = 0; i < n->up.row.attempts &&
 				     wait < RETRY_MAX_MS; i++)
@@ -666,7 +671,7 @@ upload_end(struct node *n, struct sending *s, int r)
 		pthread_mutex_lock(&n->mutex);
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_STOP);
-		n->up.due_ms = clock_ms() + KEY_BUSY_MS;
+		n->up.not_before_ms = clock_ms() + KEY_BUSY_MS;
 		pthread_mutex_unlock(&n->mutex);
 	} else if (r < 0) {
 		upload_refused(s, r);
