@@ -303,6 +303,9 @@ ask(struct scene *s, const char *command)
 	return result;
 }
 
+static FILE *run_ctl(struct scene *s, const char *format, va_list ap)
+	__attribute__((format(printf, 2, 0)));
+
 static FILE *
 run_ctl(struct scene *s, const char *format, va_list ap)
 {
