@@ -114,7 +114,8 @@ begin(struct client *c)
 {
 	c->rq.first_ms = clock_ms();
 	c->rq.token = c;
-	c->rq.may_block = true;
+	/* As the daemon does: on the event thread first. */
+	c->rq.may_block = false;
 	c->rq.again = GATE_AGAIN_NONE;
 }
 
@@ -134,6 +135,7 @@ again(struct client *c, int r)
 				must(-ETIMEDOUT, "a held request was not woken");
 		}
 	}
+	c->rq.may_block = true;
 	c->rq.again = GATE_AGAIN_NONE;
 	return 1;
 }

@@ -526,6 +526,7 @@ stress_run(void *arg)
 			break;
 		default:
 			r = do_lookup(s->b, &c, name, &fh);
+			got = 0;
 			if (r == 0) {
 				c.rq.may_block = true;
 				c.rq.token = NULL;
