@@ -14,6 +14,7 @@
 
 #include "nfsd/gate/gate_priv.h"
 
+#define KEY_BUSY_MS 20
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
 
@@ -47,6 +48,21 @@ done(struct deletion *d)
 	free(d);
 }
 
+/* From here on it may be another thread's, and gone. */
+static void
+try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
+{
+	struct gate *g = d->x->gate;
+	uint64_t due = clock_ms() + wait_ms;
+
+	pthread_mutex_lock(&g->mutex);
+	d->attempts += attempts;
+	d->due_ms = due;
+	d->running = false;
+	pthread_mutex_unlock(&g->mutex);
+	timers_add(&g->timers, due, 0);
+}
+
 static void
 delete_run(void *arg)
 {
@@ -56,7 +72,10 @@ delete_run(void *arg)
 	uint64_t wait = RETRY_FIRST_MS;
 	int r;
 
-	key_take(d->x, d->row.key);
+	if (!key_try(d->x, d->row.key)) {
+		try_later(d, KEY_BUSY_MS, 0);
+		return;
+	}
 	failpoint("delete-before-s3");
 	r = s3_delete(d->x->s3, d->row.key,
 		      d->row.etag[0] ? d->row.etag : NULL, &err);
@@ -69,14 +88,10 @@ delete_run(void *arg)
 	}
 	for (unsigned i = 0; i < d->attempts && wait < RETRY_MAX_MS; i++)
 		wait *= 2;
-	if (d->attempts++ == 0 || r != -EAGAIN)
+	if (d->attempts == 0 || r != -EAGAIN)
 		gate_say(g, 1, "cannot delete: key=%s error=%s %s",
 			 d->row.key, err.code, err.message);
-	pthread_mutex_lock(&g->mutex);
-	d->due_ms = clock_ms() + wait;
-	d->running = false;
-	pthread_mutex_unlock(&g->mutex);
-	timers_add(&g->timers, d->due_ms, 0);
+	try_later(d, wait, 1);
 }
 
 void

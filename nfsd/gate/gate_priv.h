@@ -443,6 +443,9 @@ void hidden_del(struct gate_export *x, const char *key);
 bool hidden_has(struct gate_export *x, const char *key);
 /* Only one transfer may change a key at a time.  Blocks. */
 void key_take(struct gate_export *x, const char *key);
+/* The same for threads of a pool, which must not wait for each other: parts
+ * of the upload that has the key may be queued behind them. */
+bool key_try(struct gate_export *x, const char *key);
 void key_release(struct gate_export *x, const char *key);
 bool negative_has(struct gate *g, uint64_t parent, const char *name);
 void negative_add(struct gate *g, uint64_t parent, const char *name,

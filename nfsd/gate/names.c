@@ -132,6 +132,12 @@ void
 forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
 {
 	forget_key(n, n->i.base_key, b, d);
+	/* Under a name that the file has left somebody else may have put
+	 * something of his own. */
+	if (d->id != 0 && name_left_key(n)) {
+		strcpy(d->etag, n->i.base_etag);
+		meta_put_delete(b, d);
+	}
 }
 
 int

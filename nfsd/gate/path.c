@@ -259,6 +259,28 @@ key_take(struct gate_export *x, const char *key)
 	pthread_mutex_unlock(&g->mutex);
 }
 
+bool
+key_try(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct busy_key *b = malloc(sizeof(*b) + len), *other;
+
+	if (b == NULL)
+		return false;
+	b->len = len;
+	memcpy(b->key, full, len);
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh, g->busy_keys, full, len, other);
+	if (other == NULL)
+		HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
+	pthread_mutex_unlock(&g->mutex);
+	if (other != NULL)
+		free(b);
+	return other == NULL;
+}
+
 void
 key_release(struct gate_export *x, const char *key)
 {

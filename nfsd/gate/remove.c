@@ -5,7 +5,7 @@
  * the key is hidden, and S3 is told as soon as it listens (delete.c).
  *
  * A pending upload counts as local state: it is cancelled, and should its
- * last request already be out, the deletion comes after it (key_take), so
+ * last request already be out, the deletion comes after it (delete.c), so
  * that a removed file stays removed.
  */
 

@@ -718,15 +718,19 @@ upload_run(void *arg)
 		pull_end(n, &s, pull_base(&s));
 	} else if (r == 0) {
 		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
-		key_take(n->export, s.snap.key);
+		char key[META_KEY_MAX + 2];
+		bool mine = key_try(n->export, s.snap.key);
+
+		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
-		if (!key_is_free(&s))
+		if (!mine || !key_is_free(&s))
 			r = -EBUSY;
 		else if (n->up.recovered && is_ours(&s))
 			r = 0;	/* the crash came between S3 and the row */
 		else
 			r = send_version(&s);
-		key_release(n->export, s.snap.key);
+		if (mine)
+			key_release(n->export, key);
 		upload_end(n, &s, r);
 		__atomic_sub_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 	}
