@@ -115,6 +115,7 @@ struct upload {
 	bool cancel;		/* the running one should stop */
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
+	bool unsure;		/* its key may have got an object of ours */
 	uint64_t due_ms;	/* settle, or retry */
 	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t dirty_ms;	/* when the oldest unsent change was made */
@@ -570,6 +571,9 @@ int fetch_wait_locked(struct node *n, uint64_t off, uint64_t end);
  * ACTIVE in memory; its row goes into the caller's batch, or is posted.
  * -EAGAIN (rq->again says how), -EACCES, -EIO, -ESTALE. */
 int admit_writer(struct node *n, struct gate_request *rq, const char *who)
+	__attribute__((warn_unused_result));
+/* Is there room for one more writer (max_handles)?  -EAGAIN, -ENOSPC. */
+int admit_room(struct gate_export *x, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 /* Is an error owed to this client, or is it fenced?  Mutex held. */
 int admit_check_locked(struct node *n, const char *who, bool commit);

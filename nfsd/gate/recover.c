@@ -170,7 +170,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.row.phase = META_UP_QUEUED;
 	n->up.row.upload_id[0] = '\0';
 	n->up.pending = true;
-	n->up.recovered = true;
+	n->up.recovered = n->up.unsure = true;
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	if (name_left_key(n))

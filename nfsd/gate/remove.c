@@ -80,9 +80,10 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	meta_put_inode(b, &d->row);
 	pthread_mutex_lock(&n->mutex);
 	forget_object(n, b, &del);
-	/* What the upload under way may still make, or what the file was to
-	 * replace. */
-	left = n->up.run == UP_RUNNING || n->i.dest_etag[0] != '\0';
+	/* What the upload under way may still make, or one without an answer
+	 * has made, or what the file was to replace. */
+	left = n->up.run == UP_RUNNING || n->up.unsure ||
+	       n->i.dest_etag[0] != '\0';
 	if (left && strcmp(key, del.key) != 0)
 		forget_key(n, key, b, &late);
 	pthread_mutex_unlock(&n->mutex);

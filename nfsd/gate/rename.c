@@ -176,8 +176,9 @@ move_locked(struct move *m, struct gate_request *rq)
 	}
 	was_hidden = name_left_key(n);
 	/* An object under the old name that this file was to replace, and now
-	 * never will. */
-	if (row.dest_etag[0] != '\0' && strcmp(row.base_key, old_key) != 0)
+	 * never will; or has, in an upload whose answer was lost. */
+	if ((row.dest_etag[0] != '\0' || n->up.unsure) &&
+	    strcmp(row.base_key, old_key) != 0)
 		forget_key(n, old_key, b, &left);
 	plan_row(m, key, &row);
 	entry.id = meta_new_name_id(g->meta);
@@ -243,6 +244,7 @@ move_locked(struct move *m, struct gate_request *rq)
 	n->i.attr_dirty = row.attr_dirty;
 	n->i.ctime_ns = row.ctime_ns;
 	strcpy(n->i.dest_etag, row.dest_etag);
+	n->up.unsure = false;	/* of the new key */
 	n->checked_ms = clock_ms();
 	if (row.local_only && row.base_key[0] == '\0')
 		n->up.pending = false;

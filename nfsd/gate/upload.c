@@ -170,6 +170,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	} else {
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
+		n->up.unsure = true;	/* until the answer is there */
 		/* A single PUT needs no record: whether it was carried out
 		 * can be seen from the object's ETag. */
 		if (upload_id[0] != '\0') {
@@ -305,7 +306,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;
 	n->up.row.attempts = 0;
 	n->up.failing_ms = 0;
-	n->up.recovered = false;
+	n->up.recovered = n->up.unsure = false;
 	if (n->up.pending) {
 		n->up.dirty_ms = clock_ms();
 		n->up.due_ms = n->up.dirty_ms + n->export->c.settle_ms;
