@@ -442,22 +442,31 @@ readers_block_locked(struct node *n, const char *who, uint64_t now,
 	return block;
 }
 
+int
+admit_room(struct gate_export *x, struct gate_request *rq)
+{
+	struct gate *g = x->gate;
+	uint64_t total = __atomic_load_n(&g->active, __ATOMIC_RELAXED) +
+			 __atomic_load_n(&g->pending, __ATOMIC_RELAXED);
+
+	if (x->c.max_handles == 0 || total < x->c.max_handles)
+		return 0;
+	rq->again = GATE_JUKEBOX;
+	return x->c.strict ? -ENOSPC : -EAGAIN;
+}
+
 static int
 open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		   uint64_t now)
 {
 	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
 	struct fenced *f;
 
 	if (n->h.state == META_NONE) {
-		uint64_t total = __atomic_load_n(&g->active, __ATOMIC_RELAXED) +
-				 __atomic_load_n(&g->pending, __ATOMIC_RELAXED);
+		int r = admit_room(x, rq);
 
-		if (x->c.max_handles > 0 && total >= x->c.max_handles) {
-			rq->again = GATE_JUKEBOX;
-			return x->c.strict ? -ENOSPC : -EAGAIN;
-		}
+		if (r < 0)
+			return r;
 		/* Whoever lost the file without its own doing must look
 		 * again before it may write (SEMANTICS 3.6). */
 		LIST_FOREACH(f, &n->fenced, link) {

@@ -123,6 +123,8 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	struct node *n = NULL;
 	int r = path_child_key(d->node, name, rec->kind == GATE_DIR, key);
 
+	if (r == 0 && rec->opens)
+		r = admit_room(x, rq);
 	if (r < 0)
 		return r;
 	fill_row(x, rq, &d->row, rec, &row);
