@@ -437,17 +437,22 @@ apply_put_delete(const struct change *c, struct sql *sql)
 	return sql_run(sql, s);
 }
 
+#define TRIM_EVERY 256
+
 static int
 apply_put_replay(const struct change *c, struct sql *sql)
 {
-	sqlite3_stmt *s = sql_stmt(sql, SQL_TRIM_REPLAY);
+	sqlite3_stmt *s;
 	int r;
 
-	if (s != NULL)
-		sqlite3_bind_int64(s, 1, c->when);
-	r = sql_run(sql, s);
-	if (r < 0)
-		return r;
+	if (sql->replays++ % TRIM_EVERY == 0) {
+		s = sql_stmt(sql, SQL_TRIM_REPLAY);
+		if (s != NULL)
+			sqlite3_bind_int64(s, 1, c->when);
+		r = sql_run(sql, s);
+		if (r < 0)
+			return r;
+	}
 	s = sql_stmt(sql, SQL_PUT_REPLAY);
 	if (s == NULL)
 		return sql_run(sql, s);

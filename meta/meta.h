@@ -293,6 +293,8 @@ int meta_each_quarantine_extent(struct meta *meta, uint64_t id,
 				int (*each)(void *arg,
 					    const struct meta_extent *e),
 				void *arg) __attribute__((warn_unused_result));
+/* Is there any at all? */
+bool meta_any_replay(struct meta *meta, int64_t not_before_ns);
 int meta_get_replay(struct meta *meta, const uint8_t key[16],
 		    int64_t not_before_ns, uint64_t *ino, uint32_t *generation)
 	__attribute__((warn_unused_result));

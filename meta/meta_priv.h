@@ -23,6 +23,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_EACH_NAME, SQL_EACH_HANDLE, SQL_EACH_HANDLE_OF, SQL_EACH_EXTENT,
 	SQL_EACH_JOURNAL, SQL_EACH_UPLOAD, SQL_EACH_DELETE,
 	SQL_EACH_QUARANTINE, SQL_EACH_QUARANTINE_EXTENT, SQL_GET_REPLAY,
+	SQL_ANY_REPLAY,
 	SQL_GET_SETTING, SQL_GET_EXPORT, SQL_ADD_EXPORT,
 	SQL_COUNT
 };
@@ -30,6 +31,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 struct sql {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[SQL_COUNT];
+	unsigned replays;	/* rows put, to trim now and then */
 };
 
 /* Open and set up one connection.  writer: creates and upgrades. */

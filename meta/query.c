@@ -439,6 +439,24 @@ meta_get_replay(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
 	return 0;
 }
 
+static int
+row_any(void *arg, sqlite3_stmt *s)
+{
+	(void)arg;
+	(void)s;
+	return 0;
+}
+
+bool
+meta_any_replay(struct meta *m, int64_t not_before_ns)
+{
+	uint64_t number = (uint64_t)not_before_ns;
+	struct question q = { SQL_ANY_REPLAY, &number, 1, NULL, 0, false };
+
+	/* If it cannot be told, there may be some. */
+	return ask(m, &q, row_any, NULL) != 0;
+}
+
 struct value {
 	void *out;
 	size_t size;

@@ -149,6 +149,7 @@ static const char *const texts[SQL_COUNT] = {
 		" ORDER BY off",
 	[SQL_GET_REPLAY] = "SELECT ino, generation FROM replay WHERE key = ?"
 			   " AND at >= ?",
+	[SQL_ANY_REPLAY] = "SELECT 0, 0 FROM replay WHERE at >= ? LIMIT 1",
 	[SQL_GET_SETTING] = "SELECT value FROM setting WHERE name = ?",
 	[SQL_GET_EXPORT] = "SELECT id FROM export WHERE name = ?",
 	[SQL_ADD_EXPORT] = "INSERT OR IGNORE INTO export (name) VALUES (?)",

@@ -210,7 +210,7 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	}
 	if (r == 0) {
 		meta_put_inode(b, &row);
-		if (rq->replay != NULL)
+		if (rq->replay != NULL && guard != NULL)
 			meta_put_replay(b, rq->replay->key,
 					rq->replay->procedure, 0, 0,
 					clock_ns());

@@ -24,6 +24,7 @@ struct recipe {			/* what is to be made */
 	const char *target;	/* symlink */
 	const uint8_t *verf;	/* EXCLUSIVE */
 	bool opens;		/* a handle begins */
+	bool guarded;		/* sent again it would find EEXIST */
 };
 
 static void
@@ -150,7 +151,10 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		meta_put_handle(b, &handle);
 	if (!row.local_only)
 		meta_put_upload(b, &upload);
-	replay_note(b, rq, &row);
+	/* A CREATE that may meet a file of its own need not be remembered:
+	 * sent again it finds the file, or its verifier. */
+	if (rec->guarded)
+		replay_note(b, rq, &row);
 	r = node_add(x, &row, &entry, true, &n);
 	if (r == 0) {
 		failpoint("create-before-commit");
@@ -321,6 +325,7 @@ gate_create(struct gate_export *x, struct gate_request *rq,
 		.set = how == GATE_EXCLUSIVE ? NULL : set,
 		.verf = how == GATE_EXCLUSIVE ? verf : NULL,
 		.opens = true,
+		.guarded = how == GATE_GUARDED,
 	};
 
 	return make_named(x, rq, dir, name, &rec, how, out, attr, dir_wcc);
@@ -333,7 +338,7 @@ gate_mkdir(struct gate_export *x, struct gate_request *rq,
 	   struct gate_attr *attr, struct gate_wcc *dir_wcc)
 {
 	struct recipe rec = { .kind = GATE_DIR, .default_mode = 0755,
-			      .set = set };
+			      .set = set, .guarded = true };
 
 	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
 			  dir_wcc);
@@ -346,7 +351,8 @@ gate_symlink(struct gate_export *x, struct gate_request *rq,
 	     struct gate_attr *attr, struct gate_wcc *dir_wcc)
 {
 	struct recipe rec = { .kind = GATE_LNK, .default_mode = 0777,
-			      .set = set, .target = target };
+			      .set = set, .target = target,
+			      .guarded = true };
 	size_t len = strlen(target);
 
 	if (len == 0 || len > GATE_PATH_MAX)

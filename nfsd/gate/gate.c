@@ -93,6 +93,8 @@ gate_fh_key(struct gate *g, uint8_t key[16])
 int
 gate_replay_find(struct gate *g, const uint8_t key[16], struct gate_fh *made)
 {
+	if (!g->replays)
+		return -ENOENT;
 	return meta_get_replay(g->meta, key, clock_ns() - 120000000000LL,
 			       &made->ino, &made->generation);
 }
@@ -275,6 +277,8 @@ gate_open(const struct gate_config *config, struct meta *meta,
 		r = load_secret(g, "fh_key", g->fh_key, sizeof(g->fh_key));
 	if (r == 0)
 		r = load_verifier(g);
+	g->replays = r == 0 &&
+		     meta_any_replay(meta, clock_ns() - 120000000000LL);
 	if (r == 0)
 		r = quarantine_recover(g);
 	if (r == 0)

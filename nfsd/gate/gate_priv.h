@@ -300,6 +300,7 @@ struct gate {
 	struct pool uploaders;		/* one upload a thread */
 	struct timers timers;
 	uint8_t fh_key[16];
+	bool replays;			/* some are on record from before */
 
 	pthread_mutex_t mutex;		/* guards what follows */
 	uint8_t verifier[8];
