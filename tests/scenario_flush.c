@@ -287,7 +287,9 @@ s46(struct scene *s)
 		size_t at = strlen(text);
 
 		snprintf(text + at, sizeof(text) - at, "piece %d,", i);
-		OK(put(&s->a, &f, at, text + at, UNSTABLE));
+		/* B's READ has kicked an upload; past its point of no return
+		 * A's next WRITE waits for it. */
+		SOON(10000, put(&s->a, &f, at, text + at, UNSTABLE), NFS3_OK);
 		SOON(10000, commit(&s->a, &f), NFS3_OK);
 		CHECK(reads(&s->b, &f, text));
 	}
