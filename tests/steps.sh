@@ -40,6 +40,7 @@ gone() {
 
 # step NAME FUNCTION...: its commands run in a subshell under set -e.
 # A function that returns 77 has skipped.  Only names that match $step_only.
+# Not to be called before || or in a condition: bash ignores errexit there.
 step() {
 	local name=$1 t=$EPOCHREALTIME code
 
