@@ -53,6 +53,8 @@
 struct bucket {
 	const struct settings_export *settings;
 	struct s3 *s3;
+	struct gate_export *export;
+	struct s3_caps caps;
 	bool probed;
 };
 
@@ -291,31 +293,39 @@ log_caps(const struct settings_export *export, const struct s3_caps *caps)
 			 "way is taken", export->url, missing);
 }
 
+/* Why a bucket cannot be used, for people. */
+static void
+explain(int r, const struct s3_error *err, char *out, size_t size)
+{
+	const char *what = r == -EACCES ? "access denied: " :
+			   r == -ENODEV ? "no such bucket: " : "";
+
+	snprintf(out, size, "%s%s", what, err->code[0] != '\0' ? err->code :
+		 err->message[0] != '\0' ? err->message : strerror(-r));
+}
+
 /* 0 also for a bucket that does not answer now. */
 static int
 probe_bucket(struct bucket *b, bool first)
 {
 	struct s3_error err = {0};
-	struct s3_caps caps = {0};
-	int r = ask_bucket(b->settings, b->s3, &caps, &err);
-	const char *text = err.message[0] != '\0' ? err.message :
-			   strerror(r < 0 ? -r : 0);
+	int r = ask_bucket(b->settings, b->s3, &b->caps, &err);
+	char text[400];
 
 	if (r == 0) {
 		b->probed = true;
 		if (!b->settings->options.readonly)
-			log_caps(b->settings, &caps);
-		if (!first)
+			log_caps(b->settings, &b->caps);
+		if (!first) {
+			gate_export_caps(b->export, &b->caps);
 			log_info("s3", "bucket=%s answers now",
 				 b->settings->url);
+		}
 		return 0;
 	}
+	explain(r, &err, text, sizeof(text));
 	if (first && is_wrong(r))
-		return fail(r, "%s: %s%s%s%s", b->settings->url,
-			    r == -EACCES ? "access denied" :
-			    r == -ENODEV ? "no such bucket" : "cannot be used",
-			    ": ", err.code[0] != '\0' ? err.code : "",
-			    err.code[0] != '\0' ? "" : text);
+		return fail(r, "%s: %s", b->settings->url, text);
 	if (first)
 		log_warn("s3", "bucket=%s does not answer, trying on: %s",
 			 b->settings->url, text);
@@ -367,7 +377,6 @@ add_export(struct daemon *d, struct bucket *b)
 	const struct settings_export *export = b->settings;
 	struct gate_export_config config;
 	struct exports_rules *rules = NULL;
-	struct gate_export *gate_export;
 	int r = open_bucket(&d->settings, export, &b->s3);
 
 	if (r == 0)
@@ -375,15 +384,17 @@ add_export(struct daemon *d, struct bucket *b)
 	if (r < 0)
 		return r;
 	fill_export(export, &config);
-	r = gate_export_add(d->gate, &config, b->s3, &gate_export);
-	if (r == 0)
+	r = gate_export_add(d->gate, &config, b->s3, &b->export);
+	if (r == 0) {
+		gate_export_caps(b->export, &b->caps);
 		r = parse_rules(export, &rules);
+	}
 	if (r == 0 && exports_rules_local_only(rules))
 		log_info("exports", "export=%s is for this machine only; other "
 			 "hosts are refused until export.clients lists them",
 			 export->name);
 	if (r == 0)
-		r = exports_add(d->exports, export->name, gate_export,
+		r = exports_add(d->exports, export->name, b->export,
 				export->options.readonly, &rules);
 	exports_rules_free(&rules);
 	return r < 0 ? fail(r, "export %s: %s", export->name, strerror(-r)) :
@@ -448,14 +459,15 @@ check_buckets(struct daemon *d)
 		struct s3_error err = {0};
 		struct s3_caps caps;
 		struct s3 *s3 = NULL;
+		char text[400];
 		int r = open_bucket(&d->settings, export, &s3);
 
 		export->options.readonly = true;	/* write nothing */
 		if (r == 0) {
 			r = ask_bucket(export, s3, &caps, &err);
+			explain(r, &err, text, sizeof(text));
 			printf("%s (%s): %s\n", export->name, export->url,
-			       r == 0 ? "ok" : err.message[0] != '\0' ?
-			       err.message : strerror(-r));
+			       r == 0 ? "ok" : text);
 		}
 		if (r < 0)
 			worst = 1;
@@ -505,7 +517,6 @@ announce(struct daemon *d)
 static int
 start_serving(struct daemon *d)
 {
-	char address[INET6_ADDRSTRLEN + 2];
 	int r = server_new(&d->settings, d->gate, d->exports, &d->server);
 
 	if (r < 0)
@@ -515,11 +526,11 @@ start_serving(struct daemon *d)
 	if (r < 0)
 		return fail(r, "cannot start: %s", strerror(-r));
 	r = server_start(d->server, &d->settings, &d->port);
-	if (r < 0) {
-		address_text(&d->settings.listen, address, sizeof(address));
-		return fail(r, "cannot listen on %s (%s): %s",
-			    d->settings.server.listen, address, strerror(-r));
-	}
+	if (r < 0)
+		return fail(r, "cannot listen on %s: %s%s",
+			    d->settings.server.listen, strerror(-r),
+			    r == -EADDRINUSE ? "; another server has it, name "
+			    "another port with --listen" : "");
 	r = server_portmap(d->server, &d->settings, d->port);
 	return r < 0 ? fail(r, "portmap: %s", strerror(-r)) : 0;
 }
@@ -730,11 +741,29 @@ serve(struct daemon *d)
 	return r < 0 ? 1 : 0;
 }
 
+static int
+load_settings(struct daemon *d)
+{
+	char *complaint = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&complaint, &size);
+	int r = out == NULL ? -ENOMEM :
+		settings_load(d->argc, d->argv, &d->settings, out);
+
+	if (out != NULL)
+		fclose(out);
+	if (r < 0)
+		fprintf(stderr, "s3nfsd: %s%s", size > 0 ? complaint :
+			strerror(-r), size > 0 ? "" : "\n");
+	free(complaint);
+	return r;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct daemon d = {.argc = argc, .argv = argv, .lock_fd = -1};
-	int r = settings_load(argc, argv, &d.settings, stderr);
+	int r = load_settings(&d);
 
 	if (r < 0 || d.settings.help || d.settings.version) {
 		if (r == 0 && d.settings.help)

@@ -534,10 +534,10 @@ collect_exports(struct loader *l)
 				     URLS, l->list.export_origins[i]);
 	}
 	if (r == 0 && l->settings->export_count == 0)
-		r = complain(l, "%s: there is nothing to export; name a "
+		r = complain(l, "%s%sthere is nothing to export; name a "
 			     "bucket with --bucket URL or in an [export "
-			     "/NAME] section",
-			     l->file != NULL ? l->file : "s3nfsd");
+			     "/NAME] section", l->file != NULL ? l->file : "",
+			     l->file != NULL ? ": " : "");
 	return r;
 }
 

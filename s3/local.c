@@ -649,24 +649,35 @@ url_dir(const char *url, char **dir, struct s3_error *err)
 	return *dir != NULL ? 0 : -ENOMEM;
 }
 
+/* The person who named the directory is told what the system said. */
+static int
+root_fail(struct s3_error *err, int saved_errno, const char *what)
+{
+	int r = saved_errno == ENOENT ? -ENODEV :
+		saved_errno == ENOTDIR ? -EINVAL : local_errno(saved_errno);
+
+	(void)local_fail(err, r, what);
+	if (err != NULL)
+		snprintf(err->message, sizeof(err->message), "%s: %s", what,
+			 strerror(saved_errno));
+	return r;
+}
+
 static int
 open_root(struct s3_local *l, const char *dir, struct s3_error *err)
 {
 	char text[200];
 
 	if (mkdir(dir, 0777) < 0 && errno != EEXIST) {
-		int r = errno == ENOENT ? -ENODEV : local_errno(errno);
-
 		snprintf(text, sizeof(text), "cannot make %.150s", dir);
-		return local_fail(err, r, text);
+		return root_fail(err, errno, text);
 	}
 	/* The bucket itself may be named by a symbolic link. */
 	l->root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (l->root >= 0)
 		return 0;
 	snprintf(text, sizeof(text), "cannot open %.150s", dir);
-	return local_fail(err, errno == ENOTDIR ? -EINVAL :
-			  local_errno(errno), text);
+	return root_fail(err, errno, text);
 }
 
 static bool

@@ -46,6 +46,7 @@ static void
 start(struct bed *b)
 {
 	struct meta_config mc = { .log = say };
+	struct s3_caps caps = { 0 };
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/meta.db", b->dir);
@@ -56,6 +57,8 @@ start(struct bed *b)
 	b->config.log = say;
 	must(gate_open(&b->config, b->meta, &b->gate), "gate_open");
 	must(gate_export_add(b->gate, &b->export, b->s3, &b->x), "export");
+	must(s3_probe(b->s3, "", &caps, NULL), "probe");
+	gate_export_caps(b->x, &caps);
 	must(gate_start(b->gate), "gate_start");
 	must(gate_root(b->x, &b->root), "root");
 }

@@ -149,8 +149,6 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 		struct s3 *s3, struct gate_export **out)
 {
 	struct gate_export *x = calloc(1, sizeof(*x));
-	struct s3_error err = { 0 };
-	char scratch[META_KEY_MAX + 1];
 	int r;
 
 	if (x == NULL)
@@ -172,24 +170,18 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 		return r;
 	}
 	x->fsid = 0x73336e6673640000ULL + x->id;
-	snprintf(scratch, sizeof(scratch), "%s.s3nfsd-probe-", x->c.prefix);
-	if (s3_probe(s3, scratch, &x->caps, &err) < 0)
-		gate_say(g, 1,
-			 "cannot probe what the store can do, so nothing is "
-			 "taken for granted: export=%s error=%s %s",
-			 x->c.name, err.code, err.message);
-	else
-		gate_say(g, 2,
-			 "export=%s store: put_if_none_match=%d "
-			 "put_if_match=%d complete_if_match=%d "
-			 "copy_if_match=%d delete_if_match=%d part_copy=%d",
-			 x->c.name, x->caps.put_if_none_match,
-			 x->caps.put_if_match, x->caps.complete_if_match,
-			 x->caps.copy_if_match, x->caps.delete_if_match,
-			 x->caps.part_copy);
 	LIST_INSERT_HEAD(&g->exports, x, link);
 	*out = x;
 	return 0;
+}
+
+void
+gate_export_caps(struct gate_export *x, const struct s3_caps *caps)
+{
+	__atomic_store_n(&x->can_part_copy, caps->part_copy,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&x->can_put_if_none_match, caps->put_if_none_match,
+			 __ATOMIC_RELAXED);
 }
 
 uint32_t

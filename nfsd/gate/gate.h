@@ -29,6 +29,7 @@ struct gate;
 struct gate_export;
 struct meta;
 struct s3;
+struct s3_caps;
 
 #define GATE_NAME_MAX 255	/* bytes of one name */
 #define GATE_PATH_MAX 1024	/* bytes of a symlink's target */
@@ -175,6 +176,9 @@ int gate_open(const struct gate_config *config, struct meta *meta,
 int gate_export_add(struct gate *gate, const struct gate_export_config *config,
 		    struct s3 *s3, struct gate_export **out)
 	__attribute__((warn_unused_result));
+
+/* What s3_probe found, whenever it did; until then nothing is relied on. */
+void gate_export_caps(struct gate_export *export, const struct s3_caps *caps);
 
 /* Begin background work, after all exports are there. */
 int gate_start(struct gate *gate) __attribute__((warn_unused_result));

@@ -285,7 +285,7 @@ struct gate_export {
 	uint32_t id;
 	uint64_t root;
 	uint64_t fsid;
-	struct s3_caps caps;
+	bool can_part_copy, can_put_if_none_match;	/* atomic */
 	uint64_t odd_keys;	/* names that cannot be shown; atomic */
 };
 

@@ -141,7 +141,7 @@ send_part(struct parts *p, unsigned index)
 	int r;
 
 	p->list[index].number = index + 1;
-	if (x->caps.part_copy && len >= S3_PART_MIN &&
+	if (__atomic_load_n(&x->can_part_copy, __ATOMIC_RELAXED) && len >= S3_PART_MIN &&
 	    snapshot_all_base(&s->snap, off, len)) {
 		r = s3_upload_part_copy(x->s3, s->snap.key, p->upload_id,
 					index + 1, s->snap.row.base_key,
@@ -363,9 +363,11 @@ prepare(struct sending *s)
 	const char *from = i->base_key[0] != '\0' ? i->base_key : s->snap.key;
 	bool same_key = strcmp(from, s->snap.key) == 0;
 	bool expects = i->base_key[0] != '\0' || i->dest_etag[0] != '\0';
+	bool none_match = __atomic_load_n(&x->can_put_if_none_match,
+					  __ATOMIC_RELAXED);
 	int r = 0;
 
-	if (expects || !x->caps.put_if_none_match || !same_key) {
+	if (expects || !none_match || !same_key) {
 		r = s3_head(x->s3, from, &o, &s->err);
 		if (r == 0 && i->base_etag[0] != '\0' &&
 		    i->base_key[0] != '\0' &&
