@@ -25,6 +25,8 @@ void fake_s3_release(struct s3 *s3);
 /* Wait until a call is held; false after 2 s. */
 bool fake_s3_is_held(struct s3 *s3);
 
+/* Conditions on CompleteMultipartUpload, as radosgw does. */
+void fake_s3_ignore_complete(struct s3 *s3);
 /* After s3_cancel: the next gate may use it. */
 void fake_s3_revive(struct s3 *s3);
 

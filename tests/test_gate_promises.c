@@ -320,6 +320,57 @@ an_object_changed_by_others_is_not_overwritten(void)
 	bed_close(&b);
 }
 
+static void
+overwrite_overwrites(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	b.export.on_conflict = GATE_CONFLICT_OVERWRITE;
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", "v1", 2);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "ours", 4, GATE_UNSTABLE),
+			0);
+	fake_s3_set(b.s3, "f", "v2", 2);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "ours", 4));
+	bed_close(&b);
+}
+
+static void
+a_large_object_changed_during_its_upload_is_kept(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char *big = calloc(1, 18 * MIB);
+
+	b.export.on_conflict = GATE_CONFLICT_FAIL;
+	client_init(&a, "a");
+	bed_open(&b);
+	b.x->caps.complete_if_match = false;
+	fake_s3_ignore_complete(b.s3);
+	fake_s3_set(b.s3, "f", "v1", 2);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	fake_s3_hold(b.s3, S3_OP_PART);
+	for (uint64_t off = 0; off < 18 * MIB; off += MIB)
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, off, big, MIB,
+					 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(fake_s3_is_held(b.s3));
+	fake_s3_set(b.s3, "f", "theirs", 6);
+	fake_s3_release(b.s3);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
+	free(big);
+	bed_close(&b);
+}
+
 /* ---- the end and the next beginning ---- */
 
 static void
@@ -659,6 +710,8 @@ TEST_MAIN("gate_promises",
 	  T(bytes_from_the_bucket_do_not_fall_on_written_ones),
 	  T(a_file_made_shorter_and_longer_reads_zeros),
 	  T(an_object_changed_by_others_is_not_overwritten),
+	  T(overwrite_overwrites),
+	  T(a_large_object_changed_during_its_upload_is_kept),
 	  T(uncommitted_bytes_change_the_verifier_over_a_restart),
 	  T(the_gate_closes_while_uploads_fail),
 	  T(a_directory_with_unsent_files_outlives_the_bucket_s),

@@ -505,9 +505,21 @@ replay_sync(struct replay *p)
 	int r = 0;
 
 	if (p->fd >= 0) {
+		char name[32];
+		int dir;
+
 		r = fsync(p->fd) < 0 ? -EIO : 0;
 		close(p->fd);
 		p->fd = -1;
+		/* It may have been made just now. */
+		file_name(p->ino, name);
+		name[2] = '\0';
+		dir = openat(p->g->data_dir, name,
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0 || fsync(dir) < 0)
+			r = -EIO;
+		if (dir >= 0)
+			close(dir);
 		meta_del_journal(p->done, p->ino);
 	}
 	return r;

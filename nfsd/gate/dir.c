@@ -39,6 +39,17 @@ take_name(void *arg, const struct meta_name *name)
 
 /* ---- attributes, side by side ---- */
 
+static bool
+knows_attr(struct node *n)
+{
+	bool known;
+
+	pthread_mutex_lock(&n->mutex);
+	known = n->i.attr_known || n->i.kind == GATE_DIR;
+	pthread_mutex_unlock(&n->mutex);
+	return known;
+}
+
 struct learning {
 	pthread_mutex_t mutex;
 	pthread_cond_t all_done;
@@ -75,7 +86,7 @@ learn_batch(struct gate *g, struct batch *b)
 	for (size_t i = 0; i < b->count; i++) {
 		struct node *n = b->nodes[i];
 
-		if (n != NULL && !n->i.attr_known && n->i.kind != GATE_DIR)
+		if (n != NULL && !knows_attr(n))
 			lessons[count++] = (struct lesson){ n, &all };
 	}
 	all.left = count;
@@ -114,7 +125,7 @@ emit_one(struct walk *w, uint64_t cookie, const char *name, uint64_t ino,
 	if (w->plus && n != NULL && !n->dead) {
 		e.fh.ino = n->ino;
 		e.fh.generation = n->i.generation;
-		e.has_attr = n->i.attr_known || n->i.kind == GATE_DIR;
+		e.has_attr = knows_attr(n);
 		if (e.has_attr)
 			node_attr(n, w->rq, &e.attr);
 	}

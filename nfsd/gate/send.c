@@ -261,6 +261,29 @@ send_parts(struct sending *s, struct parts *p)
 	return p->error;
 }
 
+/* Where the store ignores the condition, a look takes its place: sending the
+ * parts took its time. */
+static int
+look_again(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	struct s3_object o = { 0 };
+	int r;
+
+	if (x->caps.complete_if_match ||
+	    (s->cond.if_match == NULL && !s->cond.if_none_match))
+		return 0;
+	r = s3_head(x->s3, s->snap.key, &o, &s->err);
+	if (r == 0)
+		r = s->cond.if_match == NULL ? -EEXIST
+		    : strcmp(o.etag, s->cond.if_match) != 0 ? -ESTALE
+							    : 0;
+	else if (r == -ENOENT)
+		r = s->cond.if_match != NULL ? -ESTALE : 0;
+	s3_object_free(&o);
+	return r;
+}
+
 static int
 send_multipart(struct sending *s)
 {
@@ -291,6 +314,8 @@ send_multipart(struct sending *s)
 		failpoint("id-recorded");
 		if (r == 0)
 			r = send_parts(s, &p);
+		if (r == 0)
+			r = look_again(s);
 		if (r == 0) {
 			expected_etag(p.list, p.count, expect);
 			r = upload_point_of_no_return(s, id, expect);
@@ -377,6 +402,14 @@ prepare(struct sending *s)
 			r = -EEXIST;
 		else if (r == -ENOENT)
 			r = i->base_key[0] != '\0' ? -ESTALE : 0;
+		/* What was there does not matter, if nothing of it is in
+		 * ours. */
+		if ((r == -ESTALE || r == -EEXIST) &&
+		    x->c.on_conflict == GATE_CONFLICT_OVERWRITE &&
+		    i->kind == GATE_REG && i->data_dirty &&
+		    (i->size == 0 ||
+		     !snapshot_needs_base(&s->snap, 0, i->size)))
+			r = 0;
 		if (r == 0)
 			r = s3_headers_copy(&o.headers, &s->headers);
 		if (r < 0) {

@@ -89,10 +89,12 @@ stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
 static void
 widen(const struct extents *m, uint64_t *from, uint64_t *to)
 {
-	/* Neighbours count: they may have been merged with the range. */
+	/* Neighbours count: they may have been merged with the range.  Theirs
+	 * do not, or a file in many pieces would be written down whole. */
+	uint64_t end = *to;
 	size_t i = extents_seek(m, *from > 0 ? *from - 1 : 0);
 
-	for (; i < m->count && m->list[i].off <= *to; i++) {
+	for (; i < m->count && m->list[i].off <= end; i++) {
 		if (m->list[i].off < *from)
 			*from = m->list[i].off;
 		if (m->list[i].off + m->list[i].len > *to)
