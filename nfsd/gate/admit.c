@@ -262,20 +262,19 @@ log_refusal(struct node *n, const char *who, uint64_t now)
 	idle = now > n->h_last_ms ? now - n->h_last_ms : 0;
 	lease = n->lease_ms;
 	pthread_mutex_unlock(&n->mutex);
-	if (state != META_NONE)
+	if (reserved[0] != '\0' && strcmp(reserved, who) != 0 &&
+	    reserved_until > now)
+		gate_say(g, 1,
+			 "writer refused: file=%s client=%s reserved_for=%s "
+			 "for_ms=%llu", path, who, reserved,
+			 (unsigned long long)(reserved_until - now));
+	else if (state != META_NONE)
 		gate_say(g, 1,
 			 "writer refused: file=%s client=%s holder=%s "
 			 "state=%s age_ms=%llu idle_ms=%llu lease_left_ms=%llu",
 			 path, who, holder, meta_state_name(state),
 			 (unsigned long long)age, (unsigned long long)idle,
 			 (unsigned long long)(lease > idle ? lease - idle : 0));
-	else if (reserved[0] != '\0')
-		gate_say(g, 1,
-			 "writer refused: file=%s client=%s reserved_for=%s "
-			 "for_ms=%llu", path, who, reserved,
-			 (unsigned long long)(reserved_until > now
-						      ? reserved_until - now
-						      : 0));
 	else
 		gate_say(g, 1,
 			 "writer refused: file=%s client=%s holder=readers",
@@ -455,25 +454,49 @@ admit_room(struct gate_export *x, struct gate_request *rq)
 	return x->c.strict ? -ENOSPC : -EAGAIN;
 }
 
+/*
+ * Whoever lost the file without its own doing must look again before it may
+ * write (SEMANTICS 3.6), also after a restart.
+ */
+static void
+fence_off_locked(struct node *n, const char *who)
+{
+	struct meta_batch *b = NULL;
+	struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		struct meta_handle row = { .ino = n->ino,
+					   .state = META_FENCED,
+					   .opened_ns = clock_ns() };
+
+		if (strcmp(f->who, who) == 0)
+			continue;
+		if (f->state == META_FLUSHED)
+			f->state = META_FENCED;
+		if (f->state != META_FENCED)
+			continue;
+		if (b == NULL)
+			b = meta_batch_new();
+		strcpy(row.who, f->who);
+		if (b != NULL)
+			meta_put_handle(b, &row);
+	}
+	if (b != NULL)
+		meta_post(n->export->gate->meta, &b);
+}
+
 static int
 open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		   uint64_t now)
 {
 	struct gate_export *x = n->export;
-	struct fenced *f;
 
 	if (n->h.state == META_NONE) {
 		int r = admit_room(x, rq);
 
 		if (r < 0)
 			return r;
-		/* Whoever lost the file without its own doing must look
-		 * again before it may write (SEMANTICS 3.6). */
-		LIST_FOREACH(f, &n->fenced, link) {
-			if (f->state == META_FLUSHED &&
-			    strcmp(f->who, who) != 0)
-				f->state = META_FENCED;
-		}
+		fence_off_locked(n, who);
 		n->h = (struct meta_handle){
 			.ino = n->ino,
 			.state = META_NONE,
