@@ -285,7 +285,8 @@ struct gate_export {
 	uint32_t id;
 	uint64_t root;
 	uint64_t fsid;
-	bool can_part_copy, can_put_if_none_match;	/* atomic */
+	/* atomic */
+	bool can_part_copy, can_put_if_none_match, can_complete_if_match;
 	uint64_t odd_keys;	/* names that cannot be shown; atomic */
 };
 

@@ -270,7 +270,7 @@ look_again(struct sending *s)
 	struct s3_object o = { 0 };
 	int r;
 
-	if (x->caps.complete_if_match ||
+	if (__atomic_load_n(&x->can_complete_if_match, __ATOMIC_RELAXED) ||
 	    (s->cond.if_match == NULL && !s->cond.if_none_match))
 		return 0;
 	r = s3_head(x->s3, s->snap.key, &o, &s->err);
