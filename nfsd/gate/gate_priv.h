@@ -337,7 +337,7 @@ void failpoint(const char *name);
 #define failpoint(name) ((void)0)
 #endif
 
-/* ---- node.c ---- */
+/* ---- node.c; locks and timers in wait.c, attributes in view.c ---- */
 
 /* By number, loaded if need be.  -ESTALE, -EAGAIN (may_block off). */
 int node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)

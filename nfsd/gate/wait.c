@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for a node: the file lock, which one holds and the next in line
+ * gets; requests that are parked until something changes or their time is
+ * up; and the timers that look what is due.  A parked request costs no
+ * thread: its token is handed back exactly once.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+/* ---- the file lock ---- */
+
+int
+node_lock(struct node *n, struct gate_request *rq)
+{
+	pthread_mutex_lock(&n->mutex);
+	if (n->locked && !rq->may_block) {
+		pthread_mutex_unlock(&n->mutex);
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	while (n->locked && !n->dead)
+		pthread_cond_wait(&n->unlocked, &n->mutex);
+	if (n->dead) {
+		/* The next in line has to learn it too. */
+		pthread_cond_signal(&n->unlocked);
+		pthread_mutex_unlock(&n->mutex);
+		return -ESTALE;
+	}
+	n->locked = true;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+node_lock_wait(struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	while (n->locked)
+		pthread_cond_wait(&n->unlocked, &n->mutex);
+	n->locked = true;
+	pthread_mutex_unlock(&n->mutex);
+}
+
+void
+node_unlock_locked(struct node *n)
+{
+	n->locked = false;
+	pthread_cond_signal(&n->unlocked);
+}
+
+void
+node_unlock(struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* ---- waiting ---- */
+
+void
+node_changed_locked(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	struct waiter *w;
+
+	while ((w = LIST_FIRST(&n->waiters)) != NULL) {
+		LIST_REMOVE(w, link);
+		__atomic_sub_fetch(&g->held, 1, __ATOMIC_RELAXED);
+		g->config.wake(g->config.wake_arg, w->token);
+		free(w);
+	}
+	pthread_cond_broadcast(&n->changed);
+}
+
+/* Wake those whose time is up. */
+static uint64_t
+wake_due_locked(struct node *n, uint64_t now)
+{
+	struct gate *g = n->export->gate;
+	struct waiter *w, *next;
+	uint64_t soonest = 0;
+
+	for (w = LIST_FIRST(&n->waiters); w != NULL; w = next) {
+		next = LIST_NEXT(w, link);
+		if (w->until_ms > now) {
+			if (soonest == 0 || w->until_ms < soonest)
+				soonest = w->until_ms;
+			continue;
+		}
+		LIST_REMOVE(w, link);
+		__atomic_sub_fetch(&g->held, 1, __ATOMIC_RELAXED);
+		g->config.wake(g->config.wake_arg, w->token);
+		free(w);
+	}
+	return soonest;
+}
+
+int
+node_hold_locked(struct node *n, struct gate_request *rq, uint64_t until_ms)
+{
+	struct gate *g = n->export->gate;
+	struct waiter *w;
+
+	if (rq->token == NULL) {
+		struct timespec ts = { (time_t)(until_ms / 1000),
+				       (long)(until_ms % 1000) * 1000000 };
+
+		rq->again = GATE_NEEDS_THREAD;
+		if (rq->may_block)
+			pthread_cond_timedwait(&n->changed, &n->mutex, &ts);
+		return -EAGAIN;
+	}
+	w = malloc(sizeof(*w));
+	if (w == NULL) {
+		rq->again = GATE_JUKEBOX;
+		return -EAGAIN;
+	}
+	w->token = rq->token;
+	w->until_ms = until_ms;
+	LIST_INSERT_HEAD(&n->waiters, w, link);
+	__atomic_add_fetch(&g->held, 1, __ATOMIC_RELAXED);
+	node_tick_at_locked(n, until_ms);
+	rq->again = GATE_HOLD;
+	return -EAGAIN;
+}
+
+void
+node_tick_at_locked(struct node *n, uint64_t at_ms)
+{
+	if (n->tick_ms != 0 && n->tick_ms <= at_ms)
+		return;
+	n->tick_ms = at_ms;
+	timers_add(&n->export->gate->timers, at_ms, n->ino);
+}
+
+/* A writer whose machine is at work elsewhere gets more time: it may hold the
+ * file open and idle (SEMANTICS 3.7). */
+static uint64_t
+lease_locked(const struct node *n)
+{
+	uint64_t alive = n->export->c.lease_ms / 9 * 30;
+
+	if (n->lease_ms < n->export->c.lease_ms ||
+	    who_last_ms(n->export->gate, n->h.who) + n->lease_ms < clock_ms())
+		return n->lease_ms;
+	return alive > LEASE_ALIVE_MAX_MS ? LEASE_ALIVE_MAX_MS : alive;
+}
+
+/* What comes next for this node, and is it due? */
+static void
+tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
+{
+	uint64_t soonest = wake_due_locked(n, now);
+
+#define SOONER(at)                                                            \
+	do {                                                                  \
+		if (soonest == 0 || (at) < soonest)                           \
+			soonest = (at);                                       \
+	} while (0)
+	if (n->reserved_who != NULL) {
+		if (n->reserved_until_ms <= now) {
+			admit_unreserve_locked(n);
+		} else {
+			SOONER(n->reserved_until_ms);
+		}
+	}
+	if (n->h.state == META_ACTIVE) {
+		uint64_t at = n->settle_empty
+				      ? n->h_opened_ms +
+						n->export->c.create_settle_ms
+				      : n->h_last_ms + lease_locked(n);
+
+		if (at <= now) {
+			*empty_due = n->settle_empty;
+			*lease_due = !n->settle_empty;
+			SOONER(now + 1000);	/* should that fail */
+		} else {
+			SOONER(at);
+		}
+	}
+	/* Sets its own time, where time is what it waits for. */
+	upload_schedule_locked(n, false);
+	if (soonest != 0)
+		node_tick_at_locked(n, soonest);
+#undef SOONER
+}
+
+struct due {			/* what the timer thread hands to a pool */
+	struct node *node;
+	bool empty;
+};
+
+static void
+due_run(void *arg)
+{
+	struct due *due = arg;
+
+	if (due->empty)
+		(void)write_settle_empty(due->node);
+	else
+		(void)write_abandon(due->node);
+	node_put(&due->node);
+	free(due);
+}
+
+void
+node_tick(void *arg, uint64_t ino)
+{
+	struct gate *g = arg;
+	struct node *n = NULL;
+	bool empty_due = false, lease_due = false;
+	struct due *due;
+
+	if (ino == 0) {		/* not a node's: a deletion is to be retried */
+		delete_tick(g);
+		return;
+	}
+	n = node_find(g, ino);
+	if (n == NULL)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	n->tick_ms = 0;
+	tick_locked(n, clock_ms(), &empty_due, &lease_due);
+	pthread_mutex_unlock(&n->mutex);
+	if (empty_due || lease_due) {
+		due = malloc(sizeof(*due));
+		if (due != NULL) {
+			*due = (struct due){ node_ref(n), empty_due };
+			if (pool_add(&g->transfers, due_run, due) < 0) {
+				node_put(&due->node);
+				free(due);
+			}
+		}
+	}
+	node_put(&n);
+}
