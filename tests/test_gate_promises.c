@@ -81,6 +81,34 @@ an_editor_that_saves_twice_loses_nothing(void)
 }
 
 static void
+two_files_that_swap_names_both_arrive(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh f, g, t;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", "ffff", 4);
+	fake_s3_set(b.s3, "g", "gggg", 4);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &f), 0);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &g), 0);
+	/* S3 does not keep pace. */
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 100, -EAGAIN);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "t"), 0);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "g", "f"), 0);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "t", "g"), 0);
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "gggg", 4));
+	CU_ASSERT(fake_s3_is(b.s3, "g", "ffff", 4));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "t"));
+	CU_ASSERT(do_read_is(&b, &a, &f, "ffff", 4));
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "t", &t), -ENOENT);
+	bed_close(&b);
+}
+
+static void
 a_copy_whose_answer_was_lost_is_known_again(void)
 {
 	struct bed b = BED;
@@ -352,7 +380,7 @@ a_large_object_changed_during_its_upload_is_kept(void)
 	b.export.on_conflict = GATE_CONFLICT_FAIL;
 	client_init(&a, "a");
 	bed_open(&b);
-	b.x->caps.complete_if_match = false;
+	__atomic_store_n(&b.x->can_complete_if_match, false, __ATOMIC_RELAXED);
 	fake_s3_ignore_complete(b.s3);
 	fake_s3_set(b.s3, "f", "v1", 2);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
@@ -700,6 +728,7 @@ TEST_MAIN("gate_promises",
 	  T(a_name_that_was_renamed_and_removed_can_be_uploaded_again),
 	  T(a_file_removed_while_open_frees_its_name),
 	  T(an_editor_that_saves_twice_loses_nothing),
+	  T(two_files_that_swap_names_both_arrive),
 	  T(a_copy_whose_answer_was_lost_is_known_again),
 	  T(a_truncate_that_changes_nothing_leaves_no_writer_behind),
 	  T(a_flushed_writer_is_superseded_after_its_upload),

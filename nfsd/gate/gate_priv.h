@@ -118,6 +118,7 @@ struct upload {
 	bool unsure;		/* its key may have got an object of ours */
 	uint64_t due_ms;	/* settle, or retry */
 	uint64_t not_before_ms;	/* whoever kicks */
+	uint64_t busy_ms;	/* waits for its key since; 0: it does not */
 	uint64_t dirty_ms;	/* when the oldest unsent change was made */
 	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
 	uint64_t bytes_total, bytes_sent;

@@ -6,6 +6,9 @@
  * so that the object can be deleted, as `rm` has promised, and the next file
  * of that name can be uploaded.
  *
+ * The same helps files that have taken each other's names: each waits with its
+ * copy until the other's object has left the key.
+ *
  * XXX a file larger than a quarter of the cache stays where it is until it
  * is closed; a new file of its name waits for that.
  */
@@ -105,6 +108,15 @@ adopt_copy(struct node *n, struct meta_delete *del)
 	if (b == NULL)
 		r = -ENOMEM;
 	pthread_mutex_lock(&n->mutex);
+	/* Is it really all there? */
+	for (uint64_t off = 0; r == 0 && off < n->i.base_limit;) {
+		struct piece p;
+
+		data_piece_locked(n, off, n->i.base_limit, false, &p);
+		if (p.kind == PIECE_BASE)
+			r = -ECANCELED;
+		off += p.len;
+	}
 	if (r == 0)
 		r = extents_copy(&n->d.clean, &staged);
 	for (size_t i = 0; r == 0 && i < n->d.staged.count; i++)
@@ -115,13 +127,18 @@ adopt_copy(struct node *n, struct meta_delete *del)
 		r = meta_inode_copy(&n->i, &row);
 	if (r == 0) {
 		forget_object(n, b, del);
-		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
+		row.base_key[0] = row.base_etag[0] = '\0';
+		if (row.local_only)
+			row.dest_etag[0] = '\0';
 		row.base_size = row.base_limit = 0;
+		row.name_dirty = false;
+		row.data_dirty = true;
 		meta_put_inode(b, &row);
 		meta_put_extents(b, n->ino, 0, INT64_MAX, staged.list,
 				 staged.count);
 		meta_del_journal(b, n->ino);
-		meta_del_upload(b, n->ino);
+		if (row.local_only)
+			meta_del_upload(b, n->ino);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
@@ -130,14 +147,17 @@ adopt_copy(struct node *n, struct meta_delete *del)
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
 		n->i.base_key[0] = n->i.base_etag[0] = '\0';
-		n->i.dest_etag[0] = '\0';
+		strcpy(n->i.dest_etag, row.dest_etag);
 		n->i.base_size = n->i.base_limit = 0;
+		n->i.name_dirty = false;
+		n->i.data_dirty = true;
+		n->content_version++;
 		extents_free(&n->d.clean);
 		extents_free(&n->d.staged);
 		n->d.staged = staged;
 		staged = (struct extents){ 0 };
 		n->d.journal_bytes = 0;
-		n->up.pending = false;
+		n->up.pending = !n->i.local_only;
 		data_account_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 	}
@@ -160,7 +180,7 @@ pull_base(struct sending *s)
 	if (r < 0)
 		return r;
 	node_lock_wait(n);
-	if (n->dead || !n->i.local_only ||
+	if (n->dead || (!n->i.local_only && !n->i.name_dirty) ||
 	    strcmp(n->i.base_etag, s->snap.row.base_etag) != 0)
 		r = -ECANCELED;
 	else

@@ -31,6 +31,7 @@
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
 #define KEY_BUSY_MS 50
+#define CIRCLE_MS 500
 
 static void upload_run(void *arg);
 
@@ -642,7 +643,7 @@ upload_begin(struct node *n, struct sending *s)
 }
 
 static bool
-key_is_free(struct sending *s)
+key_is_free(const struct sending *s)
 {
 	struct gate_export *x = s->node->export;
 
@@ -666,6 +667,8 @@ upload_end(struct node *n, struct sending *s, int r)
 
 		r = kept == 0 || is_transient(kept) ? kept : r;
 	}
+	if (r != -EBUSY)
+		n->up.busy_ms = 0;
 	if (r == -ECANCELED || is_transient(r)) {
 		upload_retry_later(s, r);
 	} else if (r == -EBUSY) {
@@ -673,6 +676,8 @@ upload_end(struct node *n, struct sending *s, int r)
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_STOP);
 		n->up.not_before_ms = clock_ms() + KEY_BUSY_MS;
+		if (n->up.busy_ms == 0)
+			n->up.busy_ms = clock_ms();
 		pthread_mutex_unlock(&n->mutex);
 	} else if (r < 0) {
 		upload_refused(s, r);
@@ -699,12 +704,31 @@ pull_end(struct node *n, struct sending *s, int r)
 	pthread_mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
 	n->up.cancel = false;
+	n->up.busy_ms = 0;
+	if (n->h.state == META_UPLOADING)
+		handle_move_locked(n, META_EV_STOP);
 	if (r < 0)
 		n->up.due_ms = clock_ms() + RETRY_MAX_MS;
 	data_idle_locked(n);
 	node_changed_locked(n);
+	admit_settle_locked(n);
 	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);
+}
+
+/* Has it waited for its key a while, with an object of its own under another
+ * key, for which somebody else may be waiting? */
+static bool
+waits_in_circle(const struct sending *s)
+{
+	const struct node *n = s->node;
+	const struct meta_inode *i = &s->snap.row;
+
+	return n->up.busy_ms != 0 && n->up.busy_ms + CIRCLE_MS < clock_ms() &&
+	       i->name_dirty && i->base_key[0] != '\0' &&
+	       i->kind == GATE_REG &&
+	       i->base_limit <= n->export->gate->config.cache_size / 4 &&
+	       !key_is_free(s);
 }
 
 static void
@@ -715,13 +739,13 @@ upload_run(void *arg)
 	struct sending s = { .node = n, .snap.fd = -1 };
 	int r = upload_begin(n, &s);
 
-	if (r == 0 && s.snap.row.local_only) {
+	if (r == 0 && (s.snap.row.local_only || waits_in_circle(&s))) {
 		pull_end(n, &s, pull_base(&s));
 	} else if (r == 0) {
-		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		char key[META_KEY_MAX + 2];
 		bool mine = key_try(n->export, s.snap.key);
 
+		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
 		if (!mine || !key_is_free(&s))
