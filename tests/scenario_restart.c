@@ -174,6 +174,38 @@ s72(struct scene *s)
 	free(want);
 }
 
+/* The version that S3 took without our knowing is not the last one. */
+static void
+s72_older(struct scene *s)
+{
+	struct nc_fh f = create(&s->a, s, "f"), g = make(s, "g", "old");
+	unsigned char *want = pattern(BIG, 72);
+	struct nc_fh h = create(&s->a, s, "h");
+
+	scene_faults(s, "op=put,complete lose");
+	OK(put(&s->a, &f, 0, "first version", FILE_SYNC));
+	OK(put(&s->a, &g, 0, "first version", FILE_SYNC));
+	OK(put_many(&s->a, &h, 0, want, BIG, UNSTABLE));
+	OK(commit(&s->a, &h));
+	WITHIN(10000, object_is(s, "f", "first version"));
+	WITHIN(10000, object_is(s, "g", "first version"));
+	WITHIN(10000, object_has(s, "h", want, BIG));
+	OK(put(&s->a, &f, 0, "second ", FILE_SYNC));
+	OK(nc_truncate(&s->a, &g, 5));
+	OK(put(&s->a, &h, 5, "second", FILE_SYNC));
+	memcpy(want + 5, "second", 6);
+	scene_faults(s, "");
+	CHECK(ctl_status(s, "flush --all") == 0);
+	CHECK(object_is(s, "f", "second ersion"));
+	CHECK(object_is(s, "g", "first"));
+	CHECK(object_has(s, "h", want, BIG));
+	CHECK(objects(s) == 3);
+	CHECK(uploads_left(s) == 0);
+	CHECK(quarantined(s, "f") + quarantined(s, "g") +
+	      quarantined(s, "h") == 0);
+	free(want);
+}
+
 static void
 s73(struct scene *s)
 {
@@ -479,6 +511,9 @@ SCENARIOS(
 	  NULL, false },
 	{ "s72", "crash after Complete, before the row is updated / no second "
 	  "version, state DONE", s72, NULL, false },
+	{ "s72-older", "S3 took an older version without our knowing / the "
+	  "last one replaces it, nobody calls that a conflict", s72_older,
+	  NULL, false },
 	{ "s73", "crash while B waits / B's retry supersedes normally", s73,
 	  NULL, false },
 	{ "s74", "A's WRITE retransmitted (same xid) after B superseded / "

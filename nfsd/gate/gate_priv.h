@@ -115,7 +115,8 @@ struct upload {
 	bool cancel;		/* the running one should stop */
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
-	bool unsure;		/* its key may have got an object of ours */
+	bool unsure;		/* its key may have got an object of ours, */
+	struct lost *lost;	/* and these are what it may be (lost.c) */
 	uint64_t due_ms;	/* settle, or retry */
 	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t busy_ms;	/* waits for its key since; 0: it does not */

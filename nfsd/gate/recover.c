@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "nfsd/gate/names.h"
+#include "nfsd/gate/upload.h"
 
 /* Rows are collected first: loading nodes asks the same database. */
 struct found_handles {
@@ -170,7 +171,9 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.row.phase = META_UP_QUEUED;
 	n->up.row.upload_id[0] = '\0';
 	n->up.pending = true;
-	n->up.recovered = n->up.unsure = true;
+	n->up.recovered = true;
+	lost_note_locked(n, &n->i, u->phase == META_UP_FINISHING
+					   ? u->expect_etag : "");
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	if (name_left_key(n))

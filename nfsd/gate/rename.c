@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/names.h"
+#include "nfsd/gate/upload.h"
 
 struct move {
 	struct change_dir from, to;
@@ -244,7 +245,7 @@ move_locked(struct move *m, struct gate_request *rq)
 	n->i.attr_dirty = row.attr_dirty;
 	n->i.ctime_ns = row.ctime_ns;
 	strcpy(n->i.dest_etag, row.dest_etag);
-	n->up.unsure = false;	/* of the new key */
+	lost_forget_locked(n);	/* it was of the old key */
 	n->checked_ms = clock_ms();
 	if (row.local_only && row.base_key[0] == '\0')
 		n->up.pending = false;

@@ -171,7 +171,8 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	} else {
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
-		n->up.unsure = true;	/* until the answer is there */
+		if (!s->beside)		/* until the answer is there */
+			lost_note_locked(n, &s->snap.row, expect);
 		/* A single PUT needs no record: whether it was carried out
 		 * can be seen from the object's ETag. */
 		if (upload_id[0] != '\0') {
@@ -307,7 +308,8 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;
 	n->up.row.attempts = 0;
 	n->up.failing_ms = 0;
-	n->up.recovered = n->up.unsure = false;
+	n->up.recovered = false;
+	lost_forget_locked(n);
 	if (n->up.pending) {
 		n->up.dirty_ms = clock_ms();
 		n->up.due_ms = n->up.dirty_ms + n->export->c.settle_ms;
@@ -573,6 +575,7 @@ keep_both(struct sending *s)
 	if (r < 0)
 		return r;
 	strcpy(s->snap.key, key);
+	s->beside = true;
 	s3_headers_free(&s->headers);
 	r = object_headers(x, i, &s->headers);
 	if (r < 0)
@@ -658,9 +661,14 @@ static void
 upload_end(struct node *n, struct sending *s, int r)
 {
 	bool was_kicked;
+	int adopted;
 
 	if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s))) {
 		r = upload_done(s);
+	} else if ((r == -ESTALE || r == -EEXIST) &&
+		   (adopted = lost_adopt(s)) != 0) {
+		/* Once more, on that. */
+		r = adopted < 0 ? adopted : -ECANCELED;
 	} else if ((r == -ESTALE || r == -EEXIST) &&
 		   n->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH) {
 		int kept = keep_both(s);

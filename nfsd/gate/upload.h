@@ -15,6 +15,7 @@ struct sending {
 	struct s3_cond cond;
 	char etag[S3_ETAG_MAX];		/* of the version that was made */
 	struct s3_error err;
+	bool beside;			/* under another name than the file's */
 };
 
 /*
@@ -33,6 +34,14 @@ int pull_base(struct sending *s) __attribute__((warn_unused_result));
 int upload_point_of_no_return(struct sending *s, const char *upload_id,
 			      const char *expect)
 	__attribute__((warn_unused_result));
+/* lost.c: this version goes out, or may have gone out before a crash.  Mutex
+ * held. */
+void lost_note_locked(struct node *n, const struct meta_inode *row,
+		      const char *etag);
+void lost_forget_locked(struct node *n);
+/* What lies at the key: an older version of ours, whose answer was lost?
+ * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
+int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
 bool upload_cancelled(struct sending *s);
 void upload_progress(struct sending *s, uint64_t bytes);
 /* The multipart upload has begun: its id must be known after a crash. */
