@@ -190,8 +190,8 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		n->up.row = upload;
 		n->up.pending = true;
 		n->up.dirty_ms = clock_ms();
-		/* Directories and symlinks will not change soon. */
-		upload_schedule_locked(n, !rec->opens);
+		if (rec->opens)
+			upload_schedule_locked(n, false);
 	}
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
@@ -260,6 +260,17 @@ lookup_again(struct change_dir *d, struct gate_request *rq, const char *name,
 	return *out != NULL ? 0 : -ENOENT;
 }
 
+/* Directories and symlinks will not change soon.  S3 must not have them
+ * before the row is safe: a crash in between would leave an object that makes
+ * the repeated call fail with EXIST. */
+static void
+made_for_good(struct node *n)
+{
+	pthread_mutex_lock(&n->mutex);
+	upload_schedule_locked(n, true);
+	pthread_mutex_unlock(&n->mutex);
+}
+
 static int
 make_named(struct gate_export *x, struct gate_request *rq,
 	   const struct gate_fh *dir, const char *name,
@@ -300,6 +311,8 @@ make_named(struct gate_export *x, struct gate_request *rq,
 			failpoint("create-after-commit");
 			if (r < 0)
 				unmake(n);
+			else if (!rec->opens)
+				made_for_good(n);
 		}
 	}
 	if (r == 0 && existed)
