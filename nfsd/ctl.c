@@ -436,6 +436,20 @@ do_refresh(struct connection *c)
 	answer(c, gate_refresh(c->ctl->config.gate, path), NULL);
 }
 
+struct kept {
+	uint64_t id;
+	bool found;
+};
+
+static int
+same_id(void *arg, const struct gate_quarantine_info *info)
+{
+	struct kept *kept = arg;
+
+	kept->found |= info->id == kept->id;
+	return 0;
+}
+
 static void
 do_quarantine(struct connection *c, const char *verb)
 {
@@ -443,9 +457,13 @@ do_quarantine(struct connection *c, const char *verb)
 	uint64_t id = (uint64_t)json_integer_value(number);
 	const char *file = request_text(c, "file");
 	struct gate *gate = c->ctl->config.gate;
+	struct kept kept = {.id = id};
 
 	if (!json_is_integer(number))
 		answer_error(c, EINVAL, "an id is missing");
+	else if (gate_each_quarantined(gate, same_id, &kept) == 0 &&
+		 !kept.found)
+		answer_error(c, ENOENT, "nothing with this id is kept");
 	else if (strcmp(verb, "retry") == 0)
 		answer(c, gate_quarantine_retry(gate, id), NULL);
 	else if (strcmp(verb, "drop") == 0)

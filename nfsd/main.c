@@ -630,14 +630,19 @@ stop_serving(struct daemon *d)
 #ifdef HAVE_SYSTEMD
 	sd_notify(0, "STOPPING=1");
 #endif
+	gate_status(d->gate, &status);
+	log_info("main", "stopping: staged_bytes=%llu uploads=%llu "
+		 "timeout_ms=%llu", (unsigned long long)status.staged_bytes,
+		 (unsigned long long)status.uploads,
+		 (unsigned long long)timeout);
 	ctl_stop(&d->ctl);
 	/* Uploads need their time too: requests may have half of it. */
 	server_stop(d->server, timeout / 2);
 	if (gate_drain(d->gate, until(deadline)) == 0)
 		return;
 	gate_status(d->gate, &status);
-	log_info("gate", "stopping with staged_bytes=%llu; they are uploaded "
-		 "at the next start", (unsigned long long)status.staged_bytes);
+	log_info("main", "stopped with staged_bytes=%llu; they are uploaded "
+		 "after the next start", (unsigned long long)status.staged_bytes);
 }
 
 static void

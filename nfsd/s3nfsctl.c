@@ -35,6 +35,7 @@ struct command {
 	const struct print_column *columns;
 	unsigned column_count;
 	const char *help;
+	const char *done;	/* said when it is; NULL: there is output */
 };
 
 static const struct print_column status_columns[] = {
@@ -88,25 +89,29 @@ static const struct print_column client_columns[] = {
 
 static const struct command commands[] = {
 	{"status", "", false, COLUMNS(status_columns),
-	 "how the gateway does"},
+	 "how the gateway does", NULL},
 	{"handles", "[path]", true, COLUMNS(handle_columns),
-	 "files that are written or wait for their upload"},
+	 "files that are written or wait for their upload", NULL},
 	{"uploads", "", true, COLUMNS(upload_columns),
-	 "uploads under way and waiting"},
+	 "uploads under way and waiting", NULL},
 	{"flush", "path", false, NULL, 0,
-	 "upload PATH (--all: everything) now, and wait"},
+	 "upload PATH (--all: everything) now, and wait",
+	 "nothing waits for its upload there"},
 	{"refresh", "path", false, NULL, 0,
-	 "forget what is remembered of the bucket below PATH"},
+	 "forget what is remembered of the bucket below PATH",
+	 "the bucket is asked again"},
 	{"quarantine list", "", true, COLUMNS(quarantine_columns),
-	 "data whose upload failed for good, and is kept"},
-	{"quarantine retry", "id", false, NULL, 0, "upload it again"},
+	 "data whose upload failed for good, and is kept", NULL},
+	{"quarantine retry", "id", false, NULL, 0, "upload it again",
+	 "it is in the bucket, and no longer kept"},
 	{"quarantine save", "id file", false, NULL, 0,
-	 "write it to a local file"},
-	{"quarantine drop", "id", false, NULL, 0, "delete it"},
+	 "write it to a local file", "saved, and still kept"},
+	{"quarantine drop", "id", false, NULL, 0, "delete it", "deleted"},
 	{"clients", "", true, COLUMNS(client_columns),
-	 "hosts that are connected"},
+	 "hosts that are connected", NULL},
 	{"drain", "", false, NULL, 0,
-	 "upload everything, before a machine goes away"},
+	 "upload everything, before a machine goes away",
+	 "nothing waits for its upload"},
 };
 
 struct client {
@@ -199,7 +204,11 @@ add_argument(json_t *request, const char *key, const char *value)
 		return wrong("a path begins with an export, /NAME/...: ",
 			     value);
 	} else {
-		json_object_set_new(request, key, json_string(value));
+		size_t len = strlen(value);
+
+		while (len > 1 && value[len - 1] == '/')
+			len--;
+		json_object_set_new(request, key, json_stringn(value, len));
 	}
 	return 0;
 }
@@ -316,6 +325,8 @@ finish(struct client *c, const json_t *line)
 	} else if (c->command->columns != NULL) {
 		print_fields(stdout, result, c->command->columns,
 			     c->command->column_count);
+	} else if (c->command->done != NULL) {
+		puts(c->command->done);
 	}
 	return 0;
 }
@@ -362,6 +373,9 @@ run(struct client *c, int argc, char **argv)
 	if (argc < 1)
 		return wrong("a command is missing", "");
 	c->command = find_command(argc, argv, &words);
+	if (c->command == NULL && strcmp(argv[0], "quarantine") == 0)
+		return wrong("quarantine goes with list, retry ID, "
+			     "save ID FILE or drop ID", "");
 	if (c->command == NULL)
 		return wrong("unknown command: ", argv[0]);
 	r = build_request(c, argc - words, argv + words, &request);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Columns are as wide as their widest cell; numbers stand right, texts left.
- * The last column is not padded.  Control characters of names come out as
+ * The last column is not padded.  A character of UTF-8 counts as one, however
+ * many bytes it has (and wide ones as one too).  Control characters of names come out as
  * '?': a file's name must not move the cursor of who lists it.
  */
 #include <config.h>
@@ -100,6 +101,16 @@ cell(const json_t *object, const struct print_column *column, char *out,
 		snprintf(out, size, "-");
 }
 
+static int
+width_of(const char *text)
+{
+	int width = 0;
+
+	for (; *text != '\0'; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
 static void
 put_cell(FILE *out, const char *text, enum print_form form, int width,
 	 bool last)
@@ -109,7 +120,7 @@ put_cell(FILE *out, const char *text, enum print_form form, int width,
 	else if (last)
 		fputs(text, out);
 	else
-		fprintf(out, "%-*s", width, text);
+		fprintf(out, "%s%*s", text, width - width_of(text), "");
 	fputs(last ? "\n" : "  ", out);
 }
 
@@ -126,8 +137,8 @@ print_table(FILE *out, const json_t *rows, const struct print_column *columns,
 		widths[c] = (int)strlen(columns[c].title);
 		json_array_foreach(rows, i, row) {
 			cell(row, &columns[c], text, sizeof(text));
-			if ((int)strlen(text) > widths[c])
-				widths[c] = (int)strlen(text);
+			if (width_of(text) > widths[c])
+				widths[c] = width_of(text);
 		}
 	}
 	for (unsigned c = 0; c < count && c < 16; c++)

@@ -257,7 +257,7 @@ tell(const struct probe *p)
 			s3_buf_fmt(&line, "%s %s", line.len > before ? "," :
 				   "", caps[i].what);
 	if (config->log != NULL && !line.failed && line.len > before)
-		config->log(config->log_arg, S3_LOG_WARN, line.data);
+		config->log(config->log_arg, S3_LOG_DEBUG, line.data);
 }
 
 static void

@@ -518,11 +518,22 @@ gate_each_quarantined(struct gate *gate,
 				  const struct gate_quarantine_info *),
 		      void *arg)
 {
+	static const uint64_t ids[] = {1, 5, 9};
+	int r = 0;
+
 	(void)gate;
-	(void)each;
-	(void)arg;
 	fake_gate_sync();
-	return fake_gate.result;
+	if (fake_gate.result < 0)
+		return fake_gate.result;
+	for (size_t i = 0; r == 0 && i < 3; i++) {
+		struct gate_quarantine_info info = {
+			.id = ids[i], .path = "/data/a", .key = "a",
+			.error = "AccessDenied",
+		};
+
+		r = each(arg, &info);
+	}
+	return r;
 }
 
 int

@@ -540,7 +540,7 @@ swallow(struct s3 *s3, const struct s3_source *body, char **out)
 		else if (got != (ssize_t)n)
 			r = -EIO;
 		else if (body->sent != NULL)
-			body->sent(body->arg, n);
+			body->sent(body->arg, off + n);
 		off += n;
 	}
 	pthread_mutex_lock(&s3->mutex);

@@ -309,11 +309,17 @@ the_tools_exit_status_tells(void)
 	set_up();
 	CU_ASSERT_EQUAL(tool("flush --all"), 0);
 	CU_ASSERT_STRING_EQUAL(fake_gate.flushed, "all");
-	CU_ASSERT_STRING_EQUAL(output, "");
+	CU_ASSERT_STRING_EQUAL(output, "nothing waits for its upload there\n");
 	CU_ASSERT_EQUAL(tool("drain"), 0);
+	CU_ASSERT_EQUAL(tool("flush /data/a/"), 0);
+	CU_ASSERT_STRING_EQUAL(fake_gate.flushed, "/data/a");
 	CU_ASSERT_EQUAL(tool("quarantine retry 7"), 1);
+	CU_ASSERT_STRING_EQUAL(output, "s3nfsctl: quarantine retry: nothing "
+			       "with this id is kept\n");
+	CU_ASSERT_EQUAL(tool("quarantine retry 5"), 1);
 	CU_ASSERT_STRING_EQUAL(output, "s3nfsctl: quarantine retry: No such "
 			       "file or directory\n");
+	CU_ASSERT_EQUAL(tool("quarantine"), 2);
 	CU_ASSERT_EQUAL(tool("quarantine drop 9"), 0);
 	CU_ASSERT_EQUAL(fake_gate.dropped, 9);
 	CU_ASSERT_EQUAL(tool("quarantine save 1 out"), 0);

@@ -237,7 +237,12 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 	   void *arg)
 {
 	uint64_t until = clock_ms() + timeout_ms, total = 0;
+	struct node *there = NULL;
+	int found = path == NULL ? 0 : path_walk(g, path, &there);
 
+	node_put(&there);
+	if (found == -ENOENT)
+		return found;
 	for (;;) {
 		struct flush f = { .path = path };
 		struct timespec ts;

@@ -28,6 +28,7 @@ struct body {			/* [off, off + len) of the snapshot */
 	struct sending *s;
 	uint64_t off;
 	const char *memory;	/* or here, if the base had to be fetched */
+	uint64_t sent;		/* of which is known already */
 };
 
 static ssize_t
@@ -51,7 +52,9 @@ body_sent(void *arg, uint64_t bytes)
 {
 	struct body *b = arg;
 
-	upload_progress(b->s, bytes);
+	/* A request that begins anew takes back what it had sent. */
+	upload_progress(b->s, (int64_t)(bytes - b->sent));
+	b->sent = bytes;
 }
 
 /* Bytes of the base cannot be fetched from inside a request's source, which
@@ -147,7 +150,7 @@ send_part(struct parts *p, unsigned index)
 					index + 1, s->snap.row.base_key,
 					s->snap.row.base_etag, off, len,
 					p->list[index].etag, &err);
-		upload_progress(s, len);
+		upload_progress(s, (int64_t)len);
 	} else {
 		r = body_open(s, off, len, &body, &memory);
 		if (r == 0)

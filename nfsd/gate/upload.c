@@ -132,10 +132,10 @@ upload_cancelled(struct sending *s)
 }
 
 void
-upload_progress(struct sending *s, uint64_t bytes)
+upload_progress(struct sending *s, int64_t bytes)
 {
 	pthread_mutex_lock(&s->node->mutex);
-	s->node->up.bytes_sent += bytes;
+	s->node->up.bytes_sent += (uint64_t)bytes;
 	pthread_mutex_unlock(&s->node->mutex);
 }
 

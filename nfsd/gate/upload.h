@@ -43,7 +43,7 @@ void lost_forget_locked(struct node *n);
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
 int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
 bool upload_cancelled(struct sending *s);
-void upload_progress(struct sending *s, uint64_t bytes);
+void upload_progress(struct sending *s, int64_t bytes);
 /* The multipart upload has begun: its id must be known after a crash. */
 int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	__attribute__((warn_unused_result));
