@@ -122,6 +122,26 @@ s58(struct scene *s)
 	WITHIN(10000, object_is(s, "f", "A's turn!"));
 }
 
+/* At work elsewhere a while, which keeps a lease alive; not for longer than
+ * it was. */
+static void
+s58_elsewhere(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old"), g = make(s, "g", "old");
+	uint64_t last;
+
+	OK(put(&s->a, &f, 0, "new", UNSTABLE));
+	DURING(1000, put(&s->a, &g, 0, "new", FILE_SYNC) == NFS3_OK);
+	last = scene_now_ms();
+	/* Nobody asks: the time alone has to do it. */
+	DURING(1800, state_is(s, "f", "ACTIVE"));
+	WITHIN(20000, !state_is(s, "f", "ACTIVE"));
+	CHECK(scene_now_ms() - last < 4500);
+	SOON(10000, put(&s->b, &f, 0, "B", UNSTABLE), NFS3_OK);
+	CHECK(object_is(s, "f", "new"));
+	OK(commit(&s->b, &f));
+}
+
 static void
 s59(struct scene *s)
 {
@@ -162,5 +182,8 @@ SCENARIOS(
 	{ "s58", "A partitioned past the lease, B superseded, A returns with "
 	  "pages / A NFS3ERR_IO until it looks the file up; B's file clean",
 	  s58, "lease_ms=1000", false },
+	{ "s58-elsewhere", "A was at work elsewhere, then partitioned / its "
+	  "lease ends that long after", s58_elsewhere,
+	  "lease_ms=2000 settle_ms=60000", false },
 	{ "s59", "B reserved then died / C WRITEs / busy at most the "
 	  "reservation time, then OK", s59, "reserve_ms=1500", false })

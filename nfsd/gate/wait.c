@@ -173,11 +173,16 @@ tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 		}
 	}
 	if (n->h.state == META_ACTIVE) {
+		uint64_t lease = lease_locked(n);
 		uint64_t at = n->settle_empty
 				      ? n->h_opened_ms +
 						n->export->c.create_settle_ms
-				      : n->h_last_ms + lease_locked(n);
+				      : n->h_last_ms + lease;
 
+		/* Its machine may be found silent before that. */
+		if (!n->settle_empty && lease > n->lease_ms)
+			SOONER(who_last_ms(n->export->gate, n->h.who) +
+			       n->lease_ms + 1);
 		if (at <= now) {
 			*empty_due = n->settle_empty;
 			*lease_due = !n->settle_empty;
