@@ -646,12 +646,17 @@ write_abandon(struct node *n)
 		(void)fence_locked(n, n->h.who, META_FLUSHED, false);
 	} else {
 		(void)fence_locked(n, n->h.who, META_FENCED, true);
+		/* A WRITE under way would come after the others had gone. */
+		while (n->d.writing > 0)
+			pthread_cond_wait(&n->changed, &n->mutex);
 		if (x->c.abandon == GATE_ABANDON_DISCARD)
 			data_drop_live_locked(n);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	r = write_commit(n, 0, UINT64_MAX, NULL, 0);
-	if (r == 0 && x->c.abandon == GATE_ABANDON_QUARANTINE)
+	/* Nothing that S3 lacks, nothing to set aside. */
+	if (r == 0 && x->c.abandon == GATE_ABANDON_QUARANTINE &&
+	    n->up.pending)
 		r = quarantine_put(n, "its writer went silent");
 	node_unlock(n);
 	return r;
