@@ -75,7 +75,7 @@ meta_rule(const struct meta_situation *s, uint64_t *wait_ms)
 
 	*wait_ms = 0;
 	/* Registration comes before the wait: a third asker is refused on
-	 * account of one who was not let in yet (SEMANTICS 1.2, 3.3). */
+	 * account of one who was not let in yet (rule.md 3). */
 	if (s->reserved && !s->reserved_own)
 		return META_REFUSE;
 	switch (s->holder) {
@@ -88,7 +88,7 @@ meta_rule(const struct meta_situation *s, uint64_t *wait_ms)
 		break;
 	case META_FINISHING:
 		/* Also for its own writer: a new generation begins on the
-		 * object that is just being made (SEMANTICS 3.2). */
+		 * object that is just being made (rule.md 2). */
 		if (s->own)
 			return META_WAIT_UPLOAD;
 		break;

@@ -89,7 +89,7 @@ struct meta_name {
 };
 
 /*
- * States of a pseudo-handle, SEMANTICS 3.2 (docs/semantics.md):
+ * States of a pseudo-handle, docs/rule.md 2:
  *
  *	         WRITE, CREATE, SETATTR(size)
  *	              |        +--------- own WRITE(UNSTABLE) ---------+
@@ -305,7 +305,7 @@ ssize_t meta_get_setting(struct meta *meta, const char *name, void *value,
 int meta_export_id(struct meta *meta, const char *name, uint32_t *id)
 	__attribute__((warn_unused_result));
 
-/* ---- the rule (SEMANTICS 3.3 to 3.6), without clocks or disks ---- */
+/* ---- the rule (rule.md 3 to 6), without clocks or disks ---- */
 
 enum meta_verdict {
 	META_ADMIT,		/* open */

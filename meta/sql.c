@@ -104,7 +104,7 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_DEL_DELETE] = "DELETE FROM deletion WHERE id = ?",
 	[SQL_PUT_REPLAY] = "INSERT OR REPLACE INTO replay (key, procedure,"
 			   " ino, generation, at) VALUES (?,?,?,?,?)",
-	/* SEMANTICS 3.8 asks for two minutes; keep three. */
+	/* rule.md 8 asks for two minutes; keep three. */
 	[SQL_TRIM_REPLAY] = "DELETE FROM replay WHERE at < ?"
 			    " - 180000000000",
 	[SQL_PUT_QUARANTINE] =

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A row for each identity (host name and address, SEMANTICS 3.1) that has a
+ * A row for each identity (host name and address, rule.md 1) that has a
  * connection.  The table is for people to look at; nothing decides by it, so
  * that a host beyond CLIENTS_MAX is left out without harm.
  */

@@ -110,7 +110,7 @@ nfs3_leave(struct nfs3_call *call, int r, nfsstat3 *status)
 		return RPC_NEEDS_THREAD;
 	if (r == -EAGAIN && call->gate.again == GATE_HOLD)
 		return RPC_HELD;
-	/* "Not yet" must not be replayed: SEMANTICS 3.5. */
+	/* "Not yet" must not be replayed: rule.md 5. */
 	return *status == NFS3ERR_JUKEBOX ? RPC_DONE_UNCACHED : RPC_DONE;
 }
 
@@ -371,7 +371,7 @@ static const struct rpc_procedure procedures[] = {
 };
 
 /* Version 3 alone: NFSv2 and v4 calls get PROG_MISMATCH(3, 3), at which
- * clients fall back (FIELD 1). */
+ * clients fall back. */
 static const struct rpc_version versions[] = {
 	{NFS_V3, procedures, sizeof(procedures) / sizeof(*procedures)},
 };

@@ -20,7 +20,7 @@
 
 #define NFS3_FILE_MAX (5ULL << 40)	/* S3: the largest object */
 #define NFS3_DIR_MAX (256U << 10)	/* bytes of a READDIR reply */
-#define NFS3_REPLAY_MS 120000		/* SEMANTICS 3.8 */
+#define NFS3_REPLAY_MS 120000		/* rule.md 8 */
 #define NFS3_LINK_MAX 32000
 
 struct nfs3 {			/* the program's argument */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-enum portmap_mode {	/* DESIGN 2, --portmap; the order is options.h's */
+enum portmap_mode {	/* --portmap; the order is options.h's */
 	PORTMAP_MODE_AUTO, PORTMAP_MODE_BUILTIN, PORTMAP_MODE_RPCBIND,
 	PORTMAP_MODE_OFF
 };

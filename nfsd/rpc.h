@@ -85,7 +85,7 @@ struct rpc_procedure {
 	size_t res_size;
 	/*
 	 * Replies are kept and replayed when the same call comes again
-	 * (SEMANTICS 3.8): all that change something, WRITE and COMMIT too.
+	 * (rule.md 8): all that change something, WRITE and COMMIT too.
 	 */
 	bool cached;
 	/*

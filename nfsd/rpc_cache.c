@@ -10,7 +10,7 @@
  * but the middle of a large WRITE.  Two calls with one xid from one host that
  * differ only there do not happen by chance: xid, file, offset and length
  * would have to be the same within two minutes.  The hash has no secret, since
- * the key must be the same after a restart (SEMANTICS 3.8), and no weakness
+ * the key must be the same after a restart (rule.md 8), and no weakness
  * that would let one host hit the entry of another.
  *
  *	   begin              end(reply)
@@ -33,7 +33,7 @@
 
 #define SAMPLE 4096
 #define REPLY_MAX 4096		/* longer ones are not kept */
-#define KEEP_MS 120000		/* SEMANTICS 3.8 */
+#define KEEP_MS 120000		/* rule.md 8 */
 
 struct rpc_cache_entry {
 	uint8_t key[16];

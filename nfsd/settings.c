@@ -7,7 +7,7 @@
  * export.KEY=`, [export /NAME].  So `--set` can give all exports of a test run
  * a value and a section of the file still has its own.
  *
- * strict=1 is three other defaults (SEMANTICS 3.14): it goes in first, and
+ * strict=1 is three other defaults (rule.md 14): it goes in first, and
  * what an export says itself stays.
  */
 #include <config.h>

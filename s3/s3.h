@@ -98,7 +98,7 @@ void s3_cancel(struct s3 *s3);
 
 /*
  * What the store honours, as seen by s3_probe; false is always safe.
- * FIELD: radosgw ignores some conditions and Swift refuses others.
+ * radosgw ignores some conditions and Swift refuses others.
  */
 struct s3_caps {
 	bool put_if_none_match;	/* PUT If-None-Match: * is refused with 412 */

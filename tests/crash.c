@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The daemon is killed at every step of what it does for a file, and started
- * again on what it left (SEMANTICS 3.9, scenarios 69 to 73).
+ * again on what it left (rule.md 9, scenarios 69 to 73).
  *
  *	crash S3NFSD S3NFSCTL BUCKET-URL [ENDPOINT [CASE]]
  *	crash S3NFSD S3NFSCTL local - [CASE]

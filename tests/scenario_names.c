@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEMANTICS 4, scenarios 60 to 68: names of files that are being written. */
+/* Scenarios 60 to 68: names of files that are being written. */
 #include <config.h>
 #include <string.h>
 #include "tests/scenario.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SEMANTICS 4, scenarios 69 to 80: restarts, calls that come twice, limits.
+ * Scenarios 69 to 80: restarts, calls that come twice, limits.
  * tests/crash.c kills the daemon at every step; here the stories are told.
  */
 #include <config.h>

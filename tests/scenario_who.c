@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEMANTICS 4, scenarios 53 to 59: identities, leases, reservations. */
+/* Scenarios 53 to 59: identities, leases, reservations. */
 #include <config.h>
 #include <string.h>
 #include "tests/scenario.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SEMANTICS 4, scenarios 47 to 52: writes that Mountpoint cannot do. */
+/* Scenarios 47 to 52: writes that Mountpoint cannot do. */
 #include <config.h>
 #include <stdlib.h>
 #include <string.h>

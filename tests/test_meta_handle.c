@@ -157,7 +157,7 @@ no_state_is_a_dead_end(void)
 
 /* ---- the rule ---- */
 
-/* SEMANTICS 3.3, point by point. */
+/* rule.md 3, point by point. */
 static enum meta_verdict
 oracle(const struct meta_situation *s, uint64_t *wait_ms)
 {

@@ -366,7 +366,7 @@ hint_one(void *arg, struct node *n)
 
 	pthread_mutex_lock(&n->mutex);
 	/* After a reboot what it held is not coming back; 15 s are for a
-	 * client that only mounted once more (SEMANTICS 3.1). */
+	 * client that only mounted once more (rule.md 1). */
 	if (n->h.state == META_ACTIVE && who_holds_locked(n, &rq) &&
 	    n->lease_ms > HINT_LEASE_MS) {
 		n->lease_ms = HINT_LEASE_MS;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rule, applied: who may begin to write a file (SEMANTICS 3.3 to 3.7,
+ * The rule, applied: who may begin to write a file (rule.md 3 to 7,
  * docs/semantics.md).
  *
  * meta_rule decides from states and times alone.  Here stands what follows
@@ -357,7 +357,7 @@ admit_failed_locked(struct node *n)
 		r->owed_error |= r->last_ms + n->export->c.reserve_ms >=
 				 clock_ms();
 	if (n->h.state == META_FAILED) {
-		/* Its row is kept until its writer was told (SEMANTICS 3.4) */
+		/* Its row is kept until its writer was told (rule.md 4) */
 		(void)fence_locked(n, n->h.who, META_FAILED, true);
 		n->h.state = META_NONE;
 	}
@@ -379,7 +379,7 @@ admit_release_locked(struct node *n)
 
 	LIST_FOREACH(f, &n->fenced, link)
 		candidate |= strcmp(f->who, n->h.who) == 0;
-	/* Strict: a superseded writer has to look again (SEMANTICS 3.6). */
+	/* Strict: a superseded writer has to look again (rule.md 6). */
 	if (candidate && n->export->c.strict)
 		(void)fence_locked(n, n->h.who, META_FLUSHED, false);
 	n->h.state = META_NONE;
@@ -456,7 +456,7 @@ admit_room(struct gate_export *x, struct gate_request *rq)
 
 /*
  * Whoever lost the file without its own doing must look again before it may
- * write (SEMANTICS 3.6), also after a restart.
+ * write (rule.md 6), also after a restart.
  */
 static void
 fence_off_locked(struct node *n, const char *who)

@@ -228,7 +228,7 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 	if (n->i.kind != GATE_REG)
 		return -EEXIST;
 	/* UNCHECKED on an existing file: only the size counts, and it is an
-	 * open for writing (SEMANTICS 3.2). */
+	 * open for writing (rule.md 2). */
 	if (set == NULL || !set->set_size)
 		return 0;
 	size.size = set->size;

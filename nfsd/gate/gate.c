@@ -63,7 +63,7 @@ load_secret(struct gate *g, const char *name, uint8_t *out, size_t len)
 /*
  * The verifier of the last run is used again only if that ended in order;
  * it is taken off the record first, so that a crash from here on makes a new
- * one (SEMANTICS 3.9).
+ * one (rule.md 9).
  */
 static int
 load_verifier(struct gate *g)
@@ -318,7 +318,7 @@ free_tables(struct gate *g)
 }
 
 /* Are there bytes that a client was told of and has not committed?  They
- * end here, and the verifier has to tell (SEMANTICS 3.9). */
+ * end here, and the verifier has to tell (rule.md 9). */
 static bool
 any_live(struct gate *g)
 {

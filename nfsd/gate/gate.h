@@ -65,7 +65,7 @@ struct gate_fh {
 	uint32_t generation;
 };
 
-/* Who writes: SEMANTICS 3.1.  Not the uid, not the port. */
+/* Who writes: rule.md 1.  Not the uid, not the port. */
 struct gate_who {
 	char name[256];		/* AUTH_SYS machine name, "" if none */
 	struct in6_addr addr;	/* IPv4 as ::ffff:a.b.c.d */
@@ -89,7 +89,7 @@ enum gate_again {
 	GATE_JUKEBOX		/* answer NFS3ERR_JUKEBOX; do not cache */
 };
 
-/* Identifies a non-idempotent request across a restart (SEMANTICS 3.8). */
+/* Identifies a non-idempotent request across a restart (rule.md 8). */
 struct gate_replay {
 	uint8_t key[16];	/* hash of identity, xid, procedure, args */
 	uint32_t procedure;
@@ -125,7 +125,7 @@ enum gate_conflict {
 enum gate_dialect { GATE_META_AWS, GATE_META_S3FS, GATE_META_NONE };
 enum gate_identity { GATE_ID_NAME_ADDR, GATE_ID_NAME, GATE_ID_ADDR };
 
-struct gate_export_config {	/* SEMANTICS 3.14 has the defaults */
+struct gate_export_config {	/* rule.md 14 has the defaults */
 	const char *name;	/* "/BUCKET" */
 	const char *prefix;	/* of every key, "" or "a/b/" */
 	bool commit_s3;
@@ -195,7 +195,7 @@ uint32_t gate_export_id(const struct gate_export *export);
 /* The key that file handles are signed with, kept in the state directory. */
 void gate_fh_key(struct gate *gate, uint8_t key[16]);
 
-/* Write verifier (RFC 1813 3.3.7): one for the server, SEMANTICS F3, 3.9. */
+/* Write verifier (RFC 1813 3.3.7): one for the server, rule.md 9. */
 void gate_verifier(struct gate *gate, uint8_t verf[8]);
 
 /* ---- the procedures ---- */
@@ -349,9 +349,9 @@ int gate_replay_find(struct gate *gate, const uint8_t key[16],
 		     struct gate_fh *made)
 	__attribute__((warn_unused_result));
 
-/* A MNT or a new connection from who: shortens leases (SEMANTICS 3.1). */
+/* A MNT or a new connection from who: shortens leases (rule.md 1). */
 void gate_who_hint(struct gate *gate, const struct gate_who *who);
-/* Live connections of who, +1 or -1 (address changes, SEMANTICS 3.1). */
+/* Live connections of who, +1 or -1 (address changes, rule.md 1). */
 void gate_who_connected(struct gate *gate, const struct gate_who *who,
 			int delta);
 

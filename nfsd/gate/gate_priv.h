@@ -189,7 +189,7 @@ struct node {
 	uint64_t tick_ms;		/* timer set for; 0: none */
 };
 
-/* A writer that must look again before it may write (SEMANTICS 3.6), or be
+/* A writer that must look again before it may write (rule.md 6), or be
  * told of a failed upload. */
 struct fenced {
 	LIST_ENTRY(fenced) link;
@@ -411,7 +411,7 @@ void who_seen(struct gate *g, const struct gate_request *rq);
 /* When it did last; 0: not known. */
 uint64_t who_last_ms(struct gate *g, const char *who);
 /* The holder is the same machine under an address that it has left: the
- * handle is this client's (SEMANTICS 3.1).  Mutex held. */
+ * handle is this client's (rule.md 1).  Mutex held. */
 bool who_moved_locked(const struct node *n, const struct gate_request *rq);
 void who_free(struct gate *g);
 /* Is the client the file's writer?  Mutex held. */

@@ -159,7 +159,7 @@ gate_lookup(struct gate_export *x, struct gate_request *rq,
 	else if (strcmp(name, ".") == 0)
 		n = node_ref(dir);
 	else if (strcmp(name, "..") == 0)
-		/* Never above the export's root (FAULTS: CVE-2021-3178). */
+		/* Never above the export's root (CVE-2021-3178). */
 		r = dir->ino == x->root ? (n = node_ref(dir), 0)
 					: node_get(x->gate, dir->parent,
 						   rq->may_block, &n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file that was removed while its client has it open (.nfsXXXX, SEMANTICS
- * 3.12) is in no bucket any more, but its bytes may be: under the key that
+ * A file that was removed while its client has it open (.nfsXXXX, rule.md
+ * 12) is in no bucket any more, but its bytes may be: under the key that
  * it had.  Should it live longer than a moment, those bytes are pulled here,
  * so that the object can be deleted, as `rm` has promised, and the next file
  * of that name can be uploaded.

@@ -53,7 +53,7 @@ reader_locked(struct node *n, const char *who)
 
 /*
  * Strict exports refuse a reader beside an active writer, and remember who
- * read (SEMANTICS 3.10).
+ * read (rule.md 10).
  */
 static int
 strict_locked(struct node *n, struct gate_request *rq)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a restart finds in the database, and what becomes of it (SEMANTICS
- * 3.9): flushed handles are pending again; active ones keep their committed
+ * What a restart finds in the database, and what becomes of it (rule.md
+ * 9): flushed handles are pending again; active ones keep their committed
  * bytes and get a full lease; reservations are dropped, their clients come
  * back; errors that are owed stay owed; uploads start over, those that may
  * have ended look first; deletions go on; multipart uploads that a crash

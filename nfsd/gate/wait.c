@@ -142,7 +142,7 @@ node_tick_at_locked(struct node *n, uint64_t at_ms)
 }
 
 /* A writer whose machine is at work elsewhere gets more time: it may hold the
- * file open and idle (SEMANTICS 3.7). */
+ * file open and idle (rule.md 7). */
 static uint64_t
 lease_locked(const struct node *n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who a client is, for the rule: machine name and address, as the export's
- * `identity` says; never uid or port (SEMANTICS 3.1).
+ * `identity` says; never uid or port (rule.md 1).
  */
 
 #include <config.h>

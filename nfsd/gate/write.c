@@ -545,7 +545,7 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 	active = mine && n->h.state == META_ACTIVE;
 	pthread_mutex_unlock(&n->mutex);
 	/* Without a handle of its own there is nothing of this client that
-	 * is not committed (SEMANTICS 3.2). */
+	 * is not committed (rule.md 2). */
 	if (r < 0 || !mine)
 		return r;
 	if (!rq->may_block) {
