@@ -41,8 +41,9 @@ gone() {
 # step NAME FUNCTION...: its commands run in a subshell under set -e.
 # A function that returns 77 has skipped.  Only names that match $step_only.
 # Not to be called before || or in a condition: bash ignores errexit there.
+# What $step_title says is printed behind the name.
 step() {
-	local name=$1 t=$EPOCHREALTIME code
+	local name=$1 t=$EPOCHREALTIME code title=$1${step_title:+ $step_title}
 
 	shift
 	[[ $name =~ ${step_only:-} ]] || return 0
@@ -56,15 +57,15 @@ step() {
 	case $code in
 	0)
 		steps_passed=$((steps_passed + 1))
-		echo "ok $name ($(since "$t") s)"
+		echo "ok $title ($(since "$t") s)"
 		;;
 	77)
 		steps_skipped=$((steps_skipped + 1))
-		echo "skip $name ($(tail -n 1 "$logs/$name"))"
+		echo "skip $title ($(tail -n 1 "$logs/$name"))"
 		;;
 	*)
 		steps_failed=$((steps_failed + 1))
-		echo "FAIL $name ($(since "$t") s)"
+		echo "FAIL $title ($(since "$t") s)"
 		tail -n 15 "$logs/$name" | cut -c 1-200 | sed 's/^/  | /'
 		[ ! -e "$logs/s3nfsd" ] || tail -n 8 "$logs/s3nfsd" |
 			cut -c 1-200 | sed 's/^/  s3nfsd| /'
