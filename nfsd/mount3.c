@@ -150,19 +150,6 @@ mount3_count(struct mount3 *mount)
 	return count;
 }
 
-void
-mount3_each(struct mount3 *mount,
-	    void (*each)(void *arg, const char *host, const char *path),
-	    void *arg)
-{
-	struct row *row;
-
-	pthread_mutex_lock(&mount->lock);
-	TAILQ_FOREACH(row, &mount->rows, link)
-		each(arg, row->host, row->path);
-	pthread_mutex_unlock(&mount->lock);
-}
-
 /* ---- MNT ---- */
 
 int

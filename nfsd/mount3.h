@@ -20,10 +20,6 @@ void mount3_program(struct mount3 *mount, struct rpc_program *out);
 /* rpc_server_config.share_key for MOUNT: the export of the path. */
 uint64_t mount3_share_key(const struct rpc_request *rq, const void *args);
 unsigned mount3_count(struct mount3 *mount);
-/* Rows of the table, for s3nfsctl.  each() must not call back. */
-void mount3_each(struct mount3 *mount,
-		 void (*each)(void *arg, const char *host, const char *path),
-		 void *arg);
 
 /*
  * "/", one slash between names, none at the end, "." left out.  -EINVAL for

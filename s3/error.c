@@ -85,12 +85,6 @@ s3_errno(int http, const char *code)
 	return status_errno(http);
 }
 
-bool
-s3_transient(int http, const char *code)
-{
-	return s3_errno(http, code) == -EAGAIN;
-}
-
 void
 s3_error_clear(struct s3_error *err)
 {

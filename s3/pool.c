@@ -253,17 +253,6 @@ s3_pool_cancel(struct s3_pool *pool)
 	curl_multi_wakeup(pool->multi);
 }
 
-bool
-s3_pool_cancelled(struct s3_pool *pool)
-{
-	bool cancelled;
-
-	pthread_mutex_lock(&pool->lock);
-	cancelled = pool->cancelled;
-	pthread_mutex_unlock(&pool->lock);
-	return cancelled;
-}
-
 int
 s3_pool_take(struct s3_pool *pool, struct s3_transfer *t)
 {

@@ -136,7 +136,6 @@ struct s3_transfer {
 int s3_pool_new(unsigned max, unsigned stall_ms, struct s3_pool **out);
 void s3_pool_free(struct s3_pool **pool);
 void s3_pool_cancel(struct s3_pool *pool);
-bool s3_pool_cancelled(struct s3_pool *pool);
 /* Wait for a slot and take an easy handle; -EAGAIN when cancelled. */
 int s3_pool_take(struct s3_pool *pool, struct s3_transfer *t);
 /* Run to the end; t->result and flags tell how it went. */
@@ -243,8 +242,6 @@ int s3_retry_wait(struct s3_retry *retry, int result,
 
 /* HTTP status and S3 code to errno.  code may be "". */
 int s3_errno(int http, const char *code);
-/* Whether the same request may fare better a little later. */
-bool s3_transient(int http, const char *code);
 void s3_error_clear(struct s3_error *err);
 /* Format the message on one line; returns result. */
 int s3_error_set(struct s3_error *err, int result, const char *fmt, ...)

@@ -95,12 +95,6 @@ s3_close(struct s3 **s3)
 	*s3 = NULL;
 }
 
-const char *
-s3_bucket_name(const struct s3 *s3)
-{
-	return s3->bucket;
-}
-
 void
 s3_cancel(struct s3 *s3)
 {

@@ -87,9 +87,6 @@ int s3_open(const struct s3_config *config, struct s3 **out,
 	    struct s3_error *err) __attribute__((warn_unused_result));
 void s3_close(struct s3 **s3);
 
-/* "BUCKET" or the directory's last name; valid until s3_close. */
-const char *s3_bucket_name(const struct s3 *s3);
-
 /*
  * Make requests that wait or retry fail soon with -EAGAIN, for a quick end of
  * the program.  May be called from any thread; cannot be undone.

@@ -149,6 +149,41 @@ plan_row(struct move *m, const char *new_key, struct meta_inode *row)
 		row->data_dirty = row->attr_dirty = true;
 }
 
+/* The database has it: memory follows. */
+static int
+moved(struct move *m, const struct meta_name *entry,
+      const struct meta_inode *row)
+{
+	struct node *n = m->file;
+	struct gate_export *x = n->export;
+	int r;
+
+	negative_removed(x->gate, m->from.node->ino, m->from_name,
+			 clock_ms() + x->c.attr_ttl_ms);
+	negative_del(x->gate, m->to.node->ino, m->to_name);
+	if (m->victim != NULL)
+		remove_bury(m->victim);
+	r = node_rename(n, entry);
+	pthread_mutex_lock(&n->mutex);
+	n->i.name_dirty = row->name_dirty;
+	n->i.local_only = row->local_only;
+	n->i.data_dirty = row->data_dirty;
+	n->i.attr_dirty = row->attr_dirty;
+	n->i.ctime_ns = row->ctime_ns;
+	strcpy(n->i.dest_etag, row->dest_etag);
+	lost_forget_locked(n);	/* it was of the old key */
+	n->checked_ms = clock_ms();
+	if (row->local_only && row->base_key[0] == '\0')
+		n->up.pending = false;
+	else
+		upload_schedule_locked(n, row->name_dirty && !row->local_only);
+	pthread_mutex_unlock(&n->mutex);
+	change_dir_apply(&m->from);
+	if (!m->one_dir)
+		change_dir_apply(&m->to);
+	return r;
+}
+
 /* All locks are held. */
 static int
 move_locked(struct move *m, struct gate_request *rq)
@@ -232,29 +267,7 @@ move_locked(struct move *m, struct gate_request *rq)
 	}
 	if (was_hidden && !hide)
 		hidden_del(x, row.base_key);	/* it went back */
-	negative_removed(g, m->from.node->ino, m->from_name,
-			 clock_ms() + x->c.attr_ttl_ms);
-	negative_del(g, m->to.node->ino, m->to_name);
-	if (v != NULL)
-		remove_bury(v);
-	r = node_rename(n, &entry);
-	pthread_mutex_lock(&n->mutex);
-	n->i.name_dirty = row.name_dirty;
-	n->i.local_only = row.local_only;
-	n->i.data_dirty = row.data_dirty;
-	n->i.attr_dirty = row.attr_dirty;
-	n->i.ctime_ns = row.ctime_ns;
-	strcpy(n->i.dest_etag, row.dest_etag);
-	lost_forget_locked(n);	/* it was of the old key */
-	n->checked_ms = clock_ms();
-	if (row.local_only && row.base_key[0] == '\0')
-		n->up.pending = false;
-	else
-		upload_schedule_locked(n, row.name_dirty && !row.local_only);
-	pthread_mutex_unlock(&n->mutex);
-	change_dir_apply(&m->from);
-	if (!m->one_dir)
-		change_dir_apply(&m->to);
+	r = moved(m, &entry, &row);
 	meta_inode_fini(&row);
 	if (del.id != 0)
 		delete_start(x, &del);
