@@ -19,6 +19,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,50 @@ rebase(struct node *n, const char *key, const struct s3_object *o)
 	}
 	meta_inode_fini(&row);
 	return r < 0 ? -EAGAIN : 0;
+}
+
+/* The MD5 of the snapshot, as the ETag of one PUT spells it. */
+static bool
+md5_of(const struct snapshot *snap, char out[33])
+{
+	const size_t step = 256 << 10;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	char *buf = malloc(step);
+	bool ok = md != NULL && buf != NULL &&
+		  EVP_DigestInit_ex(md, EVP_md5(), NULL);
+
+	for (uint64_t off = 0; ok && off < snap->row.size; off += step) {
+		size_t len = snap->row.size - off < step
+				     ? (size_t)(snap->row.size - off)
+				     : step;
+
+		ok = snapshot_read(snap, off, buf, len) == 0 &&
+		     EVP_DigestUpdate(md, buf, len);
+	}
+	ok = ok && EVP_DigestFinal_ex(md, digest, NULL);
+	for (unsigned i = 0; ok && i < 16; i++)
+		sprintf(out + 2 * i, "%02x", digest[i]);
+	EVP_MD_CTX_free(md);
+	free(buf);
+	return ok;
+}
+
+bool
+lost_same_bytes(const struct sending *s, const struct s3_object *o)
+{
+	const struct meta_inode *i = &s->snap.row;
+	char md5[33];
+
+	if (s->node->export->c.metadata != GATE_META_NONE ||
+	    i->kind != GATE_REG || o->size != i->size)
+		return false;
+	/* A copy. */
+	if (!i->data_dirty && i->base_key[0] != '\0')
+		return strcmp(o->etag, i->base_etag) == 0;
+	return i->size <= SMALL_UPLOAD && strlen(o->etag) == 32 &&
+	       !snapshot_needs_base(&s->snap, 0, i->size) &&
+	       md5_of(&s->snap, md5) && strcmp(md5, o->etag) == 0;
 }
 
 int

@@ -428,10 +428,11 @@ is_ours(struct sending *s)
 					  ? s->snap.row.size
 					  : o.size) &&
 		       strcmp(o.etag, s->snap.row.dest_etag) != 0 &&
-		       seen.mtime_ns == s->snap.row.mtime_ns &&
-		       seen.mode == s->snap.row.mode &&
-		       seen.uid == s->snap.row.uid &&
-		       seen.kind == s->snap.row.kind;
+		       ((seen.mtime_ns == s->snap.row.mtime_ns &&
+			 seen.mode == s->snap.row.mode &&
+			 seen.uid == s->snap.row.uid &&
+			 seen.kind == s->snap.row.kind) ||
+			lost_same_bytes(s, &o));
 	if (ours)
 		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
 	s3_object_free(&o);

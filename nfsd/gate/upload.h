@@ -39,6 +39,9 @@ int upload_point_of_no_return(struct sending *s, const char *upload_id,
 void lost_note_locked(struct node *n, const struct meta_inode *row,
 		      const char *etag);
 void lost_forget_locked(struct node *n);
+/* With metadata=none an object has no time and owner to know it by: are its
+ * bytes those of the snapshot?  As far as its ETag tells. */
+bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
 /* What lies at the key: an older version of ours, whose answer was lost?
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
 int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
