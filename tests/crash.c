@@ -6,6 +6,8 @@
  *	crash S3NFSD S3NFSCTL BUCKET-URL [ENDPOINT [CASE]]
  *	crash S3NFSD S3NFSCTL local - [CASE]
  *
+ * CRASH_SET=export.metadata=none, say, is one more setting of the daemon.
+ *
  * A story prepares files, acts, and says what must be true at the end.  The
  * daemon dies by its own SIGKILL at the fail point of the case.  After the
  * restart a client sends again what was not answered, as real ones do, with

@@ -126,6 +126,7 @@ rig_fini(struct rig *r)
 static void
 exec_daemon(struct rig *r, const char *fail)
 {
+	const char *more = getenv("CRASH_SET");
 	char state[300], log[300];
 	int fd;
 
@@ -142,7 +143,8 @@ exec_daemon(struct rig *r, const char *fail)
 	      "export.settle_ms=100", "--set", "export.create_settle_ms=100",
 	      "--set", "export.supersede_quiet_ms=20", "--set",
 	      "export.hold_ms=1000", "--set", "export.part_size=5M", "--set",
-	      "export.on_conflict=fail",
+	      "export.on_conflict=fail", "--set",
+	      more != NULL ? more : "export.reads=flushed",
 	      r->endpoint == NULL ? (char *)NULL : "--endpoint", r->endpoint,
 	      (char *)NULL);
 	_exit(127);
