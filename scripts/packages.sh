@@ -43,6 +43,11 @@ install_packages() (
 		echo "  all packages are there"
 		return 0
 	fi
+	if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+		echo "  packages are missing, and there is no sudo; as root:"
+		echo "  apt-get install --no-install-recommends" $want
+		return 1
+	fi
 	echo "  installing" $want
 	hold_services
 	export DEBIAN_FRONTEND=noninteractive
@@ -63,5 +68,9 @@ configured() {
 		"$1"/nfsd/gate/Makefile.inc "$1"/tests/*.inc \
 		-newer "$1/configure" 2>/dev/null)
 	[ -e "$1/configure" ] && [ -z "$newer" ] && return
+	if ! command -v autoreconf >/dev/null; then
+		echo "autoreconf is not installed (package autoconf)"
+		return 1
+	fi
 	(cd "$1" && autoreconf -fi)
 }
