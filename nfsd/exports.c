@@ -139,6 +139,16 @@ parse_option(const char *text, struct exports_rule *rule)
 	return true;
 }
 
+static int
+unknown_option(const char *option, const char *item, int len, char *why,
+	       size_t why_size)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "unknown option %.32s", option);
+	return complain(why, why_size, what, item, len);
+}
+
 /* One item, "NET" or "NET(OPTION,...)", of len bytes. */
 static int
 parse_item(const char *item, size_t len, struct exports_rule *rule, char *why,
@@ -169,8 +179,8 @@ parse_item(const char *item, size_t len, struct exports_rule *rule, char *why,
 	rest = options;
 	while ((option = strsep(&rest, ",")) != NULL) {
 		if (!parse_option(option, rule))
-			return complain(why, why_size, "unknown option", item,
-					(int)len);
+			return unknown_option(option, item, (int)len, why,
+					      why_size);
 	}
 	return 0;
 }

@@ -167,6 +167,22 @@ same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* A key that is in no row of this section may be one of another's. */
+static int
+unknown_key(struct scanner *s, const char *key)
+{
+	static const char *const sections[] = {
+		[OPTIONS_SERVER] = "[server]", [OPTIONS_S3] = "[s3]",
+		[OPTIONS_EXPORT] = "[export] or [export /NAME]",
+	};
+
+	for (int i = OPTIONS_SERVER; i <= OPTIONS_EXPORT; i++) {
+		if (options_find((enum options_section)i, key) != NULL)
+			return complain(s, key, "belongs into %s", sections[i]);
+	}
+	return complain(s, key, "unknown key; s3nfsd --help lists all");
+}
+
 static int
 add_key(struct scanner *s, const char *key, const char *value)
 {
@@ -179,8 +195,7 @@ add_key(struct scanner *s, const char *key, const char *value)
 		return complain(s, key, "stands before the first section");
 	row = options_find(s->section, key);
 	if (row == NULL)
-		return complain(s, key, "unknown key in this section; "
-				"s3nfsd --help lists all");
+		return unknown_key(s, key);
 	for (size_t i = 0; i < list->count; i++) {
 		if (list->list[i].from_file && list->list[i].row == row &&
 		    same_text(list->list[i].export, s->export))

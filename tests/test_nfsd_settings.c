@@ -191,8 +191,15 @@ mistakes_in_the_file_name_their_line(void)
 {
 	static const struct { const char *file, *says; } cases[] = {
 		{"[server]\ncach_size=1\n",
-		 "FILE:2: cach_size: unknown key in this section; "
+		 "FILE:2: cach_size: unknown key; "
 		 "s3nfsd --help lists all\n"},
+		{"[server]\nattr_ttl_ms=1\n",
+		 "FILE:2: attr_ttl_ms: belongs into [export] or "
+		 "[export /NAME]\n"},
+		{"[export /a]\nbucket=s3://aaa\nclients=10.1.1.1(rw,rot)\n",
+		 "FILE:3: clients: unknown option rot in "
+		 "\"10.1.1.1(rw,rot)\"; allowed is a list such as "
+		 "\"10.0.0.0/8(rw,root_squash) 192.168.1.5(ro)\"\n"},
 		{"[server]\n\ncache_size = lots\n",
 		 "FILE:3: cache_size: \"lots\" is not allowed; allowed is "
 		 "bytes, with K, M, G or T, from 1M to 1024T\n"},
