@@ -278,6 +278,23 @@ s45_new(struct scene *s)
 }
 
 static void
+s45_stable(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+	unsigned versions = scene_versions(s, "f");
+
+	/* A small file's flush is one stable WRITE and no COMMIT. */
+	scene_faults(s, "op=put key=f delay_ms=700");
+	SOON(10000, put(&s->a, &f, 0, "new", FILE_SYNC), NFS3_OK);
+	CHECK(object_is(s, "f", "new"));
+	CHECK(scene_versions(s, "f") == versions + 1);
+	scene_faults(s, "op=put key=f error=EACCES");
+	SOON(10000, put(&s->a, &f, 0, "bad", FILE_SYNC), NFS3ERR_IO);
+	CHECK(object_is(s, "f", "new"));
+	CHECK(quarantined(s, "f") == 1);
+}
+
+static void
 s46(struct scene *s)
 {
 	struct nc_fh f = make(s, "f", "old");
@@ -341,6 +358,9 @@ SCENARIOS(
 	  "next COMMIT same until a WRITE", s45, "commit=s3", false },
 	{ "s45-new", "the same with a file that never was in S3", s45_new,
 	  "commit=s3", false },
+	{ "s45-stable", "commit=s3: a stable WRITE is answered when S3 has it, "
+	  "in one version, or with NFS3ERR_IO", s45_stable,
+	  "commit=s3 hold_ms=200", false },
 	{ "s46", "fsync then more WRITEs / OK, commit=local", s46, NULL,
 	  false },
 	{ "s46-s3", "fsync then more WRITEs / OK, commit=s3", s46_s3,

@@ -432,6 +432,42 @@ in_file:
 	out->len = run < len ? run : len;
 }
 
+/* ---- after a failed flush ---- */
+
+struct rewrite {
+	struct node *n;
+	int result;
+};
+
+static int
+rewrite_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
+{
+	struct rewrite *w = arg;
+
+	if (ino == w->n->ino)
+		w->result = write_file(w->n->d.fd, data, len, at);
+	return w->result < 0;
+}
+
+int
+data_rewrite(struct node *n)
+{
+	struct rewrite w = { n, 0 };
+	int r;
+
+	if (n->d.fd < 0)
+		return 0;
+	r = meta_each_journal(n->export->gate->meta, rewrite_one, &w);
+	if (r == 0)
+		r = w.result;
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		n->d.suspect = false;
+		pthread_mutex_unlock(&n->mutex);
+	}
+	return r;
+}
+
 /* ---- space ---- */
 
 int

@@ -91,6 +91,8 @@ struct data {
 	char *memory;		/* instead of a file, while it is small */
 	uint64_t memory_len;
 	bool new_file;		/* its name is not on disk for sure */
+	bool suspect;		/* a flush failed: what it should have written
+				 * may be lost, though it can be read */
 	bool unlinked;		/* it has none any more */
 	struct extents live, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
@@ -525,6 +527,9 @@ int data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 /* Write to the place.  Mutex held, released while a file is written. */
 int data_put_locked(struct node *n, const void *buf, uint64_t len,
 		    uint64_t at);
+/* After a failed flush: write what the journal has once more, before a good
+ * flush lets go of it.  No mutex. */
+int data_rewrite(struct node *n);
 /* From memory to a file.  Mutex held. */
 int data_spill_locked(struct node *n);
 /* The place is written: it becomes part of `live` or `clean`. */
@@ -605,6 +610,13 @@ int fence_locked(struct node *n, const char *who, enum meta_state state,
 		 bool discarded);
 /* A handle's state changes, with counters and invariants.  Mutex held. */
 void handle_move_locked(struct node *n, enum meta_event event);
+
+/* ---- read.c ---- */
+
+/* One try.  rq->again as gate_read. */
+int read_node(struct node *n, struct gate_request *rq, uint64_t off,
+	      void *buf, uint32_t len, uint32_t *got, bool *eof)
+	__attribute__((warn_unused_result));
 
 /* ---- write.c ---- */
 

@@ -188,8 +188,8 @@ copy_memory(const struct node *n, const struct plan *plan, uint64_t off,
 	}
 }
 
-static int
-read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
+int
+read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	  uint32_t len, uint32_t *got, bool *eof)
 {
 	struct plan plan;
@@ -282,7 +282,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 	    !perm_allows(rq, &n->i, MAY_EXEC))
 		r = -EACCES;
 	for (int tries = 0; r == 0; tries++) {
-		r = read_once(n, rq, off, buf, len, got, eof);
+		r = read_node(n, rq, off, buf, len, got, eof);
 		/* The object was replaced while its bytes were fetched: take
 		 * the new version over and read that. */
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||

@@ -46,6 +46,7 @@ write_lost(struct gate *g, struct node *n)
 	pthread_mutex_unlock(&g->mutex);
 	pthread_mutex_lock(&n->mutex);
 	data_drop_live_locked(n);
+	n->d.suspect = true;
 	pthread_mutex_unlock(&n->mutex);
 	gate_say(g, 0,
 		 "flushing a data file failed; uncommitted bytes are lost and "
@@ -255,6 +256,7 @@ applied_locked(struct node *n, struct step *s)
 static int
 sync_file(struct node *n, bool *in_memory)
 {
+	bool suspect;
 	int r = 0;
 
 	pthread_mutex_lock(&n->mutex);
@@ -265,7 +267,10 @@ sync_file(struct node *n, bool *in_memory)
 	    n->d.journal_bytes + extents_bytes(&n->d.live) > JOURNAL_FILE_MAX)
 		r = data_spill_locked(n);
 	*in_memory = n->d.memory != NULL;
+	suspect = n->d.suspect;
 	pthread_mutex_unlock(&n->mutex);
+	if (r == 0 && suspect)
+		r = data_rewrite(n);
 	return r < 0 ? r : data_sync(n);
 }
 
@@ -467,6 +472,81 @@ write_checks(struct gate_export *x, struct gate_request *rq, struct node *n,
 	return 0;
 }
 
+/* commit=s3: until the bucket has it.  1: it has. */
+static int
+wait_for_s3(struct node *n, struct gate_request *rq)
+{
+	uint64_t until = rq->first_ms + n->export->c.hold_ms;
+	int r = 1;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.pending && n->i.data_dirty) {
+		upload_schedule_locked(n, true);
+		if (clock_ms() < until) {
+			r = node_hold_locked(n, rq, until);
+		} else {
+			rq->again = GATE_JUKEBOX;
+			r = -EAGAIN;
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+/* The same for callers without a token, who wait in their thread.  0 when the
+ * bucket has it, or the error that S3 gave. */
+static int
+settle_in_s3(struct node *n, struct gate_request *rq, const char *who)
+{
+	int r;
+
+	while ((r = wait_for_s3(n, rq)) == -EAGAIN && rq->token == NULL &&
+	       rq->may_block && rq->again == GATE_NEEDS_THREAD)
+		;
+	if (r == 1) {
+		pthread_mutex_lock(&n->mutex);
+		r = admit_check_locked(n, who, true);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	return r;
+}
+
+/* Are these bytes the file's already, and committed?  Then this is the call
+ * that waits for S3, run anew. */
+static bool
+is_written(struct node *n, struct gate_request *rq, uint64_t off,
+	   const void *data, uint32_t len)
+{
+	bool same, eof;
+	uint32_t got = 0;
+	char *buf;
+
+	pthread_mutex_lock(&n->mutex);
+	same = n->d.live.count == 0 && n->i.size >= off + len &&
+	       n->h.state != META_ACTIVE;
+	pthread_mutex_unlock(&n->mutex);
+	buf = same ? malloc(len) : NULL;
+	same = buf != NULL &&
+	       read_node(n, rq, off, buf, len, &got, &eof) == 0 &&
+	       got == len && memcmp(buf, data, len) == 0;
+	rq->again = GATE_AGAIN_NONE;
+	free(buf);
+	return same;
+}
+
+/* A stable WRITE is a flush, and with commit=s3 a flush means the bucket. */
+static int
+write_to_s3(struct node *n, struct gate_request *rq, const char *who,
+	    uint64_t off, const void *data, uint32_t len,
+	    enum gate_stable stable)
+{
+	int r = 0;
+
+	if (!is_written(n, rq, off, data, len))
+		r = write_slow(n, rq, who, off, data, len, stable);
+	return r < 0 ? r : settle_in_s3(n, rq, who);
+}
+
 int
 gate_write(struct gate_export *x, struct gate_request *rq,
 	   const struct gate_fh *fh, uint64_t off, const void *data,
@@ -492,7 +572,9 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 		} else {
 			r = lookup_refresh(n, rq);
 		}
-		if (r == 0)
+		if (r == 0 && x->c.commit_s3 && stable != GATE_UNSTABLE)
+			r = write_to_s3(n, rq, who, off, data, len, stable);
+		else if (r == 0)
 			r = write_slow(n, rq, who, off, data, len, stable);
 	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
@@ -508,27 +590,6 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 }
 
 /* ---- COMMIT ---- */
-
-/* commit=s3: until the bucket has it.  1: it has. */
-static int
-wait_for_s3(struct node *n, struct gate_request *rq)
-{
-	uint64_t until = rq->first_ms + n->export->c.hold_ms;
-	int r = 1;
-
-	pthread_mutex_lock(&n->mutex);
-	if (n->up.pending && n->i.data_dirty) {
-		upload_schedule_locked(n, true);
-		if (clock_ms() < until) {
-			r = node_hold_locked(n, rq, until);
-		} else {
-			rq->again = GATE_JUKEBOX;
-			r = -EAGAIN;
-		}
-	}
-	pthread_mutex_unlock(&n->mutex);
-	return r;
-}
 
 static int
 commit_node(struct node *n, struct gate_request *rq, const char *who,
@@ -566,17 +627,8 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 	}
-	if (r == 0 && n->export->c.commit_s3) {
-		while ((r = wait_for_s3(n, rq)) == -EAGAIN &&
-		       rq->token == NULL && rq->may_block &&
-		       rq->again == GATE_NEEDS_THREAD)
-			;
-		if (r == 1) {
-			pthread_mutex_lock(&n->mutex);
-			r = admit_check_locked(n, who, true);
-			pthread_mutex_unlock(&n->mutex);
-		}
-	}
+	if (r == 0 && n->export->c.commit_s3)
+		r = settle_in_s3(n, rq, who);
 	return r;
 }
 
