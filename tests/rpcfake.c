@@ -288,6 +288,19 @@ fake_wait_stat(struct fake *fake,
 	return false;
 }
 
+/* The server tells of a connection's end a moment after it has counted it. */
+bool
+fake_wait_connected(struct fake *fake, int count)
+{
+	for (int i = 0; i < WAIT_S * 1000; i++) {
+		if (__atomic_load_n(&fake->connected, __ATOMIC_RELAXED) ==
+		    count)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return false;
+}
+
 int
 fake_connect(struct fake *fake, struct rpcc *c)
 {

@@ -66,6 +66,7 @@ void fake_open_gate(struct fake *fake, bool open);
 unsigned fake_wake_all(struct fake *fake);
 /* Until count calls are held / block; false: not in 5 s. */
 bool fake_wait_held(struct fake *fake, unsigned count);
+bool fake_wait_connected(struct fake *fake, int count);
 bool fake_wait_blocked(struct fake *fake, unsigned count);
 /* Until *value (atomic) is `wanted`; false: not in 5 s. */
 bool fake_wait_stat(struct fake *fake,

@@ -265,7 +265,7 @@ held_calls_survive_their_connection(void)
 	CU_ASSERT(fake_wait_stat(&fake, connections_are, 0));
 	/* What changes something was carried out. */
 	CU_ASSERT(fake.executed >= 10);
-	CU_ASSERT(__atomic_load_n(&fake.connected, __ATOMIC_RELAXED) == 0);
+	CU_ASSERT(fake_wait_connected(&fake, 0));
 	fake_stop(&fake);
 }
 
