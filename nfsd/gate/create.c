@@ -190,6 +190,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		n->up.row = upload;
 		n->up.pending = true;
 		n->up.dirty_ms = clock_ms();
+		n->up.due_ms = n->up.dirty_ms + x->c.settle_ms;
 		if (rec->opens)
 			upload_schedule_locked(n, false);
 	}

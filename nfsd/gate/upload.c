@@ -81,7 +81,8 @@ upload_schedule_locked(struct node *n, bool kick)
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
 		return;
-	if (kick)
+	/* Not while somebody writes: what is flushed next settles first. */
+	if (kick && (n->h.state != META_ACTIVE || n->i.local_only))
 		n->up.kicked = true;
 	if (n->up.run != UP_IDLE)
 		return;
@@ -306,6 +307,9 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->d.fetch_error = 0;	/* it was of the old base */
 	n->checked_ms = clock_ms();
 	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;
+	/* Whoever was in a hurry has what it waited for: the next version
+	 * settles, and its writer has its quiet time. */
+	n->up.kicked = n->up.kicked && n->up.pending;
 	n->up.row.attempts = 0;
 	n->up.failing_ms = 0;
 	n->up.recovered = false;
@@ -608,10 +612,12 @@ keep_both(struct sending *s)
 static int
 upload_begin(struct node *n, struct sending *s)
 {
+	bool kicked;
 	int r = 0;
 
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
+	kicked = n->up.kicked;
 	n->up.kicked = false;
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&n->export->gate->stopping, __ATOMIC_RELAXED))
@@ -620,6 +626,11 @@ upload_begin(struct node *n, struct sending *s)
 		 (n->d.staged.count == 0 ||
 		  n->up.dirty_ms + n->export->c.max_dirty_age_ms >
 			  clock_ms()))
+		r = -ECANCELED;
+	else if (n->h.state == META_FLUSHED && !kicked &&
+		 n->up.due_ms > clock_ms())
+		/* Written and flushed once more while this waited for a
+		 * thread: it settles anew. */
 		r = -ECANCELED;
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
@@ -639,6 +650,9 @@ upload_begin(struct node *n, struct sending *s)
 		if (r != -ECANCELED && n->up.pending && !n->dead) {
 			n->up.due_ms = clock_ms() + RETRY_MAX_MS;
 			node_tick_at_locked(n, n->up.due_ms);
+		} else if (n->h.state == META_FLUSHED) {
+			upload_schedule_locked(n, false);
+			admit_settle_locked(n);
 		}
 	}
 	node_unlock_locked(n);
@@ -701,6 +715,8 @@ upload_end(struct node *n, struct sending *s, int r)
 	data_idle_locked(n);
 	node_changed_locked(n);
 	upload_schedule_locked(n, was_kicked);
+	/* What was flushed since it was stored may have changed nothing. */
+	admit_settle_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 }
 
