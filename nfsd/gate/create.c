@@ -272,11 +272,12 @@ made_for_good(struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 }
 
+/* *raced: the file that bore the name was removed meanwhile. */
 static int
-make_named(struct gate_export *x, struct gate_request *rq,
-	   const struct gate_fh *dir, const char *name,
-	   const struct recipe *rec, enum gate_how how, struct gate_fh *out,
-	   struct gate_attr *attr, struct gate_wcc *wcc)
+make_once(struct gate_export *x, struct gate_request *rq,
+	  const struct gate_fh *dir, const char *name,
+	  const struct recipe *rec, enum gate_how how, struct gate_fh *out,
+	  struct gate_attr *attr, struct gate_wcc *wcc, bool *raced)
 {
 	struct change_dir d;
 	struct meta_batch *ticket = NULL;
@@ -319,10 +320,31 @@ make_named(struct gate_export *x, struct gate_request *rq,
 	if (r == 0 && existed)
 		r = rec->opens ? open_existing(n, rq, how, rec->set, rec->verf)
 			       : -EEXIST;
+	*raced = existed && r == -ESTALE;
 	if (r == 0)
 		answer(n, rq, out, attr);
 	node_put(&n);
 	change_dir_end(&d, rq, wcc);
+	return r;
+}
+
+/* NFS3ERR_STALE would be said of the directory (RFC 1813 3.3.8). */
+static int
+make_named(struct gate_export *x, struct gate_request *rq,
+	   const struct gate_fh *dir, const char *name,
+	   const struct recipe *rec, enum gate_how how, struct gate_fh *out,
+	   struct gate_attr *attr, struct gate_wcc *wcc)
+{
+	bool raced = true;
+	int r = -ESTALE;
+
+	for (int tries = 0; raced && tries < 8; tries++)
+		r = make_once(x, rq, dir, name, rec, how, out, attr, wcc,
+			      &raced);
+	if (raced) {
+		rq->again = GATE_JUKEBOX;
+		r = -EAGAIN;
+	}
 	return r;
 }
 
