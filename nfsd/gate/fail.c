@@ -3,16 +3,21 @@
  * Fail points, in test builds only: S3NFSD_FAIL=NAME[:COUNT] ends the process
  * by SIGKILL when the point NAME is reached for the COUNTth time, so that
  * tests can crash the daemon at each step; S3NFSD_STALL=NAME:MS makes it wait
- * there.
+ * there.  S3NFSD_CLOCK names a file of eight bytes, milliseconds to add to the
+ * wall clock, which may change at any time.
  */
 
 #include <config.h>
 
 #ifdef FAILPOINTS
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +50,37 @@ failpoint(const char *name)
 
 		nanosleep(&ts, NULL);
 	}
+}
+
+static const int64_t no_offset;
+static const int64_t *clock_offset = &no_offset;
+
+static void
+map_clock(void)
+{
+	const char *name = getenv("S3NFSD_CLOCK");
+	int fd = name == NULL ? -1 : open(name, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	void *at;
+
+	if (fd < 0)
+		return;
+	/* Shorter than what is read would be a SIGBUS. */
+	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(int64_t)) {
+		at = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+		if (at != MAP_FAILED)
+			clock_offset = at;
+	}
+	close(fd);
+}
+
+int64_t
+failpoint_clock_ns(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, map_clock);
+	return __atomic_load_n(clock_offset, __ATOMIC_RELAXED) * 1000000;
 }
 
 #else

@@ -337,8 +337,10 @@ void gate_broken(struct gate *g, const char *what, uint64_t ino);
 /* ---- fail.c: crash and stall points, in test builds only ---- */
 #ifdef FAILPOINTS
 void failpoint(const char *name);
+int64_t failpoint_clock_ns(void);	/* to add to the wall clock */
 #else
 #define failpoint(name) ((void)0)
+#define failpoint_clock_ns() 0
 #endif
 
 /* ---- node.c; locks and timers in wait.c, attributes in view.c ---- */

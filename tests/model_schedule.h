@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_MODEL_SCHEDULE_H
+#define TESTS_MODEL_SCHEDULE_H
+
+#include "tests/model.h"
+
+struct schedule {
+	uint64_t seed;
+	unsigned trouble;	/* enum m_fault: the one that comes and goes */
+	bool clock;		/* the wall clock jumps */
+	unsigned count;
+	struct m_op ops[M_OPS_MAX];
+};
+
+void schedule_draw(uint64_t seed, unsigned length, struct schedule *out);
+
+#endif
