@@ -113,6 +113,10 @@ s58(struct scene *s)
 	CHECK(object_is(s, "f", "A's pages"));
 	IS(put(&s->a, &f, 0, "late", UNSTABLE), NFS3ERR_IO);
 	IS(put(&s->a, &f, 0, "late", FILE_SYNC), NFS3ERR_IO);
+	/* A kernel that asks for attributes amid its late pages has opened
+	 * nothing; who has been quiet and asks may have. */
+	size_of(&s->a, &f);
+	IS(put(&s->a, &f, 0, "late", UNSTABLE), NFS3ERR_IO);
 	f = look(&s->a, s, "f");
 	BUSY(s, put(&s->a, &f, 0, "late", UNSTABLE));
 	CHECK(reads(&s->b, &f, "B's turn!"));

@@ -121,9 +121,11 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 			fenced_free(n, f);
 			return told ? 0 : -EIO;
 		}
-		if (f->state == META_FENCED)
-			return commit && !f->discarded ? 0 : -EIO;
-		return 0;
+		if (f->state != META_FENCED)
+			return 0;
+		if (!commit)
+			f->refused_ms = clock_ms();
+		return commit && !f->discarded ? 0 : -EIO;
 	}
 	return 0;
 }
@@ -142,8 +144,10 @@ admit_owes(const struct node *n)
 	return false;
 }
 
+/* GETATTR alone is no open: Linux sends one by itself amid the late WRITEs
+ * that fail, and the rest of them would be let in. */
 void
-admit_looked(struct node *n, const struct gate_request *rq)
+admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 {
 	char who[META_WHO_MAX];
 	struct fenced *f;
@@ -152,11 +156,13 @@ admit_looked(struct node *n, const struct gate_request *rq)
 	if (!LIST_EMPTY(&n->fenced)) {
 		who_text(n->export, rq, who);
 		LIST_FOREACH(f, &n->fenced, link) {
+			if (strcmp(f->who, who) != 0)
+				continue;
 			if (f->state != META_FAILED &&
-			    strcmp(f->who, who) == 0) {
+			    (opens || f->refused_ms + FENCE_QUIET_MS <=
+					      clock_ms()))
 				fenced_free(n, f);
-				break;
-			}
+			break;
 		}
 	}
 	pthread_mutex_unlock(&n->mutex);

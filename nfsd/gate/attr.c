@@ -24,7 +24,7 @@ gate_getattr(struct gate_export *x, struct gate_request *rq,
 		return r;
 	r = lookup_refresh(n, rq);
 	if (r == 0) {
-		admit_looked(n, rq);
+		admit_looked(n, rq, false);
 		node_attr(n, rq, out);
 	}
 	node_put(&n);
@@ -54,7 +54,7 @@ gate_access(struct gate_export *x, struct gate_request *rq,
 		node_put(&n);
 		return r;
 	}
-	admit_looked(n, rq);
+	admit_looked(n, rq, true);
 	pthread_mutex_lock(&n->mutex);
 	if (perm_allows(rq, &n->i, MAY_READ))
 		may |= ACCESS_READ;
@@ -250,7 +250,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 		r = setattr_allowed(rq, &n->i, set);
 	if (r == 0 && set->set_size) {
 		who_text(x, rq, who);
-		admit_looked(n, rq);
+		admit_looked(n, rq, true);
 		r = admit_writer(n, rq, who);
 	} else if (r == 0) {
 		r = node_lock(n, rq);

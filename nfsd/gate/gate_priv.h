@@ -34,6 +34,7 @@
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
 #define LEASE_ALIVE_MAX_MS 300000	/* of a client that is connected */
+#define FENCE_QUIET_MS 1000	/* no late WRITE for so long: see admit_looked */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
 #define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
 #define SMALL_FILES_MAX (32 * MIB)	/* memory for all of those */
@@ -198,6 +199,7 @@ struct fenced {
 	enum meta_state state;		/* META_FENCED or META_FAILED */
 	bool discarded;			/* its bytes are gone: COMMIT too */
 	bool told;			/* of the failure, by a COMMIT */
+	uint64_t refused_ms;		/* its last late WRITE; 0: none */
 	char who[META_WHO_MAX];
 };
 
@@ -588,8 +590,9 @@ int admit_room(struct gate_export *x, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 /* Is an error owed to this client, or is it fenced?  Mutex held. */
 int admit_check_locked(struct node *n, const char *who, bool commit);
-/* LOOKUP, GETATTR and the like: the client has looked again. */
-void admit_looked(struct node *n, const struct gate_request *rq);
+/* The client has looked again: LOOKUP, ACCESS and the like (opens), or only
+ * GETATTR, which counts once its late WRITEs have ceased. */
+void admit_looked(struct node *n, const struct gate_request *rq, bool opens);
 /* Is anybody fenced, or to be told of a failure? */
 bool admit_owes(const struct node *n);
 /* The reservation is over.  Mutex held. */

@@ -168,7 +168,7 @@ gate_lookup(struct gate_export *x, struct gate_request *rq,
 	else
 		r = lookup_child(dir, rq, name, &n);
 	if (r == 0) {
-		admit_looked(n, rq);
+		admit_looked(n, rq, true);
 		out->ino = n->ino;
 		out->generation = n->i.generation;
 		node_attr(n, rq, attr);
