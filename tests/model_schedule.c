@@ -178,7 +178,7 @@ join(struct dice *d, struct schedule *s)
 void
 schedule_draw(uint64_t seed, unsigned length, struct schedule *s)
 {
-	static const unsigned troubles[] = { 60, 15, 10, 15, 0 };
+	static const unsigned troubles[] = { 55, 15, 8, 12, 10 };
 	struct dice d = { seed * 0x2545f4914f6cdd1dULL + 1 };
 	struct m_op last = { .kind = M_LOOKUP };
 	unsigned crashes;

@@ -81,10 +81,12 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	pthread_mutex_lock(&n->mutex);
 	forget_object(n, b, &del);
 	/* What the upload under way may still make, or one without an answer
-	 * has made, or what the file was to replace. */
+	 * has made, or what the file was to replace.  Not while the key still
+	 * holds the bytes of one that was renamed away: they are its only
+	 * copy, and nothing of this file was sent there yet. */
 	left = n->up.run == UP_RUNNING || n->up.unsure ||
 	       n->i.dest_etag[0] != '\0';
-	if (left && strcmp(key, del.key) != 0)
+	if (left && strcmp(key, del.key) != 0 && !hidden_has(x, key))
 		forget_key(n, key, b, &late);
 	pthread_mutex_unlock(&n->mutex);
 	replay_note(b, rq, NULL);

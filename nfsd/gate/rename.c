@@ -212,9 +212,10 @@ move_locked(struct move *m, struct gate_request *rq)
 	}
 	was_hidden = name_left_key(n);
 	/* An object under the old name that this file was to replace, and now
-	 * never will; or has, in an upload whose answer was lost. */
+	 * never will; or has, in an upload whose answer was lost.  Not one
+	 * that is still the only copy of a file renamed away from there. */
 	if ((row.dest_etag[0] != '\0' || n->up.unsure) &&
-	    strcmp(row.base_key, old_key) != 0)
+	    strcmp(row.base_key, old_key) != 0 && !hidden_has(x, old_key))
 		forget_key(n, old_key, b, &left);
 	plan_row(m, key, &row);
 	entry.id = meta_new_name_id(g->meta);
