@@ -515,8 +515,9 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		n->live_mtime_ns = n->i.mtime_ns;
 	} else if (n->h.state != META_ACTIVE) {
 		upload_cancel_locked(n);
-		n->up.kicked = false;
 	}
+	if (n->h.state != META_ACTIVE)
+		n->up.kicked = false;
 	failpoint("admitted");
 	handle_move_locked(n, META_EV_OPEN);
 	n->h_last_ms = now;

@@ -64,7 +64,9 @@ upload_note_locked(struct node *n, struct meta_batch *batch)
 		meta_put_upload(batch, &n->up.row);
 	}
 	latest = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
-	if (n->up.failing_ms == 0) {
+	/* A retry's pause may be over; the new version settles all the same. */
+	if (n->up.failing_ms == 0 ||
+	    n->up.due_ms < now + n->export->c.settle_ms) {
 		n->up.due_ms = now + n->export->c.settle_ms;
 		if (n->up.due_ms > latest)
 			n->up.due_ms = latest;
