@@ -213,15 +213,17 @@ first, then B's write is OK, S3 has A's version before B's"""
     a.run('put("/mnt%s", b"A" * 1000)' % f)
     expect(holds(f, 'alpha', 'FLUSHED'), 'A has flushed', handles(f))
     expect(object_get(f) is None, 'the upload is pending')
-    r = b.run('put("/mnt%s", b"B", os.O_WRONLY)' % f)
+    r = b.run('fd = os.open("/mnt%s", os.O_WRONLY); '
+              'os.pwrite(fd, b"BB", 999); os.close(fd)' % f)
     figure('B wrote and closed in %.1f s' % r['secs'])
-    expect(object_get(f) == b'A' * 1000, "A's version is in S3 first")
-    expect(handles(f) == {'beta': 'FLUSHED'}, 'B took over', handles(f))
+    expect([v[1] for v in versions('s01')][:1] == [1000],
+           "A's version is in S3 first", versions('s01'))
+    expect('alpha' not in handles(f), 'B took over', handles(f))
     flushed_all()
-    expect(object_get(f) == b'B' + b'A' * 999, "B's version is in S3")
-    expect([v[1] for v in versions('s01')] == [1000, 1000],
+    expect(object_get(f) == b'A' * 999 + b'BB', "B's version is in S3")
+    expect([v[1] for v in versions('s01')] == [1000, 1001],
            'two versions', versions('s01'))
-    expect(a.value('get("/mnt%s")' % f) == b'B' + b'A' * 999,
+    expect(a.value('get("/mnt%s")' % f) == b'A' * 999 + b'BB',
            'A opens it again and reads what B wrote')
 
 
@@ -396,7 +398,8 @@ pages / EIO for A until it looks the file up, B's file clean"""
         r = b.run('put("/mnt%s", b"B" * 100, os.O_WRONLY)' % f)
         figure('B was let in after %.1f s' % r['secs'])
         published = object_get(f)
-        figure(mixed(published, b'o' + tried))
+        # B's own may be there as well by now, in the first page.
+        figure(mixed(published[4096:], b'o' + tried))
         expect(not holds(f, 'alpha', 'ACTIVE'), 'A lost it', handles(f))
     finally:
         partition(False)
@@ -509,7 +512,8 @@ sent is published first, B OK"""
     published = object_get(f)
     expect(published and versions('s12')[-1][0] in ('put', 'complete'),
            "A's bytes were published first", versions('s12'))
-    figure(mixed(published, b'\0' + tried))
+    # B's own may be there as well by now, in the first page.
+    figure(mixed(published[4096:], b'\0' + tried))
     flushed_all()
     want = b'B' + published[1:]
     expect(object_get(f) == want, "B's version")
