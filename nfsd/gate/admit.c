@@ -497,6 +497,11 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 {
 	struct gate_export *x = n->export;
 
+	/* Watched, not believed: one writer or none. */
+	if (n->h.state != META_NONE && strcmp(n->h.who, who) != 0) {
+		gate_broken(x->gate, "a second writer was let in", n->ino);
+		return -EIO;
+	}
 	if (n->h.state == META_NONE) {
 		int r = admit_room(x, rq);
 
@@ -575,6 +580,10 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	/* Set aside as a whole: it has no name to upload it to. */
 	if (n->i.nlink == 0)
 		return -ESTALE;
+	if (s.reserved &&
+	    n->reserved_until_ms > now + n->export->c.reserve_ms)
+		gate_broken(n->export->gate,
+			    "a reservation is longer than its time", n->ino);
 	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;
 	switch (meta_rule(&s, &wait_ms)) {
 	case META_ADMIT:

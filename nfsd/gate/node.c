@@ -149,6 +149,9 @@ evict(struct gate *g, struct shard *s)
 		TAILQ_REMOVE(&s->lru, n, lru);
 		s->count--;
 		s->evictions++;
+		if (n->d.staged.count > 0)
+			gate_broken(g, "committed bytes left with a node",
+				    n->ino);
 		/* Clean bytes go with it: nothing remembers them.  Before
 		 * anybody can load the inode anew and make a file of the
 		 * same name. */

@@ -297,6 +297,8 @@ key_release(struct gate_export *x, const char *key)
 	}
 	pthread_cond_broadcast(&g->key_free);
 	pthread_mutex_unlock(&g->mutex);
+	if (b == NULL)
+		gate_broken(g, "two transfers changed one key at once", 0);
 }
 
 /* ---- names that are not there ---- */

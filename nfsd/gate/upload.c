@@ -619,6 +619,9 @@ upload_begin(struct node *n, struct sending *s)
 
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
+	if (n->up.run != UP_QUEUED)
+		gate_broken(n->export->gate, "two uploads of one file",
+			    n->ino);
 	kicked = n->up.kicked;
 	n->up.kicked = false;
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
