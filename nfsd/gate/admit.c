@@ -158,9 +158,15 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 		LIST_FOREACH(f, &n->fenced, link) {
 			if (strcmp(f->who, who) != 0)
 				continue;
-			if (f->state != META_FAILED &&
-			    (opens || f->refused_ms + FENCE_QUIET_MS <=
-					      clock_ms()))
+			if (f->state == META_FAILED)
+				break;
+			/* The first word of a client that was away may come
+			 * before its late pages: they have their time, too. */
+			if (!opens && f->state == META_FENCED &&
+			    f->refused_ms == 0)
+				f->refused_ms = clock_ms();
+			if (opens ||
+			    f->refused_ms + FENCE_QUIET_MS <= clock_ms())
 				fenced_free(n, f);
 			break;
 		}

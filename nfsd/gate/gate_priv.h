@@ -199,7 +199,8 @@ struct fenced {
 	enum meta_state state;		/* META_FENCED or META_FAILED */
 	bool discarded;			/* its bytes are gone: COMMIT too */
 	bool told;			/* of the failure, by a COMMIT */
-	uint64_t refused_ms;		/* its last late WRITE; 0: none */
+	uint64_t refused_ms;		/* its last late WRITE, or its first
+					 * word; 0: none yet */
 	char who[META_WHO_MAX];
 };
 
