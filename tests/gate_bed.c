@@ -85,6 +85,19 @@ bed_restart(struct bed *b)
 }
 
 void
+bed_lose_state(struct bed *b)
+{
+	char command[128];
+
+	gate_close(&b->gate);
+	meta_close(&b->meta);
+	snprintf(command, sizeof(command), "rm -rf '%s'/*", b->dir);
+	must(system(command) == 0 ? 0 : -EIO, command);
+	fake_s3_revive(b->s3);
+	start(b);
+}
+
+void
 bed_close(struct bed *b)
 {
 	char command[128];

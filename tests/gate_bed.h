@@ -43,6 +43,8 @@ struct bed {
 
 void bed_open(struct bed *b);
 void bed_restart(struct bed *b);	/* in order; the bucket stays */
+/* Start anew with an empty state directory; the bucket stays. */
+void bed_lose_state(struct bed *b);
 void bed_close(struct bed *b);
 /* Until nothing is owed to S3; false after 3 s. */
 bool bed_settled(struct bed *b);

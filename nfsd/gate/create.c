@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CREATE, MKDIR, SYMLINK: a new inode, its name, its pseudo-handle and the
+ * CREATE, MKDIR, SYMLINK, MKNOD: a new inode, its name, its pseudo-handle and the
  * upload that S3 is owed, in one transaction.
  *
  * Whether the name is free is asked before the directory is locked, since S3
@@ -25,6 +25,7 @@ struct recipe {			/* what is to be made */
 	const uint8_t *verf;	/* EXCLUSIVE */
 	bool opens;		/* a handle begins */
 	bool guarded;		/* sent again it would find EEXIST */
+	uint32_t rdev_major, rdev_minor;	/* devices */
 };
 
 static void
@@ -44,6 +45,8 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 		.uid = rq->cred.uid,
 		.gid = rq->cred.gid,
 		.nlink = rec->kind == GATE_DIR ? 2 : 1,
+		.rdev_major = rec->rdev_major,
+		.rdev_minor = rec->rdev_minor,
 		.atime_ns = now,
 		.mtime_ns = now,
 		.ctime_ns = now,
@@ -261,7 +264,7 @@ lookup_again(struct change_dir *d, struct gate_request *rq, const char *name,
 	return *out != NULL ? 0 : -ENOENT;
 }
 
-/* Directories and symlinks will not change soon.  S3 must not have them
+/* What is not written to will not change soon.  S3 must not have them
  * before the row is safe: a crash in between would leave an object that makes
  * the repeated call fail with EXIST. */
 static void
@@ -404,9 +407,19 @@ gate_mknod(struct gate_export *x, struct gate_request *rq,
 	   struct gate_fh *out, struct gate_attr *attr,
 	   struct gate_wcc *dir_wcc)
 {
-	(void)x, (void)rq, (void)dir, (void)name, (void)kind, (void)major;
-	(void)minor, (void)set, (void)out, (void)attr, (void)dir_wcc;
-	return -ENOTSUP;
+	bool device = kind == GATE_BLK || kind == GATE_CHR;
+	struct recipe rec = { .kind = (int)kind, .default_mode = 0644,
+			      .set = set, .guarded = true,
+			      .rdev_major = device ? major : 0,
+			      .rdev_minor = device ? minor : 0 };
+
+	if (!device && kind != GATE_SOCK && kind != GATE_FIFO)
+		return -EPROTOTYPE;
+	/* As mknod(2): a device is a way around permissions. */
+	if (device && rq->cred.uid != 0)
+		return -EPERM;
+	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
+			  dir_wcc);
 }
 
 int

@@ -284,7 +284,7 @@ int gate_symlink(struct gate_export *export, struct gate_request *rq,
 		 struct gate_fh *out, struct gate_attr *attr,
 		 struct gate_wcc *dir_wcc) __attribute__((warn_unused_result));
 
-/* kind: BLK, CHR, SOCK or FIFO.  -ENOTSUP until it is built. */
+/* kind: BLK, CHR, SOCK or FIFO, else -EPROTOTYPE.  Devices are for root. */
 int gate_mknod(struct gate_export *export, struct gate_request *rq,
 	       const struct gate_fh *dir, const char *name,
 	       enum gate_kind kind, uint32_t major, uint32_t minor,
