@@ -642,6 +642,30 @@ show(void *arg, const struct gate_handle_info *h)
 	return 0;
 }
 
+/* Names are kept with their directory, files by their number: not in the
+ * same place, and the end must take both down. */
+static void
+a_gate_with_files_in_many_directories_closes(void)
+{
+	struct bed b = BED;
+	struct gate_fh dir, fh;
+	struct client c;
+	char name[8];
+
+	client_init(&c, "client0");
+	bed_open(&b);
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		CU_ASSERT_EQUAL(do_mkdir(&b, &c, name, &dir), 0);
+		for (unsigned j = 0; j <= i % 3; j++) {
+			snprintf(name, sizeof(name), "f%u", j);
+			CU_ASSERT_EQUAL(do_create_in(&b, &c, &dir, name, &fh),
+					0);
+		}
+	}
+	bed_close(&b);
+}
+
 static void
 many_clients_at_once_break_nothing(void)
 {
@@ -747,5 +771,6 @@ TEST_MAIN("gate_promises",
 
 	  T(a_file_that_became_a_symlink_is_found_again),
 	  T(a_symlink_does_not_move_when_it_is_uploaded),
+	  T(a_gate_with_files_in_many_directories_closes),
 	  T(many_clients_at_once_break_nothing),
 	  T(a_cache_has_an_end))

@@ -56,14 +56,14 @@ gate_access(struct gate_export *x, struct gate_request *rq,
 	}
 	admit_looked(n, rq, true);
 	pthread_mutex_lock(&n->mutex);
-	if (perm_allows(rq, &n->i, MAY_READ))
+	if (perm_allows(rq, perm_of(&n->i), MAY_READ))
 		may |= ACCESS_READ;
-	if (!rq->readonly && perm_allows(rq, &n->i, MAY_WRITE))
+	if (!rq->readonly && perm_allows(rq, perm_of(&n->i), MAY_WRITE))
 		may |= ACCESS_MODIFY | ACCESS_EXTEND;
-	if (perm_allows(rq, &n->i, MAY_EXEC))
+	if (perm_allows(rq, perm_of(&n->i), MAY_EXEC))
 		may |= n->i.kind == GATE_DIR ? ACCESS_LOOKUP : ACCESS_EXECUTE;
 	if (n->i.kind == GATE_DIR && !rq->readonly &&
-	    perm_allows(rq, &n->i, MAY_WRITE | MAY_EXEC))
+	    perm_allows(rq, perm_of(&n->i), MAY_WRITE | MAY_EXEC))
 		may |= ACCESS_DELETE;
 	node_attr_locked(n, rq, attr);
 	pthread_mutex_unlock(&n->mutex);
@@ -77,7 +77,8 @@ static int
 setattr_allowed(const struct gate_request *rq, const struct meta_inode *i,
 		const struct gate_setattr *set)
 {
-	bool owner = perm_owner(rq, i);
+	struct perm p = perm_of(i);
+	bool owner = perm_owner(rq, p);
 
 	if (rq->readonly)
 		return -EROFS;
@@ -93,12 +94,12 @@ setattr_allowed(const struct gate_request *rq, const struct meta_inode *i,
 		return -EPERM;
 	if ((set->atime_how == GATE_TIME_SERVER ||
 	     set->mtime_how == GATE_TIME_SERVER) && !owner &&
-	    !perm_allows(rq, i, MAY_WRITE))
+	    !perm_allows(rq, p, MAY_WRITE))
 		return -EACCES;
 	if (set->set_size) {
 		if (i->kind != GATE_REG)
 			return i->kind == GATE_DIR ? -EISDIR : -EINVAL;
-		if (!owner && !perm_allows(rq, i, MAY_WRITE))
+		if (!owner && !perm_allows(rq, p, MAY_WRITE))
 			return -EACCES;
 	}
 	return 0;

@@ -219,6 +219,7 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 {
 	struct gate_fh fh = { n->ino, n->i.generation };
 	struct gate_setattr size = { .set_size = true };
+	int kind;
 
 	if (how == GATE_GUARDED)
 		return -EEXIST;
@@ -227,9 +228,10 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 		return n->i.has_verf && memcmp(n->i.verf, verf, 8) == 0
 			       ? 0
 			       : -EEXIST;
-	if (n->i.kind == GATE_DIR)
+	kind = node_kind(n);
+	if (kind == GATE_DIR)
 		return -EISDIR;
-	if (n->i.kind != GATE_REG)
+	if (kind != GATE_REG)
 		return -EEXIST;
 	/* UNCHECKED on an existing file: only the size counts, and it is an
 	 * open for writing (rule.md 2). */
@@ -294,7 +296,7 @@ make_once(struct gate_export *x, struct gate_request *rq,
 		r = lookup_child(d.node, rq, name, &n);
 		existed = r == 0;
 		if (r == -ENOENT)
-			r = perm_allows(rq, &d.node->i,
+			r = perm_allows(rq, node_perm(d.node),
 					MAY_WRITE | MAY_EXEC)
 				    ? 0
 				    : -EACCES;

@@ -122,7 +122,7 @@ emit_one(struct walk *w, uint64_t cookie, const char *name, uint64_t ino,
 	struct gate_dirent e = { .fileid = ino, .cookie = cookie,
 				 .name = name };
 
-	if (w->plus && n != NULL && !n->dead) {
+	if (w->plus && n != NULL && !node_dead(n)) {
 		e.fh.ino = n->ino;
 		e.fh.generation = n->i.generation;
 		e.has_attr = knows_attr(n);
@@ -244,7 +244,7 @@ gate_readdir(struct gate_export *x, struct gate_request *rq,
 	/* Cookies are rows: valid as long as the directory is. */
 	memset(cookieverf, 0, 8);
 	cookieverf[7] = 1;
-	if (w.dir->i.kind != GATE_DIR) {
+	if (node_kind(w.dir) != GATE_DIR) {
 		r = -ENOTDIR;
 	} else if (!rq->may_block) {
 		rq->again = GATE_NEEDS_THREAD;
@@ -252,7 +252,7 @@ gate_readdir(struct gate_export *x, struct gate_request *rq,
 	} else {
 		r = lookup_refresh(w.dir, rq);
 	}
-	if (r == 0 && !perm_allows(rq, &w.dir->i, MAY_READ))
+	if (r == 0 && !perm_allows(rq, node_perm(w.dir), MAY_READ))
 		r = -EACCES;
 	if (r == 0)
 		r = readdir_walk(&w, cookie, eof);

@@ -395,6 +395,13 @@ int node_hold_locked(struct node *n, struct gate_request *rq,
 void node_tick_at_locked(struct node *n, uint64_t at_ms);
 void node_tick(void *gate, uint64_t ino);
 
+/* Was it removed?  Without the mutex, as it is now. */
+static inline bool
+node_dead(const struct node *n)
+{
+	return __atomic_load_n(&n->dead, __ATOMIC_ACQUIRE);
+}
+
 /* What this client may see.  Mutex held. */
 void node_attr_locked(struct node *n, const struct gate_request *rq,
 		      struct gate_attr *out);
@@ -426,13 +433,19 @@ bool who_holds_locked(const struct node *n, const struct gate_request *rq);
 
 /* ---- perm.c ---- */
 enum { MAY_READ = 4, MAY_WRITE = 2, MAY_EXEC = 1 };
-bool perm_allows(const struct gate_request *rq, const struct meta_inode *i,
-		 unsigned want);
-bool perm_owner(const struct gate_request *rq, const struct meta_inode *i);
+struct perm {			/* what decides, of one moment */
+	int kind;		/* GATE_REG... */
+	uint32_t mode, uid, gid;
+};
+struct perm perm_of(const struct meta_inode *i);
+struct perm node_perm(struct node *n);	/* takes the mutex */
+int node_kind(struct node *n);		/* takes the mutex */
+bool perm_allows(const struct gate_request *rq, struct perm p, unsigned want);
+bool perm_owner(const struct gate_request *rq, struct perm p);
 bool perm_in_group(const struct gate_request *rq, uint32_t gid);
 /* May a name of dir be removed or replaced (sticky bit)?  0 or -errno */
-int perm_remove(const struct gate_request *rq, const struct meta_inode *dir,
-		const struct meta_inode *victim);
+int perm_remove(const struct gate_request *rq, struct perm dir,
+		struct perm victim);
 
 /* ---- path.c ---- */
 /* The key that the node's name spells now; directories end in '/'; a root

@@ -125,7 +125,7 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	pthread_mutex_unlock(&n->mutex);
 	/* The bucket may have nothing below a directory, and yet there are
 	 * files in it that wait for their upload: their path goes with it. */
-	if (n->i.kind == GATE_DIR)
+	if (node_kind(n) == GATE_DIR)
 		r = meta_each_name(g->meta, n->ino, 0, 1, any_name, &any);
 	if (r < 0 || any) {
 		node_unlock(n);
@@ -138,7 +138,7 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	if (r == 0) {
 		node_unname(n);
 		pthread_mutex_lock(&n->mutex);
-		n->dead = true;
+		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
 		data_drop_clean_locked(n);
 		node_changed_locked(n);
 		pthread_mutex_unlock(&n->mutex);
@@ -177,7 +177,7 @@ refresh_dir(struct node *n, uint64_t asked)
 			;
 		if (r == 0)
 			r = lookup_vanish(n, asked);
-		if (r == 0 && n->dead)
+		if (r == 0 && node_dead(n))
 			r = -ESTALE;
 	}
 	if (r < 0)
@@ -207,7 +207,7 @@ refresh_file(struct node *n, uint64_t asked)
 		s3_object_free(&o);
 	} else if (r == -ENOENT) {
 		r = lookup_vanish(n, asked);
-		if (r == 0 && n->dead)
+		if (r == 0 && node_dead(n))
 			r = -ESTALE;
 	}
 	return r;
@@ -218,6 +218,7 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 {
 	uint64_t asked = clock_ms();
 	struct node *dir = NULL;
+	bool known;
 	int r = 0;
 
 	if (node_fresh(n))
@@ -236,20 +237,23 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 	if (node_get(n->export->gate, n->parent, true, &dir) == 0) {
 		r = scan_if_small(dir);
 		node_put(&dir);
+		pthread_mutex_lock(&n->mutex);
+		known = n->i.attr_known;
 		if (r == 1 && n->dead)
 			r = -ESTALE;
-		if (r == 1 && n->i.attr_known) {
+		pthread_mutex_unlock(&n->mutex);
+		if (r == 1 && known) {
 			/* A directory whose names are known: has anybody
 			 * else changed them?  Its times tell clients. */
-			if (n->i.kind == GATE_DIR && scan_known(n))
+			if (node_kind(n) == GATE_DIR && scan_known(n))
 				r = scan_if_small(n);
 			if (r >= 0)
 				return 0;
 		}
 	}
 	if (r >= 0)
-		r = n->i.kind == GATE_DIR ? refresh_dir(n, asked)
-					  : refresh_file(n, asked);
+		r = node_kind(n) == GATE_DIR ? refresh_dir(n, asked)
+					     : refresh_file(n, asked);
 	if (r == -EAGAIN)
 		rq->again = GATE_JUKEBOX;
 	return r;

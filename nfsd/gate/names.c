@@ -35,7 +35,7 @@ change_dir_begin(struct gate_export *x, struct gate_request *rq,
 		return -EAGAIN;
 	}
 	wcc_before(out->node, rq, wcc);
-	if (out->node->i.kind != GATE_DIR)
+	if (node_kind(out->node) != GATE_DIR)
 		return -ENOTDIR;
 	if (len > META_NAME_MAX)
 		return -ENAMETOOLONG;
@@ -47,7 +47,7 @@ change_dir_begin(struct gate_export *x, struct gate_request *rq,
 		return -EROFS;
 	r = lookup_refresh(out->node, rq);
 	if (r == 0 &&
-	    !perm_allows(rq, &out->node->i, MAY_EXEC))
+	    !perm_allows(rq, node_perm(out->node), MAY_EXEC))
 		r = -EACCES;
 	return r;
 }
@@ -150,11 +150,11 @@ gate_lookup(struct gate_export *x, struct gate_request *rq,
 
 	if (r < 0)
 		return r;
-	if (dir->i.kind != GATE_DIR)
+	if (node_kind(dir) != GATE_DIR)
 		r = -ENOTDIR;
 	else if (strlen(name) > META_NAME_MAX)
 		r = -ENAMETOOLONG;
-	else if (!perm_allows(rq, &dir->i, MAY_EXEC))
+	else if (!perm_allows(rq, node_perm(dir), MAY_EXEC))
 		r = -EACCES;
 	else if (strcmp(name, ".") == 0)
 		n = node_ref(dir);

@@ -203,7 +203,7 @@ node_put(struct node **np)
 	s = shard_of(g, n->ino);
 	pthread_mutex_lock(&s->mutex);
 	if (--n->refs == 0) {
-		gone = n->dead;
+		gone = node_dead(n);
 		if (gone) {
 			HASH_DELETE(hh, s->nodes, n);
 			s->count--;
@@ -504,7 +504,8 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 		rq->again = GATE_NEEDS_THREAD;
 	if (r < 0)
 		return r;
-	if (n->export != x || n->i.generation != fh->generation || n->dead) {
+	if (n->export != x || n->i.generation != fh->generation ||
+	    node_dead(n)) {
 		node_put(&n);
 		return -ESTALE;
 	}
@@ -541,10 +542,12 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 void
 nodes_free(struct gate *g)
 {
+	/* A node may have its name in the table of another shard. */
+	for (size_t i = 0; i < SHARDS; i++)
+		HASH_CLEAR(hh_name, g->shards[i].names);
 	for (size_t i = 0; i < SHARDS; i++) {
 		struct node *n, *next;
 
-		HASH_CLEAR(hh_name, g->shards[i].names);
 		HASH_ITER(hh, g->shards[i].nodes, n, next) {
 			struct waiter *w;
 

@@ -90,7 +90,7 @@ path_key(struct node *n, char key[META_KEY_MAX + 2])
 	char buf[META_KEY_MAX + 2];
 
 	return finish_key(n->export, spell(n, buf, sizeof(buf)), "",
-			  n->i.kind == GATE_DIR, key);
+			  node_kind(n) == GATE_DIR, key);
 }
 
 int
@@ -153,7 +153,7 @@ path_walk(struct gate *g, const char *path, struct node **out)
 		memcpy(name, path, len);
 		name[len] = '\0';
 		path += len;
-		if (n->i.kind != GATE_DIR)
+		if (node_kind(n) != GATE_DIR)
 			r = -ENOTDIR;
 		else
 			r = lookup_child(n, &rq, name, &child);

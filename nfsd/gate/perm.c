@@ -24,37 +24,61 @@ perm_in_group(const struct gate_request *rq, uint32_t gid)
 	return false;
 }
 
-bool
-perm_owner(const struct gate_request *rq, const struct meta_inode *i)
+struct perm
+perm_of(const struct meta_inode *i)
 {
-	return rq->cred.uid == 0 || rq->cred.uid == i->uid;
+	return (struct perm){ .kind = i->kind,
+			      .mode = i->mode,
+			      .uid = i->uid,
+			      .gid = i->gid };
+}
+
+struct perm
+node_perm(struct node *n)
+{
+	struct perm p;
+
+	pthread_mutex_lock(&n->mutex);
+	p = perm_of(&n->i);
+	pthread_mutex_unlock(&n->mutex);
+	return p;
+}
+
+int
+node_kind(struct node *n)
+{
+	return node_perm(n).kind;
 }
 
 bool
-perm_allows(const struct gate_request *rq, const struct meta_inode *i,
-	    unsigned want)
+perm_owner(const struct gate_request *rq, struct perm p)
 {
-	unsigned bits = i->mode;
+	return rq->cred.uid == 0 || rq->cred.uid == p.uid;
+}
+
+bool
+perm_allows(const struct gate_request *rq, struct perm p, unsigned want)
+{
+	unsigned bits = p.mode;
 
 	if (rq->cred.uid == 0) {
-		return !(want & MAY_EXEC) || i->kind == GATE_DIR ||
-		       (i->mode & 0111) != 0;
+		return !(want & MAY_EXEC) || p.kind == GATE_DIR ||
+		       (p.mode & 0111) != 0;
 	}
-	if (rq->cred.uid == i->uid)
+	if (rq->cred.uid == p.uid)
 		bits >>= 6;
-	else if (perm_in_group(rq, i->gid))
+	else if (perm_in_group(rq, p.gid))
 		bits >>= 3;
 	return (bits & 7 & want) == want;
 }
 
 int
-perm_remove(const struct gate_request *rq, const struct meta_inode *dir,
-	    const struct meta_inode *victim)
+perm_remove(const struct gate_request *rq, struct perm dir, struct perm victim)
 {
 	if (!perm_allows(rq, dir, MAY_WRITE | MAY_EXEC))
 		return -EACCES;
-	if ((dir->mode & 01000) != 0 && rq->cred.uid != 0 &&
-	    rq->cred.uid != dir->uid && rq->cred.uid != victim->uid)
+	if ((dir.mode & 01000) != 0 && rq->cred.uid != 0 &&
+	    rq->cred.uid != dir.uid && rq->cred.uid != victim.uid)
 		return -EPERM;
 	return 0;
 }

@@ -268,25 +268,26 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 	  uint32_t *got, bool *eof, struct gate_attr *attr)
 {
 	struct node *n = NULL;
+	struct perm p;
 	int r = node_from_fh(x, rq, fh, &n);
 
 	if (r < 0)
 		return r;
-	if (n->i.kind != GATE_REG)
-		r = n->i.kind == GATE_DIR ? -EISDIR : -EINVAL;
+	if (node_kind(n) != GATE_REG)
+		r = node_kind(n) == GATE_DIR ? -EISDIR : -EINVAL;
 	else
 		r = lookup_refresh(n, rq);
+	p = node_perm(n);
 	/* Who may execute a program may read it (RFC 1813 4.4). */
-	if (r == 0 && n->i.uid != rq->cred.uid &&
-	    !perm_allows(rq, &n->i, MAY_READ) &&
-	    !perm_allows(rq, &n->i, MAY_EXEC))
+	if (r == 0 && p.uid != rq->cred.uid && !perm_allows(rq, p, MAY_READ) &&
+	    !perm_allows(rq, p, MAY_EXEC))
 		r = -EACCES;
 	for (int tries = 0; r == 0; tries++) {
 		r = read_node(n, rq, off, buf, len, got, eof);
 		/* The object was replaced while its bytes were fetched: take
 		 * the new version over and read that. */
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
-		    n->dead || tries == 3)
+		    node_dead(n) || tries == 3)
 			break;
 		r = wait_for_new_base(n, rq, r);
 		if (r == -EAGAIN)

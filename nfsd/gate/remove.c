@@ -177,7 +177,7 @@ lock_victim(struct change_dir *d, struct gate_request *rq, const char *name,
 		r = -EAGAIN;	/* replaced meanwhile: the client asks again */
 	node_put(&now);
 	if (r == 0)
-		r = perm_remove(rq, &d->node->i, &n->i);
+		r = perm_remove(rq, node_perm(d->node), node_perm(n));
 	return r < 0 ? r : node_lock(n, rq);
 }
 
@@ -197,7 +197,7 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 	who_text(x, rq, who);
 	if (r == 0)
 		r = lookup_child(d.node, rq, name, &n);
-	if (r == 0 && n->i.kind == GATE_DIR)
+	if (r == 0 && node_kind(n) == GATE_DIR)
 		r = -EISDIR;
 	if (r == 0)
 		r = lock_victim(&d, rq, name, n);
@@ -284,7 +284,7 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 		r = strcmp(name, ".") == 0 ? -EINVAL : -ENOTEMPTY;
 	if (r == 0)
 		r = lookup_child(d.node, rq, name, &n);
-	if (r == 0 && n->i.kind != GATE_DIR)
+	if (r == 0 && node_kind(n) != GATE_DIR)
 		r = -ENOTDIR;
 	if (r == 0)
 		r = has_names(x->gate, n->ino, &any);

@@ -287,25 +287,28 @@ find_both(struct move *m, struct gate_request *rq)
 	r = lookup_child(m->to.node, rq, m->to_name, &m->victim);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = perm_remove(rq, &m->from.node->i, &m->file->i);
+	r = perm_remove(rq, node_perm(m->from.node), node_perm(m->file));
 	if (r == 0 && m->victim != NULL)
-		r = perm_remove(rq, &m->to.node->i, &m->victim->i);
+		r = perm_remove(rq, node_perm(m->to.node),
+				node_perm(m->victim));
 	else if (r == 0 &&
-		 !perm_allows(rq, &m->to.node->i, MAY_WRITE | MAY_EXEC))
+		 !perm_allows(rq, node_perm(m->to.node),
+			      MAY_WRITE | MAY_EXEC))
 		r = -EACCES;
 	if (r < 0)
 		return r;
 	if (m->victim != NULL && m->victim != m->file) {
-		if (m->file->i.kind == GATE_DIR &&
-		    m->victim->i.kind != GATE_DIR)
+		bool dir = node_kind(m->file) == GATE_DIR;
+		bool onto = node_kind(m->victim) == GATE_DIR;
+
+		if (dir && !onto)
 			return -ENOTDIR;
-		if (m->file->i.kind != GATE_DIR &&
-		    m->victim->i.kind == GATE_DIR)
+		if (!dir && onto)
 			return -EISDIR;
 	}
 	/* XXX directories: until they are renamed as a whole, `mv` is told
 	 * what it is told between file systems, and copies. */
-	if (m->file->i.kind == GATE_DIR && m->victim != m->file)
+	if (node_kind(m->file) == GATE_DIR && m->victim != m->file)
 		return -EXDEV;
 	return 0;
 }

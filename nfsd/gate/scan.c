@@ -427,7 +427,7 @@ drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
-	if (n->i.kind == GATE_DIR) {
+	if (node_kind(n) == GATE_DIR) {
 		/* Files below it may wait for their first upload. */
 		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
 	} else {
@@ -441,7 +441,7 @@ drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 	if (r == 0 && !keep) {
 		r = lookup_vanish(n, start_ms);
 		if (r == 0)
-			r = n->dead;
+			r = node_dead(n);
 	}
 	node_put(&n);
 	return r;

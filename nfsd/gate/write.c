@@ -460,12 +460,14 @@ static int
 write_checks(struct gate_export *x, struct gate_request *rq, struct node *n,
 	     uint64_t off, uint32_t len)
 {
+	struct perm p = node_perm(n);
+
 	(void)x;
-	if (n->i.kind != GATE_REG)
-		return n->i.kind == GATE_DIR ? -EISDIR : -EINVAL;
+	if (p.kind != GATE_REG)
+		return p.kind == GATE_DIR ? -EISDIR : -EINVAL;
 	if (rq->readonly)
 		return -EROFS;
-	if (n->i.uid != rq->cred.uid && !perm_allows(rq, &n->i, MAY_WRITE))
+	if (p.uid != rq->cred.uid && !perm_allows(rq, p, MAY_WRITE))
 		return -EACCES;
 	if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
 		return -EFBIG;
@@ -618,10 +620,14 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		if (r < 0)
 			return r;
 		/* It may have changed hands or been committed meanwhile. */
-		if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0) {
+		pthread_mutex_lock(&n->mutex);
+		active = n->h.state == META_ACTIVE &&
+			 strcmp(n->h.who, who) == 0;
+		if (active)
 			n->settle_empty = false;
+		pthread_mutex_unlock(&n->mutex);
+		if (active)
 			r = write_commit(n, off, to, NULL, 0);
-		}
 		pthread_mutex_lock(&n->mutex);
 		n->h_last_ms = clock_ms();
 		node_unlock_locked(n);
@@ -645,7 +651,7 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 		return r;
 	wcc_before(n, rq, wcc);
 	who_text(x, rq, who);
-	if (n->i.kind != GATE_REG)
+	if (node_kind(n) != GATE_REG)
 		r = -EINVAL;
 	else
 		r = commit_node(n, rq, who, off, count);
@@ -660,14 +666,18 @@ int
 write_settle_empty(struct node *n)
 {
 	uint64_t now = clock_ms();
+	bool due;
 	int r = 0;
 
 	node_lock_wait(n);
-	if (!n->dead && n->h.state == META_ACTIVE && n->settle_empty &&
-	    n->h_opened_ms + n->export->c.create_settle_ms <= now) {
+	pthread_mutex_lock(&n->mutex);
+	due = !n->dead && n->h.state == META_ACTIVE && n->settle_empty &&
+	      n->h_opened_ms + n->export->c.create_settle_ms <= now;
+	if (due)
 		n->settle_empty = false;
+	pthread_mutex_unlock(&n->mutex);
+	if (due)
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
-	}
 	node_unlock(n);
 	return r;
 }
@@ -677,12 +687,16 @@ write_abandon(struct node *n)
 {
 	struct gate_export *x = n->export;
 	char path[512];
+	bool due;
 	int r = 0;
 
 	path_text(n, path, sizeof(path));
 	node_lock_wait(n);
-	if (n->dead || n->h.state != META_ACTIVE ||
-	    n->h_last_ms + n->lease_ms > clock_ms()) {
+	pthread_mutex_lock(&n->mutex);
+	due = !n->dead && n->h.state == META_ACTIVE &&
+	      n->h_last_ms + n->lease_ms <= clock_ms();
+	pthread_mutex_unlock(&n->mutex);
+	if (!due) {
 		node_unlock(n);
 		return 0;
 	}
