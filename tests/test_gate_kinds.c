@@ -135,6 +135,69 @@ bytes_of_special_files_are_the_clients_affair(void)
 	bed_close(&b);
 }
 
+/* ---- set-id bits ---- */
+
+static void
+writing_to_a_program_takes_its_rights(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_attr attr;
+	struct gate_setattr set = MODE(06777);
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	for (int how = 0; how < 3; how++) {
+		a.rq.may_block = true;
+		a.rq.cred.uid = a.rq.cred.gid = 0;
+		CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL,
+					     NULL), 0);
+		a.rq.cred.uid = a.rq.cred.gid = 1000;
+		if (how < 2) {
+			CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "x", 1,
+						 how ? GATE_UNSTABLE
+						     : GATE_FILE_SYNC), 0);
+		} else {
+			CU_ASSERT_EQUAL(do_size(&b, &a, &fh, 2), 0);
+		}
+		CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+		a.rq.may_block = true;
+		CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
+		CU_ASSERT_EQUAL(attr.mode, 0777);
+	}
+	bed_restart(&b);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
+	CU_ASSERT_EQUAL(attr.mode, 0777);
+	bed_close(&b);
+}
+
+static void
+only_the_owner_changes_the_owner(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_setattr set = { .set_uid = true, .uid = 0 };
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	a.rq.may_block = true;
+	a.rq.cred.uid = 1000;
+	/* Not even to what it is. */
+	CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL, NULL),
+			-EPERM);
+	set = (struct gate_setattr){ .set_gid = true, .gid = 0 };
+	CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL, NULL),
+			-EPERM);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_kinds",
+	  T(writing_to_a_program_takes_its_rights),
+	  T(only_the_owner_changes_the_owner),
 	  T(special_files_stay_with_the_bucket), T(devices_are_for_root),
 	  T(bytes_of_special_files_are_the_clients_affair))

@@ -84,10 +84,12 @@ setattr_allowed(const struct gate_request *rq, const struct meta_inode *i,
 		return -EROFS;
 	if (set->set_mode && !owner)
 		return -EPERM;
-	if (set->set_uid && set->uid != i->uid && rq->cred.uid != 0)
+	if (set->set_uid && rq->cred.uid != 0 &&
+	    (!owner || set->uid != i->uid))
 		return -EPERM;
-	if (set->set_gid && set->gid != i->gid && rq->cred.uid != 0 &&
-	    (!owner || !perm_in_group(rq, set->gid)))
+	if (set->set_gid && rq->cred.uid != 0 &&
+	    (!owner ||
+	     (set->gid != i->gid && !perm_in_group(rq, set->gid))))
 		return -EPERM;
 	if ((set->atime_how == GATE_TIME_CLIENT ||
 	     set->mtime_how == GATE_TIME_CLIENT) && !owner)
@@ -109,24 +111,22 @@ static void
 setattr_row(const struct gate_request *rq, const struct gate_setattr *set,
 	    int64_t now, struct meta_inode *row)
 {
-	bool chown = (set->set_uid && set->uid != row->uid) ||
-		     (set->set_gid && set->gid != row->gid);
-
-	/* As a kernel does: a change of owner takes setuid and setgid away,
-	 * and who is not in the group cannot set setgid. */
-	if (chown && row->kind == GATE_REG) {
+	/* As a kernel does: chown takes setuid and setgid away, even if it
+	 * changes nothing, and who is not in the group cannot set setgid. */
+	if ((set->set_uid || set->set_gid) && row->kind != GATE_DIR) {
 		row->mode &= ~04000U;
 		if (row->mode & 010)
 			row->mode &= ~02000U;
 	}
+	if (set->set_size)
+		row->mode = perm_mode_written(rq, row);
 	if (set->set_uid)
 		row->uid = set->uid;
 	if (set->set_gid)
 		row->gid = set->gid;
 	if (set->set_mode) {
 		row->mode = set->mode & 07777;
-		if (rq->cred.uid != 0 && !perm_in_group(rq, row->gid) &&
-		    row->kind != GATE_DIR)
+		if (rq->cred.uid != 0 && !perm_in_group(rq, row->gid))
 			row->mode &= ~02000U;
 	}
 	if (set->atime_how != GATE_TIME_KEEP)
@@ -202,7 +202,7 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	if (set->set_size)
 		r = write_resize(n, set->size, &row, b);
 	setattr_row(rq, set, clock_ns(), &row);
-	if (r == 0 && changes_object(set)) {
+	if (r == 0 && (changes_object(set) || row.mode != n->i.mode)) {
 		row.attr_dirty = row.ino != n->export->root;
 		pthread_mutex_lock(&n->mutex);
 		if (row.attr_dirty)

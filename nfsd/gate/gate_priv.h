@@ -442,6 +442,9 @@ struct perm node_perm(struct node *n);	/* takes the mutex */
 int node_kind(struct node *n);		/* takes the mutex */
 bool perm_allows(const struct gate_request *rq, struct perm p, unsigned want);
 bool perm_owner(const struct gate_request *rq, struct perm p);
+/* The mode after it has written to the file: set-id bits go. */
+uint32_t perm_mode_written(const struct gate_request *rq,
+			   const struct meta_inode *i);
 bool perm_in_group(const struct gate_request *rq, uint32_t gid);
 /* May a name of dir be removed or replaced (sticky bit)?  0 or -errno */
 int perm_remove(const struct gate_request *rq, struct perm dir,

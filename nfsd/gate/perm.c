@@ -72,6 +72,19 @@ perm_allows(const struct gate_request *rq, struct perm p, unsigned want)
 	return (bits & 7 & want) == want;
 }
 
+uint32_t
+perm_mode_written(const struct gate_request *rq, const struct meta_inode *i)
+{
+	uint32_t mode = i->mode;
+
+	if (rq->cred.uid == 0 || i->kind != GATE_REG)
+		return mode;
+	mode &= ~04000U;
+	if ((mode & 010) || !perm_in_group(rq, i->gid))
+		mode &= ~02000U;
+	return mode;
+}
+
 int
 perm_remove(const struct gate_request *rq, struct perm dir, struct perm victim)
 {

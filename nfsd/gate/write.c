@@ -402,6 +402,20 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 
 /* ---- WRITE ---- */
 
+/* Who writes to a program does not inherit its rights.  The row follows with
+ * the COMMIT.  Mutex held. */
+static void
+strip_set_id_locked(struct node *n, const struct gate_request *rq)
+{
+	uint32_t mode = perm_mode_written(rq, &n->i);
+
+	if (mode == n->i.mode)
+		return;
+	n->i.mode = mode;
+	n->i.attr_dirty = true;
+	n->attr_version++;
+}
+
 /* The short way, if nothing has to be decided.  1: taken. */
 static int
 write_fast(struct node *n, struct gate_request *rq, const char *who,
@@ -415,6 +429,8 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 	    strcmp(n->h.who, who) == 0 &&
 	    (rq->may_block || len <= INLINE_MAX)) {
 		r = stage_locked(n, off, data, len);
+		if (r == 0)
+			strip_set_id_locked(n, rq);
 		r = r < 0 ? r : 1;
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -435,6 +451,8 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 		return r;
 	pthread_mutex_lock(&n->mutex);
 	r = stage_locked(n, off, data, len);
+	if (r == 0)
+		strip_set_id_locked(n, rq);
 	small = len <= JOURNAL_WRITE_MAX &&
 		n->d.journal_bytes + len <= JOURNAL_FILE_MAX;
 	pthread_mutex_unlock(&n->mutex);
