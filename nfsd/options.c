@@ -125,13 +125,16 @@ static const struct option_row rows[] = {
 	   "Time for which a request that failed for a passing reason is "
 	   "repeated."),
 	S3(storage_class, STRING, NULL, 0, 0, NULL,
-	   "Storage class of new objects, such as STANDARD_IA."),
+	   "Storage class of what is written, such as STANDARD_IA; if it is "
+	   "not set, an object that is written anew keeps its own."),
 	S3(sse, WORD, "none", 0, 0, "none|AES256|aws:kms",
-	   "Server-side encryption of new objects."),
+	   "Server-side encryption of what is written; with none an object "
+	   "that is written anew keeps its KMS key."),
 	S3(sse_kms_key_id, STRING, NULL, 0, 0, NULL,
 	   "Key for sse=aws:kms."),
 	S3(acl, STRING, NULL, 0, 0, NULL,
-	   "Canned ACL of new objects, such as bucket-owner-full-control."),
+	   "Canned ACL of new objects, such as bucket-owner-full-control; one "
+	   "that has grants of its own keeps them when it is written anew."),
 
 	EXP(bucket, STRING, NULL, 0, 0, NULL,
 	    "s3://BUCKET, s3://BUCKET/PREFIX or file:///DIR. Needed in each "

@@ -171,6 +171,8 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 {
 	struct s3_remote *r = s3_to_remote(s3);
 	bool same_key = strcmp(source_key, key) == 0;
+	const char *tags = headers != NULL ?
+		s3_headers_get(headers, "x-amz-tagging") : NULL;
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .error_in_200 = true,
 		.check = check_copy,
@@ -183,7 +185,7 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 					headers ? "REPLACE" : "COPY");
 	if (result == 0)
 		result = s3_call_header(&call, "x-amz-tagging-directive",
-					"COPY");
+					tags != NULL ? "REPLACE" : "COPY");
 	if (result == 0)
 		result = s3_call_headers(&call, headers);
 	if (result == 0)
@@ -205,6 +207,9 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		if (result == -ESTALE && cond != NULL && cond->if_none_match)
 			result = -EEXIST;
 	}
+	if (result == 0 && tags != NULL &&
+	    s3_remote_extras_ensure(s3, key, headers, NULL) < 0)
+		s3_extras_lost(r, key);
 	/* Onto itself the copy is the new version: its ETag may differ. */
 	if (result == 0 && !same_key)
 		result = source_is(r, source_key, if_match, err);

@@ -8,7 +8,7 @@
  * One rule a line, '#' begins a comment line; the first rule that fits a call
  * decides.  Words of a rule:
  *	op=NAME[,NAME]	head get put create part partcopy complete abort
- *			parts uploads copy delete list probe; default all
+ *			parts uploads copy delete list probe extras; default all
  *	key=GLOB	fnmatch(3), '*' crosses '/'; the prefix for lists, the
  *			destination for copies
  *	skip=N count=N	let N pass first; fit at most N times after that
@@ -437,6 +437,38 @@ fault_list(struct s3 *s3, const struct s3_list *list,
 	return answer;
 }
 
+static int
+fault_extras(struct s3 *s3, const char *key, const struct s3_object *object,
+	     bool copy, struct s3_headers *headers, struct s3_error *err)
+{
+	struct call c = { .op = "extras", .key = key };
+	int r;
+
+	if (of(s3)->real->extras == NULL)
+		return 0;
+	r = enter(s3, &c, err);
+	if (r != 0)
+		return r;
+	r = of(s3)->real->extras(s3, key, object, copy, headers, err);
+	return (int)leave(s3, &c, r, err);
+}
+
+static int
+fault_extras_ensure(struct s3 *s3, const char *key,
+		    const struct s3_headers *headers, struct s3_error *err)
+{
+	struct call c = { .op = "extras", .key = key };
+	int r;
+
+	if (of(s3)->real->extras_ensure == NULL)
+		return 0;
+	r = enter(s3, &c, err);
+	if (r != 0)
+		return r;
+	r = of(s3)->real->extras_ensure(s3, key, headers, err);
+	return (int)leave(s3, &c, r, err);
+}
+
 static const struct s3_ops fault_ops = {
 	.close = fault_close, .cancel = fault_cancel, .probe = fault_probe,
 	.head = fault_head, .get = fault_get, .put = fault_put,
@@ -445,6 +477,7 @@ static const struct s3_ops fault_ops = {
 	.upload_complete = fault_complete, .upload_abort = fault_abort,
 	.upload_parts = fault_parts, .upload_list = fault_uploads,
 	.copy = fault_copy, .del = fault_delete, .list_page = fault_list,
+	.extras = fault_extras, .extras_ensure = fault_extras_ensure,
 };
 
 int

@@ -85,6 +85,8 @@ s3_remote_upload_part(struct s3 *s3, const char *key, const char *upload_id,
 	s3_call_query(&call, "partNumber", text);
 	s3_call_query(&call, "uploadId", upload_id);
 	if (result == 0)
+		result = s3_call_checksum(r, &call, true);
+	if (result == 0)
 		result = s3_request(r, &call, &reply, err);
 	if (result < 0)
 		return result;

@@ -131,6 +131,7 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	const char *size = s3_reply_get(reply, "content-length");
 	const char *tags = s3_reply_get(reply, "x-amz-tagging-count");
 	const char *class = s3_reply_get(reply, "x-amz-storage-class");
+	const char *sse = s3_reply_get(reply, "x-amz-server-side-encryption");
 	struct range range;
 	int64_t at = when ? s3_date_http(when) : -1;
 	int r = 0;
@@ -153,6 +154,10 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 		copy_short(out->storage_class, sizeof(out->storage_class),
 			   class);
 	out->has_tags = tags != NULL && strtol(tags, NULL, 10) > 0;
+	out->kms = sse != NULL && strncmp(sse, "aws:kms", 7) == 0;
+	copy_short(out->kms_key_id, sizeof(out->kms_key_id),
+		   s3_reply_get(reply, "x-amz-server-side-encryption-aws-kms-"
+				"key-id"));
 	r = object_headers(reply, out);
 	if (r < 0)
 		s3_object_free(out);
@@ -201,6 +206,8 @@ s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 		return key_or_bucket(r, err);
 	if (result < 0)
 		return result;
+	if (s3_reply_get(&reply, "x-amz-tagging-count") != NULL)
+		r->tells_tags = true;
 	return s3_object_from(&reply, out);
 }
 
@@ -328,6 +335,10 @@ s3_call_headers(struct s3_call *call, const struct s3_headers *headers)
 
 		if (!header_ok(&headers->list[i]))
 			return -EINVAL;
+		/* S3 takes one or the other (API, PutObject). */
+		if (strncmp(headers->list[i].name, "x-amz-grant-", 12) == 0 &&
+		    s3_headers_set(&call->headers, "x-amz-acl", NULL) < 0)
+			return -ENOMEM;
 		r = s3_call_header(call, headers->list[i].name,
 				   headers->list[i].value);
 		if (r < 0)
@@ -456,6 +467,8 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 
 	if (result == 0)
 		result = s3_call_headers(&call, headers);
+	if (result == 0)
+		result = s3_call_checksum(r, &call, false);
 	if (result == 0)
 		result = s3_call_cond(r, &call, cond,
 				      S3_CAP_PUT_NONE | S3_CAP_PUT_MATCH);

@@ -52,6 +52,8 @@ static const struct s3_ops ops = {
 	.copy = s3_remote_copy,
 	.del = s3_remote_delete,
 	.list_page = s3_remote_list_page,
+	.extras = s3_remote_extras,
+	.extras_ensure = s3_remote_extras_ensure,
 };
 
 /* Old buckets have capitals and underscores, others' even more. */

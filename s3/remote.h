@@ -164,6 +164,8 @@ struct s3_remote {
 	/* learnt from answers */
 	atomic_uint caps;	/* bits of enum s3_cap_bit */
 	atomic_bool bucket_seen;
+	atomic_bool tells_tags;	/* HEAD says how many there are */
+	atomic_bool no_tags, no_acl;	/* not to be had here */
 	_Atomic int64_t skew_s;	/* the store's clock less ours */
 	pthread_rwlock_t lock;
 	char region[64];	/* under lock */
@@ -222,6 +224,12 @@ int s3_request(struct s3_remote *r, struct s3_call *call,
 /* Add the options that belong to a new object, or only requester_pays. */
 int s3_call_options(struct s3_remote *r, struct s3_call *call,
 		    bool new_object);
+
+/* crc32c.c */
+
+uint32_t s3_crc32c(uint32_t crc, const void *data, size_t len);
+/* Add a checksum of the body, if the store verifies one that is of use. */
+int s3_call_checksum(struct s3_remote *r, struct s3_call *call, bool part);
 
 /* retry.c */
 
@@ -300,6 +308,10 @@ int s3_xml_parts(const char *xml, size_t len, struct s3_xml_parts *out);
 
 /* CopyObjectResult, CopyPartResult, CompleteMultipartUploadResult. */
 int s3_xml_etag(const char *xml, size_t len, char etag[S3_ETAG_MAX]);
+/* Tagging: "k=v&k=v", percent-encoded, "" without tags; malloced. */
+int s3_xml_tags(const char *xml, size_t len, char **tags);
+/* AccessControlPolicy: x-amz-grant-*, unless only the owner may anything. */
+int s3_xml_grants(const char *xml, size_t len, struct s3_headers *out);
 /* InitiateMultipartUploadResult; malloced. */
 int s3_xml_upload_id(const char *xml, size_t len, char **upload_id);
 /* AssumeRoleWithWebIdentity's answer. */
@@ -354,6 +366,14 @@ int s3_remote_copy(struct s3 *s3, const char *source_key,
 		   const struct s3_headers *headers,
 		   const struct s3_cond *cond, char *etag,
 		   struct s3_error *err);
+int s3_remote_extras(struct s3 *s3, const char *key,
+		     const struct s3_object *object, bool copy,
+		     struct s3_headers *headers, struct s3_error *err);
+/* To the log: the object has no tags now. */
+void s3_extras_lost(struct s3_remote *r, const char *key);
+int s3_remote_extras_ensure(struct s3 *s3, const char *key,
+			    const struct s3_headers *headers,
+			    struct s3_error *err);
 int s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 			int (*each)(void *arg, const struct s3_entry *entry),
 			void *arg, char **next, struct s3_error *err);

@@ -285,6 +285,36 @@ s3_get(struct s3 *s3, const char *key, const char *if_match, uint64_t off,
 }
 
 int
+s3_extras(struct s3 *s3, const char *key, const struct s3_object *object,
+	  bool copy, struct s3_headers *headers, struct s3_error *err)
+{
+	const char *bad = bad_key(key);
+
+	if (bad != NULL)
+		return refuse(err, bad);
+	if (s3->ops->extras == NULL)
+		return 0;
+	begin(s3, S3_OP_EXTRAS);
+	return (int)end(s3, s3->ops->extras(s3, key, object, copy, headers,
+					    err));
+}
+
+int
+s3_extras_ensure(struct s3 *s3, const char *key,
+		 const struct s3_headers *headers, struct s3_error *err)
+{
+	const char *bad = bad_key(key);
+
+	if (bad != NULL)
+		return refuse(err, bad);
+	if (s3->ops->extras_ensure == NULL ||
+	    s3_headers_get(headers, "x-amz-tagging") == NULL)
+		return 0;
+	begin(s3, S3_OP_EXTRAS);
+	return (int)end(s3, s3->ops->extras_ensure(s3, key, headers, err));
+}
+
+int
 s3_put(struct s3 *s3, const char *key, const struct s3_source *body,
        const struct s3_headers *headers, const struct s3_cond *cond,
        char etag[S3_ETAG_MAX], struct s3_error *err)

@@ -149,6 +149,8 @@ struct s3_object {
 	char version_id[64];	/* "" if the bucket has no versions */
 	char storage_class[32];	/* "" means STANDARD */
 	bool has_tags;		/* x-amz-tagging-count > 0 */
+	bool kms;		/* encrypted with a key of AWS KMS, */
+	char kms_key_id[256];	/* this one, or "" if not told */
 	/*
 	 * x-amz-meta-*, content-type, cache-control, content-disposition,
 	 * content-encoding, content-language, expires,
@@ -206,6 +208,26 @@ struct s3_options {
 };
 /* Applied to every later call on s3.  Strings are copied. */
 int s3_set_options(struct s3 *s3, const struct s3_options *options)
+	__attribute__((warn_unused_result));
+
+/*
+ * What else a new version must be told to keep, beside the headers that HEAD
+ * tells: tags, grants of the ACL, storage class, KMS key.  They are added to
+ * *headers as the headers of the request that writes it (x-amz-tagging,
+ * x-amz-grant-*, x-amz-storage-class, x-amz-server-side-encryption).
+ * object: what s3_head told of key.  copy: it is for s3_copy.  Takes up to two requests.  What the store does not tell, or
+ * not us, is left out, with one line to the log.
+ */
+int s3_extras(struct s3 *s3, const char *key, const struct s3_object *object,
+	      bool copy, struct s3_headers *headers, struct s3_error *err)
+	__attribute__((warn_unused_result));
+
+/*
+ * After s3_upload_complete: has the object the tags of these headers, which
+ * its upload was created with?  If not it gets them (radosgw 16 forgets).
+ */
+int s3_extras_ensure(struct s3 *s3, const char *key,
+		     const struct s3_headers *headers, struct s3_error *err)
 	__attribute__((warn_unused_result));
 
 /*
@@ -341,6 +363,7 @@ enum s3_op {
 	S3_OP_HEAD, S3_OP_GET, S3_OP_PUT, S3_OP_CREATE, S3_OP_PART,
 	S3_OP_PART_COPY, S3_OP_COMPLETE, S3_OP_ABORT, S3_OP_LIST_PARTS,
 	S3_OP_LIST_UPLOADS, S3_OP_COPY, S3_OP_DELETE, S3_OP_LIST,
+	S3_OP_EXTRAS,
 	S3_OP_COUNT
 };
 void s3_stats(struct s3 *s3, struct s3_stats *out);

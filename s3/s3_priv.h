@@ -59,6 +59,13 @@ struct s3_ops {
 		    struct s3_error *err);
 	int (*del)(struct s3 *s3, const char *key, const char *if_match,
 		   struct s3_error *err);
+	/* NULL: there is nothing to tell. */
+	int (*extras)(struct s3 *s3, const char *key,
+		      const struct s3_object *object, bool copy,
+		      struct s3_headers *headers, struct s3_error *err);
+	int (*extras_ensure)(struct s3 *s3, const char *key,
+			     const struct s3_headers *headers,
+			     struct s3_error *err);
 	int (*list_page)(struct s3 *s3, const struct s3_list *list,
 			 int (*each)(void *arg, const struct s3_entry *entry),
 			 void *arg, char **next, struct s3_error *err);

@@ -23,6 +23,7 @@
 #include "s3/remote.h"
 
 #define NS 1000000000LL
+#define XML_TAGS_MAX 16384	/* S3 allows 10 tags, 100 grants */
 #define ITEMS_MAX 10000		/* in one reply; S3 gives 1000 */
 
 static void
@@ -577,6 +578,129 @@ s3_xml_etag(const char *xml, size_t len, char etag[S3_ETAG_MAX])
 	    !is(root, "CompleteMultipartUploadResult"))
 		return -EBADMSG;
 	return etag_of(root, etag);
+}
+
+int
+s3_xml_tags(const char *xml, size_t len, char **tags)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	CLEANUP_BUF struct s3_buf b = {0};
+	const xmlNode *root, *set;
+
+	root = doc != NULL ? xmlDocGetRootElement(doc) : NULL;
+	set = root != NULL && is(root, "Tagging") ? child(root, "TagSet") :
+						     NULL;
+	if (set == NULL)
+		return -EBADMSG;
+	for (const xmlNode *n = set->children; n != NULL; n = n->next) {
+		CLEANUP_TEXT xmlChar *key = is(n, "Tag") ? text(n, "Key") :
+							   NULL;
+		CLEANUP_TEXT xmlChar *value = is(n, "Tag") ? text(n, "Value") :
+							     NULL;
+
+		if (!is(n, "Tag"))
+			continue;
+		if (key == NULL || *key == '\0' || b.len > XML_TAGS_MAX)
+			return -EBADMSG;
+		s3_buf_str(&b, b.len > 0 ? "&" : "");
+		s3_buf_uri(&b, (const char *)key, false);
+		s3_buf_str(&b, "=");
+		s3_buf_uri(&b, value != NULL ? (const char *)value : "",
+			   false);
+	}
+	s3_buf_str(&b, "");
+	*tags = b.len > 0 ? s3_buf_take(&b) : strdup("");
+	return *tags != NULL ? 0 : -ENOMEM;
+}
+
+static const char *
+grant_header(const char *permission)
+{
+	static const char *const names[][2] = {
+		{ "FULL_CONTROL", "x-amz-grant-full-control" },
+		{ "READ", "x-amz-grant-read" },
+		{ "READ_ACP", "x-amz-grant-read-acp" },
+		{ "WRITE", "x-amz-grant-write" },
+		{ "WRITE_ACP", "x-amz-grant-write-acp" },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(permission, names[i][0]) == 0)
+			return names[i][1];
+	return NULL;
+}
+
+/* `id="..."` behind what the header has already. */
+static int
+add_grant(struct s3_headers *out, const char *header, const char *kind,
+	  const char *who)
+{
+	const char *before = s3_headers_get(out, header);
+	CLEANUP_BUF struct s3_buf b = {0};
+
+	if (strpbrk(who, "\"\\") != NULL ||
+	    (before != NULL && strlen(before) > XML_TAGS_MAX))
+		return -EBADMSG;
+	s3_buf_fmt(&b, "%s%s%s=\"%s\"", before != NULL ? before : "",
+		   before != NULL ? ", " : "", kind, who);
+	return b.failed ? -ENOMEM : s3_headers_set(out, header, b.data);
+}
+
+/* 1: somebody other than the owner, or less than all. */
+static int
+grant_of(const xmlNode *n, const char *owner, struct s3_headers *out)
+{
+	const xmlNode *grantee = child(n, "Grantee");
+	CLEANUP_TEXT xmlChar *permission = text(n, "Permission");
+	CLEANUP_TEXT xmlChar *id = grantee ? text(grantee, "ID") : NULL;
+	CLEANUP_TEXT xmlChar *uri = grantee ? text(grantee, "URI") : NULL;
+	CLEANUP_TEXT xmlChar *mail = grantee ?
+		text(grantee, "EmailAddress") : NULL;
+	const char *header = permission != NULL ?
+		grant_header((const char *)permission) : NULL;
+	int r = -EBADMSG;
+
+	if (header == NULL)
+		return r;
+	if (id != NULL && *id != '\0')
+		r = add_grant(out, header, "id", (const char *)id);
+	else if (uri != NULL && *uri != '\0')
+		r = add_grant(out, header, "uri", (const char *)uri);
+	else if (mail != NULL && *mail != '\0')
+		r = add_grant(out, header, "emailAddress", (const char *)mail);
+	if (r < 0)
+		return r;
+	return id == NULL || strcmp((const char *)id, owner) != 0 ||
+	       strcmp((const char *)permission, "FULL_CONTROL") != 0;
+}
+
+int
+s3_xml_grants(const char *xml, size_t len, struct s3_headers *out)
+{
+	CLEANUP_DOC xmlDocPtr doc = parse(xml, len);
+	const xmlNode *root = doc != NULL ? xmlDocGetRootElement(doc) : NULL;
+	const xmlNode *owner, *list;
+	struct s3_headers found = {0};
+	bool other = false;
+	int r = 0;
+
+	if (root == NULL || !is(root, "AccessControlPolicy"))
+		return -EBADMSG;
+	owner = child(root, "Owner");
+	list = child(root, "AccessControlList");
+	CLEANUP_TEXT xmlChar *id = owner != NULL ? text(owner, "ID") : NULL;
+
+	if (list == NULL || id == NULL)
+		return -EBADMSG;
+	for (const xmlNode *n = list->children; r >= 0 && n; n = n->next) {
+		r = is(n, "Grant") ? grant_of(n, (const char *)id, &found) : 0;
+		other |= r > 0;
+	}
+	for (size_t i = 0; other && r >= 0 && i < found.count; i++)
+		r = s3_headers_set(out, found.list[i].name,
+				   found.list[i].value);
+	s3_headers_free(&found);
+	return r < 0 ? r : 0;
 }
 
 int

@@ -551,6 +551,25 @@ swallow(struct s3 *s3, const struct s3_source *body, char **out)
 	return r;
 }
 
+/* Tags are headers here, and nobody has an ACL. */
+int
+s3_extras(struct s3 *s3, const char *key, const struct s3_object *object,
+	  bool copy, struct s3_headers *headers, struct s3_error *err)
+{
+	int r = begin(s3, S3_OP_EXTRAS);
+
+	(void)key, (void)object, (void)copy, (void)headers, (void)err;
+	return end(s3, S3_OP_EXTRAS, r);
+}
+
+int
+s3_extras_ensure(struct s3 *s3, const char *key,
+		 const struct s3_headers *headers, struct s3_error *err)
+{
+	(void)s3, (void)key, (void)headers, (void)err;
+	return 0;
+}
+
 int
 s3_put(struct s3 *s3, const char *key, const struct s3_source *body,
        const struct s3_headers *headers, const struct s3_cond *cond,

@@ -494,6 +494,186 @@ cancel_ends_what_waits(void)
 	stop(1);
 }
 
+#define XML(text) "HTTP/1.1 200 OK" LINE MTIME "Connection: close" LINE LINE \
+	text
+#define CREATED XML("<InitiateMultipartUploadResult><UploadId>u</UploadId>" \
+		    "</InitiateMultipartUploadResult>")
+#define COPIED XML("<CopyObjectResult><ETag>e</ETag></CopyObjectResult>")
+#define PART_COPIED XML("<CopyPartResult><ETag>e</ETag></CopyPartResult>")
+#define COMPLETED XML("<CompleteMultipartUploadResult><ETag>e</ETag>" \
+		      "</CompleteMultipartUploadResult>")
+#define LISTED XML("<ListBucketResult><IsTruncated>false</IsTruncated>" \
+		   "</ListBucketResult>")
+#define PARTS XML("<ListPartsResult><IsTruncated>false</IsTruncated>" \
+		  "</ListPartsResult>")
+#define UPLOADS XML("<ListMultipartUploadsResult><IsTruncated>false" \
+		    "</IsTruncated></ListMultipartUploadsResult>")
+#define PAYS "x-amz-request-payer: requester"
+
+static int
+no_upload(void *arg, const char *key, const char *id, int64_t at)
+{
+	(void)arg, (void)key, (void)id, (void)at;
+	return 0;
+}
+
+static int
+no_entry(void *arg, const struct s3_entry *e)
+{
+	(void)arg, (void)e;
+	return 0;
+}
+
+/* New objects have them: PUT, CreateMultipartUpload, CopyObject.  The other
+ * requests would be refused with them (S3 API). */
+static void
+options_go_out_where_they_belong(void)
+{
+	static const struct s3_options options = {
+		.storage_class = "STANDARD_IA", .sse = "aws:kms",
+		.sse_kms_key_id = "arn:k", .acl = "bucket-owner-full-control",
+		.requester_pays = true,
+	};
+	static const char *const of_objects[] = {
+		"x-amz-storage-class: STANDARD_IA\r\n",
+		"x-amz-server-side-encryption: aws:kms\r\n",
+		"x-amz-server-side-encryption-aws-kms-key-id: arn:k\r\n",
+		"x-amz-acl: bucket-owner-full-control\r\n",
+	};
+	const struct s3_part part = { .number = 1, .etag = "e" };
+	const struct s3_list list = { .prefix = "" };
+	struct s3_part *parts = NULL;
+	char etag[S3_ETAG_MAX], buf[4], *id = NULL, *next = NULL;
+	struct s3_object o;
+
+	START({ OK(0, "e"), 0, HTTP_CLOSE, PAYS, NULL },	/* PUT */
+	      { CREATED, 0, HTTP_CLOSE, PAYS, NULL },
+	      { COPIED, 0, HTTP_CLOSE, PAYS, NULL },
+	      { OK(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-server" }, /* part */
+	      { PART_COPIED, 0, HTTP_CLOSE, PAYS, "x-amz-server" },
+	      { COMPLETED, 0, HTTP_CLOSE, PAYS, "x-amz-server" },
+	      { OK(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" },	/* abort */
+	      { OK(4, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" },	/* HEAD */
+	      { PARTIAL("0-3/4", 4, "e") "abcd", 0, HTTP_CLOSE, PAYS,
+		"x-amz-storage" },
+	      { LISTED, 0, HTTP_CLOSE, PAYS, "x-amz-storage" },
+	      { PARTS, 0, HTTP_CLOSE, PAYS, "x-amz-storage" },
+	      { UPLOADS, 0, HTTP_CLOSE, PAYS, "x-amz-storage" },
+	      { OK(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" });/* DELETE */
+	CU_ASSERT_EQUAL_FATAL(s3_set_options(s3, &options), 0);
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);
+	CU_ASSERT_EQUAL(s3_upload_create(s3, "k", NULL, &id, &err), 0);
+	CU_ASSERT_EQUAL(s3_copy(s3, "k", NULL, "l", NULL, NULL, etag, &err),
+			0);
+	CU_ASSERT_EQUAL(s3_upload_part(s3, "k", "u", 1, &abc, etag, &err), 0);
+	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "k", "u", 1, "l", NULL, 0, 9,
+					    etag, &err), 0);
+	CU_ASSERT_EQUAL(s3_upload_complete(s3, "k", "u", &part, 1, NULL, etag,
+					   &err), 0);
+	CU_ASSERT_EQUAL(s3_upload_abort(s3, "k", "u", &err), 0);
+	CU_ASSERT_EQUAL(s3_head(s3, "k", &o, &err), 0);
+	CU_ASSERT_EQUAL(get(NULL, 0, buf, 4), 4);
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, no_entry, NULL, &next, &err),
+			0);
+	CU_ASSERT_EQUAL(s3_upload_parts(s3, "k", "u", &parts, &err), 0);
+	CU_ASSERT_EQUAL(s3_upload_list(s3, "", no_upload, NULL, &err), 0);
+	CU_ASSERT_EQUAL(s3_delete(s3, "k", NULL, &err), 0);
+	for (size_t i = 0; i < 13; i++) {
+		const char *text = http_fake_request(fake, i);
+
+		for (size_t j = 0; text != NULL && j < 4; j++)
+			CU_ASSERT_EQUAL(strstr(text, of_objects[j]) != NULL,
+					i < 3);
+	}
+	free(id);
+	free(parts);
+	stop(13);
+}
+
+/* What an object has of its own goes before what the options would give. */
+static void
+tags_grants_and_class_are_told_again(void)
+{
+	static const struct s3_options options = { .acl = "private" };
+	struct s3_headers h = { 0 };
+	struct s3_object o;
+	char etag[S3_ETAG_MAX];
+
+	START({ "HTTP/1.1 200 OK" LINE MTIME ETAG("e") LENGTH(3)
+		"x-amz-tagging-count: 1" LINE
+		"x-amz-storage-class: STANDARD_IA" LINE
+		"x-amz-server-side-encryption: aws:kms" LINE
+		"x-amz-server-side-encryption-aws-kms-key-id: arn:k" LINE
+		LINE, 0, HTTP_CLOSE, "HEAD ", NULL },
+	      { XML("<Tagging><TagSet><Tag><Key>a b</Key><Value>c&amp;d"
+		    "</Value></Tag></TagSet></Tagging>"), 0, HTTP_CLOSE,
+		"GET /bucket/key?tagging", NULL },
+	      { XML("<AccessControlPolicy><Owner><ID>me</ID></Owner>"
+		    "<AccessControlList><Grant><Grantee><ID>me</ID></Grantee>"
+		    "<Permission>FULL_CONTROL</Permission></Grant><Grant>"
+		    "<Grantee><URI>http://all</URI></Grantee><Permission>READ"
+		    "</Permission></Grant></AccessControlList>"
+		    "</AccessControlPolicy>"), 0, HTTP_CLOSE,
+		"GET /bucket/key?acl", NULL },
+	      { OK(0, "e"), 0, HTTP_CLOSE, "x-amz-tagging: a%20b=c%26d\r\n",
+		"x-amz-acl" });
+	CU_ASSERT_EQUAL_FATAL(s3_set_options(s3, &options), 0);
+	CU_ASSERT_EQUAL_FATAL(s3_head(s3, "key", &o, &err), 0);
+	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 3),
+		"x-amz-grant-full-control: id=\"me\"\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 3),
+		"x-amz-grant-read: uri=\"http://all\"\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 3),
+		"x-amz-storage-class: STANDARD_IA\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 3),
+		"x-amz-server-side-encryption-aws-kms-key-id: arn:k\r\n"));
+	s3_headers_free(&h);
+	s3_object_free(&o);
+	stop(4);
+}
+
+#define DENIED "HTTP/1.1 403 Forbidden" LINE "Connection: close" LINE LINE \
+	"<Error><Code>AccessDenied</Code></Error>"
+
+/* Who may not read tags or ACL can write all the same, and is told once. */
+static void
+extras_that_may_not_be_read_are_asked_for_once(void)
+{
+	struct s3_object o = { 0 };
+	struct s3_headers h = { 0 };
+
+	START({ DENIED, 0, HTTP_CLOSE, "?tagging", NULL },
+	      { DENIED, 0, HTTP_CLOSE, "?acl", NULL });
+	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(h.count, 0);
+	stop(2);
+}
+
+static void
+checksums_go_with_bodies_that_are_verified(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	CU_ASSERT_EQUAL(s3_crc32c(0, "123456789", 9), 0xe3069283);
+	CU_ASSERT_EQUAL(s3_crc32c(s3_crc32c(0, "12345", 5), "6789", 4),
+			0xe3069283);
+	START_WITH({ .unsigned_payload = true },
+	      { OK(0, "e"), 0, HTTP_CLOSE,
+		"content-md5: kAFQmDzST7DWlj99KOF/cg==\r\n", "checksum" },
+	      { OK(0, "e"), 0, HTTP_CLOSE,
+		"x-amz-checksum-crc32c: Nks/tw==\r\n", "content-md5" },
+	      { OK(0, "e"), 0, HTTP_CLOSE,
+		"content-md5: kAFQmDzST7DWlj99KOF/cg==\r\n", "checksum" });
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);
+	s3_to_remote(s3)->caps |= S3_CAP_CHECKSUMS;
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);
+	CU_ASSERT_EQUAL(s3_upload_part(s3, "k", "u", 1, &abc, etag, &err), 0);
+	stop(3);
+}
+
 static void
 configurations_that_cannot_work_are_refused(void)
 {
@@ -529,4 +709,8 @@ TEST_MAIN("s3_request", T(a_good_answer_is_taken),
 	  T(a_confused_listing_is_refused),
 	  T(a_missing_bucket_is_told_from_a_missing_key),
 	  T(cancel_ends_what_waits),
+	  T(options_go_out_where_they_belong),
+	  T(tags_grants_and_class_are_told_again),
+	  T(extras_that_may_not_be_read_are_asked_for_once),
+	  T(checksums_go_with_bodies_that_are_verified),
 	  T(configurations_that_cannot_work_are_refused))

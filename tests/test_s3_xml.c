@@ -206,6 +206,57 @@ small_results_are_read(void)
 	CU_ASSERT_EQUAL(s3_etag_copy("a\"b", etag), -EBADMSG);
 }
 
+static int
+grants(const char *xml, struct s3_headers *out)
+{
+	return s3_xml_grants(xml, strlen(xml), out);
+}
+
+#define POLICY(list) "<AccessControlPolicy><Owner><ID>me</ID></Owner>" \
+	"<AccessControlList>" list "</AccessControlList></AccessControlPolicy>"
+#define GRANT(who, what) "<Grant><Grantee>" who "</Grantee><Permission>" \
+	what "</Permission></Grant>"
+
+static void
+tags_and_grants_are_read(void)
+{
+	static const char tags[] = "<Tagging><TagSet><Tag><Key>k</Key><Value/>"
+		"</Tag><Tag><Key>a=&amp;</Key><Value>x y</Value></Tag></TagSet>"
+		"</Tagging>";
+	static const char none[] = "<Tagging><TagSet/></Tagging>";
+	struct s3_headers h = { 0 };
+	char *text = NULL;
+
+	CU_ASSERT_EQUAL(s3_xml_tags(tags, strlen(tags), &text), 0);
+	CU_ASSERT_STRING_EQUAL(text, "k=&a%3D%26=x%20y");
+	free(text);
+	CU_ASSERT_EQUAL(s3_xml_tags(none, strlen(none), &text), 0);
+	CU_ASSERT_STRING_EQUAL(text, "");
+	free(text);
+	CU_ASSERT_EQUAL(s3_xml_tags("<Tagging/>", 10, &text), -EBADMSG);
+	/* The owner alone: nothing to say. */
+	CU_ASSERT_EQUAL(grants(POLICY(GRANT("<ID>me</ID>", "FULL_CONTROL")),
+			       &h), 0);
+	CU_ASSERT_EQUAL(h.count, 0);
+	CU_ASSERT_EQUAL(grants(POLICY(GRANT("<ID>me</ID>", "FULL_CONTROL")
+				      GRANT("<ID>you</ID>", "READ")
+				      GRANT("<URI>http://g</URI>", "READ")
+				      GRANT("<ID>you</ID>", "WRITE_ACP")),
+			       &h), 0);
+	CU_ASSERT_EQUAL(h.count, 3);
+	CU_ASSERT_STRING_EQUAL(s3_headers_get(&h, "x-amz-grant-read"),
+			       "id=\"you\", uri=\"http://g\"");
+	CU_ASSERT_STRING_EQUAL(s3_headers_get(&h, "x-amz-grant-full-control"),
+			       "id=\"me\"");
+	s3_headers_free(&h);
+	CU_ASSERT_EQUAL(grants(POLICY(GRANT("<ID>a\"b</ID>", "READ")), &h),
+			-EBADMSG);
+	CU_ASSERT_EQUAL(grants(POLICY(GRANT("<ID>a</ID>", "FLY")), &h),
+			-EBADMSG);
+	CU_ASSERT_EQUAL(grants("<Tagging/>", &h), -EBADMSG);
+	CU_ASSERT_EQUAL(h.count, 0);
+}
+
 static void
 status_and_code_become_errno(void)
 {
@@ -227,4 +278,5 @@ TEST_MAIN("s3_xml", T(a_listing_is_read_and_merged),
 	  T(a_listing_that_may_be_a_part_is_refused),
 	  T(entities_and_dtds_are_refused), T(a_deep_document_is_refused),
 	  T(errors_are_told), T(uploads_and_parts_are_read),
-	  T(small_results_are_read), T(status_and_code_become_errno))
+	  T(small_results_are_read),
+	  T(tags_and_grants_are_read), T(status_and_code_become_errno))

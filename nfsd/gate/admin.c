@@ -218,7 +218,8 @@ flush_one(void *arg, struct node *n)
 		return 0;
 	pthread_mutex_lock(&n->mutex);
 	/* Bytes that a writer has not committed are not ours to publish. */
-	if (n->h.state != META_ACTIVE || n->d.staged.count > 0) {
+	if (n->h.state != META_ACTIVE || n->d.staged.count > 0 ||
+	    n->settle_empty) {
 		f->left++;
 		f->total += n->i.data_dirty ? n->i.size : 0;
 		f->sent += n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;

@@ -332,6 +332,11 @@ send_multipart(struct sending *s)
 			/* Gone: perhaps by our own first try. */
 			if (r == -ENOENT)
 				r = -EEXIST;
+			/* The bytes are there: tags are not worth failing. */
+			if (r == 0 && s3_extras_ensure(x->s3, s->snap.key,
+						       &s->headers, NULL) < 0)
+				gate_say(x->gate, 1, "tags are lost: key=%s",
+					 s->snap.key);
 		}
 		if (r < 0 && s3_upload_abort(x->s3, s->snap.key, id, NULL) < 0)
 			gate_say(x->gate, 1,
@@ -377,6 +382,15 @@ same_headers(const struct s3_headers *a, const struct s3_headers *b)
 	return same;
 }
 
+/* Only attributes or the name changed: the store has the bytes. */
+static bool
+sends_copy(const struct meta_inode *i)
+{
+	return i->kind == GATE_REG && !i->data_dirty &&
+	       i->base_key[0] != '\0' && i->base_limit == i->base_size &&
+	       i->size == i->base_size && i->size <= S3_COPY_MAX;
+}
+
 /*
  * The object we build on may carry headers that are not ours: they stay.
  * Also the look that takes the place of conditions a store ignores.  1: the
@@ -393,6 +407,7 @@ prepare(struct sending *s)
 	bool expects = i->base_key[0] != '\0' || i->dest_etag[0] != '\0';
 	bool none_match = __atomic_load_n(&x->can_put_if_none_match,
 					  __ATOMIC_RELAXED);
+	bool found = false;
 	int r = 0;
 
 	if (expects || !none_match || !same_key) {
@@ -415,6 +430,7 @@ prepare(struct sending *s)
 			r = 0;
 		if (r == 0)
 			r = s3_headers_copy(&o.headers, &s->headers);
+		found = r == 0 && o.etag[0] != '\0';
 		if (r < 0) {
 			s3_object_free(&o);
 			return r;
@@ -426,6 +442,11 @@ prepare(struct sending *s)
 		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
 		r = 1;
 	}
+	/* Tags and the like, which no HEAD tells.  Not before that: they
+	 * would always differ. */
+	if (r == 0 && found)
+		r = s3_extras(x->s3, from, &o, sends_copy(i), &s->headers,
+			      &s->err);
 	s3_object_free(&o);
 	if (r != 0)
 		return r;
@@ -459,9 +480,7 @@ send_version(struct sending *s)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (i->kind == GATE_REG && !i->data_dirty && i->base_key[0] != '\0' &&
-	    i->base_limit == i->base_size && i->size == i->base_size &&
-	    i->size <= S3_COPY_MAX)
+	if (sends_copy(i))
 		return send_copy(s);
 	return send_bytes(s);
 }
