@@ -359,6 +359,7 @@ fill_export(const struct settings_export *export,
 		.file_mode = (uint32_t)o->file_mode,
 		.dir_mode = (uint32_t)o->dir_mode, .uid = (uint32_t)o->uid,
 		.gid = (uint32_t)o->gid, .part_size = o->part_size,
+		.equal_parts = o->equal_parts,
 	};
 }
 

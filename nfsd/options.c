@@ -217,6 +217,10 @@ static const struct option_row rows[] = {
 	EXP(part_size, SIZE, "8M", 5 * M, 5 * G, NULL,
 	    "Size of the parts in which large files are uploaded; it grows "
 	    "with the file."),
+	EXP(equal_parts, BOOL, "0", 0, 0, NULL,
+	    "All parts of an upload but the last have one size, for stores "
+	    "that ask for it (Cloudflare R2); a change of a large file sends "
+	    "more then."),
 };
 
 #define ROWS (sizeof(rows) / sizeof(*rows))

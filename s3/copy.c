@@ -108,7 +108,7 @@ s3_remote_upload_part_copy(struct s3 *s3, const char *key,
 	struct s3_remote *r = s3_to_remote(s3);
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .error_in_200 = true,
-		.check = check_copy,
+		.check = check_copy, .work = len,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	char text[16], range[64];
@@ -175,7 +175,7 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		s3_headers_get(headers, "x-amz-tagging") : NULL;
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .error_in_200 = true,
-		.check = check_copy,
+		.check = check_copy, .work = S3_WORK_UNKNOWN,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	int result = s3_call_options(r, &call, true);

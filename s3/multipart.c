@@ -160,6 +160,7 @@ s3_remote_upload_complete(struct s3 *s3, const char *key,
 	CLEANUP_CALL struct s3_call call = {
 		.method = "POST", .key = key, .body = &body,
 		.error_in_200 = true, .check = check_complete,
+		.work = S3_WORK_UNKNOWN,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_object seen = {0};

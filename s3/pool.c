@@ -140,14 +140,16 @@ end_stalled(struct s3_pool *pool)
 	pool->looked_ms = now;
 	for (t = pool->active; t != NULL; t = next) {
 		next = t->next;
-		if (now - t->active_ms < (int64_t)pool->stall_ms / 2)
+		if (now - t->active_ms - t->patience_ms <
+		    (int64_t)pool->stall_ms / 2)
 			continue;
 		int outq = unsent(t);
 
 		if (outq > 0 && t->outq > outq)
 			t->active_ms = now;
 		t->outq = outq;
-		if (now - t->active_ms < (int64_t)pool->stall_ms)
+		if (now - t->active_ms - t->patience_ms <
+		    (int64_t)pool->stall_ms)
 			continue;
 		t->stalled = true;
 		finish(pool, t, CURLE_OPERATION_TIMEDOUT);

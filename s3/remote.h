@@ -129,6 +129,7 @@ struct s3_transfer {
 	bool stalled;
 	bool cancelled;
 	int64_t active_ms;	/* last byte seen, by s3_transfer_touch */
+	int64_t patience_ms;	/* the caller's: may be silent so much longer */
 	int outq;		/* unsent bytes in the kernel at last look */
 	pthread_cond_t finished;
 	struct s3_transfer *next, *prev;
@@ -196,6 +197,9 @@ void s3_reply_fini(struct s3_reply *reply);
 /* A header line as it came, CRLF or not.  For the transfer and the fuzzer. */
 void s3_reply_line(struct s3_reply *reply, const char *line, size_t len);
 
+/* For a copy or the putting together of parts whose size nobody said. */
+#define S3_WORK_UNKNOWN (512ULL << 20)
+
 struct s3_call {
 	const char *method;
 	const char *key;	/* NULL: the bucket */
@@ -207,6 +211,8 @@ struct s3_call {
 	size_t buf_len;		/* into reply->body */
 	bool error_in_200;	/* a 2xx whose root is <Error> is one */
 	bool once;		/* do not repeat: the probe's */
+	uint64_t work;		/* bytes that the store moves by itself before
+				 * it answers: it may be silent for longer */
 	/* More to hold of a 2xx, else -EBADMSG and another try. */
 	int (*check)(const void *check_arg, const struct s3_reply *reply);
 	const void *check_arg;

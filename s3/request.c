@@ -542,6 +542,8 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 		       s3_error_set(err, -ECANCELED, "cancelled") : result;
 	}
 	set_options(r, &x, &target, headers);
+	/* Few stores copy less than 1 MiB in a second. */
+	x.t.patience_ms = (int64_t)(call->work / 1048);
 	s3_pool_run(r->pool, &x.t);
 	curl_easy_getinfo(x.t.easy, CURLINFO_RESPONSE_CODE, &http);
 	reply->http = (int)http;

@@ -142,6 +142,8 @@ serve(void *arg)
 					"Content-Length: 0\r\n\r\n", 38);
 			continue;
 		}
+		if (step->then == HTTP_LATE)
+			usleep(500000);
 		more = step->reply == NULL ||
 		       send_all(c.fd, step->reply, step->len ? step->len :
 				strlen(step->reply));
@@ -150,7 +152,7 @@ serve(void *arg)
 		if (step->then == HTTP_RESET)
 			setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &reset,
 				   sizeof(reset));
-		if (step->then != HTTP_KEEP)
+		if (step->then != HTTP_KEEP && step->then != HTTP_LATE)
 			more = false;
 	}
 	free(text);

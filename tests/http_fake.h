@@ -19,6 +19,7 @@ struct http_step {
 		HTTP_KEEP,	/* then take the next request */
 		HTTP_CLOSE,	/* then close the connection */
 		HTTP_RESET,	/* then close it with a reset */
+		HTTP_LATE,	/* keep, but answer half a second late */
 		HTTP_STALL,	/* then say nothing until the client goes */
 	} then;
 	const char *expect;	/* must be a part of the request, or NULL */

@@ -421,6 +421,20 @@ an_ignored_copy_condition_is_watched(void)
 	stop(4);
 }
 
+static void
+a_store_may_take_its_time_for_a_copy(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START_WITH({ .stall_ms = 200 },
+		   { "HTTP/1.1 200 OK" LINE LENGTH(51) LINE "<CopyPartResult>"
+		     "<ETag>\"c\"</ETag></CopyPartResult>   ", 0, HTTP_LATE,
+		     "x-amz-copy-source-range: bytes=0-", NULL });
+	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "key", "id", 1, "from", NULL,
+					    0, 64 << 20, etag, &err), 0);
+	stop(1);
+}
+
 static int
 count_entry(void *arg, const struct s3_entry *e)
 {
@@ -697,7 +711,8 @@ TEST_MAIN("s3_request", T(a_good_answer_is_taken),
 	  T(a_short_body_is_asked_for_again), T(a_wrong_answer_is_never_data),
 	  T(the_body_of_an_error_is_no_data), T(a_busy_store_is_asked_again),
 	  T(retry_after_is_waited_for), T(a_retry_after_past_the_end_ends_it),
-	  T(a_stalled_answer_is_given_up), T(a_dead_port_is_eagain),
+	  T(a_stalled_answer_is_given_up),
+	  T(a_store_may_take_its_time_for_a_copy), T(a_dead_port_is_eagain),
 	  T(an_error_in_a_200_is_an_error),
 	  T(an_empty_etag_of_complete_is_asked_for),
 	  T(another_region_is_learnt), T(a_region_of_nonsense_is_not),

@@ -5,7 +5,7 @@
  *
  * Parts go out side by side.  A part that is unchanged base is copied by the
  * store (UploadPartCopy, pinned to the base's ETag), so that a small change
- * of a large object sends a small part of it.  Everything is conditional on
+ * of a large object sends a small part of it (plan.h).  Everything is conditional on
  * what we believe lies at the key: where the store ignores conditions a HEAD
  * just before takes their place.
  */
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/plan.h"
 #include "nfsd/gate/upload.h"
 
 #define PARTS_AT_ONCE 8
@@ -119,7 +120,7 @@ send_put(struct sending *s)
 struct parts {
 	struct sending *s;
 	const char *upload_id;
-	uint64_t size, part_size;
+	struct plan_part *plan;
 	struct s3_part *list;
 	unsigned count;
 	pthread_mutex_t mutex;	/* guards what follows */
@@ -134,9 +135,7 @@ send_part(struct parts *p, unsigned index)
 {
 	struct sending *s = p->s;
 	struct gate_export *x = s->node->export;
-	uint64_t off = index * p->part_size;
-	uint64_t len = p->size - off < p->part_size ? p->size - off
-						    : p->part_size;
+	uint64_t off = p->plan[index].off, len = p->plan[index].len;
 	struct s3_error err = { 0 };
 	struct body body;
 	struct s3_source source = { len, body_read, &body, body_sent };
@@ -144,8 +143,7 @@ send_part(struct parts *p, unsigned index)
 	int r;
 
 	p->list[index].number = index + 1;
-	if (__atomic_load_n(&x->can_part_copy, __ATOMIC_RELAXED) && len >= S3_PART_MIN &&
-	    snapshot_all_base(&s->snap, off, len)) {
+	if (p->plan[index].copy) {
 		r = s3_upload_part_copy(x->s3, s->snap.key, p->upload_id,
 					index + 1, s->snap.row.base_key,
 					s->snap.row.base_etag, off, len,
@@ -226,18 +224,6 @@ expected_etag(const struct s3_part *list, unsigned count,
 		snprintf(out + 32, S3_ETAG_MAX - 32, "-%u", count);
 }
 
-static uint64_t
-choose_part_size(const struct gate_export *x, uint64_t size)
-{
-	uint64_t part = x->c.part_size < S3_PART_MIN ? S3_PART_MIN
-						     : x->c.part_size;
-
-	/* Parts grow so that 10,000 suffice. */
-	while ((size + part - 1) / part > S3_PARTS_MAX)
-		part *= 2;
-	return part;
-}
-
 static int
 send_parts(struct sending *s, struct parts *p)
 {
@@ -291,29 +277,39 @@ static int
 send_multipart(struct sending *s)
 {
 	struct gate_export *x = s->node->export;
-	struct parts p = { .s = s, .size = s->snap.row.size,
-			   .mutex = PTHREAD_MUTEX_INITIALIZER,
+	const struct plan_file file = {
+		.size = s->snap.row.size,
+		.base_limit = s->snap.row.base_limit,
+		.staged = &s->snap.staged,
+		.part_size = x->c.part_size < S3_PART_MIN ? S3_PART_MIN
+							  : x->c.part_size,
+		.can_copy = __atomic_load_n(&x->can_part_copy,
+					    __ATOMIC_RELAXED),
+		.equal = x->c.equal_parts,
+	};
+	struct parts p = { .s = s, .mutex = PTHREAD_MUTEX_INITIALIZER,
 			   .all_done = PTHREAD_COND_INITIALIZER };
 	char expect[S3_ETAG_MAX] = "";
 	char *id = NULL;
 	int r;
 
-	p.part_size = choose_part_size(x, p.size);
-	p.count = (unsigned)((p.size + p.part_size - 1) / p.part_size);
-	/* The key is on record before the store knows of the upload, so that
-	 * one that a crash leaves behind can be found. */
-	r = upload_begun(s, "", p.part_size);
+	r = plan_parts(&file, &p.plan, &p.count);
 	if (r < 0)
 		return r;
+	/* The key is on record before the store knows of the upload, so that
+	 * one that a crash leaves behind can be found. */
+	r = upload_begun(s, "", file.part_size);
 	p.list = calloc(p.count, sizeof(*p.list));
-	if (p.list == NULL)
-		return -ENOMEM;
+	if (r == 0 && p.list == NULL)
+		r = -ENOMEM;
 	failpoint("create-upload-before");
-	r = s3_upload_create(x->s3, s->snap.key, &s->headers, &id, &s->err);
+	if (r == 0)
+		r = s3_upload_create(x->s3, s->snap.key, &s->headers, &id,
+				     &s->err);
 	failpoint("create-upload-after");
 	if (r == 0) {
 		p.upload_id = id;
-		r = upload_begun(s, id, p.part_size);
+		r = upload_begun(s, id, file.part_size);
 		failpoint("id-recorded");
 		if (r == 0)
 			r = send_parts(s, &p);
@@ -345,6 +341,7 @@ send_multipart(struct sending *s)
 	}
 	free(id);
 	free(p.list);
+	free(p.plan);
 	pthread_mutex_destroy(&p.mutex);
 	pthread_cond_destroy(&p.all_done);
 	return r;

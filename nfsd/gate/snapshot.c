@@ -104,16 +104,6 @@ snapshot_needs_base(const struct snapshot *s, uint64_t off, uint64_t len)
 	return false;
 }
 
-/* Whether a copy of the base lies here does not matter for that. */
-bool
-snapshot_all_base(const struct snapshot *s, uint64_t off, uint64_t len)
-{
-	uint64_t at, run;
-
-	return off + len <= s->row.base_limit &&
-	       !extents_at(&s->staged, off, &at, &run) && run >= len;
-}
-
 static int
 read_file(int fd, char *buf, uint64_t len, uint64_t at)
 {

@@ -30,8 +30,6 @@ void snapshot_piece(const struct snapshot *s, uint64_t off, uint64_t end,
 /* Does [off, off + len) need bytes of the base that are not here? */
 bool snapshot_needs_base(const struct snapshot *s, uint64_t off,
 			 uint64_t len);
-/* Is all of it base? */
-bool snapshot_all_base(const struct snapshot *s, uint64_t off, uint64_t len);
 /* Read; what lies in S3 is fetched, pinned to the base's ETag.  Blocks.
  * -ESTALE: the base was replaced. */
 int snapshot_read(const struct snapshot *s, uint64_t off, void *buf,
