@@ -101,6 +101,22 @@ fenced_free(struct node *n, struct fenced *f)
 	free(f);
 }
 
+/* An upload that this client waited for has failed: told, once. */
+static bool
+owed_locked(struct node *n, const char *who)
+{
+	struct refused *r;
+
+	LIST_FOREACH(r, &n->refusals, link) {
+		if (strcmp(r->who, who) == 0 && r->owed_error) {
+			LIST_REMOVE(r, link);
+			free(r);
+			return true;
+		}
+	}
+	return false;
+}
+
 int
 admit_check_locked(struct node *n, const char *who, bool commit)
 {
@@ -112,6 +128,8 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 		if (f->state == META_FAILED) {
 			bool told = f->told;
 
+			/* It may have waited for others as well: once. */
+			(void)owed_locked(n, who);
 			/* Told once; but where COMMIT speaks for S3 it must
 			 * not say OK before something new was written. */
 			if (commit && n->export->c.commit_s3) {
@@ -220,22 +238,6 @@ refusal_end_locked(struct node *n, const char *who)
 			return;
 		}
 	}
-}
-
-/* An upload that this client waited for has failed: told, once. */
-static bool
-owed_locked(struct node *n, const char *who)
-{
-	struct refused *r;
-
-	LIST_FOREACH(r, &n->refusals, link) {
-		if (strcmp(r->who, who) == 0 && r->owed_error) {
-			LIST_REMOVE(r, link);
-			free(r);
-			return true;
-		}
-	}
-	return false;
 }
 
 /* Hold the request a while, then JUKEBOX. */

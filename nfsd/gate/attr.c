@@ -202,7 +202,9 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	if (set->set_size)
 		r = write_resize(n, set->size, &row, b);
 	setattr_row(rq, set, clock_ns(), &row);
-	if (r == 0 && (changes_object(set) || row.mode != n->i.mode)) {
+	/* A file without a name has no object to tell, and never will. */
+	if (r == 0 && (changes_object(set) || row.mode != n->i.mode) &&
+	    row.nlink > 0) {
 		row.attr_dirty = row.ino != n->export->root;
 		pthread_mutex_lock(&n->mutex);
 		if (row.attr_dirty)

@@ -118,8 +118,7 @@ struct upload {
 	bool cancel;		/* the running one should stop */
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
-	bool unsure;		/* its key may have got an object of ours, */
-	struct lost *lost;	/* and these are what it may be (lost.c) */
+	struct lost *lost;	/* went out and had no answer (lost.c) */
 	uint64_t due_ms;	/* settle, or retry */
 	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t busy_ms;	/* waits for its key since; 0: it does not */
@@ -679,6 +678,22 @@ void delete_wait(struct gate *g, uint64_t id, uint64_t until_ms);
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */
 void deletes_free(struct gate *g);
+
+/* ---- lost.c ---- */
+/* This version goes out, or may have gone out before a crash.  Mutex
+ * held. */
+void lost_note_locked(struct node *n, const char *key,
+		      const struct meta_inode *row, const char *etag);
+/* What became of those at the key is known; NULL: of all.  Mutex held. */
+void lost_forget_locked(struct node *n, const char *key);
+/* May the key have got an object of ours, of which we do not know?  Mutex
+ * held. */
+bool lost_at_locked(const struct node *n, const char *key);
+/* The base is not what the row says.  1: it is one of those, and the row says
+ * so now; 0: no; -EAGAIN. */
+int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));
+/* The node has taken the victim's name, which spells this key. */
+void lost_inherit(struct node *n, struct node *victim, const char *key);
 
 /* ---- quarantine.c ---- */
 /* Keep the staged bytes aside; the file falls back to what S3 has, and who

@@ -39,7 +39,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	if (n->dead || node_is_local_locked(n) ||
-	    (n->i.attr_known && n->checked_ms > asked_ms)) {
+	    (n->i.attr_known && n->checked_ms >= asked_ms)) {
 		r = n->dead ? -ESTALE : 0;
 		goto out;
 	}
@@ -117,7 +117,7 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	if (n->dead || node_is_local_locked(n) ||
-	    n->checked_ms > asked_ms || n->ino == n->export->root) {
+	    n->checked_ms >= asked_ms || n->ino == n->export->root) {
 		node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 		return 0;

@@ -7,10 +7,12 @@
  * the next version meets an older one of its own, and its condition fails as
  * if somebody else had been there.
  *
- * So each version that goes out is noted until an answer tells what became
- * of it.  An object at the key that is one of those becomes the base: it has
- * the same bytes as the old base wherever nothing is staged, so that all
- * that is known of staged and cached ranges stays true.
+ * So each version that goes out is noted, with its key, until an answer tells
+ * what became of it.  An object at the key that is one of those becomes the
+ * base: it has the same bytes as the old base wherever nothing is staged, so
+ * that all that is known of staged and cached ranges stays true.  If the base
+ * lies under another key, since the file was renamed, or if the object is
+ * that of a file whose name was taken, it is only what is replaced.
  *
  * XXX After a crash only the version that was committed last is known, and
  * with metadata=none only what multipart uploads made.
@@ -29,50 +31,116 @@
 #define LOST_MAX 4
 
 struct lost {			/* LOST_MAX of them, unused ones zero */
-	bool used;
+	char *key;		/* NULL: unused */
+	bool replaced;		/* of a file that this one took the name of */
 	uint64_t size;
 	int64_t mtime_ns;
 	uint32_t mode, uid, gid;
 	char etag[META_ETAG_MAX];	/* "": not known beforehand */
 };
 
+static void
+clear(struct lost *l)
+{
+	free(l->key);
+	*l = (struct lost){ 0 };
+}
+
+/* Takes what l has. */
+static void
+remember_locked(struct node *n, struct lost *l)
+{
+	struct lost *list = n->up.lost;
+
+	if (list == NULL)
+		list = n->up.lost = calloc(LOST_MAX, sizeof(*list));
+	if (list == NULL || l->key == NULL) {
+		clear(l);
+		return;
+	}
+	clear(&list[LOST_MAX - 1]);
+	memmove(list + 1, list, (LOST_MAX - 1) * sizeof(*list));
+	list[0] = *l;
+	*l = (struct lost){ 0 };
+}
+
 void
-lost_note_locked(struct node *n, const struct meta_inode *row,
-		 const char *etag)
+lost_note_locked(struct node *n, const char *key,
+		 const struct meta_inode *row, const char *etag)
+{
+	struct lost l = { .key = strdup(key), .size = row->size,
+			  .mtime_ns = row->mtime_ns, .mode = row->mode,
+			  .uid = row->uid, .gid = row->gid };
+
+	snprintf(l.etag, sizeof(l.etag), "%s", etag);
+	remember_locked(n, &l);
+}
+
+void
+lost_forget_locked(struct node *n, const char *key)
 {
 	struct lost *l = n->up.lost;
+	bool any = false;
 
-	n->up.unsure = true;
-	if (l == NULL)
-		l = n->up.lost = calloc(LOST_MAX, sizeof(*l));
-	if (l == NULL)
-		return;
-	memmove(l + 1, l, (LOST_MAX - 1) * sizeof(*l));
-	*l = (struct lost){ true, row->size, row->mtime_ns, row->mode,
-			    row->uid, row->gid, "" };
-	snprintf(l->etag, sizeof(l->etag), "%s", etag);
+	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
+		if (l[i].key != NULL &&
+		    (key == NULL || strcmp(l[i].key, key) == 0))
+			clear(&l[i]);
+		any |= l[i].key != NULL;
+	}
+	if (!any) {
+		free(l);
+		n->up.lost = NULL;
+	}
 }
 
-void
-lost_forget_locked(struct node *n)
-{
-	n->up.unsure = false;
-	free(n->up.lost);
-	n->up.lost = NULL;
-}
-
-/* Mutex held. */
-static bool
-was_sent_locked(const struct node *n, const struct s3_object *o,
-		const struct meta_inode *seen)
+bool
+lost_at_locked(const struct node *n, const char *key)
 {
 	const struct lost *l = n->up.lost;
 
-	if (l == NULL || seen->kind != n->i.kind ||
-	    o->size < n->i.base_limit ||
-	    strcmp(o->etag, n->i.dest_etag) == 0)
-		return false;
-	for (unsigned i = 0; i < LOST_MAX && l[i].used; i++) {
+	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
+		if (l[i].key != NULL && strcmp(l[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+lost_inherit(struct node *n, struct node *victim, const char *key)
+{
+	struct lost *l, got[LOST_MAX] = { 0 };
+
+	pthread_mutex_lock(&victim->mutex);
+	l = victim->up.lost;
+	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
+		if (l[i].key == NULL || strcmp(l[i].key, key) != 0)
+			continue;
+		got[i] = l[i];
+		l[i].key = NULL;
+		got[i].replaced = true;
+	}
+	pthread_mutex_unlock(&victim->mutex);
+	pthread_mutex_lock(&n->mutex);
+	for (unsigned i = 0; i < LOST_MAX; i++) {
+		if (got[i].key != NULL)
+			remember_locked(n, &got[i]);
+	}
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* Which of them made this object?  NULL: none.  Mutex held. */
+static const struct lost *
+maker_locked(const struct node *n, const char *key, const struct s3_object *o,
+	     const struct meta_inode *seen)
+{
+	const struct lost *l = n->up.lost;
+
+	if (seen->kind != GATE_REG || strcmp(o->etag, n->i.dest_etag) == 0)
+		return NULL;
+	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
+		if (l[i].key == NULL || strcmp(l[i].key, key) != 0)
+			continue;
 		if (l[i].etag[0] != '\0' ? strcmp(l[i].etag, o->etag) == 0
 					 : o->size == l[i].size &&
 						   seen->mtime_ns ==
@@ -80,14 +148,15 @@ was_sent_locked(const struct node *n, const struct s3_object *o,
 						   seen->mode == l[i].mode &&
 						   seen->uid == l[i].uid &&
 						   seen->gid == l[i].gid)
-			return true;
+			return &l[i];
 	}
-	return false;
+	return NULL;
 }
 
-/* The file lock is held. */
+/* base: the object is what we build on from here on.  Else it is what the
+ * next version replaces, and no more.  The file lock is held. */
 static int
-rebase(struct node *n, const char *key, const struct s3_object *o)
+found(struct node *n, const char *key, const struct s3_object *o, bool base)
 {
 	struct meta_inode row = { 0 };
 	struct meta_batch *b = meta_batch_new();
@@ -95,16 +164,20 @@ rebase(struct node *n, const char *key, const struct s3_object *o)
 
 	pthread_mutex_lock(&n->mutex);
 	r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
+	/* Where the file is to go another object may lie. */
+	if (!base || n->i.base_key[0] == '\0' || !n->i.name_dirty)
+		snprintf(row.dest_etag, sizeof(row.dest_etag), "%s", o->etag);
 	pthread_mutex_unlock(&n->mutex);
 	if (r < 0) {
 		meta_batch_free(&b);
 		return -EAGAIN;
 	}
-	strcpy(row.base_key, key);
-	strcpy(row.base_etag, o->etag);
-	strcpy(row.dest_etag, o->etag);
-	row.base_size = o->size;
-	row.base_mtime_ns = o->mtime_ns;
+	if (base) {
+		strcpy(row.base_key, key);
+		strcpy(row.base_etag, o->etag);
+		row.base_size = o->size;
+		row.base_mtime_ns = o->mtime_ns;
+	}
 	meta_put_inode(b, &row);
 	r = meta_commit(n->export->gate->meta, &b);
 	if (r == 0) {
@@ -115,7 +188,7 @@ rebase(struct node *n, const char *key, const struct s3_object *o)
 		n->i.base_size = row.base_size;
 		n->i.base_mtime_ns = row.base_mtime_ns;
 		n->d.fetch_error = 0;
-		lost_forget_locked(n);
+		lost_forget_locked(n, key);
 		pthread_mutex_unlock(&n->mutex);
 	}
 	meta_inode_fini(&row);
@@ -166,32 +239,65 @@ lost_same_bytes(const struct sending *s, const struct s3_object *o)
 	       md5_of(&s->snap, md5) && strcmp(md5, o->etag) == 0;
 }
 
-int
-lost_adopt(struct sending *s)
+/* What lies at the key: 1 if it is of ours, and known for that now. */
+static int
+adopt_at(struct node *n, const char *key)
 {
-	struct node *n = s->node;
 	struct meta_inode seen = { 0 };
 	struct s3_object o = { 0 };
-	bool ours;
-	int r;
+	const struct lost *l;
+	bool ours = false, base = false;
+	int r = 0;
 
-	if (s3_head(n->export->s3, s->snap.key, &o, NULL) < 0)
+	if (s3_head(n->export->s3, key, &o, NULL) < 0)
 		return 0;
-	object_to_inode(n->export, s->snap.key, &o, &seen);
+	object_to_inode(n->export, key, &o, &seen);
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
-	/* A base that lies elsewhere has to go as well: not by this door. */
-	ours = !n->dead && n->i.kind == GATE_REG &&
-	       (n->i.base_key[0] == '\0' ||
-		strcmp(n->i.base_key, s->snap.key) == 0) &&
-	       was_sent_locked(n, &o, &seen);
+	if (!n->dead && n->i.kind == GATE_REG &&
+	    (l = maker_locked(n, key, &o, &seen)) != NULL) {
+		bool here = strcmp(n->i.base_key, key) == 0;
+
+		base = !l->replaced && (here || n->i.base_key[0] == '\0') &&
+		       o.size >= n->i.base_limit;
+		/* Our base cannot be there and be another file's. */
+		ours = base || !here;
+	}
 	pthread_mutex_unlock(&n->mutex);
-	r = ours ? rebase(n, s->snap.key, &o) : 0;
+	if (ours)
+		r = found(n, key, &o, base);
 	node_unlock(n);
 	if (ours && r == 0)
 		gate_say(n->export->gate, 2,
 			 "an upload without an answer had been carried out: "
-			 "key=%s", s->snap.key);
+			 "key=%s", key);
+	meta_inode_fini(&seen);
 	s3_object_free(&o);
 	return r < 0 ? r : ours;
+}
+
+int
+lost_adopt(struct sending *s)
+{
+	const char *base = s->snap.row.base_key;
+	int r = 0;
+
+	/* It was renamed since: what we build on lies elsewhere. */
+	if (base[0] != '\0' && strcmp(base, s->snap.key) != 0)
+		r = adopt_at(s->node, base);
+	return r != 0 ? r : adopt_at(s->node, s->snap.key);
+}
+
+int
+lost_adopt_base(struct node *n)
+{
+	char key[META_KEY_MAX + 2];
+	bool ask;
+
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
+	/* One under way will tell itself. */
+	ask = n->up.run != UP_RUNNING && lost_at_locked(n, key);
+	pthread_mutex_unlock(&n->mutex);
+	return ask ? adopt_at(n, key) : 0;
 }

@@ -133,8 +133,9 @@ forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
 {
 	forget_key(n, n->i.base_key, b, d);
 	/* Under a name that the file has left somebody else may have put
-	 * something of his own. */
-	if (d->id != 0 && name_left_key(n)) {
+	 * something of his own.  Or it is ours, and we do not know which. */
+	if (d->id != 0 && name_left_key(n) &&
+	    !lost_at_locked(n, n->i.base_key)) {
 		strcpy(d->etag, n->i.base_etag);
 		meta_put_delete(b, d);
 	}

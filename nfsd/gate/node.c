@@ -79,7 +79,7 @@ node_free(struct node *n)
 	scan_forget(n);
 	meta_inode_fini(&n->i);
 	free(n->reserved_who);
-	free(n->up.lost);
+	lost_forget_locked(n, NULL);
 	free(n->namekey);
 	pthread_mutex_destroy(&n->mutex);
 	pthread_cond_destroy(&n->changed);

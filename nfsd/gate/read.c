@@ -289,9 +289,11 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
 		    node_dead(n) || tries == 3)
 			break;
-		r = wait_for_new_base(n, rq, r);
-		if (r == -EAGAIN)
-			break;
+		if (lost_adopt_base(n) == 0) {
+			r = wait_for_new_base(n, rq, r);
+			if (r == -EAGAIN)
+				break;
+		}
 		pthread_mutex_lock(&n->mutex);
 		n->checked_ms = 0;
 		n->i.attr_known = false;

@@ -149,6 +149,8 @@ abort_upload(struct gate_export *x, const struct meta_upload *u)
 static void
 recover_upload(struct gate *g, const struct meta_upload *u)
 {
+	const char *etag = u->phase == META_UP_FINISHING ? u->expect_etag : "";
+	char key[META_KEY_MAX + 2];
 	struct node *n = NULL;
 	int r = node_get(g, u->ino, true, &n);
 
@@ -160,6 +162,8 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 		meta_post(g->meta, &b);
 		return;
 	}
+	if (path_key(n, key) < 0)
+		key[0] = '\0';
 	/* A FINISHING one may have been completed: then its upload is gone
 	 * already, and the next try finds its own object by the ETag. */
 	if (u->phase != META_UP_QUEUED)
@@ -172,8 +176,10 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.row.upload_id[0] = '\0';
 	n->up.pending = true;
 	n->up.recovered = true;
-	lost_note_locked(n, &n->i, u->phase == META_UP_FINISHING
-					   ? u->expect_etag : "");
+	lost_note_locked(n, key, &n->i, etag);
+	/* Or it went out before the file was renamed. */
+	if (name_left_key(n))
+		lost_note_locked(n, n->i.base_key, &n->i, etag);
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	if (name_left_key(n))

@@ -84,7 +84,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	 * has made, or what the file was to replace.  Not while the key still
 	 * holds the bytes of one that was renamed away: they are its only
 	 * copy, and nothing of this file was sent there yet. */
-	left = n->up.run == UP_RUNNING || n->up.unsure ||
+	left = n->up.run == UP_RUNNING || lost_at_locked(n, key) ||
 	       n->i.dest_etag[0] != '\0';
 	if (left && strcmp(key, del.key) != 0 && !hidden_has(x, key))
 		forget_key(n, key, b, &late);

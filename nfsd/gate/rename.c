@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "nfsd/gate/names.h"
-#include "nfsd/gate/upload.h"
 
 struct move {
 	struct change_dir from, to;
@@ -152,7 +151,7 @@ plan_row(struct move *m, const char *new_key, struct meta_inode *row)
 /* The database has it: memory follows. */
 static int
 moved(struct move *m, const struct meta_name *entry,
-      const struct meta_inode *row)
+      const struct meta_inode *row, const char *old_key, const char *key)
 {
 	struct node *n = m->file;
 	struct gate_export *x = n->export;
@@ -161,8 +160,18 @@ moved(struct move *m, const struct meta_name *entry,
 	negative_removed(x->gate, m->from.node->ino, m->from_name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	negative_del(x->gate, m->to.node->ino, m->to_name);
-	if (m->victim != NULL)
+	/* Of uploads without an answer: one to the old key is deleted, unless
+	 * that is where the base lies; one of the victim is what the next
+	 * version may meet. */
+	if (strcmp(row->base_key, old_key) != 0) {
+		pthread_mutex_lock(&n->mutex);
+		lost_forget_locked(n, old_key);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	if (m->victim != NULL) {
+		lost_inherit(n, m->victim, key);
 		remove_bury(m->victim);
+	}
 	r = node_rename(n, entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
@@ -171,7 +180,6 @@ moved(struct move *m, const struct meta_name *entry,
 	n->i.attr_dirty = row->attr_dirty;
 	n->i.ctime_ns = row->ctime_ns;
 	strcpy(n->i.dest_etag, row->dest_etag);
-	lost_forget_locked(n);	/* it was of the old key */
 	n->checked_ms = clock_ms();
 	if (row->local_only && row->base_key[0] == '\0')
 		n->up.pending = false;
@@ -214,7 +222,7 @@ move_locked(struct move *m, struct gate_request *rq)
 	/* An object under the old name that this file was to replace, and now
 	 * never will; or has, in an upload whose answer was lost.  Not one
 	 * that is still the only copy of a file renamed away from there. */
-	if ((row.dest_etag[0] != '\0' || n->up.unsure) &&
+	if ((row.dest_etag[0] != '\0' || lost_at_locked(n, old_key)) &&
 	    strcmp(row.base_key, old_key) != 0 && !hidden_has(x, old_key))
 		forget_key(n, old_key, b, &left);
 	plan_row(m, key, &row);
@@ -268,7 +276,7 @@ move_locked(struct move *m, struct gate_request *rq)
 	}
 	if (was_hidden && !hide)
 		hidden_del(x, row.base_key);	/* it went back */
-	r = moved(m, &entry, &row);
+	r = moved(m, &entry, &row, old_key, key);
 	meta_inode_fini(&row);
 	if (del.id != 0)
 		delete_start(x, &del);
@@ -335,8 +343,14 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 	if (r == 0 && m.file != m.victim) {
 		m.one_dir = m.from.node == m.to.node;
 		r = lock_all(&m, rq);
-		if (r == 0)
-			r = recheck(&m, rq);
+		/* Also if it was removed meanwhile: STALE would speak of the
+		 * directory. */
+		if (r == 0 || (r == -ESTALE && !m.from.node->dead &&
+			       !m.to.node->dead)) {
+			int now = recheck(&m, rq);
+
+			r = now < 0 ? now : r;
+		}
 		if (r == 0)
 			r = writers_allow(&m, rq, who);
 		if (r == 0)

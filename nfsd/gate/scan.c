@@ -233,7 +233,7 @@ merge_node(struct merge *m, struct node *n, const char *key,
 		if (f->is_dir == (n->i.kind == GATE_DIR))
 			n->checked_ms = m->start_ms;
 	} else if (!node_is_local_locked(n) && !n->locked &&
-		   n->checked_ms <= m->start_ms) {
+		   n->checked_ms < m->start_ms) {
 		if (differs(&n->i, f)) {
 			bool bytes = strcmp(n->i.base_etag, f->etag) != 0 ||
 				     n->i.base_size != f->size;

@@ -175,7 +175,8 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
 		if (!s->beside)		/* until the answer is there */
-			lost_note_locked(n, &s->snap.row, expect);
+			lost_note_locked(n, s->snap.key, &s->snap.row,
+					 expect);
 		/* A single PUT needs no record: whether it was carried out
 		 * can be seen from the object's ETag. */
 		if (upload_id[0] != '\0') {
@@ -315,7 +316,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->up.row.attempts = 0;
 	n->up.failing_ms = 0;
 	n->up.recovered = false;
-	lost_forget_locked(n);
+	lost_forget_locked(n, s->snap.key);
 	if (n->up.pending) {
 		n->up.dirty_ms = clock_ms();
 		n->up.due_ms = n->up.dirty_ms + n->export->c.settle_ms;

@@ -34,11 +34,6 @@ int pull_base(struct sending *s) __attribute__((warn_unused_result));
 int upload_point_of_no_return(struct sending *s, const char *upload_id,
 			      const char *expect)
 	__attribute__((warn_unused_result));
-/* lost.c: this version goes out, or may have gone out before a crash.  Mutex
- * held. */
-void lost_note_locked(struct node *n, const struct meta_inode *row,
-		      const char *etag);
-void lost_forget_locked(struct node *n);
 /* With metadata=none an object has no time and owner to know it by: are its
  * bytes those of the snapshot?  As far as its ETag tells. */
 bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
