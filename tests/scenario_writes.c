@@ -172,7 +172,8 @@ s50(struct scene *s)
 	OK(commit(&s->a, &f));
 	object_put(s, "f", "foreign", 7, NULL);
 	WITHIN(20000, quarantined(s, "f") == 1);
-	IS(commit(&s->a, &f), NFS3ERR_IO);
+	/* The row is there a moment before the writer's handle has failed. */
+	WITHIN(5000, commit(&s->a, &f) == NFS3ERR_IO);
 	OK(commit(&s->a, &f));
 	CHECK(object_is(s, "f", "foreign"));
 	CHECK(scene_versions(s, "f") == 0);
