@@ -344,7 +344,7 @@ do_status(struct connection *c)
 	if (config->rpc != NULL)
 		rpc_server_stats(config->rpc, &rpc);
 	answer(c, 0, json_pack(
-		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
@@ -357,6 +357,7 @@ do_status(struct connection *c)
 		"handles_pending", (json_int_t)s.handles_pending,
 		"uploads", (json_int_t)s.uploads,
 		"quarantined", (json_int_t)s.quarantined,
+		"conflicts", (json_int_t)s.conflicts,
 		"nodes", (json_int_t)s.nodes,
 		"held_requests", (json_int_t)s.held_requests,
 		"invariant_failures", (json_int_t)s.invariant_failures,

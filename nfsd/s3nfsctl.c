@@ -50,6 +50,7 @@ static const struct print_column status_columns[] = {
 	{"handles_pending", "Files to upload", PRINT_NUMBER},
 	{"uploads", "Uploads", PRINT_NUMBER},
 	{"quarantined", "In quarantine", PRINT_NUMBER},
+	{"conflicts", "Conflicts", PRINT_NUMBER},
 	{"nodes", "Files in memory", PRINT_NUMBER},
 	{"held_requests", "Requests that wait", PRINT_NUMBER},
 	{"connections", "Connections", PRINT_NUMBER},

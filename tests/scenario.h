@@ -183,6 +183,7 @@ bool object_is(struct scene *s, const char *key, const char *text);
 bool object_has(struct scene *s, const char *key, const void *data,
 		size_t len);
 bool object_absent(struct scene *s, const char *key);
+void object_remove(struct scene *s, const char *key);
 /* Also tells the ETag, if etag is not NULL. */
 void object_put(struct scene *s, const char *key, const void *data,
 		size_t len, char etag[S3_ETAG_MAX]);

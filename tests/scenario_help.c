@@ -229,6 +229,15 @@ object_put(struct scene *s, const char *key, const void *data, size_t len,
 		memcpy(etag, got, S3_ETAG_MAX);
 }
 
+void
+object_remove(struct scene *s, const char *key)
+{
+	char full[S3_KEY_MAX + 1];
+
+	full_key(s, key, full);
+	OK(s3_delete(s->s3, full, NULL, NULL));
+}
+
 static int
 count_upload(void *arg, const char *key, const char *id, int64_t when_ns)
 {

@@ -350,6 +350,7 @@ gate_status(struct gate *g, struct gate_status *out)
 		.handles_pending = LOAD(pending),
 		.nodes = LOAD(nodes),
 		.held_requests = LOAD(held),
+		.conflicts = LOAD(conflicts),
 		.invariant_failures = LOAD(invariant_failures),
 	};
 #undef LOAD

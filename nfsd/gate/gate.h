@@ -410,6 +410,7 @@ struct gate_status {
 	uint64_t staged_bytes, clean_bytes, cache_size;
 	uint64_t handles_active, handles_pending, uploads, quarantined;
 	uint64_t nodes, held_requests;
+	uint64_t conflicts;	/* objects changed on both sides */
 	uint64_t invariant_failures;
 };
 void gate_status(struct gate *gate, struct gate_status *out);

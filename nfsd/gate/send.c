@@ -283,7 +283,8 @@ send_multipart(struct sending *s)
 		.staged = &s->snap.staged,
 		.part_size = x->c.part_size < S3_PART_MIN ? S3_PART_MIN
 							  : x->c.part_size,
-		.can_copy = __atomic_load_n(&x->can_part_copy,
+		.can_copy = !s->base_gone &&
+			    __atomic_load_n(&x->can_part_copy,
 					    __ATOMIC_RELAXED),
 		.equal = x->c.equal_parts,
 	};
@@ -407,7 +408,9 @@ prepare(struct sending *s)
 	bool found = false;
 	int r = 0;
 
-	if (expects || !none_match || !same_key) {
+	/* Without conditions this is how a conflict is noticed. */
+	if (expects || !none_match || !same_key ||
+	    x->c.on_conflict == GATE_CONFLICT_OVERWRITE) {
 		r = s3_head(x->s3, from, &o, &s->err);
 		if (r == 0 && i->base_etag[0] != '\0' &&
 		    i->base_key[0] != '\0' &&
@@ -423,8 +426,15 @@ prepare(struct sending *s)
 		    x->c.on_conflict == GATE_CONFLICT_OVERWRITE &&
 		    i->kind == GATE_REG && i->data_dirty &&
 		    (i->size == 0 ||
-		     !snapshot_needs_base(&s->snap, 0, i->size)))
+		     !snapshot_needs_base(&s->snap, 0, i->size))) {
+			conflict_count(s);
+			gate_say(x->gate, 1,
+				 "conflict: what somebody else did to the "
+				 "object is overwritten: key=%s",
+				 s->snap.key);
+			s->base_gone = true;
 			r = 0;
+		}
 		if (r == 0)
 			r = s3_headers_copy(&o.headers, &s->headers);
 		found = r == 0 && o.etag[0] != '\0';

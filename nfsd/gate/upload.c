@@ -18,12 +18,10 @@
 
 #include <config.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
@@ -537,80 +535,6 @@ upload_refused(struct sending *s, int r)
 	}
 }
 
-/* ---- conflicts ---- */
-
-/*
- * Somebody else changed the object.  on_conflict=keep-both leaves theirs under
- * the name and puts ours beside it, as NAME.conflict-CLIENT-TIME.
- */
-static int
-conflict_key(struct sending *s, char key[META_KEY_MAX + 2])
-{
-	char client[64], when[32];
-	time_t now = (time_t)(clock_ns() / 1000000000);
-	struct tm tm;
-	int len;
-
-	pthread_mutex_lock(&s->node->mutex);
-	snprintf(client, sizeof(client), "%s", s->node->h.who);
-	pthread_mutex_unlock(&s->node->mutex);
-	for (char *p = client; *p != '\0'; p++) {
-		if (!isalnum((unsigned char)*p) && strchr("-_.@", *p) == NULL)
-			*p = '_';
-	}
-	gmtime_r(&now, &tm);
-	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
-	len = snprintf(key, META_KEY_MAX + 2, "%s.conflict-%s-%s", s->snap.key,
-		       client[0] ? client : "unknown", when);
-	return len > META_KEY_MAX ? -ENAMETOOLONG : 0;
-}
-
-/* Ours goes beside theirs.  0, or an error: then ours is set aside. */
-static int
-keep_both(struct sending *s)
-{
-	struct node *n = s->node;
-	struct gate_export *x = n->export;
-	const struct meta_inode *i = &s->snap.row;
-	char key[META_KEY_MAX + 2];
-	int r;
-
-	/* What is left of the version we built on cannot be had any more. */
-	if (i->kind != GATE_REG ||
-	    (i->size > 0 && snapshot_needs_base(&s->snap, 0, i->size)))
-		return -ESTALE;
-	r = conflict_key(s, key);
-	if (r < 0)
-		return r;
-	strcpy(s->snap.key, key);
-	s->beside = true;
-	s3_headers_free(&s->headers);
-	r = object_headers(x, i, &s->headers);
-	if (r < 0)
-		return r;
-	s->cond = (struct s3_cond){ .if_none_match = true };
-	memset(&s->err, 0, sizeof(s->err));
-	r = send_bytes(s);
-	if (r < 0)
-		return r;
-	gate_say(x->gate, 1,
-		 "conflict: somebody else changed the object; theirs keeps the "
-		 "name, ours is beside it: key=%s bytes=%llu",
-		 key, (unsigned long long)i->size);
-	__atomic_add_fetch(&x->gate->conflicts, 1, __ATOMIC_RELAXED);
-	node_lock_wait(n);
-	/* More was written meanwhile: the same again, with that. */
-	if (n->h.state == META_ACTIVE ||
-	    n->content_version != s->snap.content_version)
-		r = n->dead ? 0 : -EAGAIN;
-	else
-		r = n->dead ? 0 : quarantine_fall_back(n);
-	node_unlock(n);
-	return r;
-}
-
-/* ---- the run ---- */
-
 /* Under the file lock: still wanted?  Then the version is fixed. */
 static int
 upload_begin(struct node *n, struct sending *s)
@@ -690,11 +614,15 @@ upload_end(struct node *n, struct sending *s, int r)
 		   (adopted = lost_adopt(s)) != 0) {
 		/* Once more, on that. */
 		r = adopted < 0 ? adopted : -ECANCELED;
-	} else if ((r == -ESTALE || r == -EEXIST) &&
-		   n->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH) {
-		int kept = keep_both(s);
+	} else if (r == -ESTALE || r == -EEXIST) {
+		int kept = r;
 
-		r = kept == 0 || is_transient(kept) ? kept : r;
+		if (n->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH)
+			kept = conflict_keep_both(s);
+		if (kept == 0 || kept == -ECANCELED || is_transient(kept))
+			r = kept;
+		else
+			conflict_count(s);
 	}
 	if (r != -EBUSY)
 		n->up.busy_ms = 0;

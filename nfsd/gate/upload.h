@@ -16,6 +16,7 @@ struct sending {
 	char etag[S3_ETAG_MAX];		/* of the version that was made */
 	struct s3_error err;
 	bool beside;			/* under another name than the file's */
+	bool base_gone;			/* nothing can be copied from it */
 };
 
 /*
@@ -40,6 +41,13 @@ bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
 /* What lies at the key: an older version of ours, whose answer was lost?
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
 int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
+/* conflict.c: an upload met an object that is not the one the file builds
+ * on; for s3nfsctl status. */
+void conflict_count(struct sending *s);
+/* The object is not the one we built on, and both versions shall
+ * be kept.  0: they are; -ECANCELED: once more; -EAGAIN and the like:
+ * later; anything else: ours has to be set aside. */
+int conflict_keep_both(struct sending *s) __attribute__((warn_unused_result));
 bool upload_cancelled(struct sending *s);
 void upload_progress(struct sending *s, int64_t bytes);
 /* The multipart upload has begun: its id must be known after a crash. */
