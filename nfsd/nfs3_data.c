@@ -26,10 +26,9 @@ NFS3_PROCEDURE(nfs3_read)
 	struct gate_attr attr;
 	int r = nfs3_enter(rq, &args->file, NFS3_LOOKS, &call);
 
-	if (r == 0 && rq->tail == NULL)
-		rq->tail = rpc_tail_alloc(rq, len);
-	if (r == 0 && rq->tail == NULL)
-		r = -ENOMEM;
+	if (r == 0 && rq->tail == NULL &&
+	    rpc_tail_alloc(rq, len) == NULL)
+		return RPC_NO_ROOM;
 	if (r == 0)
 		r = gate_read(call->export, &call->gate, &call->fh,
 			      args->offset, rq->tail, len, &got, &eof, &attr);

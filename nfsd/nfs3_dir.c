@@ -153,14 +153,6 @@ list(struct nfs3_call *call, struct listing *l, uint64_t cookie,
 	bool eof = false;
 	int r;
 
-	if (l->max > NFS3_DIR_MAX)
-		l->max = NFS3_DIR_MAX;
-	if (l->max < BYTES_FIXED)
-		return -EMSGSIZE;
-	if (rq->tail == NULL)
-		rq->tail = rpc_tail_alloc(rq, NFS3_DIR_MAX);
-	if (rq->tail == NULL)
-		return -ENOMEM;
 	l->call = call;
 	l->out = rq->tail;
 	l->used = BYTES_FIXED;
@@ -185,13 +177,22 @@ answer(struct nfs3_call *call, int r, struct listing *l, uint64_t cookie,
        const char *verf, struct nfs3_dir_result *res)
 {
 	struct gate_wcc dir_attr = {0};
+	struct rpc_request *rq = call->rq;
 
 	memcpy(res->cookieverf, verf, sizeof(res->cookieverf));
+	if (l->max > NFS3_DIR_MAX)
+		l->max = NFS3_DIR_MAX;
+	if (r == 0 && l->max < BYTES_FIXED)
+		r = -EMSGSIZE;
+	/* What is counted in l->used is never less than what is written. */
+	if (r == 0 && rq->tail == NULL &&
+	    rpc_tail_alloc(rq, (uint32_t)l->max) == NULL)
+		return RPC_NO_ROOM;
 	if (r == 0)
 		r = list(call, l, cookie, (uint8_t *)res->cookieverf,
 			 &dir_attr);
 	if (r < 0)
-		call->rq->tail_len = 0;
+		rq->tail_len = 0;
 	nfs3_post_dir(&dir_attr, &res->dir_attributes);
 	if (!dir_attr.has_after)
 		nfs3_post_op_try(call, &call->fh, &res->dir_attributes);

@@ -74,7 +74,9 @@ enum rpc_outcome {
 	RPC_DROP,		/* no reply at all */
 	RPC_AUTH_REJECTED,	/* MSG_DENIED, AUTH_ERROR, AUTH_TOOWEAK */
 	RPC_GARBAGE,		/* GARBAGE_ARGS */
-	RPC_SYSTEM_ERR
+	RPC_SYSTEM_ERR,
+	RPC_NO_ROOM		/* rpc_tail_alloc gave NULL and nothing was
+				 * done: run it anew when there is room */
 };
 
 struct rpc_procedure {
@@ -121,8 +123,8 @@ struct rpc_limits {		/* 0 takes the default named */
 	unsigned connections;	/* 1024 in all */
 	unsigned connections_per_host;	/* 256 */
 	unsigned in_flight_per_connection;	/* 128, then no more is read */
-	size_t buffer_bytes;	/* 64 MiB of records and replies in all, then
-				 * no more is read */
+	size_t buffer_bytes;	/* 64 MiB of records and replies in all; how
+				 * they are shared: rpc_buffer.c */
 	size_t reply_cache_bytes;	/* 16 MiB */
 	unsigned idle_s;	/* 0: never; else idle connections close */
 };
@@ -167,8 +169,12 @@ int rpc_server_start(struct rpc_server *server)
  */
 void rpc_wake(struct rpc_server *server, struct rpc_request *rq);
 
-/* A buffer of len bytes at least for rq->tail, which it sets; NULL: no memory,
- * or more than a record holds.  The transport frees it. */
+/*
+ * A buffer of len bytes at least for rq->tail, which it sets.  The transport
+ * frees it.  NULL: more than a record holds, or not now, since the connection
+ * has its share of the memory in replies that were not read; answer RPC_NO_ROOM
+ * to either.
+ */
 void *rpc_tail_alloc(struct rpc_request *rq, uint32_t len);
 
 /* Our address that the call came to.  0, or an errno. */

@@ -6,18 +6,18 @@
  *
  * Bytes are received into the owner's scratch buffer, so that an idle
  * connection has no buffer at all; a record that is not whole moves to one of
- * its own.  Replies made by the owner are gathered in its batch and leave with
- * one writev; what the socket does not take is queued here, and so is what
- * workers send.
+ * its own.  How replies leave: rpc_send.c.
  *
  * Reading stops (back-pressure), and the peer's TCP with it, when
  *	too many calls or bytes of it are with the workers (paused: the end of
  *	    a call kicks the owner),
  *	it does not read its replies (choked: EPOLLOUT resumes),
- *	memory is short for everyone (starved: the owner looks every 10 ms),
+ *	its next record is large and its host has its share of the memory, or
+ *	    memory is short for everyone (starved: the owner looks every 10 ms),
  *	the server stops.
- * A record that has begun may always be finished, into the buffer it already
- * has, so that those who wait for memory do not wait for each other.
+ * A small call waits for none of the bulk: see rpc_buffer.c.  Whoever has
+ * memory and lets others wait, by not reading or not finishing a record, is
+ * closed; each end of a connection is logged with its reason.
  */
 #include <config.h>
 
@@ -34,6 +34,7 @@
 #define RECORD_SHORT_MS 10000	/* the same when memory is short */
 #define SEND_MS 120000		/* a byte must leave in that time */
 #define SEND_SHORT_MS 10000
+#define SEND_PROGRESS 262144
 
 /* ---- limits ---- */
 
@@ -47,20 +48,6 @@ static uint64_t
 host_cap(const struct rpc_server *server)
 {
 	return server->pool.budget / 2;
-}
-
-static uint64_t
-out_cap(const struct rpc_server *server)
-{
-	uint64_t cap = server->pool.budget / 16;
-
-	return cap < RPC_RECORD_MAX ? RPC_RECORD_MAX : cap;
-}
-
-bool
-rpc_conn_choked(struct rpc_conn *conn)
-{
-	return RPC_LOAD(conn->out_bytes) > out_cap(conn->server);
 }
 
 /* In one order with the stores to paused: see rpc_conn_call_ended(). */
@@ -91,15 +78,32 @@ may_begin(struct rpc_conn *conn)
 	return false;
 }
 
-static bool
-memory_short(struct rpc_conn *conn)
+static uint64_t
+allowance(const struct rpc_conn *conn)
 {
-	return rpc_pool_short(&conn->server->pool) ||
-	       RPC_LOAD(conn->host->bytes) > host_cap(conn->server);
+	return rpc_pool_allowance(&conn->server->pool,
+				  RPC_LOAD(conn->host->large));
 }
 
-static void
-starve(struct rpc_conn *conn)
+/*
+ * Must its next record, or the rest of the one in part, wait for memory?  A
+ * record that has a buffer of its size may always come, so that those who wait
+ * for memory do not wait for each other.
+ */
+static bool
+must_wait(struct rpc_conn *conn)
+{
+	struct rpc_pool *pool = &conn->server->pool;
+
+	if (conn->record.buffer == NULL &&
+	    (rpc_pool_short(pool) ||
+	     RPC_LOAD(conn->host->bytes) > host_cap(conn->server)))
+		return true;
+	return conn->record.wanted > allowance(conn);
+}
+
+void
+rpc_conn_starve(struct rpc_conn *conn)
 {
 	if (conn->starved)
 		return;
@@ -126,7 +130,7 @@ rpc_conn_new(struct rpc_thread *thread, struct rpc_listener *listener, int fd,
 	conn->fd = fd;
 	conn->refs = 1;
 	conn->interest = EPOLLIN;
-	conn->active_ms = conn->sent_ms = rpc_now_ms();
+	conn->active_ms = conn->sent_ms = conn->mark_ms = rpc_now_ms();
 	pthread_mutex_init(&conn->lock, NULL);
 	STAILQ_INIT(&conn->out);
 	STAILQ_INIT(&conn->throttled);
@@ -182,9 +186,10 @@ recharge(struct rpc_conn *conn, uint32_t before)
 	uint32_t after = conn->record.buffer == NULL ?
 			 0 : conn->record.buffer->size;
 
-	if (after != before)
-		__atomic_fetch_add(&conn->host->bytes,
-				   (uint64_t)after - before, __ATOMIC_RELAXED);
+	if (after == before)
+		return;
+	rpc_host_charge(conn->host, before, -1);
+	rpc_host_charge(conn->host, after, 1);
 }
 
 static uint32_t
@@ -193,33 +198,61 @@ charge(const struct rpc_conn *conn)
 	return conn->record.buffer == NULL ? 0 : conn->record.buffer->size;
 }
 
-static void
-drop_out_locked(struct rpc_conn *conn)
-{
-	struct rpc_buffer *buffer;
+static const struct {
+	enum log_level level;
+	const char *text;
+} ends[RPC_ENDS] = {
+	[RPC_END_PEER] = { LOG_LEVEL_DEBUG, "by the peer" },
+	[RPC_END_STOP] = { LOG_LEVEL_DEBUG, "the server stops" },
+	[RPC_END_IDLE] = { LOG_LEVEL_INFO, "idle" },
+	[RPC_END_EVICTED] = { LOG_LEVEL_INFO, "silent, to make room" },
+	[RPC_END_RESET] = { LOG_LEVEL_INFO, "reset" },
+	[RPC_END_LONG] = { LOG_LEVEL_WARN, "record too long" },
+	[RPC_END_BAD] = { LOG_LEVEL_WARN,
+			  "record marking or message is none" },
+	[RPC_END_SLOW_RECORD] = { LOG_LEVEL_WARN,
+				  "its record does not get whole" },
+	[RPC_END_NOT_READING] = { LOG_LEVEL_WARN,
+				  "it does not read its replies" },
+	[RPC_END_MEMORY] = { LOG_LEVEL_ERR, "out of memory" },
+};
 
-	while ((buffer = STAILQ_FIRST(&conn->out)) != NULL) {
-		STAILQ_REMOVE_HEAD(&conn->out, link);
-		rpc_buffer_put(&buffer);
-	}
-	RPC_STORE(conn->out_bytes, 0);
+/* The reason, once in a while for each. */
+static void
+log_end(struct rpc_conn *conn, enum rpc_end end, uint64_t unsent)
+{
+	char text[RPC_PEER_TEXT];
+
+	if (log_level() < ends[end].level)
+		return;
+	log_limited(&conn->server->end_log[end], ends[end].level, "rpc",
+		    "connection closed: %s peer=%s calls=%u unsent=%llu",
+		    ends[end].text, rpc_peer_text(&conn->peer, text),
+		    RPC_LOAD(conn->in_flight), (unsigned long long)unsent);
 }
 
 void
-rpc_conn_close(struct rpc_conn *conn)
+rpc_conn_close(struct rpc_conn *conn, enum rpc_end end)
 {
 	struct rpc_thread *thread = conn->thread;
 	struct rpc_calls throttled = STAILQ_HEAD_INITIALIZER(throttled);
 	struct rpc_call *call;
 	uint32_t charged = charge(conn);
+	uint64_t unsent;
 
 	pthread_mutex_lock(&conn->lock);
 	conn->dead = true;
+	unsent = conn->out_bytes;
+	/* What broke it said why. */
+	if (conn->broken != 0)
+		end = conn->broken;
 	/* Under the lock, so that nobody writes to the number's next user. */
 	close(conn->fd);
-	drop_out_locked(conn);
+	rpc_conn_drop_out_locked(conn);
 	STAILQ_CONCAT(&throttled, &conn->throttled);
+	RPC_STORE(conn->throttled_count, 0);
 	pthread_mutex_unlock(&conn->lock);
+	log_end(conn, end, unsent);
 	while ((call = STAILQ_FIRST(&throttled)) != NULL) {
 		STAILQ_REMOVE_HEAD(&throttled, queue);
 		rpc_call_drop(call);
@@ -241,226 +274,6 @@ rpc_conn_close(struct rpc_conn *conn)
 	rpc_conn_put(&conn);
 }
 
-/* ---- sending ---- */
-
-static void
-watch_locked(struct rpc_conn *conn, uint32_t on, uint32_t off)
-{
-	uint32_t interest = (conn->interest | on) & ~off;
-	struct epoll_event event = { .events = interest, .data.ptr = conn };
-
-	if (interest == conn->interest || conn->dead)
-		return;
-	conn->interest = interest;
-	(void)epoll_ctl(conn->thread->epoll, EPOLL_CTL_MOD, conn->fd, &event);
-}
-
-/* The peer is gone: EPOLLHUP tells the owner. */
-static void
-break_locked(struct rpc_conn *conn)
-{
-	drop_out_locked(conn);
-	(void)shutdown(conn->fd, SHUT_RDWR);
-}
-
-static void
-append_locked(struct rpc_conn *conn, struct rpc_buffer *buffer)
-{
-	if (STAILQ_EMPTY(&conn->out))
-		conn->sent_ms = rpc_now_ms();
-	STAILQ_INSERT_TAIL(&conn->out, buffer, link);
-	RPC_STORE(conn->out_bytes, conn->out_bytes + buffer->end -
-		  buffer->start);
-}
-
-static void
-sent_locked(struct rpc_conn *conn, size_t bytes)
-{
-	struct rpc_buffer *buffer;
-
-	RPC_STORE(conn->out_bytes, conn->out_bytes - bytes);
-	conn->sent_ms = rpc_now_ms();
-	while ((buffer = STAILQ_FIRST(&conn->out)) != NULL) {
-		size_t len = buffer->end - buffer->start;
-
-		if (bytes < len) {
-			buffer->start += (uint32_t)bytes;
-			return;
-		}
-		bytes -= len;
-		STAILQ_REMOVE_HEAD(&conn->out, link);
-		rpc_buffer_put(&buffer);
-	}
-}
-
-static ssize_t
-send_iov(int fd, struct iovec *iov, unsigned count)
-{
-	struct msghdr message = { .msg_iov = iov, .msg_iovlen = count };
-	ssize_t sent;
-
-	do
-		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (sent < 0 && errno == EINTR);
-	return sent;
-}
-
-/* Send what goes of the queue. */
-static void
-flush_locked(struct rpc_conn *conn)
-{
-	while (!STAILQ_EMPTY(&conn->out)) {
-		struct iovec iov[RPC_IOV];
-		struct rpc_buffer *buffer;
-		unsigned count = 0;
-		size_t total = 0;
-		ssize_t sent;
-
-		STAILQ_FOREACH(buffer, &conn->out, link) {
-			if (count == RPC_IOV)
-				break;
-			iov[count].iov_base = buffer->data + buffer->start;
-			iov[count].iov_len = buffer->end - buffer->start;
-			total += iov[count++].iov_len;
-		}
-		sent = send_iov(conn->fd, iov, count);
-		if (sent < 0 && errno != EAGAIN) {
-			break_locked(conn);
-			return;
-		}
-		if (sent > 0)
-			sent_locked(conn, (size_t)sent);
-		if (sent < (ssize_t)total) {
-			conn->blocked = true;
-			watch_locked(conn, EPOLLOUT, 0);
-			return;
-		}
-	}
-	conn->blocked = false;
-	watch_locked(conn, 0, EPOLLOUT);
-}
-
-void
-rpc_conn_send(struct rpc_conn *conn, struct rpc_buffer *head,
-	      struct rpc_buffer *tail)
-{
-	pthread_mutex_lock(&conn->lock);
-	if (conn->dead) {
-		pthread_mutex_unlock(&conn->lock);
-		rpc_buffer_put(&head);
-		rpc_buffer_put(&tail);
-		return;
-	}
-	append_locked(conn, head);
-	if (tail != NULL)
-		append_locked(conn, tail);
-	if (!conn->blocked)
-		flush_locked(conn);
-	pthread_mutex_unlock(&conn->lock);
-}
-
-/* Queue what is left of the batch after `sent` bytes. */
-static void
-queue_rest_locked(struct rpc_conn *conn, struct rpc_batch *batch, size_t sent)
-{
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct rpc_buffer *buffer = batch->owner[i];
-		size_t len = batch->iov[i].iov_len, skip;
-
-		skip = sent < len ? sent : len;
-		sent -= skip;
-		if (skip == len)
-			continue;
-		if (buffer == NULL) {
-			buffer = rpc_buffer_get(&conn->server->pool,
-						len - skip);
-			if (buffer == NULL) {
-				break_locked(conn);
-				return;
-			}
-			memcpy(buffer->data, (unsigned char *)
-			       batch->iov[i].iov_base + skip, len - skip);
-			buffer->end = (uint32_t)(len - skip);
-		} else {
-			buffer->start += (uint32_t)skip;
-			batch->owner[i] = NULL;
-		}
-		append_locked(conn, buffer);
-	}
-}
-
-/* The owner's: send its replies, or queue them. */
-static void
-batch_flush(struct rpc_conn *conn)
-{
-	struct rpc_batch *batch = &conn->thread->batch;
-	size_t total = 0;
-	ssize_t sent = 0;
-
-	if (batch->count == 0)
-		return;
-	for (unsigned i = 0; i < batch->count; i++)
-		total += batch->iov[i].iov_len;
-	pthread_mutex_lock(&conn->lock);
-	if (STAILQ_EMPTY(&conn->out)) {
-		sent = send_iov(conn->fd, batch->iov, batch->count);
-		if (sent < 0 && errno != EAGAIN) {
-			break_locked(conn);
-			sent = (ssize_t)total;
-		} else if (sent < 0) {
-			sent = 0;
-		}
-	}
-	if (sent < (ssize_t)total) {
-		queue_rest_locked(conn, batch, (size_t)sent);
-		if (!conn->blocked && !STAILQ_EMPTY(&conn->out)) {
-			conn->blocked = true;
-			watch_locked(conn, EPOLLOUT, 0);
-		}
-	}
-	pthread_mutex_unlock(&conn->lock);
-	for (unsigned i = 0; i < batch->count; i++)
-		rpc_buffer_put(&batch->owner[i]);
-	batch->count = 0;
-	batch->used = 0;
-}
-
-unsigned char *
-rpc_batch_room(struct rpc_conn *conn, uint32_t want, uint32_t *room)
-{
-	struct rpc_batch *batch = &conn->thread->batch;
-
-	if (batch->count + 2 > RPC_IOV ||
-	    RPC_SCRATCH_BYTES - batch->used < want)
-		batch_flush(conn);
-	*room = RPC_SCRATCH_BYTES - batch->used;
-	return batch->out + batch->used;
-}
-
-void
-rpc_batch_add(struct rpc_conn *conn, uint32_t len, struct rpc_buffer *tail)
-{
-	struct rpc_batch *batch = &conn->thread->batch;
-	unsigned char *at = batch->out + batch->used;
-	struct iovec *last = batch->count == 0 ?
-			     NULL : &batch->iov[batch->count - 1];
-
-	batch->used += len;
-	if (last != NULL && (unsigned char *)last->iov_base + last->iov_len ==
-	    at && batch->owner[batch->count - 1] == NULL) {
-		last->iov_len += len;
-	} else {
-		batch->iov[batch->count] = (struct iovec){ at, len };
-		batch->owner[batch->count++] = NULL;
-	}
-	if (tail != NULL) {
-		batch->iov[batch->count] = (struct iovec){
-			tail->data + tail->start, tail->end - tail->start
-		};
-		batch->owner[batch->count++] = tail;
-	}
-}
-
 /* ---- receiving ---- */
 
 static int
@@ -470,29 +283,33 @@ dispatch(struct rpc_conn *conn, struct rpc_payload *payload)
 			    payload);
 }
 
-static void
-log_bad_record(struct rpc_conn *conn, int error)
+static enum rpc_end
+end_of(int error)
 {
-	char text[RPC_PEER_TEXT];
-
-	log_limited(&conn->server->record_log, LOG_LEVEL_WARN, "rpc",
-		    "connection closed: %s peer=%s",
-		    error == -EMSGSIZE ? "record too long" :
-		    error == -ENOMEM ? "out of memory" :
-		    "record marking or message is none",
-		    rpc_peer_text(&conn->peer, text));
+	switch (error) {
+	case -EMSGSIZE:
+		return RPC_END_LONG;
+	case -EPROTO:
+		return RPC_END_BAD;
+	case -ENOMEM:
+		return RPC_END_MEMORY;
+	default:
+		return RPC_END_RESET;
+	}
 }
 
-/* Keep bytes for later. */
+/* Keep bytes for later.  1, or -ENOMEM. */
 static int
 keep(struct rpc_conn *conn, const unsigned char *raw, size_t len)
 {
+	if (len == 0)
+		return 1;
 	conn->carry = rpc_buffer_get(&conn->server->pool, len);
 	if (conn->carry == NULL)
 		return -ENOMEM;
 	memcpy(conn->carry->data, raw, len);
 	conn->carry->end = (uint32_t)len;
-	return 0;
+	return 1;
 }
 
 /* Work off received bytes.  0, 1: paused, negative: close. */
@@ -505,22 +322,24 @@ consume(struct rpc_conn *conn, unsigned char *raw, size_t len)
 		size_t taken;
 		int r;
 
-		if (!may_begin(conn)) {
-			r = keep(conn, raw, len);
-			return r < 0 ? r : 1;
+		if (!may_begin(conn))
+			return keep(conn, raw, len);
+		if (must_wait(conn)) {
+			rpc_conn_starve(conn);
+			return keep(conn, raw, len);
 		}
-		if (memory_short(conn) && conn->record.buffer == NULL) {
-			starve(conn);
-			r = keep(conn, raw, len);
-			return r < 0 ? r : 1;
-		}
-		r = rpc_record_take(&conn->record, &conn->server->pool, raw,
-				    len, &taken, &payload);
-		if (r < 0)
+		r = rpc_record_take(&conn->record, &conn->server->pool,
+				    allowance(conn), raw, len, &taken,
+				    &payload);
+		if (r < 0 && r != -EAGAIN)
 			return r;
 		recharge(conn, charged);
 		raw += taken;
 		len -= taken;
+		if (r == -EAGAIN) {
+			rpc_conn_starve(conn);
+			return keep(conn, raw, len);
+		}
 		if (r == 1 && (r = dispatch(conn, &payload)) < 0)
 			return r;
 	}
@@ -541,7 +360,7 @@ read_once(struct rpc_conn *conn)
 
 	if (direct != NULL)
 		iov[count++] = (struct iovec){ direct, room };
-	if (direct == NULL || !memory_short(conn))
+	if (direct == NULL || !rpc_pool_short(&conn->server->pool))
 		iov[count++] = (struct iovec){ thread->in,
 					       RPC_SCRATCH_BYTES };
 	total = room + (iov[count - 1].iov_base == thread->in ?
@@ -589,7 +408,7 @@ set_reading(struct rpc_conn *conn, bool on)
 		return;
 	conn->not_reading = !on;
 	pthread_mutex_lock(&conn->lock);
-	watch_locked(conn, on ? EPOLLIN : 0, on ? 0 : EPOLLIN);
+	rpc_conn_watch_locked(conn, on ? EPOLLIN : 0, on ? 0 : EPOLLIN);
 	pthread_mutex_unlock(&conn->lock);
 }
 
@@ -609,7 +428,9 @@ pump(struct rpc_conn *conn)
 {
 	int r = 0;
 
-	if (conn->carry != NULL && may_begin(conn)) {
+	if (conn->carry != NULL && must_wait(conn)) {
+		rpc_conn_starve(conn);
+	} else if (conn->carry != NULL && may_begin(conn)) {
 		struct rpc_buffer *carry = conn->carry;
 
 		conn->carry = NULL;
@@ -626,10 +447,9 @@ pump(struct rpc_conn *conn)
 			r = 2;
 			break;
 		}
-		if (!may_begin(conn) ||
-		    (memory_short(conn) && conn->record.buffer == NULL)) {
+		if (!may_begin(conn) || must_wait(conn)) {
 			if (!RPC_LOAD(conn->paused))
-				starve(conn);
+				rpc_conn_starve(conn);
 			r = 2;
 			break;
 		}
@@ -639,19 +459,20 @@ pump(struct rpc_conn *conn)
 		if (r == 0)
 			break;
 	}
-	batch_flush(conn);
+	rpc_batch_flush(conn);
 	if (r < 0) {
-		if (r == -EMSGSIZE || r == -EPROTO || r == -ENOMEM)
-			log_bad_record(conn, r);
-		rpc_conn_close(conn);
+		rpc_conn_close(conn, end_of(r));
 		return;
 	}
-	note_record(conn, r == 2);
+	/* One that grows and waits for memory while it has some is no better
+	 * than one that does not come: its time goes on. */
+	note_record(conn, r == 2 && (conn->record.wanted == 0 ||
+				     conn->record.buffer == NULL));
 	if (conn->eof) {
 		/* The end of the last call is to kick. */
 		__atomic_store_n(&conn->paused, true, __ATOMIC_SEQ_CST);
 		if (finished(conn)) {
-			rpc_conn_close(conn);
+			rpc_conn_close(conn, RPC_END_PEER);
 			return;
 		}
 	}
@@ -660,36 +481,15 @@ pump(struct rpc_conn *conn)
 
 /* ---- what happens to it ---- */
 
-/* READs may go on. */
-static void
-release_throttled(struct rpc_conn *conn)
-{
-	struct rpc_calls calls = STAILQ_HEAD_INITIALIZER(calls);
-	struct rpc_call *call;
-
-	pthread_mutex_lock(&conn->lock);
-	if (conn->out_bytes <= out_cap(conn->server) / 2)
-		STAILQ_CONCAT(&calls, &conn->throttled);
-	pthread_mutex_unlock(&conn->lock);
-	while ((call = STAILQ_FIRST(&calls)) != NULL) {
-		STAILQ_REMOVE_HEAD(&calls, queue);
-		rpc_workers_queue(conn->server->workers, call);
-	}
-}
-
 void
 rpc_conn_event(struct rpc_conn *conn, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP)) {
-		rpc_conn_close(conn);
+		rpc_conn_close(conn, RPC_END_RESET);
 		return;
 	}
-	if (events & EPOLLOUT) {
-		pthread_mutex_lock(&conn->lock);
-		flush_locked(conn);
-		pthread_mutex_unlock(&conn->lock);
-		release_throttled(conn);
-	}
+	if (events & EPOLLOUT)
+		rpc_conn_flush(conn);
 	pump(conn);
 }
 
@@ -698,41 +498,69 @@ rpc_conn_resume(struct rpc_conn *conn)
 {
 	if (conn->dead)
 		return;
-	if (RPC_LOAD(conn->evict)) {
-		rpc_conn_close(conn);
+	if (RPC_LOAD(conn->evict) != 0) {
+		rpc_conn_close(conn, RPC_LOAD(conn->evict));
 		return;
 	}
+	if (RPC_LOAD(conn->throttled_count) > 0)
+		rpc_conn_release(conn);
 	pump(conn);
+}
+
+/*
+ * Does the peer take its replies?  While others may be waiting for memory a
+ * byte now and then is not enough: the queue gets empty, or SEND_PROGRESS bytes
+ * leave, in SEND_SHORT_MS.
+ */
+static bool
+is_reading(struct rpc_conn *conn, uint64_t now_ms, bool tight)
+{
+	bool reading = true;
+
+	pthread_mutex_lock(&conn->lock);
+	if (STAILQ_EMPTY(&conn->out) ||
+	    conn->sent_bytes >= conn->mark_bytes + SEND_PROGRESS) {
+		conn->mark_bytes = conn->sent_bytes;
+		conn->mark_ms = now_ms;
+	}
+	if (!STAILQ_EMPTY(&conn->out))
+		reading = now_ms <= conn->sent_ms + SEND_MS &&
+			  (!tight ||
+			   now_ms <= conn->mark_ms + SEND_SHORT_MS);
+	pthread_mutex_unlock(&conn->lock);
+	return reading;
 }
 
 bool
 rpc_conn_sweep(struct rpc_conn *conn, uint64_t now_ms)
 {
 	struct rpc_server *server = conn->server;
-	bool is_short = memory_short(conn);
+	bool tight = rpc_pool_tight(&server->pool) ||
+		     RPC_LOAD(conn->host->bytes) > host_cap(server);
 	uint64_t idle_ms = (uint64_t)server->limits.idle_s * 1000;
-	bool stuck;
+	enum rpc_end end = 0;
 
-	pthread_mutex_lock(&conn->lock);
-	stuck = !STAILQ_EMPTY(&conn->out) &&
-		now_ms > conn->sent_ms + (is_short ? SEND_SHORT_MS : SEND_MS);
-	pthread_mutex_unlock(&conn->lock);
-	if (conn->record_ms != 0 &&
-	    now_ms > conn->record_ms +
-	    (is_short ? RECORD_SHORT_MS : RECORD_MS))
-		stuck = true;
-	if (idle_ms != 0 && now_ms > conn->active_ms + idle_ms &&
-	    RPC_LOAD(conn->in_flight) == 0 && RPC_LOAD(conn->out_bytes) == 0)
-		stuck = true;
-	if (stuck)
-		rpc_conn_close(conn);
-	return stuck;
+	if (!is_reading(conn, now_ms, tight))
+		end = RPC_END_NOT_READING;
+	else if (conn->record_ms != 0 &&
+		 now_ms > conn->record_ms +
+		 (tight ? RECORD_SHORT_MS : RECORD_MS))
+		end = RPC_END_SLOW_RECORD;
+	else if (idle_ms != 0 && now_ms > conn->active_ms + idle_ms &&
+		 RPC_LOAD(conn->in_flight) == 0 &&
+		 RPC_LOAD(conn->out_bytes) == 0)
+		end = RPC_END_IDLE;
+	if (end == 0)
+		return false;
+	rpc_conn_close(conn, end);
+	return true;
 }
 
 void
 rpc_conn_call_ended(struct rpc_conn *conn)
 {
 	__atomic_fetch_sub(&conn->in_flight, 1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&conn->paused, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(&conn->paused, __ATOMIC_SEQ_CST) ||
+	    RPC_LOAD(conn->throttled_count) > 0)
 		rpc_thread_kick(conn);
 }

@@ -30,170 +30,6 @@
 #define BATCH_ROOM 2048		/* most replies fit */
 #define UDP_REPLY_MAX 65000
 
-/* ---- calls ---- */
-
-struct rpc_call *
-rpc_call_new(struct rpc_server *server)
-{
-	size_t head = (sizeof(struct rpc_call) + 15) & ~15UL;
-	size_t args = (server->args_size + 15) & ~15UL;
-	struct rpc_buffer *home;
-	struct rpc_call *call;
-
-	home = rpc_buffer_get(&server->pool,
-			      head + args + server->res_size);
-	if (home == NULL)
-		return NULL;
-	call = (struct rpc_call *)home->data;
-	memset(call, 0, sizeof(*call));
-	call->server = server;
-	call->home = home;
-	call->args = home->data + head;
-	call->res = home->data + head + args;
-	return call;
-}
-
-void
-rpc_call_free(struct rpc_call **slot)
-{
-	struct rpc_buffer *home;
-
-	if (*slot == NULL)
-		return;
-	home = (*slot)->home;
-	*slot = NULL;
-	rpc_buffer_put(&home);
-}
-
-/* For the next call of the same thread. */
-static void
-reset(struct rpc_call *call)
-{
-	memset(&call->rq, 0, sizeof(call->rq));
-	call->conn = NULL;
-	call->udp = NULL;
-	call->procedure = NULL;
-	call->record = NULL;
-	call->entry = NULL;
-	call->state = RPC_CALL_RUNNING;
-	call->decoded = call->counted = false;
-	call->key = NULL;
-	call->share_key = 0;
-}
-
-static void
-drop_tail(struct rpc_call *call)
-{
-	struct rpc_buffer *tail;
-
-	if (call->rq.tail == NULL)
-		return;
-	tail = (struct rpc_buffer *)((unsigned char *)call->rq.tail -
-				     offsetof(struct rpc_buffer, data));
-	rpc_buffer_put(&tail);
-	call->rq.tail = NULL;
-	call->rq.tail_len = 0;
-}
-
-/* The tail, padded (RFC 4506 4.10), for sending. */
-static struct rpc_buffer *
-take_tail(struct rpc_call *call)
-{
-	struct rpc_buffer *tail;
-	uint32_t len = call->rq.tail_len;
-
-	if (call->rq.tail == NULL || len == 0) {
-		drop_tail(call);
-		return NULL;
-	}
-	tail = (struct rpc_buffer *)((unsigned char *)call->rq.tail -
-				     offsetof(struct rpc_buffer, data));
-	tail->start = 0;
-	tail->end = (len + 3) & ~3U;
-	memset(tail->data + len, 0, tail->end - len);
-	call->rq.tail = NULL;
-	return tail;
-}
-
-void *
-rpc_tail_alloc(struct rpc_request *rq, uint32_t len)
-{
-	struct rpc_call *call = (struct rpc_call *)rq;
-	struct rpc_buffer *tail;
-
-	drop_tail(call);
-	/* One longer than any record is no tail; 4 for the padding. */
-	if (len > RPC_RECORD_MAX - 4)
-		return NULL;
-	tail = rpc_buffer_get(&call->server->pool, (size_t)len + 4);
-	if (tail == NULL)
-		return NULL;
-	rq->tail = tail->data;
-	return tail->data;
-}
-
-int
-rpc_local_address(const struct rpc_request *rq, struct sockaddr_storage *out)
-{
-	const struct rpc_call *call = (const struct rpc_call *)rq;
-	socklen_t len = sizeof(*out);
-	int r = -ENOTCONN;
-
-	if (call->conn == NULL) {
-		*out = call->udp_local;
-		return 0;
-	}
-	pthread_mutex_lock(&call->conn->lock);
-	if (!call->conn->dead)
-		r = getsockname(call->conn->fd, (struct sockaddr *)out,
-				&len) < 0 ? -errno : 0;
-	pthread_mutex_unlock(&call->conn->lock);
-	return r;
-}
-
-static void
-free_args(struct rpc_call *call)
-{
-	if (call->decoded)
-		xdr_free(call->procedure->xdr_args, call->args);
-	call->decoded = false;
-}
-
-/* It leaves its connection's and the server's count, if it was in it. */
-static void
-uncount(struct rpc_call *call)
-{
-	struct rpc_conn *conn = call->conn;
-
-	if (!call->counted)
-		return;
-	if (conn != NULL) {
-		uint64_t bytes = call->record == NULL ?
-				 0 : call->record->charged;
-
-		__atomic_fetch_sub(&conn->in_bytes, bytes, __ATOMIC_RELAXED);
-		__atomic_fetch_sub(&conn->host->bytes, bytes,
-				   __ATOMIC_RELAXED);
-		rpc_buffer_put(&call->record);
-		rpc_conn_call_ended(conn);
-		rpc_conn_put(&conn);
-		call->conn = NULL;
-	}
-	rpc_buffer_put(&call->record);
-	call->counted = false;
-	__atomic_fetch_sub(&call->server->in_flight, 1, __ATOMIC_RELEASE);
-}
-
-void
-rpc_call_drop(struct rpc_call *call)
-{
-	rpc_cache_end(call->server->cache, call, NULL, 0);
-	free_args(call);
-	drop_tail(call);
-	uncount(call);
-	rpc_call_free(&call);
-}
-
 /* ---- arguments and results ---- */
 
 static bool
@@ -207,7 +43,7 @@ decode(struct rpc_call *call, unsigned char *args, uint32_t len)
 	/* What follows the arguments is ignored, as others do. */
 	if (call->procedure->xdr_args(&xdrs, call->args))
 		return true;
-	free_args(call);
+	rpc_call_free_args(call);
 	return false;
 }
 
@@ -367,9 +203,18 @@ find_procedure(struct rpc_thread *thread, struct rpc_call *call)
 static enum rpc_outcome
 run(struct rpc_call *call, bool may_block)
 {
+	enum rpc_outcome outcome;
+
 	call->rq.may_block = may_block;
 	memset(call->res, 0, call->procedure->res_size);
-	return call->procedure->run(&call->rq, call->args, call->res);
+	outcome = call->procedure->run(&call->rq, call->args, call->res);
+	/* Only a stream can make a call wait for room; the caller of a
+	 * datagram asks again. */
+	if (outcome == RPC_NO_ROOM && call->tail_want == 0)
+		return RPC_SYSTEM_ERR;
+	if (outcome == RPC_NO_ROOM && call->conn == NULL)
+		return RPC_DROP;
+	return outcome;
 }
 
 static void
@@ -452,7 +297,7 @@ own_record(struct rpc_call *call, struct rpc_payload *payload,
 	if (call->record == NULL)
 		return -ENOMEM;
 	memcpy(call->record->data, args, len);
-	free_args(call);
+	rpc_call_free_args(call);
 	return decode(call, call->record->data, len) ? 0 : -ENOMEM;
 }
 
@@ -462,45 +307,44 @@ hand_off(struct rpc_thread *thread, struct rpc_call *call,
 	 enum rpc_outcome outcome)
 {
 	struct rpc_server *server = call->server;
-	struct rpc_conn *conn = call->conn;
 
 	thread->spare = NULL;
 	if (own_record(call, payload, args) < 0) {
 		/* A held call is the gate's until it is woken: it waits for
 		 * that without its arguments, and is dropped then. */
-		free_args(call);
+		rpc_call_free_args(call);
 	}
 	if (server->config.share_key != NULL && call->decoded)
 		call->share_key = server->config.share_key(&call->rq,
 							   call->args);
-	if (conn != NULL) {
-		uint64_t bytes = call->record == NULL ? 0 : call->record->size;
-
-		if (call->record != NULL)
-			call->record->charged = call->record->size;
-		__atomic_fetch_add(&conn->in_bytes, bytes, __ATOMIC_RELAXED);
-		__atomic_fetch_add(&conn->host->bytes, bytes,
-				   __ATOMIC_RELAXED);
-		__atomic_fetch_add(&conn->in_flight, 1, __ATOMIC_RELAXED);
-		rpc_conn_get(conn);
-	}
-	__atomic_fetch_add(&server->in_flight, 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&call->counted, true, __ATOMIC_RELEASE);
+	rpc_call_count(call);
 	if (outcome == RPC_HELD) {
 		park(call);
 		return;
 	}
 	call->state = RPC_CALL_QUEUED;
-	rpc_workers_queue(server->workers, call);
+	if (outcome == RPC_NO_ROOM)
+		rpc_conn_hold_back(call);
+	else
+		rpc_workers_queue(server->workers, call);
 }
 
 /* ---- ends ---- */
+
+static void
+drop_buffer(struct rpc_call *call, struct rpc_buffer **buffer)
+{
+	if (call->conn != NULL)
+		rpc_conn_buffer_put(call->conn, buffer);
+	else
+		rpc_buffer_put(buffer);
+}
 
 /* On the event thread, for its own connection. */
 static void
 reply_inline(struct rpc_thread *thread, struct rpc_call *call, bool keep)
 {
-	struct rpc_buffer *tail = take_tail(call), *apart = NULL;
+	struct rpc_buffer *tail = rpc_call_take_tail(call), *apart = NULL;
 	uint32_t tail_bytes = tail == NULL ? 0 : tail->end;
 	unsigned char *out;
 	uint32_t room, len;
@@ -517,7 +361,7 @@ reply_inline(struct rpc_thread *thread, struct rpc_call *call, bool keep)
 	}
 	free_res(call);
 	if (len == 0) {
-		rpc_buffer_put(&tail);
+		drop_buffer(call, &tail);
 		rpc_cache_end(call->server->cache, call, NULL, 0);
 		answer(thread, call, RPC_REPLY_SYSTEM_ERR, 0, 0);
 		return;
@@ -557,11 +401,11 @@ reply_apart(struct rpc_call *call, enum rpc_outcome outcome)
 	bool keep = outcome == RPC_DONE;
 
 	if (done) {
-		tail = take_tail(call);
+		tail = rpc_call_take_tail(call);
 		reply = encode_apart(call);
 		free_res(call);
 		if (reply == NULL)
-			rpc_buffer_put(&tail);
+			drop_buffer(call, &tail);
 	}
 	if (reply == NULL) {
 		enum rpc_reply_kind kind = done ? RPC_REPLY_SYSTEM_ERR :
@@ -655,8 +499,9 @@ attempt(struct rpc_thread *thread, struct rpc_call *call,
 		return;
 	}
 	outcome = run(call, false);
-	if (outcome == RPC_NEEDS_THREAD || outcome == RPC_HELD) {
-		drop_tail(call);
+	if (outcome == RPC_NEEDS_THREAD || outcome == RPC_HELD ||
+	    outcome == RPC_NO_ROOM) {
+		rpc_call_drop_tail(call);
 		hand_off(thread, call, payload, args, outcome);
 		return;
 	}
@@ -672,8 +517,8 @@ attempt(struct rpc_thread *thread, struct rpc_call *call,
 		RPC_STORE(thread->replies, thread->replies + 1);
 		reply_apart(call, outcome);
 	}
-	free_args(call);
-	drop_tail(call);
+	rpc_call_free_args(call);
+	rpc_call_drop_tail(call);
 }
 
 /* What the header says; answers what is no good call. */
@@ -719,7 +564,7 @@ rpc_dispatch(struct rpc_thread *thread, struct rpc_conn *conn,
 	if (call == NULL)
 		call = thread->spare = rpc_call_new(thread->server);
 	if (call != NULL) {
-		reset(call);
+		rpc_call_reset(call);
 		call->conn = conn;
 		call->udp = udp;
 		if (local != NULL)
@@ -734,23 +579,6 @@ rpc_dispatch(struct rpc_thread *thread, struct rpc_conn *conn,
 }
 
 /* ---- a call on a worker ---- */
-
-/* The peer does not read: a READ waits until it does. */
-static bool
-throttle(struct rpc_call *call)
-{
-	struct rpc_conn *conn = call->conn;
-	bool waits;
-
-	if (conn == NULL || call->procedure->cached || !rpc_conn_choked(conn))
-		return false;
-	pthread_mutex_lock(&conn->lock);
-	waits = !conn->dead && conn->blocked && rpc_conn_choked(conn);
-	if (waits)
-		STAILQ_INSERT_TAIL(&conn->throttled, call, queue);
-	pthread_mutex_unlock(&conn->lock);
-	return waits;
-}
 
 /* Nobody would get the reply, and nothing would change. */
 static bool
@@ -778,13 +606,23 @@ rpc_dispatch_blocking(struct rpc_call *call)
 		rpc_call_drop(call);
 		return;
 	}
-	if (throttle(call))
+	/* The peer does not read: a READ waits until it does. */
+	if (call->conn != NULL && !call->procedure->cached &&
+	    rpc_conn_choked(call->conn)) {
+		call->tail_want = 0;
+		rpc_conn_hold_back(call);
 		return;
+	}
 	__atomic_store_n(&call->state, RPC_CALL_RUNNING, __ATOMIC_RELEASE);
 	outcome = run(call, true);
 	if (outcome == RPC_HELD) {
-		drop_tail(call);
+		rpc_call_drop_tail(call);
 		park(call);
+		return;
+	}
+	if (outcome == RPC_NO_ROOM) {
+		rpc_call_drop_tail(call);
+		rpc_conn_hold_back(call);
 		return;
 	}
 	if (outcome != RPC_DROP) {

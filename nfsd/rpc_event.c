@@ -150,6 +150,7 @@ sweep(struct rpc_thread *thread, uint64_t now_ms)
 		conn = next;
 	}
 	pthread_mutex_unlock(&thread->lock);
+	rpc_evict_hog(thread->server, now_ms);
 }
 
 static void
@@ -187,7 +188,7 @@ close_all(struct rpc_thread *thread)
 		pthread_mutex_unlock(&thread->lock);
 		if (conn == NULL)
 			return;
-		rpc_conn_close(conn);
+		rpc_conn_close(conn, RPC_END_STOP);
 	}
 }
 

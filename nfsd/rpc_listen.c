@@ -24,7 +24,6 @@
 
 #define ACCEPT_ROUNDS 64
 #define ACCEPT_PAUSE_MS 100
-#define EVICT_IDLE_MS 1000
 #define BACKLOG 1024
 
 void
@@ -88,6 +87,16 @@ host_get(struct rpc_server *server, const struct sockaddr_storage *peer)
 }
 
 void
+rpc_host_charge(struct rpc_host *host, uint32_t bytes, int sign)
+{
+	uint64_t add = (uint64_t)(sign * (int64_t)bytes);
+
+	__atomic_fetch_add(&host->bytes, add, __ATOMIC_RELAXED);
+	if (bytes > RPC_SMALL)
+		__atomic_fetch_add(&host->large, add, __ATOMIC_RELAXED);
+}
+
+void
 rpc_host_put(struct rpc_server *server, struct rpc_host *host)
 {
 	pthread_mutex_lock(&server->hosts_lock);
@@ -132,52 +141,6 @@ least_busy(struct rpc_server *server)
 	return best;
 }
 
-/* The longest silent connection of the thread, with a reference. */
-static struct rpc_conn *
-most_idle(struct rpc_thread *thread, uint64_t *since_ms)
-{
-	struct rpc_conn *conn, *found = NULL;
-
-	pthread_mutex_lock(&thread->lock);
-	LIST_FOREACH(conn, &thread->conns, link) {
-		uint64_t active = RPC_LOAD(conn->active_ms);
-
-		if (active < *since_ms && RPC_LOAD(conn->in_flight) == 0 &&
-		    !RPC_LOAD(conn->evict)) {
-			*since_ms = active;
-			found = conn;
-		}
-	}
-	if (found != NULL)
-		rpc_conn_get(found);
-	pthread_mutex_unlock(&thread->lock);
-	return found;
-}
-
-/* Have a silent connection closed soon. */
-static bool
-evict_one(struct rpc_server *server)
-{
-	uint64_t since_ms = rpc_now_ms() - EVICT_IDLE_MS;
-	struct rpc_conn *found = NULL;
-
-	for (unsigned i = 0; i < server->thread_count; i++) {
-		struct rpc_conn *conn = most_idle(&server->threads[i],
-						  &since_ms);
-
-		if (conn != NULL) {
-			rpc_conn_put(&found);
-			found = conn;
-		}
-	}
-	if (found == NULL)
-		return false;
-	RPC_STORE(found->evict, true);
-	rpc_thread_kick(found);
-	rpc_conn_put(&found);
-	return true;
-}
-
 static bool
 too_many(struct rpc_server *server)
 {
@@ -187,7 +150,7 @@ too_many(struct rpc_server *server)
 	many = server->open_count >= server->limits.connections;
 	pthread_mutex_unlock(&server->hosts_lock);
 	/* Making room: until it is made there is one more. */
-	return many && !evict_one(server);
+	return many && !rpc_evict_idle(server);
 }
 
 static void
@@ -276,7 +239,7 @@ rpc_accept(struct rpc_thread *thread, struct rpc_listener *listener)
 		if (errno == EAGAIN)
 			return;
 		if (errno == EMFILE || errno == ENFILE) {
-			if (evict_one(server) ||
+			if (rpc_evict_idle(server) ||
 			    !refuse_one(server, listener))
 				pause_accepting(thread);
 			return;

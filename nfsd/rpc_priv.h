@@ -6,14 +6,17 @@
  * What the files of the transport share.  A call's way:
  *
  *	rpc_event.c	a socket is readable
- *	rpc_conn.c	bytes come in; replies go out
+ *	rpc_conn.c	bytes come in
+ *	rpc_send.c	replies go out
  *	rpc_record.c	bytes become records
  *	rpc_message.c	a record's header is taken apart; reply headers
+ *	rpc_call.c	a call is made, charged, forgotten
  *	rpc_dispatch.c	the procedure is found and run; its reply encoded
  *	rpc_cache.c	... or an old reply found
  *	rpc_workers.c	... or run on a thread, because it must wait
  *	rpc_udp.c	the same for datagrams
  *	rpc_listen.c	connections begin
+ *	rpc_evict.c	who is closed when something runs out
  *	rpc_buffer.c	all the memory for that
  *
  * Lock order: rpc_thread.lock, rpc_cache lock, rpc_conn.lock, then the leaves
@@ -44,16 +47,21 @@ struct rpc_buffer {
 	uint32_t size_class;
 	uint32_t size;		/* of data */
 	uint32_t start, end;
-	uint32_t charged;	/* bytes counted for conn and host */
+	uint32_t charged;	/* bytes counted for its holder */
 	_Alignas(64) unsigned char data[];
 };
 STAILQ_HEAD(rpc_buffers, rpc_buffer);
 
 #define RPC_CLASSES 5
+#define RPC_SMALL (65536 + 4096)	/* larger buffers are bulk */
+#define RPC_SMALL_SHARE 262144	/* everybody's, whatever others hold */
+
+struct rpc_conn;
 
 struct rpc_pool {
 	uint64_t used;		/* bytes handed out; atomic */
-	uint64_t budget;
+	uint64_t large;		/* those in buffers above RPC_SMALL; atomic */
+	uint64_t budget, large_budget;
 	pthread_mutex_t lock;
 	struct rpc_buffers free[RPC_CLASSES];
 	uint64_t kept;		/* bytes in the free lists */
@@ -63,10 +71,30 @@ void rpc_pool_init(struct rpc_pool *pool, size_t budget);
 void rpc_pool_fini(struct rpc_pool *pool);
 /* At least size bytes (at most RPC_RECORD_MAX and a marker), or NULL. */
 struct rpc_buffer *rpc_buffer_get(struct rpc_pool *pool, size_t size);
+/*
+ * The same for a reply to conn (or NULL), which is charged with it.  -EAGAIN:
+ * not now, it would be more than its share; -EMSGSIZE: never; -ENOMEM.
+ */
+int rpc_buffer_get_share(struct rpc_pool *pool, size_t size,
+			 struct rpc_conn *conn, struct rpc_buffer **out)
+	__attribute__((warn_unused_result));
+/* A reply's buffer is conn's, if it is not yet; or not any more. */
+void rpc_buffer_charge(struct rpc_buffer *buffer, struct rpc_conn *conn);
+void rpc_buffer_discharge(struct rpc_buffer *buffer, struct rpc_conn *conn);
+/* What it would be charged. */
+uint32_t rpc_buffer_cost(size_t size);
 /* Takes NULL, clears the pointer. */
 void rpc_buffer_put(struct rpc_buffer **buffer);
 /* More is handed out than the budget: no new work may begin. */
 bool rpc_pool_short(struct rpc_pool *pool);
+/* May a connection that holds `held` bytes, of a host with host_large bytes in
+ * large buffers, take `size` more?  See rpc_buffer.c. */
+bool rpc_pool_share(struct rpc_pool *pool, uint64_t held, uint64_t host_large,
+		    uint64_t size);
+/* The largest buffer that such a host may take for a record. */
+uint64_t rpc_pool_allowance(struct rpc_pool *pool, uint64_t host_large);
+/* Others may be waiting for memory: who has some and idles gets less time. */
+bool rpc_pool_tight(struct rpc_pool *pool);
 
 /* ---- rpc_record.c ---- */
 
@@ -78,6 +106,7 @@ struct rpc_record {
 	struct rpc_buffer *buffer;	/* what came so far, if anything did */
 	uint32_t got;		/* bytes in it */
 	uint32_t left;		/* missing of the current fragment */
+	uint32_t wanted;	/* not 0: it waits for a buffer of that size */
 	uint32_t marker;	/* being read, big-endian already turned */
 	uint8_t marker_got;	/* bytes of it */
 	bool in_fragment, last;
@@ -94,12 +123,14 @@ struct rpc_payload {
 
 /*
  * Take from raw[0, len).  1: *out is a record; 0: all bytes are taken and more
- * are needed; -EMSGSIZE: too long; -EPROTO: too many fragments; -ENOMEM.
- * *taken tells how many bytes were used in each case but an error.
+ * are needed; -EAGAIN: it takes a larger buffer than `allowance` and is to come
+ * again with the rest; -EMSGSIZE: too long; -EPROTO: too many fragments;
+ * -ENOMEM.  *taken tells how many bytes were used for 1, 0 and -EAGAIN.  Small
+ * buffers are always allowed.
  */
 int rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
-		    unsigned char *raw, size_t len, size_t *taken,
-		    struct rpc_payload *out)
+		    uint64_t allowance, unsigned char *raw, size_t len,
+		    size_t *taken, struct rpc_payload *out)
 	__attribute__((warn_unused_result));
 /* Where bytes can be received to directly, and how many; or NULL. */
 unsigned char *rpc_record_room(struct rpc_record *record, size_t *len);
@@ -182,6 +213,7 @@ struct rpc_call {
 	enum rpc_call_state state;	/* atomic */
 	bool decoded;		/* args are to be freed */
 	bool counted;		/* in conn->in_flight */
+	uint32_t tail_want;	/* rpc_tail_alloc had no room for so many */
 	struct rpc_key *key;	/* rpc_workers.c */
 	uint64_t share_key;
 	STAILQ_ENTRY(rpc_call) queue;	/* workers or conn->throttled */
@@ -196,10 +228,19 @@ struct rpc_host {
 	unsigned connections;	/* under server->hosts_lock */
 	unsigned refs;		/* the same */
 	uint64_t bytes;		/* of records on their way; atomic */
+	uint64_t large;		/* of large buffers, for records and replies;
+				 * atomic */
 	UT_hash_handle hh;
 };
 
 /* ---- rpc_conn.c ---- */
+
+/* Why a connection ends. */
+enum rpc_end {
+	RPC_END_PEER = 1, RPC_END_STOP, RPC_END_IDLE, RPC_END_EVICTED,
+	RPC_END_RESET, RPC_END_LONG, RPC_END_BAD, RPC_END_SLOW_RECORD,
+	RPC_END_NOT_READING, RPC_END_MEMORY, RPC_ENDS
+};
 
 struct rpc_conn {
 	struct rpc_server *server;
@@ -222,8 +263,10 @@ struct rpc_conn {
 
 	unsigned in_flight;	/* calls that left the owner; atomic */
 	uint64_t in_bytes;	/* of their records; atomic */
+	uint64_t held;		/* bytes of its replies' buffers, in the
+				 * making and queued; atomic */
 	bool paused;		/* wants a kick when calls end; atomic */
-	bool evict;		/* the owner is to close it; atomic */
+	enum rpc_end evict;	/* not 0: the owner is to close it; atomic */
 	bool kicked;		/* in thread->kicked, under its lock */
 	STAILQ_ENTRY(rpc_conn) kick_link;
 
@@ -233,9 +276,16 @@ struct rpc_conn {
 	bool blocked;		/* waits for EPOLLOUT */
 	uint32_t interest;	/* what epoll watches */
 	uint64_t sent_ms;	/* last byte out, or queue was empty */
-	uint64_t out_bytes;
+	uint64_t sent_bytes;	/* of those that were queued */
+	uint64_t mark_bytes, mark_ms;	/* how far it was, and when it had
+					 * got a good step on or was empty */
+	enum rpc_end broken;	/* why it was shut down, or 0 */
+	uint64_t out_bytes;	/* in out, unsent; also read without lock */
+	uint64_t out_held;	/* size of the buffers there; the same */
 	struct rpc_buffers out;
-	struct rpc_calls throttled;	/* READs of a peer that does not */
+	struct rpc_buffer *out_last;
+	struct rpc_calls throttled;	/* see rpc_send.c */
+	unsigned throttled_count;	/* also read without lock */
 	bool identified;	/* identity is set, connected() was told */
 	struct rpc_cred identity;
 };
@@ -252,14 +302,32 @@ void rpc_conn_event(struct rpc_conn *conn, uint32_t events);
 void rpc_conn_resume(struct rpc_conn *conn);
 /* The owner's: time passes.  true: it was closed. */
 bool rpc_conn_sweep(struct rpc_conn *conn, uint64_t now_ms);
-void rpc_conn_close(struct rpc_conn *conn);
+/* The owner's: the end; it is logged. */
+void rpc_conn_close(struct rpc_conn *conn, enum rpc_end end);
+/* The owner's: look again in a moment, there may be memory then. */
+void rpc_conn_starve(struct rpc_conn *conn);
+/* Any thread: call left conn's count. */
+void rpc_conn_call_ended(struct rpc_conn *conn);
+
+/* ---- rpc_send.c ---- */
+
 /* Any thread: queue buffers (taken) and send what goes. */
 void rpc_conn_send(struct rpc_conn *conn, struct rpc_buffer *head,
 		   struct rpc_buffer *tail);
 /* Too much waits to be read by the peer. */
 bool rpc_conn_choked(struct rpc_conn *conn);
-/* Any thread: call left conn's count. */
-void rpc_conn_call_ended(struct rpc_conn *conn);
+/* A reply's buffer is not needed any more.  Takes NULL, clears the pointer. */
+void rpc_conn_buffer_put(struct rpc_conn *conn, struct rpc_buffer **buffer);
+/* Any thread: call (taken) runs when the peer has read, or there is room for
+ * call->tail_want bytes. */
+void rpc_conn_hold_back(struct rpc_call *call);
+/* The owner's: let those go on that can. */
+void rpc_conn_release(struct rpc_conn *conn);
+/* The owner's: the socket takes bytes again. */
+void rpc_conn_flush(struct rpc_conn *conn);
+void rpc_conn_drop_out_locked(struct rpc_conn *conn);
+/* What epoll is to watch it for. */
+void rpc_conn_watch_locked(struct rpc_conn *conn, uint32_t on, uint32_t off);
 
 /* ---- rpc_event.c ---- */
 
@@ -269,6 +337,7 @@ struct rpc_batch {
 	struct rpc_buffer *owner[RPC_IOV];	/* NULL: in out[] */
 	unsigned count;
 	uint32_t used;		/* of out */
+	uint64_t bulk;		/* size of the buffers in owner */
 	unsigned char *out;	/* RPC_SCRATCH_BYTES */
 };
 
@@ -300,6 +369,9 @@ unsigned char *rpc_batch_room(struct rpc_conn *conn, uint32_t want,
 void rpc_batch_add(struct rpc_conn *conn, uint32_t len,
 		   struct rpc_buffer *tail);
 
+/* Send all of it, or queue the rest. */
+void rpc_batch_flush(struct rpc_conn *conn);
+
 int rpc_thread_init(struct rpc_thread *thread, struct rpc_server *server);
 void *rpc_thread_main(void *thread);
 void rpc_thread_fini(struct rpc_thread *thread);
@@ -322,12 +394,21 @@ struct rpc_listener {
 void rpc_accept(struct rpc_thread *thread, struct rpc_listener *listener);
 /* Watch all listeners, or none. */
 void rpc_listeners_watch(struct rpc_thread *thread, bool on);
+/* A record's buffer is the host's (+1), or not any more (-1). */
+void rpc_host_charge(struct rpc_host *host, uint32_t bytes, int sign);
 void rpc_host_put(struct rpc_server *server, struct rpc_host *host);
 void rpc_address(const struct sockaddr_storage *from, struct in6_addr *to);
 /* For log lines. */
 #define RPC_PEER_TEXT 64
 const char *rpc_peer_text(const struct sockaddr_storage *peer,
 			  char text[RPC_PEER_TEXT]);
+
+/* ---- rpc_evict.c ---- */
+
+/* Have a silent connection closed soon.  false: there is none. */
+bool rpc_evict_idle(struct rpc_server *server);
+/* Memory is tight: have who holds the most and does not read closed. */
+void rpc_evict_hog(struct rpc_server *server, uint64_t now_ms);
 
 /* ---- rpc_udp.c ---- */
 
@@ -349,10 +430,21 @@ int rpc_dispatch(struct rpc_thread *thread, struct rpc_conn *conn,
 	__attribute__((warn_unused_result));
 /* A worker's: run it with may_block, and whatever follows. */
 void rpc_dispatch_blocking(struct rpc_call *call);
-/* Forget it, unanswered. */
-void rpc_call_drop(struct rpc_call *call);
+
+/* ---- rpc_call.c ---- */
+
 struct rpc_call *rpc_call_new(struct rpc_server *server);
 void rpc_call_free(struct rpc_call **call);
+/* For the next call of the same thread. */
+void rpc_call_reset(struct rpc_call *call);
+/* Its reply's tail, padded, for sending; or NULL. */
+struct rpc_buffer *rpc_call_take_tail(struct rpc_call *call);
+void rpc_call_drop_tail(struct rpc_call *call);
+void rpc_call_free_args(struct rpc_call *call);
+/* It leaves its thread: its connection and the server count it. */
+void rpc_call_count(struct rpc_call *call);
+/* Forget it, unanswered if it was not answered. */
+void rpc_call_drop(struct rpc_call *call);
 
 /* ---- rpc_cache.c ---- */
 
@@ -407,7 +499,7 @@ struct rpc_server {
 	int spare_fd;		/* thread 0's */
 	uint64_t in_flight;	/* calls that left their thread; atomic */
 	uint64_t conn_count;	/* not yet freed; atomic */
-	struct log_limit record_log, garbage_log, accept_log, cap_log;
+	struct log_limit accept_log, cap_log, end_log[RPC_ENDS];
 
 	pthread_mutex_t parked_lock;
 	LIST_HEAD(, rpc_call) parked;

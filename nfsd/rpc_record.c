@@ -51,16 +51,23 @@ begin_fragment(struct rpc_record *record)
 
 /* Room for the current fragment behind what is there. */
 static int
-make_room(struct rpc_record *record, struct rpc_pool *pool)
+make_room(struct rpc_record *record, struct rpc_pool *pool,
+	  uint64_t allowance)
 {
 	uint32_t need = record->got + record->left;
 	struct rpc_buffer *bigger;
 
+	record->wanted = 0;
 	if (record->buffer != NULL && record->buffer->size >= need)
 		return 0;
 	/* More fragments will come: do not copy for each of them. */
 	if (!record->last && need < RPC_RECORD_MAX / 2)
 		need *= 2;
+	if (need > RPC_SMALL - sizeof(struct rpc_buffer) &&
+	    need > allowance) {
+		record->wanted = need;
+		return -EAGAIN;
+	}
 	bigger = rpc_buffer_get(pool, need);
 	if (bigger == NULL)
 		return -ENOMEM;
@@ -120,8 +127,8 @@ take_marker(struct rpc_record *record, const unsigned char *raw, size_t len,
 
 int
 rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
-		unsigned char *raw, size_t len, size_t *taken,
-		struct rpc_payload *out)
+		uint64_t allowance, unsigned char *raw, size_t len,
+		size_t *taken, struct rpc_payload *out)
 {
 	*taken = 0;
 	for (;;) {
@@ -146,7 +153,7 @@ rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
 			*record = (struct rpc_record){ 0 };
 			return 1;
 		}
-		r = make_room(record, pool);
+		r = make_room(record, pool, allowance);
 		if (r < 0)
 			return r;
 		if (have > record->left)

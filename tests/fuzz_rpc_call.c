@@ -112,8 +112,9 @@ stream(struct rpc_pool *pool, const uint8_t *data, size_t size, size_t piece)
 			struct rpc_payload payload;
 			size_t taken;
 
-			r = rpc_record_take(&record, pool, scratch + at,
-					    len - at, &taken, &payload);
+			r = rpc_record_take(&record, pool, UINT64_MAX,
+					    scratch + at, len - at, &taken,
+					    &payload);
 			at += taken;
 			if (r == 1) {
 				if (payload.len > 0)

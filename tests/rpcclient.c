@@ -245,6 +245,16 @@ rpcc_send_raw(struct rpcc *c, const void *bytes, size_t len)
 }
 
 int
+rpcc_send_timeout(struct rpcc *c, unsigned timeout_ms)
+{
+	struct timeval t = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
+
+
+	return setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)) < 0 ?
+	       -errno : 0;
+}
+
+int
 rpcc_send_message(struct rpcc *c, const void *message, size_t len)
 {
 	size_t size = c->fragment != 0 ? c->fragment : len, pieces;

@@ -87,6 +87,8 @@ unsigned char *rpcc_build(struct rpcc *c, uint32_t xid, uint32_t program,
 int rpcc_send_message(struct rpcc *c, const void *message, size_t len);
 /* Bytes as they are. */
 int rpcc_send_raw(struct rpcc *c, const void *bytes, size_t len);
+/* Sending gives up (-EAGAIN) when the server takes nothing for so long. */
+int rpcc_send_timeout(struct rpcc *c, unsigned timeout_ms);
 int rpcc_send(struct rpcc *c, uint32_t xid, uint32_t program,
 	      uint32_t version, uint32_t procedure, xdrproc_t xdr_args,
 	      const void *args);

@@ -78,7 +78,7 @@ answer(struct fake *fake, struct rpc_request *rq, struct fake_args *args,
 	if (rq->procedure != FAKE_READ)
 		return RPC_DONE;
 	if (rpc_tail_alloc(rq, args->len) == NULL)
-		return RPC_SYSTEM_ERR;
+		return RPC_NO_ROOM;
 	memset(rq->tail, (int)(args->key & 0xff), args->len);
 	rq->tail_len = args->len;
 	res->data.nfsdata3_len = args->len;
