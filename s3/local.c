@@ -705,6 +705,7 @@ s3_local_open(const struct s3_config *config, struct s3 **out,
 	if (l == NULL)
 		return local_fail(err, -ENOMEM, "open");
 	l->s3.ops = &local_ops;
+	l->s3.any_bytes = true;
 	l->s3.caps = all_caps;
 	l->s3.config = *config;
 	l->s3.config.url = NULL;	/* the caller's string */

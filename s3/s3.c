@@ -101,6 +101,12 @@ s3_cancel(struct s3 *s3)
 	s3->ops->cancel(s3);
 }
 
+bool
+s3_keys_any_bytes(const struct s3 *s3)
+{
+	return s3->any_bytes;
+}
+
 static bool
 copy_text(const char *from, const char **to)
 {

@@ -93,6 +93,10 @@ void s3_close(struct s3 **s3);
  */
 void s3_cancel(struct s3 *s3);
 
+/* May keys hold bytes that are not UTF-8?  In a directory; a store's API
+ * speaks XML. */
+bool s3_keys_any_bytes(const struct s3 *s3);
+
 /*
  * What the store honours, as seen by s3_probe; false is always safe.
  * radosgw ignores some conditions and Swift refuses others.

@@ -75,6 +75,7 @@ struct s3_ops {
 struct s3 {
 	const struct s3_ops *ops;
 	char *bucket;
+	bool any_bytes;		/* keys need not be UTF-8 */
 	struct s3_caps caps;
 	struct s3_config config;	/* numbers and log only; defaults filled */
 	struct s3_options options;	/* strings owned */

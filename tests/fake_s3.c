@@ -551,6 +551,13 @@ swallow(struct s3 *s3, const struct s3_source *body, char **out)
 	return r;
 }
 
+bool
+s3_keys_any_bytes(const struct s3 *s3)
+{
+	(void)s3;
+	return false;
+}
+
 /* Tags are headers here, and nobody has an ACL. */
 int
 s3_extras(struct s3 *s3, const char *key, const struct s3_object *object,

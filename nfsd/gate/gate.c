@@ -156,6 +156,7 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 	x->gate = g;
 	x->s3 = s3;
 	x->c = *config;
+	x->any_bytes = s3_keys_any_bytes(s3);
 	x->c.name = strdup(config->name);
 	x->c.prefix = strdup(config->prefix);
 	r = x->c.name == NULL || x->c.prefix == NULL ? -ENOMEM : 0;
@@ -271,6 +272,8 @@ gate_open(const struct gate_config *config, struct meta *meta,
 		r = load_secret(g, "fh_key", g->fh_key, sizeof(g->fh_key));
 	if (r == 0)
 		r = load_verifier(g);
+	if (r == 0)
+		r = odd_load(g);
 	g->replays = r == 0 &&
 		     meta_any_replay(meta, clock_ns() - 120000000000LL);
 	if (r == 0)

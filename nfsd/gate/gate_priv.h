@@ -23,6 +23,7 @@
 #include "meta/meta.h"
 #include "nfsd/gate/extents.h"
 #include "nfsd/gate/gate.h"
+#include "nfsd/gate/part.h"
 #include "s3/s3.h"
 
 #define SHARDS 16
@@ -293,7 +294,8 @@ struct gate_export {
 	uint64_t fsid;
 	/* atomic */
 	bool can_part_copy, can_put_if_none_match, can_complete_if_match;
-	uint64_t odd_keys;	/* names that cannot be shown; atomic */
+	uint64_t odd_keys;	/* parts met that are no names; atomic */
+	bool any_bytes;		/* keys need not be UTF-8 */
 };
 
 struct gate {
@@ -308,6 +310,7 @@ struct gate {
 	struct timers timers;
 	uint8_t fh_key[16];
 	bool replays;			/* some are on record from before */
+	bool beside;			/* odd.c has named files; atomic */
 
 	pthread_mutex_t mutex;		/* guards what follows */
 	uint8_t verifier[8];
@@ -451,18 +454,23 @@ int perm_remove(const struct gate_request *rq, struct perm dir,
 
 /* ---- path.c ---- */
 /* The key that the node's name spells now; directories end in '/'; a root
- * is the prefix.  -ENAMETOOLONG past S3_KEY_MAX. */
+ * is the prefix.  -ENAMETOOLONG past S3_KEY_MAX; for a child, -EINVAL for a
+ * name that cannot be made (part.c). */
 int path_key(struct node *n, char key[META_KEY_MAX + 2])
 	__attribute__((warn_unused_result));
 int path_child_key(struct node *dir, const char *name, bool is_dir,
 		   char key[META_KEY_MAX + 2])
+	__attribute__((warn_unused_result));
+/* The same with a part of the key for a name. */
+int path_part_key(struct node *dir, const char *part, bool is_dir,
+		  char key[META_KEY_MAX + 2])
 	__attribute__((warn_unused_result));
 /* "/BUCKET/a/b", for people. */
 void path_text(struct node *n, char *out, size_t size);
 /* From such a text to the node, through memory, SQLite and S3. */
 int path_walk(struct gate *g, const char *path, struct node **out)
 	__attribute__((warn_unused_result));
-/* Can this part of a key be a file name? */
+/* Has it the form of a file name? */
 bool path_name_ok(const char *name, size_t len);
 
 void hidden_add(struct gate_export *x, const char *key);
@@ -484,6 +492,26 @@ void negative_removed(struct gate *g, uint64_t parent, const char *name,
 		      uint64_t until_ms);
 bool negative_removed_since(struct gate *g, uint64_t parent, const char *name,
 			    uint64_t since_ms);
+
+/* ---- odd.c: what has another name than its key says ---- */
+/* Remember that a long part is only in the row.  -ENOMEM. */
+int odd_note(struct gate_export *x, const char *key, struct meta_inode *i)
+	__attribute__((warn_unused_result));
+/* The part behind a name of this file or directory.  -EINVAL. */
+int odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
+	__attribute__((warn_unused_result));
+/* The part that a LONG name in the directory stands for; asks S3. */
+int odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+	__attribute__((warn_unused_result));
+/* A file that is listed: under which name?  One that had to step aside for
+ * a directory gets its name back when that is gone.  The directory is
+ * locked. */
+int odd_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
+	__attribute__((warn_unused_result));
+/* A directory that is listed: a file of its name steps aside.  Locked. */
+int odd_dir(struct node *dir, const char *part, const char *name)
+	__attribute__((warn_unused_result));
+int odd_load(struct gate *g) __attribute__((warn_unused_result));
 
 /* ---- object.c: S3 objects as inodes ---- */
 /* Fill the parts of a row that an object tells. */
@@ -507,6 +535,10 @@ int lookup_child(struct node *dir, struct gate_request *rq, const char *name,
 		 struct node **out) __attribute__((warn_unused_result));
 /* Make sure the node agrees with S3 as of attr_ttl ago. */
 int lookup_refresh(struct node *n, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+/* A directory: HEAD of its own object, or a look at what is below it.
+ * -ESTALE: it is gone. */
+int lookup_refresh_dir(struct node *n, uint64_t asked_ms)
 	__attribute__((warn_unused_result));
 /* S3, asked at asked_ms, has another version of a clean file, or none: take
  * that over, unless the node was brought in step since. */

@@ -56,7 +56,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (r < 0)
 		goto out;
 	pthread_mutex_unlock(&n->mutex);
-	if (!same_bytes)
+	if (!same_bytes && row.kind != GATE_DIR)
 		meta_inode_fini(&row);
 	object_to_inode(x, n->i.base_key, o, &row);
 	r = object_read_target(x, &row);
@@ -147,9 +147,8 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	return r;
 }
 
-/* HEAD of a directory's own object, or a look at what is below it. */
-static int
-refresh_dir(struct node *n, uint64_t asked)
+int
+lookup_refresh_dir(struct node *n, uint64_t asked)
 {
 	struct gate_export *x = n->export;
 	struct s3_object o = { 0 };
@@ -252,7 +251,7 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 		}
 	}
 	if (r >= 0)
-		r = node_kind(n) == GATE_DIR ? refresh_dir(n, asked)
+		r = node_kind(n) == GATE_DIR ? lookup_refresh_dir(n, asked)
 					     : refresh_file(n, asked);
 	if (r == -EAGAIN)
 		rq->again = GATE_JUKEBOX;
@@ -261,45 +260,74 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 
 /* ---- a name that neither memory nor SQLite has ---- */
 
-/* What S3 says of a name: a file, a directory, or nothing. */
+/* Anything below it makes it a directory. */
 static int
-ask_s3(struct node *dir, const char *name, struct meta_inode *row)
+below_any(struct gate_export *x, const char *dir_key)
 {
-	struct gate_export *x = dir->export;
-	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
+	return hidden_has(x, dir_key) ? 0 : scan_prefix_any(x, dir_key);
+}
+
+/* What S3 has at these keys: a file, a directory, or nothing.  beside: only
+ * a file that has a directory of its name beside it. */
+static int
+ask_keys(struct gate_export *x, const char *key, const char *dir_key,
+	 bool beside, struct meta_inode *row)
+{
 	struct s3_object o = { 0 };
 	int r, file, marker;
 
-	r = path_child_key(dir, name, false, key);
-	if (r == 0)
-		r = path_child_key(dir, name, true, dir_key);
-	if (r < 0)
-		return r == -ENAMETOOLONG ? -ENOENT : r;
 	file = hidden_has(x, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
-	if (file < 0 && file != -ENOENT)
+	if (file < 0 && (file != -ENOENT || beside))
 		return file;
-	if (file == 0) {
-		/* `d` beside `d/x`: the file is shown (docs/design.md). */
+	r = file == 0 ? below_any(x, dir_key) : 0;
+	if (file == 0 && (r == 0) != beside) {
+		/* Not `d` beside `d/x`: there the directory has the name,
+		 * and the file another (odd.c). */
 		object_to_inode(x, key, &o, row);
 		s3_object_free(&o);
 		return object_read_target(x, row);
 	}
+	if (file == 0)
+		s3_object_free(&o);
+	if (r < 0 || beside)
+		return r < 0 ? r : -ENOENT;
 	marker = hidden_has(x, dir_key) ? -ENOENT
 					: s3_head(x->s3, dir_key, &o, NULL);
 	if (marker == 0) {
 		object_to_inode(x, dir_key, &o, row);
 		row->marker = true;
 		s3_object_free(&o);
-		return 0;
+		return odd_note(x, dir_key, row);
 	}
 	if (marker != -ENOENT)
 		return marker;
-	/* Anything below it makes it a directory. */
-	r = scan_prefix_any(x, dir_key);
+	r = r > 0 ? r : scan_prefix_any(x, dir_key);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	object_implicit_dir(x, dir_key, row);
-	return 0;
+	return odd_note(x, dir_key, row);
+}
+
+/* What S3 says of a name. */
+static int
+ask_s3(struct node *dir, const char *name, struct meta_inode *row)
+{
+	struct gate_export *x = dir->export;
+	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
+	char part[PART_MAX + 1];
+	enum part_form form = part_from_name(x->any_bytes, name, part);
+	int r = form == PART_NONE ? -ENOENT : 0;
+
+	if (form == PART_LONG || form == PART_BESIDE_LONG)
+		r = odd_find(dir, name, part);
+	if (r == 0)
+		r = path_part_key(dir, part, false, key);
+	if (r == 0)
+		r = path_part_key(dir, part, true, dir_key);
+	if (r < 0)
+		return r == -ENAMETOOLONG ? -ENOENT : r;
+	return ask_keys(x, key, dir_key,
+			form == PART_BESIDE || form == PART_BESIDE_LONG, row);
 }
 
 static int
@@ -352,6 +380,20 @@ lookup_known(struct node *dir, struct gate_request *rq, const char *name,
 	return r == -ESTALE ? -ENOENT : r;
 }
 
+/* The file may be known by the name that it had while there was a directory
+ * of this one: then it gets it back.  The directory is locked. */
+static int
+known_aside(struct node *dir, const char *name, const struct meta_inode *row)
+{
+	char same[META_NAME_MAX + 1], part[PART_MAX + 1];
+
+	if (row->kind == GATE_DIR ||
+	    part_from_name(dir->export->any_bytes, name, part) > PART_ODD)
+		return 0;
+	strcpy(same, name);
+	return odd_file(dir, part, same);
+}
+
 /* Ask S3 for a name, and take what it says into the tables. */
 static int
 discover(struct node *dir, struct gate_request *rq, const char *name,
@@ -373,7 +415,9 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 	}
 	/* Has it come or gone here by another way meanwhile? */
 	node_lock_wait(dir);
-	r = lookup_known(dir, rq, name, out);
+	r = row.kind != 0 ? known_aside(dir, name, &row) : 0;
+	if (r == 0)
+		r = lookup_known(dir, rq, name, out);
 	if (r == -ENOENT && row.kind != 0 &&
 	    !negative_removed_since(x->gate, dir->ino, name, asked))
 		r = add_found(dir, name, &row, out);

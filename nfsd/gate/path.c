@@ -18,7 +18,7 @@
 
 #include "nfsd/gate/gate_priv.h"
 
-#define DEPTH_MAX 512
+#define DEPTH_MAX 1100		/* a key may be nothing but slashes */
 #define NEGATIVES_MAX 65536
 
 bool
@@ -31,11 +31,12 @@ path_name_ok(const char *name, size_t len)
 }
 
 /*
- * Write the names from the root down into the end of buf.  Returns where the
- * text begins, or NULL if it does not fit.
+ * Write the names from the root down, or the parts of the key that they
+ * stand for, into the end of buf.  Returns where the text begins, or NULL if
+ * it does not fit.
  */
 static char *
-spell(struct node *n, char *buf, size_t size)
+spell(struct node *n, bool parts, char *buf, size_t size)
 {
 	struct gate *g = n->export->gate;
 	struct node *at = node_ref(n);
@@ -44,21 +45,25 @@ spell(struct node *n, char *buf, size_t size)
 	*p = '\0';
 	for (int depth = 0; at != NULL && at->ino != n->export->root;
 	     depth++) {
-		char name[META_NAME_MAX + 1];
+		char name[META_NAME_MAX + 1], part[PART_MAX + 1];
+		const char *text = parts ? part : name;
 		struct node *up = NULL;
 		uint64_t parent;
-		size_t len;
+		size_t len = 0;
+		bool ok;
 
 		node_name(at, &parent, name);
-		len = strlen(name);
-		if (depth == DEPTH_MAX || len == 0 ||
-		    (size_t)(p - buf) < len + 1 ||
+		ok = depth < DEPTH_MAX && name[0] != '\0' &&
+		     (!parts || odd_part(at, name, part) == 0);
+		if (ok)
+			len = strlen(text);
+		if (!ok || (size_t)(p - buf) < len + 1 ||
 		    node_get(g, parent, true, &up) < 0) {
 			node_put(&at);
 			return NULL;
 		}
 		p -= len;
-		memcpy(p, name, len);
+		memcpy(p, text, len);
 		*--p = '/';
 		node_put(&at);
 		at = up;
@@ -67,6 +72,7 @@ spell(struct node *n, char *buf, size_t size)
 	return p;
 }
 
+/* path: "" or "/PART/PART"; name: "" or one more. */
 static int
 finish_key(struct gate_export *x, const char *path, const char *name,
 	   bool is_dir, char key[META_KEY_MAX + 2])
@@ -75,12 +81,14 @@ finish_key(struct gate_export *x, const char *path, const char *name,
 
 	if (path == NULL)
 		return -ENAMETOOLONG;
-	if (path[0] == '/')
-		path++;
-	len = snprintf(key, META_KEY_MAX + 2, "%s%s%s%s%s", x->c.prefix, path,
-		       path[0] != '\0' && name[0] != '\0' ? "/" : "", name,
-		       is_dir && (path[0] != '\0' || name[0] != '\0') ? "/"
-								      : "");
+	/* The first slash is not the key's; an empty part is nothing
+	 * between two slashes. */
+	len = snprintf(key, META_KEY_MAX + 2, "%s%s%s%s%s", x->c.prefix,
+		       path[0] == '/' ? path + 1 : path,
+		       path[0] != '\0' && name != NULL ? "/" : "",
+		       name != NULL ? name : "",
+		       is_dir && (path[0] != '\0' || name != NULL) ? "/"
+								     : "");
 	return len > META_KEY_MAX ? -ENAMETOOLONG : 0;
 }
 
@@ -89,7 +97,7 @@ path_key(struct node *n, char key[META_KEY_MAX + 2])
 {
 	char buf[META_KEY_MAX + 2];
 
-	return finish_key(n->export, spell(n, buf, sizeof(buf)), "",
+	return finish_key(n->export, spell(n, true, buf, sizeof(buf)), NULL,
 			  node_kind(n) == GATE_DIR, key);
 }
 
@@ -97,16 +105,29 @@ int
 path_child_key(struct node *dir, const char *name, bool is_dir,
 	       char key[META_KEY_MAX + 2])
 {
+	char part[PART_MAX + 1];
+	enum part_form form = part_from_name(dir->export->any_bytes, name,
+					     part);
+
+	if (form != PART_PLAIN && form != PART_ODD)
+		return -EINVAL;
+	return path_part_key(dir, part, is_dir, key);
+}
+
+int
+path_part_key(struct node *dir, const char *part, bool is_dir,
+	      char key[META_KEY_MAX + 2])
+{
 	char buf[META_KEY_MAX + 2];
 
-	return finish_key(dir->export, spell(dir, buf, sizeof(buf)), name,
-			  is_dir, key);
+	return finish_key(dir->export, spell(dir, true, buf, sizeof(buf)),
+			  part, is_dir, key);
 }
 
 void
 path_text(struct node *n, char *out, size_t size)
 {
-	char buf[4096], *p = spell(n, buf, sizeof(buf));
+	char buf[4096], *p = spell(n, false, buf, sizeof(buf));
 
 	if (p == NULL)
 		snprintf(out, size, "%s/?inode=%llu", n->export->c.name,

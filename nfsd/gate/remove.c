@@ -238,7 +238,10 @@ below_entry(void *arg, const struct s3_entry *e)
 {
 	struct below *b = arg;
 
-	if (e->key_len == b->prefix_len || hidden_has(b->x, e->key))
+	/* Its own object does not count, unless somebody put bytes there:
+	 * those are not ours to remove. */
+	if ((e->key_len == b->prefix_len && e->size == 0) ||
+	    hidden_has(b->x, e->key))
 		return 0;
 	b->found = true;
 	return 1;

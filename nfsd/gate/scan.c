@@ -26,7 +26,7 @@
 #define SCAN_IDLE_MS 60000
 
 struct found {			/* one entry of a page, copied */
-	char *name;
+	char *name, *part;	/* the same, most of the time */
 	bool is_dir;
 	uint64_t size;
 	int64_t mtime_ns;
@@ -44,16 +44,34 @@ struct page {
 static void
 page_free(struct page *p)
 {
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->list[i].part != p->list[i].name)
+			free(p->list[i].part);
 		free(p->list[i].name);
+	}
 	free(p->list);
+}
+
+static struct found *
+new_found(struct page *p)
+{
+	if (p->count == p->room) {
+		size_t room = p->room ? p->room * 2 : 256;
+		struct found *list = realloc(p->list, room * sizeof(*list));
+
+		if (list == NULL)
+			return NULL;
+		p->list = list;
+		p->room = room;
+	}
+	return &p->list[p->count];
 }
 
 static int
 take_entry(void *arg, const struct s3_entry *e)
 {
 	struct page *p = arg;
-	const char *name = e->key + p->prefix_len;
+	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
 	size_t len = e->key_len - p->prefix_len;
 	struct found *f;
 
@@ -63,27 +81,22 @@ take_entry(void *arg, const struct s3_entry *e)
 		return 0;	/* the directory's own object */
 	if (e->is_prefix)
 		len--;
-	/* Keys that are no file names have no place in a directory; they are
-	 * counted, and nothing else happens to them. */
-	if (!path_name_ok(name, len)) {
-		p->odd++;
-		return 0;
-	}
-	if (p->count == p->room) {
-		size_t room = p->room ? p->room * 2 : 256;
-		struct found *list = realloc(p->list, room * sizeof(*list));
-
-		if (list == NULL)
-			return -ENOMEM;
-		p->list = list;
-		p->room = room;
-	}
-	f = &p->list[p->count];
+	if (len > PART_MAX || (f = new_found(p)) == NULL)
+		return len > PART_MAX ? 0 : -ENOMEM;
+	memcpy(part, e->key + p->prefix_len, len);
+	part[len] = '\0';
+	part_to_name(p->x->any_bytes, part, false, name);
 	*f = (struct found){ .is_dir = e->is_prefix, .size = e->size,
 			     .mtime_ns = e->mtime_ns };
-	f->name = strndup(name, len);
-	if (f->name == NULL)
+	f->name = f->part = strdup(name);
+	if (f->name != NULL && strcmp(name, part) != 0) {
+		p->odd++;
+		f->part = strdup(part);
+	}
+	if (f->name == NULL || f->part == NULL) {
+		free(f->name);
 		return -ENOMEM;
+	}
 	if (e->etag != NULL)
 		strncpy(f->etag, e->etag, sizeof(f->etag) - 1);
 	p->count++;
@@ -295,8 +308,10 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 	struct gate *g = m->dir->export->gate;
 	struct meta_inode row = { 0 };
 	struct meta_name name = { .parent = m->dir->ino };
+	int r;
 
 	row_from_listing(m->dir->export, key, f, &row);
+	r = odd_note(m->dir->export, key, &row);
 	row.ino = meta_new_ino(g->meta);
 	row.export_id = m->dir->export->id;
 	row.generation = 1;
@@ -304,35 +319,110 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 	name.ino = row.ino;
 	name.kind = row.kind;
 	strcpy(name.name, f->name);
-	meta_put_inode(m->batch, &row);
-	meta_put_name(m->batch, &name);
+	if (r == 0) {
+		meta_put_inode(m->batch, &row);
+		meta_put_name(m->batch, &name);
+	}
+	meta_inode_fini(&row);
+	return r;
+}
+
+/* ---- a file and a directory of one name: the file steps aside (odd.c) ---- */
+
+static int
+call_aside(struct merge *m, struct found *f)
+{
+	char name[META_NAME_MAX + 1], *own;
+
+	part_to_name(m->dir->export->any_bytes, f->part, true, name);
+	own = strdup(name);
+	if (own == NULL)
+		return -ENOMEM;
+	if (f->part != f->name)
+		free(f->name);
+	f->name = own;
 	return 0;
 }
 
+/* Both are on this page.  The file stands before the directory, with nothing
+ * in between but names that begin like it. */
 static int
-merge_entry(struct merge *m, const struct found *f)
+make_room(struct merge *m, struct page *p, size_t dir)
+{
+	const char *part = p->list[dir].part;
+	int r;
+
+	if (!p->list[dir].is_dir)
+		return 0;
+	for (size_t i = dir; i-- > 0; ) {
+		struct found *f = &p->list[i];
+
+		if (strncmp(f->part, part, strlen(part)) != 0)
+			break;
+		if (f->is_dir || strcmp(f->part, part) != 0)
+			continue;
+		r = odd_dir(m->dir, part, p->list[dir].name);
+		return r < 0 ? r : call_aside(m, f);
+	}
+	return 0;
+}
+
+/* Another kind of thing has the name so far.  0: look again. */
+static int
+merge_other(struct merge *m, struct found *f)
+{
+	return f->is_dir ? odd_dir(m->dir, f->part, f->name)
+			 : call_aside(m, f);
+}
+
+/* A file that stepped aside once may be alone by now. */
+static int
+merge_back(struct merge *m, const struct found *f)
+{
+	char name[META_NAME_MAX + 1];
+
+	strcpy(name, f->name);
+	return odd_file(m->dir, f->part, name);
+}
+
+static int
+merge_entry(struct merge *m, struct found *f)
 {
 	struct node *dir = m->dir;
 	struct gate *g = dir->export->gate;
-	char key[META_KEY_MAX + META_NAME_MAX + 4];
-	struct meta_name name;
-	struct node *n;
+	char key[META_KEY_MAX + PART_MAX + 4];
+	struct meta_name name = { 0 };
+	struct node *n = NULL;
+	bool beside = __atomic_load_n(&g->beside, __ATOMIC_RELAXED);
 	uint64_t id = 0;
-	int r;
+	int r = 0;
 
-	snprintf(key, sizeof(key), "%s%s%s", m->key, f->name,
+	snprintf(key, sizeof(key), "%s%s%s", m->key, f->part,
 		 f->is_dir ? "/" : "");
 	if (strlen(key) > META_KEY_MAX)
 		return 0;
-	n = node_find_child(g, dir->ino, f->name);
+	for (int tries = 0; tries < 3 && r == 0; tries++) {
+		bool is_dir;
+
+		n = node_find_child(g, dir->ino, f->name);
+		r = n != NULL ? 0
+			      : meta_get_name(g->meta, dir->ino, f->name,
+					      &name);
+		if (r == -ENOENT && tries == 0 && beside && !f->is_dir) {
+			r = merge_back(m, f);
+			continue;
+		}
+		is_dir = (n != NULL ? node_kind(n) : name.kind) == GATE_DIR;
+		if (r < 0 || is_dir == f->is_dir)
+			break;
+		node_put(&n);
+		r = merge_other(m, f);
+	}
 	if (n != NULL) {
 		merge_node(m, n, key, f);
 		id = n->name_id;
 		node_put(&n);
-		return note_seen(dir->scan, id);
-	}
-	r = meta_get_name(g->meta, dir->ino, f->name, &name);
-	if (r == 0) {
+	} else if (r == 0) {
 		r = merge_row(m, &name, key, f);
 		id = name.id;
 	} else if (r == -ENOENT) {
@@ -428,8 +518,14 @@ drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
 	if (node_kind(n) == GATE_DIR) {
-		/* Files below it may wait for their first upload. */
+		/* Files below it may wait for their first upload, or have
+		 * gone with it. */
 		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
+		if (r >= 0 && keep) {
+			r = lookup_refresh_dir(n, clock_ms());
+			node_put(&n);
+			return r == -ESTALE ? 1 : r;
+		}
 	} else {
 		pthread_mutex_lock(&n->mutex);
 		keep = n->i.base_key[0] == '\0';
@@ -499,6 +595,8 @@ merge_page(struct node *dir, struct page *page)
 	pthread_mutex_lock(&dir->mutex);
 	dir->merges++;
 	pthread_mutex_unlock(&dir->mutex);
+	for (size_t i = 0; r == 0 && i < page->count; i++)
+		r = make_room(&m, page, i);
 	for (size_t i = 0; r == 0 && i < page->count; i++)
 		r = merge_entry(&m, &page->list[i]);
 	if (r < 0) {

@@ -384,8 +384,12 @@ same_headers(const struct s3_headers *a, const struct s3_headers *b)
 static bool
 sends_copy(const struct meta_inode *i)
 {
-	return i->kind == GATE_REG && !i->data_dirty &&
-	       i->base_key[0] != '\0' && i->base_limit == i->base_size &&
+	if (i->data_dirty || i->base_key[0] == '\0')
+		return false;
+	/* Somebody put bytes into a directory's object: they stay. */
+	if (i->kind == GATE_DIR)
+		return i->base_size > 0;
+	return i->kind == GATE_REG && i->base_limit == i->base_size &&
 	       i->size == i->base_size && i->size <= S3_COPY_MAX;
 }
 

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files and directories whose name is not the last part of their key
+ * (part.c): how to come from one to the other where that takes more than the
+ * name.
+ *
+ * The part of a LONG name is in the row: of a file its object's key, of a
+ * directory, which may have no object, `target`.  Nobody can make such a
+ * name, so that it is always there; for a LOOKUP of one that was never
+ * listed, the keys that begin like it are.
+ *
+ * An object `d` beside objects `d/...` is a file and a directory of one name.
+ * The directory keeps it, since paths go through it; the file steps aside,
+ * to %s3-file%d, when both are met, and comes back when a listing of the
+ * whole directory meets it alone.  Its key is the same all the while.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+#define SETTING "beside"	/* some file has stepped aside */
+
+/* The last part of a key, without the slash of a directory. */
+static int
+last_part(const char *key, char part[PART_MAX + 1])
+{
+	size_t len = strlen(key), from;
+
+	if (len > 0 && key[len - 1] == '/')
+		len--;
+	for (from = len; from > 0 && key[from - 1] != '/'; from--)
+		;
+	if (len - from > PART_MAX)
+		return -ENAMETOOLONG;
+	memcpy(part, key + from, len - from);
+	part[len - from] = '\0';
+	return 0;
+}
+
+int
+odd_note(struct gate_export *x, const char *key, struct meta_inode *i)
+{
+	char part[PART_MAX + 1], name[META_NAME_MAX + 1], back[PART_MAX + 1];
+
+	if (i->kind != GATE_DIR || i->target != NULL ||
+	    last_part(key, part) < 0)
+		return 0;
+	part_to_name(x->any_bytes, part, false, name);
+	if (part_from_name(x->any_bytes, name, back) != PART_LONG)
+		return 0;
+	i->target = strdup(part);
+	return i->target != NULL ? 0 : -ENOMEM;
+}
+
+int
+odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
+{
+	bool any = n->export->any_bytes, beside;
+	enum part_form form = part_from_name(any, name, part);
+	char again[META_NAME_MAX + 1];
+	int r = 0;
+
+	if (form == PART_NONE)
+		return -EINVAL;
+	if (form != PART_LONG && form != PART_BESIDE_LONG)
+		return 0;
+	beside = form == PART_BESIDE_LONG;
+	pthread_mutex_lock(&n->mutex);
+	if (n->i.kind != GATE_DIR)
+		r = last_part(n->i.base_key, part);
+	else if (n->i.target != NULL && strlen(n->i.target) <= PART_MAX)
+		strcpy(part, n->i.target);
+	else
+		r = -EINVAL;
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0)
+		return r;
+	part_to_name(any, part, beside, again);
+	return strcmp(again, name) == 0 ? 0 : -EINVAL;
+}
+
+/* ---- looking for a LONG name ---- */
+
+struct finding {
+	struct gate_export *x;
+	const char *name;
+	char *part;
+	size_t prefix_len;
+	bool beside;
+};
+
+static int
+find_entry(void *arg, const struct s3_entry *e)
+{
+	struct finding *f = arg;
+	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+
+	if (e->key_len < f->prefix_len || (f->beside && e->is_prefix) ||
+	    last_part(e->key + f->prefix_len, part) < 0)
+		return 0;
+	part_to_name(f->x->any_bytes, part, f->beside, name);
+	if (strcmp(name, f->name) != 0)
+		return 0;
+	strcpy(f->part, part);
+	return 1;
+}
+
+int
+odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+{
+	struct gate_export *x = dir->export;
+	struct finding f = { .x = x, .name = name, .part = part };
+	char prefix[META_KEY_MAX + 2], head[META_NAME_MAX + 1];
+	char *token = NULL, *next = NULL;
+	int r = path_key(dir, prefix);
+
+	if (r < 0)
+		return r;
+	f.prefix_len = strlen(prefix);
+	f.beside = part_from_name(x->any_bytes, name, part) ==
+		   PART_BESIDE_LONG;
+	part_head(name, head);
+	if (f.prefix_len + strlen(head) > META_KEY_MAX)
+		return -ENOENT;
+	strcat(prefix, head);
+	do {
+		struct s3_list list = { .prefix = prefix, .delimiter = "/",
+					.token = token };
+
+		next = NULL;
+		r = s3_list_page(x->s3, &list, find_entry, &f, &next, NULL);
+		free(token);
+		token = next;
+	} while (r == 0 && token != NULL);
+	free(token);
+	return r == 0 ? -ENOENT : r < 0 ? r : 0;
+}
+
+/* ---- `d` beside `d/` ---- */
+
+int
+odd_load(struct gate *g)
+{
+	uint8_t value = 0;
+	int r = meta_get_setting(g->meta, SETTING, &value, sizeof(value));
+
+	g->beside = r > 0 && value != 0;
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
+/* Another name for what is called so.  Its key stays. */
+static int
+rename_row(struct node *dir, const char *from, const char *to)
+{
+	struct gate *g = dir->export->gate;
+	struct meta_name entry, taken;
+	struct meta_batch *b;
+	struct node *n = NULL;
+	uint8_t yes = 1;
+	int r = meta_get_name(g->meta, dir->ino, from, &entry);
+
+	if (r == 0)
+		r = node_get(g, entry.ino, true, &n);
+	if (r < 0)
+		return r == -ENOENT || r == -ESTALE ? 0 : r;
+	b = meta_batch_new();
+	if (b == NULL) {
+		node_put(&n);
+		return -ENOMEM;
+	}
+	if (meta_get_name(g->meta, dir->ino, to, &taken) == -ENOENT) {
+		meta_del_name(b, dir->ino, from);
+		entry.id = meta_new_name_id(g->meta);
+		strcpy(entry.name, to);
+		meta_put_name(b, &entry);
+		meta_put_setting(b, SETTING, &yes, sizeof(yes));
+		r = meta_commit(g->meta, &b);
+		if (r == 0)
+			r = node_rename(n, &entry);
+		__atomic_store_n(&g->beside, true, __ATOMIC_RELAXED);
+		negative_del(g, dir->ino, to);
+	}
+	meta_batch_free(&b);
+	node_put(&n);
+	return r;
+}
+
+/* What bears the name?  -ENOENT, or its kind. */
+static int
+kind_of_name(struct node *dir, const char *name)
+{
+	struct gate *g = dir->export->gate;
+	struct node *n = node_find_child(g, dir->ino, name);
+	struct meta_name entry;
+	int r;
+
+	if (n != NULL) {
+		r = (int)node_kind(n);
+		node_put(&n);
+		return r;
+	}
+	r = meta_get_name(g->meta, dir->ino, name, &entry);
+	return r < 0 ? r : entry.kind;
+}
+
+int
+odd_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
+{
+	struct gate *g = dir->export->gate;
+	char beside[META_NAME_MAX + 1];
+	int kind = kind_of_name(dir, name);
+
+	if (kind < 0 && kind != -ENOENT)
+		return kind;
+	if (kind == GATE_DIR) {
+		part_to_name(dir->export->any_bytes, part, true, name);
+		return 0;
+	}
+	if (kind != -ENOENT || !__atomic_load_n(&g->beside, __ATOMIC_RELAXED))
+		return 0;
+	part_to_name(dir->export->any_bytes, part, true, beside);
+	return rename_row(dir, beside, name);
+}
+
+int
+odd_dir(struct node *dir, const char *part, const char *name)
+{
+	char beside[META_NAME_MAX + 1];
+	int kind = kind_of_name(dir, name);
+
+	if (kind < 0)
+		return kind == -ENOENT ? 0 : kind;
+	if (kind == GATE_DIR)
+		return 0;
+	part_to_name(dir->export->any_bytes, part, true, beside);
+	return rename_row(dir, name, beside);
+}
