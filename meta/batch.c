@@ -18,7 +18,7 @@ enum change_kind {
 	PUT_INODE, DEL_INODE, PUT_NAME, DEL_NAME, PUT_HANDLE, DEL_HANDLE,
 	PUT_EXTENTS, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD,
 	PUT_DELETE, DEL_DELETE, PUT_REPLAY, PUT_QUARANTINE, DEL_QUARANTINE,
-	PUT_SETTING
+	PUT_SETTING, PUT_MOVE, DEL_MOVE
 };
 
 struct change {
@@ -200,6 +200,21 @@ meta_del_delete(struct meta_batch *b, uint64_t id)
 }
 
 void
+meta_put_move(struct meta_batch *b, const struct meta_move *move)
+{
+	add(b, PUT_MOVE, move, sizeof(*move));
+}
+
+void
+meta_del_move(struct meta_batch *b, uint64_t id)
+{
+	struct change *c = add(b, DEL_MOVE, NULL, 0);
+
+	if (c != NULL)
+		c->a = id;
+}
+
+void
 meta_put_replay(struct meta_batch *b, const uint8_t key[16],
 		uint32_t procedure, uint64_t ino, uint32_t generation,
 		int64_t now_ns)
@@ -262,7 +277,7 @@ inode_flags(const struct meta_inode *n)
 {
 	return n->attr_known | n->data_dirty << 1 | n->attr_dirty << 2 |
 	       n->name_dirty << 3 | n->marker << 4 | n->local_only << 5 |
-	       n->has_verf << 6;
+	       n->has_verf << 6 | n->carried << 7;
 }
 
 static int
@@ -502,6 +517,26 @@ apply_put_quarantine(const struct change *c, struct sql *sql)
 	return r < 0 ? r : run_u64(sql, SQL_DEL_INODE_EXTENTS, q->ino);
 }
 
+static int
+apply_put_move(const struct change *c, struct sql *sql)
+{
+	const struct meta_move *m = (const void *)c->data;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_MOVE);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, m->id);
+	bind_u64(s, 2, m->export_id);
+	bind_u64(s, 3, m->ino);
+	bind_u64(s, 4, m->listed);
+	bind_bytes(s, 5, m->source);
+	bind_bytes(s, 6, m->after);
+	sqlite3_bind_int64(s, 7, m->since_ns);
+	bind_u64(s, 8, m->objects);
+	bind_u64(s, 9, m->bytes);
+	return sql_run(sql, s);
+}
+
 /* A row that one number and one text name. */
 static int
 apply_del_named(const struct change *c, struct sql *sql, enum sql_id id)
@@ -572,6 +607,10 @@ apply(const struct change *c, struct sql *sql)
 			     : run_u64(sql, SQL_DEL_QUARANTINE_EXTENTS, c->a);
 	case PUT_SETTING:
 		return apply_put_setting(c, sql);
+	case PUT_MOVE:
+		return apply_put_move(c, sql);
+	case DEL_MOVE:
+		return run_u64(sql, SQL_DEL_MOVE, c->a);
 	}
 	return -EINVAL;
 }

@@ -70,6 +70,9 @@ struct meta_inode {
 	bool data_dirty;	/* S3 lacks bytes, */
 	bool attr_dirty;	/* attributes, */
 	bool name_dirty;	/* or the name of this file */
+	/* name_dirty because a directory above was renamed: no upload row,
+	 * the object is carried to its new key when its turn comes. */
+	bool carried;
 	bool marker;		/* a directory that has an object "d/" */
 	bool local_only;	/* .nfs*: never uploaded */
 	bool has_verf;		/* verf: of an EXCLUSIVE create */
@@ -171,6 +174,22 @@ struct meta_delete {
 	char etag[META_ETAG_MAX];	/* "" whatever is there */
 };
 
+/*
+ * A directory was renamed.  What lies below `source` in the bucket belongs
+ * below inode `ino`, wherever that is by now.  First all keys are listed, and
+ * get inodes that are `carried`; then the objects are carried.
+ */
+struct meta_move {
+	uint64_t id;
+	uint32_t export_id;
+	uint64_t ino;
+	bool listed;		/* all keys are known */
+	char source[META_KEY_MAX + 2];	/* ends in '/' */
+	char after[META_KEY_MAX + 2];	/* listed up to here */
+	int64_t since_ns;	/* wall clock */
+	uint64_t objects, bytes;	/* listed so far */
+};
+
 struct meta_quarantine {
 	uint64_t id;
 	uint32_t export_id;
@@ -216,6 +235,8 @@ void meta_del_upload(struct meta_batch *b, uint64_t ino);
 /* id 0: a new row. */
 void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
 void meta_del_delete(struct meta_batch *b, uint64_t id);
+void meta_put_move(struct meta_batch *b, const struct meta_move *move);
+void meta_del_move(struct meta_batch *b, uint64_t id);
 void meta_put_replay(struct meta_batch *b, const uint8_t key[16],
 		     uint32_t procedure, uint64_t ino, uint32_t generation,
 		     int64_t now_ns);
@@ -252,7 +273,7 @@ void meta_post(struct meta *meta, struct meta_batch **batch);
 /* ---- numbers that are never given twice, also after a crash ---- */
 uint64_t meta_new_ino(struct meta *meta);
 uint64_t meta_new_name_id(struct meta *meta);
-uint64_t meta_new_id(struct meta *meta);	/* deletes, quarantine */
+uint64_t meta_new_id(struct meta *meta);	/* deletes, moves, quarantine */
 
 /* ---- questions; they see every batch that was answered ---- */
 
@@ -285,6 +306,22 @@ int meta_each_upload(struct meta *meta,
 int meta_each_delete(struct meta *meta,
 		     int (*each)(void *arg, const struct meta_delete *d),
 		     void *arg) __attribute__((warn_unused_result));
+int meta_each_move(struct meta *meta,
+		   int (*each)(void *arg, const struct meta_move *m),
+		   void *arg) __attribute__((warn_unused_result));
+/* Carried inodes whose base_key begins with `prefix` and comes after `after`
+ * ("": all of them), in the order of their keys, at most limit. */
+int meta_each_carried(struct meta *meta, uint32_t export_id,
+		      const char *prefix, const char *after, unsigned limit,
+		      int (*each)(void *arg, uint64_t ino, const char *key),
+		      void *arg) __attribute__((warn_unused_result));
+/* How many there are, and their bytes. */
+int meta_count_carried(struct meta *meta, uint32_t export_id,
+		       const char *prefix, uint64_t *count, uint64_t *bytes)
+	__attribute__((warn_unused_result));
+/* Is an object of this key carried, or to be?  0, 1 */
+int meta_has_carried(struct meta *meta, uint32_t export_id, const char *key)
+	__attribute__((warn_unused_result));
 int meta_each_quarantine(struct meta *meta,
 			 int (*each)(void *arg,
 				     const struct meta_quarantine *q),

@@ -51,6 +51,7 @@ read_inode(sqlite3_stmt *s, struct meta_inode *n)
 	n->name_dirty = flags >> 3 & 1;
 	n->marker = flags >> 4 & 1;
 	n->local_only = flags >> 5 & 1;
+	n->carried = flags >> 7 & 1;
 	n->has_verf = flags >> 6 & 1 && sqlite3_column_bytes(s, 22) == 8;
 	if (n->has_verf)
 		memcpy(n->verf, sqlite3_column_blob(s, 22), 8);
@@ -395,6 +396,144 @@ meta_each_quarantine(struct meta *m,
 	struct walk w = WALK(each, arg);
 
 	return all(ask(m, &q, row_quarantine, &w));
+}
+
+static int
+row_move(void *arg, sqlite3_stmt *s)
+{
+	struct walk *w = arg;
+	struct meta_move m = { .id = col(s, 0),
+			       .export_id = (uint32_t)col(s, 1),
+			       .ino = col(s, 2),
+			       .listed = col(s, 3) != 0,
+			       .since_ns = sqlite3_column_int64(s, 6),
+			       .objects = col(s, 7),
+			       .bytes = col(s, 8) };
+
+	sql_text(s, 4, m.source, sizeof(m.source));
+	sql_text(s, 5, m.after, sizeof(m.after));
+	return w->each(w->arg, &m) != 0;
+}
+
+int
+meta_each_move(struct meta *m,
+	       int (*each)(void *arg, const struct meta_move *move),
+	       void *arg)
+{
+	struct question q = { SQL_EACH_MOVE, NULL, 0, NULL, 0, false };
+	struct walk w = WALK(each, arg);
+
+	return all(ask(m, &q, row_move, &w));
+}
+
+/*
+ * Questions with several keys bind for themselves.  The first key past all
+ * that begin with a prefix: its last byte that can grow, grown.  Returns its
+ * length; 0: there is none, and the prefix is empty or all 0xff.
+ */
+static size_t
+prefix_end(const char *prefix, char end[META_KEY_MAX + 2])
+{
+	size_t len = strlen(prefix);
+
+	memcpy(end, prefix, len + 1);
+	while (len > 0 && (unsigned char)end[len - 1] == 0xff)
+		len--;
+	if (len > 0)
+		end[len - 1]++;
+	return len;
+}
+
+static void
+bind_key(sqlite3_stmt *s, int i, const char *key, size_t len)
+{
+	sqlite3_bind_blob(s, i, key, (int)len, SQLITE_TRANSIENT);
+}
+
+/* Texts sort before blobs: one byte more than any key has. */
+static void
+bind_end(sqlite3_stmt *s, int i, const char *prefix)
+{
+	char end[META_KEY_MAX + 2], most[META_KEY_MAX + 2];
+	size_t len = prefix_end(prefix, end);
+
+	if (len > 0) {
+		bind_key(s, i, end, len);
+		return;
+	}
+	memset(most, 0xff, sizeof(most));
+	bind_key(s, i, most, sizeof(most));
+}
+
+int
+meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
+		  const char *after, unsigned limit,
+		  int (*each)(void *arg, uint64_t ino, const char *key),
+		  void *arg)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_EACH_CARRIED);
+	int code = SQLITE_ERROR, r = 0;
+
+	if (s != NULL) {
+		char key[META_KEY_MAX + 2];
+
+		bind_key(s, 1, prefix, strlen(prefix));
+		bind_key(s, 2, after, strlen(after));
+		bind_end(s, 3, prefix);
+		sqlite3_bind_int64(s, 4, export_id);
+		sqlite3_bind_int64(s, 5, limit);
+		while (r == 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
+			sql_text(s, 1, key, sizeof(key));
+			r = each(arg, col(s, 0), key);
+		}
+		sqlite3_reset(s);
+	}
+	reader_put(m, sql);
+	return code == SQLITE_ROW || code == SQLITE_DONE ? 0
+		: sql_errno(code) ?: -EIO;
+}
+
+int
+meta_count_carried(struct meta *m, uint32_t export_id, const char *prefix,
+		   uint64_t *count, uint64_t *bytes)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_COUNT_CARRIED);
+	int code = SQLITE_ERROR;
+
+	if (s != NULL) {
+		bind_key(s, 1, prefix, strlen(prefix));
+		bind_end(s, 2, prefix);
+		sqlite3_bind_int64(s, 3, export_id);
+		code = sqlite3_step(s);
+		if (code == SQLITE_ROW) {
+			*count = col(s, 0);
+			*bytes = (uint64_t)sqlite3_column_double(s, 1);
+		}
+		sqlite3_reset(s);
+	}
+	reader_put(m, sql);
+	return code == SQLITE_ROW ? 0 : sql_errno(code) ?: -EIO;
+}
+
+int
+meta_has_carried(struct meta *m, uint32_t export_id, const char *key)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_HAS_CARRIED);
+	int code = SQLITE_ERROR;
+
+	if (s != NULL) {
+		sqlite3_bind_int64(s, 1, export_id);
+		bind_key(s, 2, key, strlen(key));
+		code = sqlite3_step(s);
+		sqlite3_reset(s);
+	}
+	reader_put(m, sql);
+	return code == SQLITE_ROW ? 1
+	       : code == SQLITE_DONE ? 0
+				     : sql_errno(code) ?: -EIO;
 }
 
 struct replay_answer {

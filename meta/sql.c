@@ -65,6 +65,13 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS quarantine_extent ("
 	" id INTEGER, off INTEGER, len INTEGER, at INTEGER,"
 	" PRIMARY KEY (id, off)) WITHOUT ROWID;"
+	/* Keys that are their inode's own only by an old name. */
+	"CREATE INDEX IF NOT EXISTS inode_carried"
+	" ON inode (export, base_key) WHERE flags & 128;"
+	"CREATE TABLE IF NOT EXISTS move ("
+	" id INTEGER PRIMARY KEY, export INTEGER, ino INTEGER,"
+	" listed INTEGER, source BLOB, after BLOB, since INTEGER,"
+	" objects INTEGER, bytes INTEGER);"
 	"PRAGMA user_version = 1;";
 
 #define INODE_COLUMNS                                                         \
@@ -150,6 +157,22 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_GET_REPLAY] = "SELECT ino, generation FROM replay WHERE key = ?"
 			   " AND at >= ?",
 	[SQL_ANY_REPLAY] = "SELECT 0, 0 FROM replay WHERE at >= ? LIMIT 1",
+	[SQL_PUT_MOVE] = "INSERT OR REPLACE INTO move (id, export, ino,"
+			 " listed, source, after, since, objects, bytes)"
+			 " VALUES (?,?,?,?,?,?,?,?,?)",
+	[SQL_DEL_MOVE] = "DELETE FROM move WHERE id = ?",
+	[SQL_EACH_MOVE] = "SELECT id, export, ino, listed, source, after,"
+			  " since, objects, bytes FROM move ORDER BY id",
+	/* ?3 is the first key past those with the prefix. */
+	[SQL_EACH_CARRIED] = "SELECT ino, base_key FROM inode"
+			     " WHERE flags & 128 AND export = ?4"
+			     " AND base_key >= ?1 AND base_key > ?2"
+			     " AND base_key < ?3 ORDER BY base_key LIMIT ?5",
+	[SQL_COUNT_CARRIED] = "SELECT count(*), total(base_size) FROM inode"
+			      " WHERE flags & 128 AND export = ?3"
+			      " AND base_key >= ?1 AND base_key < ?2",
+	[SQL_HAS_CARRIED] = "SELECT 1 FROM inode WHERE flags & 128"
+			    " AND export = ?1 AND base_key = ?2 LIMIT 1",
 	[SQL_GET_SETTING] = "SELECT value FROM setting WHERE name = ?",
 	[SQL_GET_EXPORT] = "SELECT id FROM export WHERE name = ?",
 	[SQL_ADD_EXPORT] = "INSERT OR IGNORE INTO export (name) VALUES (?)",

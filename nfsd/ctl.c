@@ -333,6 +333,42 @@ exports_json(struct exports *exports)
 	return list;
 }
 
+static int
+add_move(void *arg, const struct gate_move_info *m)
+{
+	char text[5000];
+
+	snprintf(text, sizeof(text), "%s (%s: %llu of %llu objects left%s%s)",
+		 m->path, strcmp(m->phase, "LISTING") == 0 ? "listing"
+							   : "moving",
+		 (unsigned long long)m->objects_left,
+		 (unsigned long long)m->objects, m->error[0] ? "; " : "",
+		 m->error);
+	json_array_append_new(arg, json_pack(
+		"{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+		"path", text_json(m->path), "source", text_json(m->source),
+		"phase", m->phase, "objects", (json_int_t)m->objects,
+		"objects_left", (json_int_t)m->objects_left,
+		"bytes", (json_int_t)m->bytes,
+		"bytes_left", (json_int_t)m->bytes_left,
+		"failures", (json_int_t)m->failures,
+		"age_ms", (json_int_t)m->age_ms,
+		"error", text_json(m->error), "text", text_json(text)));
+	return 0;
+}
+
+/* Renamed directories whose objects follow. */
+static json_t *
+moves_json(struct gate *gate)
+{
+	json_t *list = json_array();
+
+	if (gate_each_move(gate, add_move, list) < 0)
+		log_warn("ctl", "the list of renamed directories is "
+			 "incomplete");
+	return list;
+}
+
 static void
 do_status(struct connection *c)
 {
@@ -345,7 +381,7 @@ do_status(struct connection *c)
 		rpc_server_stats(config->rpc, &rpc);
 	answer(c, 0, json_pack(
 		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-		" s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
+		" s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
 		"uptime_ms", (json_int_t)(now_ms() - c->ctl->started_ms),
@@ -361,6 +397,7 @@ do_status(struct connection *c)
 		"nodes", (json_int_t)s.nodes,
 		"held_requests", (json_int_t)s.held_requests,
 		"invariant_failures", (json_int_t)s.invariant_failures,
+		"moves", moves_json(config->gate),
 		"connections", (int)rpc.connections,
 		"in_flight", (int)rpc.in_flight,
 		"held", (int)rpc.held,

@@ -58,7 +58,9 @@ text_of(const json_t *value, char *out, size_t size)
 		json_t *one;
 
 		json_array_foreach(value, i, one) {
-			const char *item = json_string_value(one);
+			const char *item = json_string_value(
+				json_is_object(one) ?
+				json_object_get(one, "text") : one);
 
 			if (item != NULL && used < size)
 				used += (size_t)snprintf(out + used,

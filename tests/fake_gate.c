@@ -513,6 +513,21 @@ gate_each_upload(struct gate *gate,
 }
 
 int
+gate_each_move(struct gate *gate,
+	       int (*each)(void *arg, const struct gate_move_info *),
+	       void *arg)
+{
+	struct gate_move_info info = {
+		.path = "/data/new", .source = "old/", .phase = "MOVING",
+		.objects = 10000, .objects_left = 4711, .failures = 2,
+		.error = "SlowDown",
+	};
+
+	(void)gate;
+	return each(arg, &info);
+}
+
+int
 gate_each_quarantined(struct gate *gate,
 		      int (*each)(void *arg,
 				  const struct gate_quarantine_info *),

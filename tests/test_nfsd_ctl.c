@@ -283,6 +283,9 @@ the_tool_prints_columns(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(output, "/data/%FF?\n"));
 	CU_ASSERT_EQUAL(tool("status"), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(output, "\nWaiting for upload:   5 B\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(output,
+		"\nRenamed directories:  /data/new (moving: 4711 of 10000 "
+		"objects left; SlowDown)\n"));
 	CU_ASSERT_PTR_NULL(strchr(output, '\t'));
 }
 

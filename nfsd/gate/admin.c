@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 #define HINT_LEASE_MS 15000
 
@@ -256,6 +256,8 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 		if (path == NULL)
 			f.left += g->deletes_pending;
 		pthread_mutex_unlock(&g->mutex);
+		if (path == NULL)
+			f.left += moves_any(g);
 		if (f.total > total)
 			total = f.total;
 		if (progress != NULL)

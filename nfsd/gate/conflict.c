@@ -77,6 +77,9 @@ build_on_nothing(struct sending *s)
 		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
 		row.base_size = row.base_limit = 0;
 		row.base_mtime_ns = 0;
+		/* What a renamed directory left there is theirs, too. */
+		if (row.carried)
+			row.carried = row.name_dirty = false;
 		meta_put_inode(b, &row);
 		r = meta_commit(n->export->gate->meta, &b);
 	}
@@ -86,6 +89,8 @@ build_on_nothing(struct sending *s)
 		n->i.dest_etag[0] = '\0';
 		n->i.base_size = n->i.base_limit = 0;
 		n->i.base_mtime_ns = 0;
+		n->i.carried = row.carried;
+		n->i.name_dirty = row.name_dirty;
 		data_drop_clean_locked(n);
 		lost_forget_locked(n, s->snap.key);
 		pthread_mutex_unlock(&n->mutex);

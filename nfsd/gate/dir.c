@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 #define COOKIE_DOT 1
 #define COOKIE_DOTDOT 2
@@ -197,7 +197,7 @@ readdir_walk(struct walk *w, uint64_t cookie, bool *eof)
 	known = dir->scan != NULL && dir->scan->complete;
 	pthread_mutex_unlock(&dir->mutex);
 	/* A walk that has begun goes on with what it began with. */
-	if (known && cookie < COOKIE_DOTDOT + 1) {
+	if (known && cookie < COOKIE_DOTDOT + 1 && !move_lists(w->dir)) {
 		while ((r = scan_step(dir)) == 1)
 			;
 		if (r < 0)

@@ -155,6 +155,8 @@ fetch_run(void *arg)
 		int r = store_locked(n, f, buf, (uint64_t)got);
 
 		n->d.fetch_error = r;
+	} else if (strcmp(key, n->i.base_key) != 0) {
+		n->d.fetch_error = 0;	/* it has moved: ask there */
 	} else {
 		n->d.fetch_error = (int)got;
 	}

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 void
 gate_say(struct gate *g, int level, const char *format, ...)
@@ -144,6 +144,19 @@ make_root(struct gate_export *x)
 	return meta_commit(g->meta, &b);
 }
 
+/* Tests need not make objects of 5 GiB. */
+static uint64_t
+copy_max(void)
+{
+#ifdef FAILPOINTS
+	const char *text = getenv("S3NFSD_COPY_MAX");
+
+	if (text != NULL)
+		return strtoull(text, NULL, 10);
+#endif
+	return S3_COPY_MAX;
+}
+
 int
 gate_export_add(struct gate *g, const struct gate_export_config *config,
 		struct s3 *s3, struct gate_export **out)
@@ -155,6 +168,7 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 		return -ENOMEM;
 	x->gate = g;
 	x->s3 = s3;
+	x->copy_max = copy_max();
 	x->c = *config;
 	x->any_bytes = s3_keys_any_bytes(s3);
 	x->c.name = strdup(config->name);
@@ -261,6 +275,10 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	pthread_cond_init(&g->progress, &attr);
 	pthread_cond_init(&g->key_free, &attr);
 	pthread_cond_init(&g->memory_free, &attr);
+	pthread_mutex_init(&g->moves.mutex, NULL);
+	pthread_mutex_init(&g->moves.renames, NULL);
+	pthread_cond_init(&g->moves.changed, &attr);
+	LIST_INIT(&g->moves.list);
 	pthread_condattr_destroy(&attr);
 	for (size_t i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&g->shards[i].mutex, NULL);
@@ -288,6 +306,10 @@ gate_open(const struct gate_config *config, struct meta *meta,
 						      : 16);
 	if (r == 0)
 		r = pool_start(&g->uploaders, 8);
+	if (r == 0)
+		r = pool_start(&g->moves.listers, 4);
+	if (r == 0)
+		r = pool_start(&g->moves.carriers, 16);
 	if (r == 0)
 		r = timers_start(&g->timers, node_tick, g);
 	if (r < 0) {
@@ -350,12 +372,15 @@ gate_close(struct gate **gate)
 	LIST_FOREACH(x, &g->exports, link)
 		s3_cancel(x->s3);
 	timers_stop(&g->timers);
+	moves_stop(g);
+	pool_stop(&g->moves.carriers);
 	pool_stop(&g->uploaders);
 	pool_stop(&g->transfers);
 	timers_free(&g->timers);
 	lost = any_live(g);
 	nodes_free(g);
 	deletes_free(g);
+	moves_free(g);
 	free_tables(g);
 	who_free(g);
 	if (g->data_dir >= 0) {

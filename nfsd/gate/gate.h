@@ -395,6 +395,21 @@ int gate_quarantine_save(struct gate *gate, uint64_t id, const char *file)
 int gate_quarantine_drop(struct gate *gate, uint64_t id)
 	__attribute__((warn_unused_result));
 
+/* A renamed directory whose objects have not all followed yet. */
+struct gate_move_info {
+	const char *path;	/* that it has now */
+	const char *source;	/* prefix of the keys it comes from */
+	const char *phase;	/* "LISTING" or "MOVING" */
+	uint64_t objects, bytes;	/* listed so far; all, when MOVING */
+	uint64_t objects_left, bytes_left;
+	uint64_t failures;	/* tries that failed */
+	const char *error;	/* the last one, "" */
+	uint64_t age_ms;
+};
+int gate_each_move(struct gate *gate,
+		   int (*each)(void *arg, const struct gate_move_info *),
+		   void *arg) __attribute__((warn_unused_result));
+
 /*
  * Upload path (NULL: all) now and wait at most timeout_ms.  progress may be
  * NULL; it is called now and then with bytes sent and to send.

@@ -6,10 +6,12 @@
  * Inside of gate/.
  *
  * Locks, in the order in which they are taken:
+ *	0. moves.renames, over the rename of a directory
  *	1. directory locks (node_lock of directories), by inode number
  *	2. a file lock (node_lock of a file)
  *	3. node->mutex, held for moments, never over disk, SQLite or S3
- *	4. shard->mutex, gate->mutex, pool->mutex, timers.mutex: leaves
+ *	4. shard->mutex, gate->mutex, pool->mutex, timers.mutex,
+ *	   moves.mutex: leaves
  * node_lock is a flag with a queue, not a mutex: it may be held over a
  * SQLite transaction or a flush of the data file, never over S3.
  */
@@ -120,6 +122,9 @@ struct upload {
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
 	struct lost *lost;	/* went out and had no answer (lost.c) */
+	char *sent_key;		/* of the one under way */
+	bool rowless;		/* pending for its object is carried: no row */
+	bool by_carrier;	/* which wants to know when it has ended */
 	uint64_t due_ms;	/* settle, or retry */
 	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t busy_ms;	/* waits for its key since; 0: it does not */
@@ -136,6 +141,7 @@ struct scan {
 	uint64_t fresh_ms;	/* when the last complete one began */
 	uint64_t count;		/* names it met */
 	/* the one under way */
+	char *prefix;		/* that it lists */
 	bool running;
 	bool stepping;		/* a thread asks for its next page */
 	bool first;		/* nothing was known before it */
@@ -294,8 +300,26 @@ struct gate_export {
 	uint64_t fsid;
 	/* atomic */
 	bool can_part_copy, can_put_if_none_match, can_complete_if_match;
+	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */
+};
+
+/* Directories on their way: move.h. */
+struct moves {
+	pthread_mutex_t mutex;		/* a leaf; guards what follows */
+	pthread_cond_t changed;		/* a page, an end, work for carry.c */
+	LIST_HEAD(, move) list;
+	unsigned count, listing;	/* written under it, read without */
+	unsigned in_flight;		/* objects that carry.c has sent off */
+	uint64_t failed;		/* of those, since the pass began */
+	uint64_t carried;		/* objects, since the start */
+	bool wake;			/* the carrier should look again */
+	pthread_mutex_t renames;	/* one rename of a directory at a time;
+					 * before all other locks */
+	struct pool listers, carriers;
+	pthread_t thread;
+	bool started;
 };
 
 struct gate {
@@ -307,6 +331,7 @@ struct gate {
 	struct shard shards[SHARDS];
 	struct pool transfers;		/* parts, fetches, HEADs */
 	struct pool uploaders;		/* one upload a thread */
+	struct moves moves;
 	struct timers timers;
 	uint8_t fh_key[16];
 	bool replays;			/* some are on record from before */
@@ -475,7 +500,11 @@ bool path_name_ok(const char *name, size_t len);
 
 void hidden_add(struct gate_export *x, const char *key);
 void hidden_del(struct gate_export *x, const char *key);
+/* Asks SQLite while directories are on their way. */
 bool hidden_has(struct gate_export *x, const char *key);
+/* But for keys that are hidden because nobody has looked at them yet. */
+bool hidden_exactly(struct gate_export *x, const char *key);
+bool key_busy(struct gate_export *x, const char *key);
 /* Only one transfer may change a key at a time.  Blocks. */
 void key_take(struct gate_export *x, const char *key);
 /* The same for threads of a pool, which must not wait for each other: parts
@@ -522,6 +551,12 @@ void object_implicit_dir(struct gate_export *x, const char *key,
 			 struct meta_inode *i);
 /* Read the symlink's target into the row. */
 int object_read_target(struct gate_export *x, struct meta_inode *i);
+/* The same for one that a page of a listing told. */
+void object_from_listing(struct gate_export *x, const char *key,
+			 const struct s3_entry *e, struct meta_inode *i);
+/* Its attributes were never read, though it is not quite S3's any more: it
+ * bears another name here.  Mutex held. */
+bool object_unread_locked(const struct node *n);
 /* The attributes of a node whose object was only listed. */
 int object_learn(struct node *n);
 /* Headers the next version shall carry; in: what it carries now. */
@@ -545,6 +580,8 @@ int lookup_refresh_dir(struct node *n, uint64_t asked_ms)
 int lookup_adopt(struct node *n, const struct s3_object *o,
 		 uint64_t asked_ms);
 int lookup_vanish(struct node *n, uint64_t asked_ms);
+/* The inode goes, whatever it was.  Its lock is held. */
+int lookup_bury(struct node *n) __attribute__((warn_unused_result));
 /* Memory, then SQLite, not S3. -ENOENT: neither; -EAGAIN: may not block. */
 int lookup_known(struct node *dir, struct gate_request *rq, const char *name,
 		 struct node **out) __attribute__((warn_unused_result));
@@ -565,6 +602,9 @@ void scan_forget(struct node *dir);
 /* Does S3 have anything below this directory, hidden keys aside?  0 no, 1 */
 int scan_any(struct node *dir) __attribute__((warn_unused_result));
 int scan_prefix_any(struct gate_export *x, const char *prefix)
+	__attribute__((warn_unused_result));
+/* The same where only keys count that nobody here knows of. */
+int scan_source_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 
 /* ---- data.c ---- */
@@ -700,6 +740,7 @@ void upload_note_locked(struct node *n, struct meta_batch *batch);
 /* Set the time, or start now.  Mutex held. */
 void upload_schedule_locked(struct node *n, bool now);
 void upload_cancel_locked(struct node *n);
+void upload_run(void *node);	/* a pool's job; owns a reference */
 
 /* ---- delete.c ---- */
 /* Delete these objects, after their rows are committed. */
@@ -721,6 +762,14 @@ void lost_forget_locked(struct node *n, const char *key);
 /* May the key have got an object of ours, of which we do not know?  Mutex
  * held. */
 bool lost_at_locked(const struct node *n, const char *key);
+/* Went one to another key, that is not the base's?  A directory above the file
+ * was renamed since.  Mutex held. */
+bool lost_elsewhere_locked(const struct node *n, const char *key,
+			   char sent[META_KEY_MAX + 2]);
+/* An object of ours lies at such a key.  1: it is the base now; 0: it was
+ * not, or is deleted. */
+int lost_adopt_left(struct node *n, const char *key)
+	__attribute__((warn_unused_result));
 /* The base is not what the row says.  1: it is one of those, and the row says
  * so now; 0: no; -EAGAIN. */
 int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));

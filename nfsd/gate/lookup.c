@@ -12,10 +12,11 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 /* Write a row back that only remembers S3; need not survive a crash. */
 static void
@@ -33,12 +34,13 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 {
 	struct gate_export *x = n->export;
 	struct meta_inode row = { 0 };
-	bool same_bytes, other = false;
+	bool same_bytes, unread, other = false;
 	int r;
 
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
-	if (n->dead || node_is_local_locked(n) ||
+	unread = object_unread_locked(n);
+	if (n->dead || (node_is_local_locked(n) && !unread) ||
 	    (n->i.attr_known && n->checked_ms >= asked_ms)) {
 		r = n->dead ? -ESTALE : 0;
 		goto out;
@@ -59,6 +61,8 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (!same_bytes && row.kind != GATE_DIR)
 		meta_inode_fini(&row);
 	object_to_inode(x, n->i.base_key, o, &row);
+	if (unread)	/* of the key that its name spells it says nothing */
+		strcpy(row.dest_etag, n->i.dest_etag);
 	r = object_read_target(x, &row);
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0 && row.kind != n->i.kind) {
@@ -105,15 +109,38 @@ any_name(void *arg, const struct meta_name *name)
 	return 1;
 }
 
+int
+lookup_bury(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	struct meta_batch *b = meta_batch_new();
+	int r;
+
+	if (b != NULL)
+		meta_del_inode(b, n->ino);
+	r = meta_commit(g->meta, &b);
+	if (r == 0) {
+		node_unname(n);
+		pthread_mutex_lock(&n->mutex);
+		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
+		data_drop_clean_locked(n);
+		node_changed_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	return r;
+}
+
 /* Its object was removed by somebody else: so is the file. */
 int
 lookup_vanish(struct node *n, uint64_t asked_ms)
 {
 	struct gate *g = n->export->gate;
-	struct meta_batch *b;
 	bool any = false;
 	int r = 0;
 
+	/* Where its names lie is not known yet. */
+	if (move_lists(n))
+		return 0;
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	if (n->dead || node_is_local_locked(n) ||
@@ -131,18 +158,7 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 		node_unlock(n);
 		return r;
 	}
-	b = meta_batch_new();
-	if (b != NULL)
-		meta_del_inode(b, n->ino);
-	r = meta_commit(g->meta, &b);
-	if (r == 0) {
-		node_unname(n);
-		pthread_mutex_lock(&n->mutex);
-		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
-		data_drop_clean_locked(n);
-		node_changed_locked(n);
-		pthread_mutex_unlock(&n->mutex);
-	}
+	r = lookup_bury(n);
 	node_unlock(n);
 	return r;
 }
@@ -212,6 +228,36 @@ refresh_file(struct node *n, uint64_t asked)
 	return r;
 }
 
+/* What is on its way to another key is asked for where it is.  1: so it was;
+ * 0: it is not on its way. */
+static int
+refresh_moving(struct node *n, struct gate_request *rq)
+{
+	bool unread, has_object;
+
+	pthread_mutex_lock(&n->mutex);
+	unread = object_unread_locked(n);
+	has_object = n->i.base_key[0] != '\0';
+	pthread_mutex_unlock(&n->mutex);
+	if (!unread && !move_lists(n))
+		return 0;
+	for (;;) {
+		int r = unread || has_object ? object_learn(n) : 0;
+
+		if (r < 0)
+			return r;
+		if (unread || has_object || n->i.attr_known)
+			return 1;
+		/* A directory that may have an object somewhere. */
+		r = move_wait(n, rq);
+		if (r <= 0)
+			return r;
+		pthread_mutex_lock(&n->mutex);
+		has_object = n->i.base_key[0] != '\0';
+		pthread_mutex_unlock(&n->mutex);
+	}
+}
+
 int
 lookup_refresh(struct node *n, struct gate_request *rq)
 {
@@ -228,6 +274,12 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 	}
 	if (n->ino == n->export->root) {
 		r = scan_known(n) ? scan_if_small(n) : 0;
+		if (r == -EAGAIN)
+			rq->again = GATE_JUKEBOX;
+		return r < 0 ? r : 0;
+	}
+	r = refresh_moving(n, rq);
+	if (r != 0) {
 		if (r == -EAGAIN)
 			rq->again = GATE_JUKEBOX;
 		return r < 0 ? r : 0;
@@ -260,27 +312,45 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 
 /* ---- a name that neither memory nor SQLite has ---- */
 
-/* Anything below it makes it a directory. */
-static int
-below_any(struct gate_export *x, const char *dir_key)
+/* A question to S3. */
+struct asking {
+	struct gate_export *x;
+	const char *part;
+	bool beside;		/* only for a file that has a directory of its
+				 * name beside it */
+	bool source;		/* below one that is being listed */
+	struct meta_inode *row;
+};
+
+static bool
+is_hidden(const struct asking *a, const char *key)
 {
-	return hidden_has(x, dir_key) ? 0 : scan_prefix_any(x, dir_key);
+	return (a->source ? hidden_exactly(a->x, key)
+			  : hidden_has(a->x, key)) || key_busy(a->x, key);
 }
 
-/* What S3 has at these keys: a file, a directory, or nothing.  beside: only
- * a file that has a directory of its name beside it. */
+/* Anything below it makes it a directory. */
 static int
-ask_keys(struct gate_export *x, const char *key, const char *dir_key,
-	 bool beside, struct meta_inode *row)
+below_any(const struct asking *a, const char *dir_key)
 {
+	return a->source ? scan_source_any(a->x, dir_key)
+			 : scan_prefix_any(a->x, dir_key);
+}
+
+/* What S3 has at these keys: a file, a directory, or nothing. */
+static int
+ask_keys(const struct asking *a, const char *key, const char *dir_key)
+{
+	struct gate_export *x = a->x;
+	struct meta_inode *row = a->row;
 	struct s3_object o = { 0 };
 	int r, file, marker;
 
-	file = hidden_has(x, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
-	if (file < 0 && (file != -ENOENT || beside))
+	file = is_hidden(a, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
+	if (file < 0 && (file != -ENOENT || a->beside))
 		return file;
-	r = file == 0 ? below_any(x, dir_key) : 0;
-	if (file == 0 && (r == 0) != beside) {
+	r = file == 0 && !is_hidden(a, dir_key) ? below_any(a, dir_key) : 0;
+	if (file == 0 && (r == 0) != a->beside) {
 		/* Not `d` beside `d/x`: there the directory has the name,
 		 * and the file another (odd.c). */
 		object_to_inode(x, key, &o, row);
@@ -289,10 +359,10 @@ ask_keys(struct gate_export *x, const char *key, const char *dir_key,
 	}
 	if (file == 0)
 		s3_object_free(&o);
-	if (r < 0 || beside)
+	if (r < 0 || a->beside)
 		return r < 0 ? r : -ENOENT;
-	marker = hidden_has(x, dir_key) ? -ENOENT
-					: s3_head(x->s3, dir_key, &o, NULL);
+	marker = is_hidden(a, dir_key) ? -ENOENT
+				       : s3_head(x->s3, dir_key, &o, NULL);
 	if (marker == 0) {
 		object_to_inode(x, dir_key, &o, row);
 		row->marker = true;
@@ -301,11 +371,55 @@ ask_keys(struct gate_export *x, const char *key, const char *dir_key,
 	}
 	if (marker != -ENOENT)
 		return marker;
-	r = r > 0 ? r : scan_prefix_any(x, dir_key);
+	r = r > 0 ? r : below_any(a, dir_key);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	object_implicit_dir(x, dir_key, row);
 	return odd_note(x, dir_key, row);
+}
+
+/* Under one of the places where the directory's names may lie. */
+static int
+ask_source(void *arg, const char *prefix)
+{
+	struct asking *a = arg;
+	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
+	int r = snprintf(dir_key, sizeof(dir_key), "%s%s/", prefix, a->part);
+
+	if (r > META_KEY_MAX)
+		return 0;
+	snprintf(key, sizeof(key), "%s%s", prefix, a->part);
+	a->source = true;
+	r = ask_keys(a, key, dir_key);
+	a->source = false;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	a->row->name_dirty = a->row->carried = a->row->base_key[0] != '\0';
+	a->row->dest_etag[0] = '\0';
+	return 1;
+}
+
+/* The same at one moment.  *moved: a rename of a directory above came in
+ * between: nothing is at the new key yet, or no more at the old one. */
+static int
+ask_once(struct node *dir, struct asking *a, bool *moved)
+{
+	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
+	char now[META_KEY_MAX + 2];
+	int r = path_part_key(dir, a->part, false, key);
+
+	if (r == 0)
+		r = path_part_key(dir, a->part, true, dir_key);
+	if (r < 0)
+		return r == -ENAMETOOLONG ? -ENOENT : r;
+	r = move_sources(dir, false, ask_source, a);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = ask_keys(a, key, dir_key);
+	*moved = r == -ENOENT &&
+		 (path_part_key(dir, a->part, false, now) < 0 ||
+		  strcmp(now, key) != 0);
+	return r;
 }
 
 /* What S3 says of a name. */
@@ -313,21 +427,28 @@ static int
 ask_s3(struct node *dir, const char *name, struct meta_inode *row)
 {
 	struct gate_export *x = dir->export;
-	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
 	char part[PART_MAX + 1];
 	enum part_form form = part_from_name(x->any_bytes, name, part);
+	struct asking a = { .x = x, .part = part, .row = row,
+			    .beside = form == PART_BESIDE ||
+				      form == PART_BESIDE_LONG };
+	bool moved = true;
 	int r = form == PART_NONE ? -ENOENT : 0;
 
-	if (form == PART_LONG || form == PART_BESIDE_LONG)
+	if (form == PART_LONG || form == PART_BESIDE_LONG) {
 		r = odd_find(dir, name, part);
-	if (r == 0)
-		r = path_part_key(dir, part, false, key);
-	if (r == 0)
-		r = path_part_key(dir, part, true, dir_key);
-	if (r < 0)
-		return r == -ENAMETOOLONG ? -ENOENT : r;
-	return ask_keys(x, key, dir_key,
-			form == PART_BESIDE || form == PART_BESIDE_LONG, row);
+		/* Only a listing brings it. */
+		if (r == -ENOENT && move_lists(dir))
+			r = -EAGAIN;
+	}
+	for (int tries = 0; r == 0 && moved && tries < 16; tries++) {
+		moved = false;
+		r = ask_once(dir, &a, &moved);
+		if (!moved)
+			return r;
+		r = 0;
+	}
+	return r < 0 ? r : -EAGAIN;
 }
 
 static int

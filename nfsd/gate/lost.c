@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
 #define LOST_MAX 4
@@ -102,6 +103,23 @@ lost_at_locked(const struct node *n, const char *key)
 	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
 		if (l[i].key != NULL && strcmp(l[i].key, key) == 0)
 			return true;
+	}
+	return false;
+}
+
+bool
+lost_elsewhere_locked(const struct node *n, const char *key,
+		      char sent[META_KEY_MAX + 2])
+{
+	const struct lost *l = n->up.lost;
+
+	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
+		if (l[i].key == NULL || strcmp(l[i].key, key) == 0 ||
+		    strcmp(l[i].key, n->i.base_key) == 0 ||
+		    strlen(l[i].key) > META_KEY_MAX)
+			continue;
+		strcpy(sent, l[i].key);
+		return true;
 	}
 	return false;
 }
@@ -239,9 +257,32 @@ lost_same_bytes(const struct sending *s, const struct s3_object *o)
 	       md5_of(&s->snap, md5) && strcmp(md5, o->etag) == 0;
 }
 
-/* What lies at the key: 1 if it is of ours, and known for that now. */
+/* It is of ours, and nothing will ever replace it.  The file lock is held. */
 static int
-adopt_at(struct node *n, const char *key)
+drop(struct node *n, const char *key, const struct s3_object *o)
+{
+	struct meta_batch *b = meta_batch_new();
+	struct meta_delete d;
+	int r;
+
+	if (b == NULL)
+		return -EAGAIN;
+	forget_key(n, key, b, &d);
+	snprintf(d.etag, sizeof(d.etag), "%s", o->etag);
+	meta_put_delete(b, &d);
+	hidden_add(n->export, key);
+	r = meta_commit(n->export->gate->meta, &b);
+	if (r == 0)
+		delete_start(n->export, &d);
+	else
+		hidden_del(n->export, key);
+	return r < 0 ? -EAGAIN : 0;
+}
+
+/* What lies at the key: 1 if it is of ours, and known for that now.  left:
+ * nothing of this file goes there any more. */
+static int
+adopt_at(struct node *n, const char *key, bool left)
 {
 	struct meta_inode seen = { 0 };
 	struct s3_object o = { 0 };
@@ -264,7 +305,9 @@ adopt_at(struct node *n, const char *key)
 		ours = base || !here;
 	}
 	pthread_mutex_unlock(&n->mutex);
-	if (ours)
+	if (ours && left && !base)
+		r = drop(n, key, &o);
+	else if (ours)
 		r = found(n, key, &o, base);
 	node_unlock(n);
 	if (ours && r == 0)
@@ -273,7 +316,13 @@ adopt_at(struct node *n, const char *key)
 			 "key=%s", key);
 	meta_inode_fini(&seen);
 	s3_object_free(&o);
-	return r < 0 ? r : ours;
+	return r < 0 ? r : ours && (base || !left);
+}
+
+int
+lost_adopt_left(struct node *n, const char *key)
+{
+	return adopt_at(n, key, true);
 }
 
 int
@@ -284,8 +333,8 @@ lost_adopt(struct sending *s)
 
 	/* It was renamed since: what we build on lies elsewhere. */
 	if (base[0] != '\0' && strcmp(base, s->snap.key) != 0)
-		r = adopt_at(s->node, base);
-	return r != 0 ? r : adopt_at(s->node, s->snap.key);
+		r = adopt_at(s->node, base, false);
+	return r != 0 ? r : adopt_at(s->node, s->snap.key, false);
 }
 
 int
@@ -299,5 +348,5 @@ lost_adopt_base(struct node *n)
 	/* One under way will tell itself. */
 	ask = n->up.run != UP_RUNNING && lost_at_locked(n, key);
 	pthread_mutex_unlock(&n->mutex);
-	return ask ? adopt_at(n, key) : 0;
+	return ask ? adopt_at(n, key, false) : 0;
 }

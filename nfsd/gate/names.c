@@ -56,11 +56,19 @@ int
 change_dir_lock(struct change_dir *d, struct gate_request *rq)
 {
 	int r = node_lock(d->node, rq);
-	int64_t now;
 
 	if (r < 0)
 		return r;
 	d->locked = true;
+	return change_dir_copy(d);
+}
+
+int
+change_dir_copy(struct change_dir *d)
+{
+	int64_t now;
+	int r;
+
 	pthread_mutex_lock(&d->node->mutex);
 	r = meta_inode_copy(&d->node->i, &d->row);
 	pthread_mutex_unlock(&d->node->mutex);
@@ -139,6 +147,48 @@ forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
 		strcpy(d->etag, n->i.base_etag);
 		meta_put_delete(b, d);
 	}
+}
+
+int
+name_settle(struct node *n, struct name_settled *was)
+{
+	char key[META_KEY_MAX + 2];
+	int r = path_key(n, key);
+	bool left;
+
+	/* A path that no key can spell is not where its object lies. */
+	if (r < 0 && r != -ENAMETOOLONG)
+		return r;
+	if (r < 0)
+		key[0] = '\0';
+	pthread_mutex_lock(&n->mutex);
+	left = n->i.base_key[0] != '\0' && !n->i.name_dirty &&
+	       !n->i.local_only && strcmp(key, n->i.base_key) != 0;
+	was->changed = n->i.carried || left;
+	was->carried = n->i.carried;
+	was->name_dirty = n->i.name_dirty;
+	strcpy(was->dest_etag, n->i.dest_etag);
+	if (was->changed) {
+		n->i.carried = false;
+		n->i.name_dirty = true;
+		n->i.dest_etag[0] = '\0';
+		hidden_add(n->export, n->i.base_key);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+name_unsettle(struct node *n, const struct name_settled *was)
+{
+	if (!was->changed)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	n->i.carried = was->carried;
+	n->i.name_dirty = was->name_dirty;
+	strcpy(n->i.dest_etag, was->dest_etag);
+	hidden_del(n->export, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
 }
 
 int

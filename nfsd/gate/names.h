@@ -16,6 +16,8 @@ int change_dir_begin(struct gate_export *x, struct gate_request *rq,
 		     const struct gate_fh *fh, const char *name,
 		     struct gate_wcc *wcc, struct change_dir *out)
 	__attribute__((warn_unused_result));
+/* The lock is held: copy the row with new times. */
+int change_dir_copy(struct change_dir *d) __attribute__((warn_unused_result));
 /* Take the lock and copy the row with new times. */
 int change_dir_lock(struct change_dir *d, struct gate_request *rq)
 	__attribute__((warn_unused_result));
@@ -33,12 +35,29 @@ void forget_object(struct node *n, struct meta_batch *b,
 bool name_left_key(const struct node *n);
 void forget_key(struct node *n, const char *key, struct meta_batch *b,
 		struct meta_delete *d);
+/*
+ * A file whose object follows a renamed directory is about to be renamed or
+ * removed itself: from here on it is like any file that was renamed away
+ * from its object, which is hidden.  Memory only; the file lock is held.
+ * Taken back, if the transaction fails.
+ */
+struct name_settled {
+	bool changed, name_dirty, carried;
+	char dest_etag[META_ETAG_MAX];
+};
+int name_settle(struct node *n, struct name_settled *was)
+	__attribute__((warn_unused_result));
+void name_unsettle(struct node *n, const struct name_settled *was);
 bool name_is_silly(const char *name);	/* .nfsXXXX */
 
 /* remove.c, for RENAME over a file: may it go; and it went. */
 int remove_check(struct node *n, struct gate_request *rq, const char *who)
 	__attribute__((warn_unused_result));
 void remove_bury(struct node *n);
+/* Has the directory no names, here and in the bucket?  0, -ENOTEMPTY.
+ * locked: its lock is held; only what is known here is looked at. */
+int remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
+	__attribute__((warn_unused_result));
 /* A name has left the directory: an empty one needs an object. */
 void remove_keep_directory(struct node *dir);
 

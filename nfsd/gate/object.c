@@ -66,6 +66,18 @@ object_implicit_dir(struct gate_export *x, const char *key,
 	i->base_key[0] = '\0';
 }
 
+void
+object_from_listing(struct gate_export *x, const char *key,
+		    const struct s3_entry *e, struct meta_inode *i)
+{
+	struct s3_object o = { .size = e->size, .mtime_ns = e->mtime_ns };
+
+	if (e->etag != NULL)
+		strncpy(o.etag, e->etag, sizeof(o.etag) - 1);
+	object_to_inode(x, key, &o, i);
+	i->attr_known = x->c.metadata == GATE_META_NONE;
+}
+
 int
 object_read_target(struct gate_export *x, struct meta_inode *i)
 {
@@ -113,6 +125,13 @@ object_headers(struct gate_export *x, const struct meta_inode *i,
 	return gate_objattr_format(&d, &a, 0, headers);
 }
 
+bool
+object_unread_locked(const struct node *n)
+{
+	return !n->i.attr_known && n->i.name_dirty && !n->i.data_dirty &&
+	       !n->i.attr_dirty && n->i.base_key[0] != '\0';
+}
+
 /*
  * A node that a listing made knows size, time and ETag of its object; the
  * rest takes one HEAD for each version.
@@ -124,16 +143,25 @@ object_learn(struct node *n)
 	struct s3_object o = { 0 };
 	char key[META_KEY_MAX + 2];
 	uint64_t asked = clock_ms();
+	bool moved = true;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
-	if (n->i.attr_known || node_is_local_locked(n)) {
+
+	for (r = -ENOENT; r == -ENOENT && moved;) {
+		pthread_mutex_lock(&n->mutex);
+		if (n->i.attr_known || (node_is_local_locked(n) &&
+					!object_unread_locked(n))) {
+			pthread_mutex_unlock(&n->mutex);
+			return 0;
+		}
+		strcpy(key, n->i.base_key);
 		pthread_mutex_unlock(&n->mutex);
-		return 0;
+		r = s3_head(x->s3, key, &o, NULL);
+		/* Carried to another key while it was asked for? */
+		pthread_mutex_lock(&n->mutex);
+		moved = strcmp(key, n->i.base_key) != 0;
+		pthread_mutex_unlock(&n->mutex);
 	}
-	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
-	r = s3_head(x->s3, key, &o, NULL);
 	if (r == -ENOENT) {
 		r = lookup_vanish(n, asked);
 		return r < 0 ? r : -ESTALE;

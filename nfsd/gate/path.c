@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 #define DEPTH_MAX 1100		/* a key may be nothing but slashes */
 #define NEGATIVES_MAX 65536
@@ -242,7 +242,7 @@ hidden_del(struct gate_export *x, const char *key)
 }
 
 bool
-hidden_has(struct gate_export *x, const char *key)
+hidden_exactly(struct gate_export *x, const char *key)
 {
 	struct gate *g = x->gate;
 	char full[EXPORT_KEY_MAX];
@@ -252,7 +252,30 @@ hidden_has(struct gate_export *x, const char *key)
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND(hh, g->hidden, full, len, h);
 	pthread_mutex_unlock(&g->mutex);
-	return h != NULL;
+	if (h != NULL)
+		return true;
+	/* If SQLite cannot tell: rather hide than show a file twice. */
+	return moves_any(g) && meta_has_carried(g->meta, x->id, key) != 0;
+}
+
+bool
+hidden_has(struct gate_export *x, const char *key)
+{
+	return move_claims(x, key) || hidden_exactly(x, key);
+}
+
+bool
+key_busy(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct busy_key *b;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh, g->busy_keys, full, len, b);
+	pthread_mutex_unlock(&g->mutex);
+	return b != NULL;
 }
 
 void

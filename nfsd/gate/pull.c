@@ -109,7 +109,8 @@ adopt_copy(struct node *n, struct meta_delete *del)
 		r = -ENOMEM;
 	pthread_mutex_lock(&n->mutex);
 	/* Is it really all there? */
-	for (uint64_t off = 0; r == 0 && off < n->i.base_limit;) {
+	for (uint64_t off = 0; r == 0 && off < n->i.base_limit &&
+			       n->i.kind == GATE_REG;) {
 		struct piece p;
 
 		data_piece_locked(n, off, n->i.base_limit, false, &p);
@@ -127,6 +128,12 @@ adopt_copy(struct node *n, struct meta_delete *del)
 		r = meta_inode_copy(&n->i, &row);
 	if (r == 0) {
 		forget_object(n, b, del);
+		/* What was carried has had no row, and SQLite hid it. */
+		if (row.carried)
+			hidden_add(n->export, n->i.base_key);
+		if (n->up.rowless)
+			upload_note_locked(n, b);
+		row.carried = false;
 		row.base_key[0] = row.base_etag[0] = '\0';
 		if (row.local_only)
 			row.dest_etag[0] = '\0';
@@ -149,7 +156,7 @@ adopt_copy(struct node *n, struct meta_delete *del)
 		n->i.base_key[0] = n->i.base_etag[0] = '\0';
 		strcpy(n->i.dest_etag, row.dest_etag);
 		n->i.base_size = n->i.base_limit = 0;
-		n->i.name_dirty = false;
+		n->i.name_dirty = n->i.carried = false;
 		n->i.data_dirty = true;
 		n->content_version++;
 		extents_free(&n->d.clean);
@@ -176,7 +183,8 @@ pull_base(struct sending *s)
 
 	if (s->snap.row.base_limit > x->gate->config.cache_size / 4)
 		return -EBUSY;
-	r = fetch_all(s);
+	/* What is no regular file has all it has in its row. */
+	r = s->snap.row.kind == GATE_REG ? fetch_all(s) : object_learn(n);
 	if (r < 0)
 		return r;
 	node_lock_wait(n);

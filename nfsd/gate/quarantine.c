@@ -51,7 +51,8 @@ static void
 fall_back(struct meta_inode *row)
 {
 	row->size = row->base_limit = row->base_size;
-	row->data_dirty = row->attr_dirty = row->name_dirty = false;
+	row->data_dirty = row->attr_dirty = false;
+	row->name_dirty = row->carried;	/* it still follows its directory */
 	row->attr_known = false;
 	row->ctime_ns = clock_ns();
 }
@@ -96,7 +97,8 @@ handle_is_refused(const struct node *n)
 static bool
 loses_name(const struct node *n)
 {
-	return n->i.base_key[0] == '\0' || n->i.name_dirty;
+	return n->i.base_key[0] == '\0' ||
+	       (n->i.name_dirty && !n->i.carried);
 }
 
 /* The rows that let the file fall back; adds to the batch.  Mutex held. */
@@ -134,7 +136,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	if (loses_name(n))
 		node_unname(n);
 	/* The object under the old name is what there is. */
-	if (n->i.name_dirty && n->i.base_key[0] != '\0')
+	if (n->i.name_dirty && !n->i.carried && n->i.base_key[0] != '\0')
 		hidden_del(n->export, n->i.base_key);
 	pthread_mutex_lock(&n->mutex);
 	/* Bytes on their way from the bucket go to the file that leaves. */

@@ -11,9 +11,11 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/move.h"
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
@@ -146,6 +148,47 @@ abort_upload(struct gate_export *x, const struct meta_upload *u)
 			 "cannot abort a multipart upload: key=%s", u->key);
 }
 
+struct sent {
+	struct node *node;
+	const char *part, *etag;
+};
+
+static int
+note_sent(void *arg, const char *prefix)
+{
+	struct sent *sent = arg;
+	char key[META_KEY_MAX + PART_MAX + 4];
+
+	snprintf(key, sizeof(key), "%s%s", prefix, sent->part);
+	pthread_mutex_lock(&sent->node->mutex);
+	if (strlen(key) <= META_KEY_MAX)
+		lost_note_locked(sent->node, key, &sent->node->i, sent->etag);
+	pthread_mutex_unlock(&sent->node->mutex);
+	return 0;
+}
+
+/* If a directory above was renamed, the last upload may have gone to the key
+ * that the path spelled before. */
+static void
+recover_sent(struct node *n, const char *etag)
+{
+	char name[META_NAME_MAX + 1], part[PART_MAX + 1];
+	struct sent sent = { n, part, etag };
+	struct node *dir = NULL;
+	uint64_t parent;
+
+	node_name(n, &parent, name);
+	if (!moves_any(n->export->gate) || node_kind(n) != GATE_REG ||
+	    odd_part(n, name, part) < 0 ||
+	    node_get(n->export->gate, parent, true, &dir) < 0)
+		return;
+	if (move_sources(dir, true, note_sent, &sent) < 0)
+		gate_say(n->export->gate, 1, "cannot tell where an upload "
+			 "went before the crash: inode=%llu",
+			 (unsigned long long)n->ino);
+	node_put(&dir);
+}
+
 static void
 recover_upload(struct gate *g, const struct meta_upload *u)
 {
@@ -169,6 +212,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	if (u->phase != META_UP_QUEUED)
 		abort_upload(n->export, u);
 	failpoint("recover-aborted");
+	recover_sent(n, etag);
 	pthread_mutex_lock(&n->mutex);
 	n->up.row = *u;
 	n->up.row.attempts = 0;
@@ -182,7 +226,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 		lost_note_locked(n, n->i.base_key, &n->i, etag);
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
-	if (name_left_key(n))
+	if (name_left_key(n) && !n->i.carried)
 		hidden_add(n->export, n->i.base_key);
 	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);
@@ -217,6 +261,9 @@ recover(struct gate *g)
 	/* Deletions first: an upload of the same key waits for them. */
 	if (r == 0)
 		r = meta_each_delete(g->meta, recover_delete, g);
+	/* Uploads depend on what is on its way. */
+	if (r == 0)
+		r = moves_start(g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/move.h"
 #include "nfsd/gate/names.h"
 
 /* May this client remove the file, as far as writers go?  Mutex held. */
@@ -64,17 +65,25 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 {
 	struct gate_export *x = d->node->export;
 	struct gate *g = x->gate;
-	struct meta_delete del, late;
+	struct meta_delete del, late, replaced;
 	struct meta_batch *b = meta_batch_new();
-	char key[META_KEY_MAX + 2];
+	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
+	struct name_settled was = { 0 };
 	bool left, hide;
-	int r = path_key(n, key);
+	int r = move_old_key(n, key);
 
+	/* A path that no key can spell: nothing went there. */
+	if (r == -ENAMETOOLONG)
+		r = key[0] = '\0';
+	if (r == 0)
+		r = name_settle(n, &was);
 	if (r < 0 || b == NULL) {
 		meta_batch_free(&b);
+		name_unsettle(n, &was);
 		return r < 0 ? r : -ENOMEM;
 	}
 	memset(&late, 0, sizeof(late));
+	memset(&replaced, 0, sizeof(replaced));
 	meta_del_name(b, d->node->ino, name);
 	meta_del_inode(b, n->ino);
 	meta_put_inode(b, &d->row);
@@ -84,11 +93,17 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	 * has made, or what the file was to replace.  Not while the key still
 	 * holds the bytes of one that was renamed away: they are its only
 	 * copy, and nothing of this file was sent there yet. */
-	left = n->up.run == UP_RUNNING || lost_at_locked(n, key) ||
-	       n->i.dest_etag[0] != '\0';
-	if (left && strcmp(key, del.key) != 0 && !hidden_has(x, key))
-		forget_key(n, key, b, &late);
+	left = n->up.run == UP_RUNNING || lost_at_locked(n, key);
+	strcpy(sent, n->up.run == UP_RUNNING && n->up.sent_key != NULL
+			     ? n->up.sent_key
+			     : key);
 	pthread_mutex_unlock(&n->mutex);
+	if (left && sent[0] != '\0' && strcmp(sent, del.key) != 0 && !hidden_exactly(x, sent))
+		forget_key(n, sent, b, &late);
+	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
+	    strcmp(key, del.key) != 0 &&
+	    strcmp(key, late.key) != 0 && !hidden_exactly(x, key))
+		forget_key(n, key, b, &replaced);
 	replay_note(b, rq, NULL);
 	/* A file that was renamed has hidden its object's key before; that
 	 * place in the table is the deletion's from here on. */
@@ -97,6 +112,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		hidden_add(x, del.key);
 	if (late.id != 0)
 		hidden_add(x, late.key);
+	if (replaced.id != 0)
+		hidden_add(x, replaced.key);
 	failpoint("remove-before-commit");
 	r = meta_commit(g->meta, &b);
 	failpoint("remove-after-commit");
@@ -105,6 +122,9 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 			hidden_del(x, del.key);
 		if (late.id != 0)
 			hidden_del(x, late.key);
+		if (replaced.id != 0)
+			hidden_del(x, replaced.key);
+		name_unsettle(n, &was);
 		return r;
 	}
 	negative_removed(g, d->node->ino, name,
@@ -115,6 +135,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		delete_start(x, &del);
 	if (late.id != 0)
 		delete_start(x, &late);
+	if (replaced.id != 0)
+		delete_start(x, &replaced);
 	*delete_id = del.id;
 	return 0;
 }
@@ -168,9 +190,15 @@ static int
 lock_victim(struct change_dir *d, struct gate_request *rq, const char *name,
 	    struct node *n)
 {
+	/* After a rename a directory may be older than the one that it is
+	 * in: directories are locked by number. */
+	bool first = node_kind(n) == GATE_DIR && n->ino < d->node->ino;
 	struct node *now = NULL;
-	int r = change_dir_lock(d, rq);
+	int r = first ? node_lock(n, rq) : 0;
 
+	if (r < 0)
+		return r;
+	r = change_dir_lock(d, rq);
 	if (r == 0)
 		r = lookup_known(d->node, rq, name, &now);
 	if (r == 0 && now != n)
@@ -178,7 +206,9 @@ lock_victim(struct change_dir *d, struct gate_request *rq, const char *name,
 	node_put(&now);
 	if (r == 0)
 		r = perm_remove(rq, node_perm(d->node), node_perm(n));
-	return r < 0 ? r : node_lock(n, rq);
+	if (r < 0 && first)
+		node_unlock(n);
+	return r < 0 || first ? r : node_lock(n, rq);
 }
 
 int
@@ -273,6 +303,29 @@ s3_is_empty(struct node *n, bool *empty)
 }
 
 int
+remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
+{
+	bool any = false, empty = true;
+	int r;
+
+	/* What may be in it is not known before the listing has ended. */
+	while (!locked && (r = move_wait(n, rq)) != 0) {
+		if (r < 0)
+			return r;
+	}
+	r = has_names(n->export->gate, n->ino, &any);
+	if (r == 0 && any && (locked || scan_fresh(n)))
+		r = -ENOTEMPTY;
+	if (r == 0 && locked && move_lists(n)) {
+		rq->again = GATE_JUKEBOX;
+		r = -EAGAIN;
+	}
+	if (r == 0 && !locked)
+		r = s3_is_empty(n, &empty);
+	return r < 0 ? r : empty ? 0 : -ENOTEMPTY;
+}
+
+int
 gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	   const struct gate_fh *dir, const char *name,
 	   struct gate_wcc *dir_wcc)
@@ -280,7 +333,6 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	struct change_dir d;
 	struct node *n = NULL;
 	uint64_t delete_id = 0;
-	bool empty = true, any = false;
 	int r = change_dir_begin(x, rq, dir, name, dir_wcc, &d);
 
 	if (r == -EEXIST)
@@ -290,19 +342,11 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	if (r == 0 && node_kind(n) != GATE_DIR)
 		r = -ENOTDIR;
 	if (r == 0)
-		r = has_names(x->gate, n->ino, &any);
-	if (r == 0 && any && scan_fresh(n))
-		r = -ENOTEMPTY;
-	if (r == 0)
-		r = s3_is_empty(n, &empty);
-	if (r == 0 && !empty)
-		r = -ENOTEMPTY;
+		r = remove_dir_is_empty(n, rq, false);
 	if (r == 0)
 		r = lock_victim(&d, rq, name, n);
 	if (r == 0) {
-		r = has_names(x->gate, n->ino, &any);
-		if (r == 0 && any)
-			r = -ENOTEMPTY;
+		r = remove_dir_is_empty(n, rq, true);
 		if (d.row.nlink > 2)
 			d.row.nlink--;
 		if (r == 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RENAME of files.  The names change in one transaction, at once for
+ * RENAME of files (of directories: rename_dir.c).  The names change in one transaction, at once for
  * everybody.  What S3 is owed follows from the row: a file that was never
  * uploaded is simply uploaded under its new key; one whose object lies
  * under the old key is marked name_dirty, its upload copies the object on the
@@ -15,19 +15,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nfsd/gate/names.h"
-
-struct move {
-	struct change_dir from, to;
-	const char *from_name, *to_name;
-	struct node *file, *victim;
-	bool one_dir;
-	bool file_locked, victim_locked;
-};
+#include "nfsd/gate/move.h"
+#include "nfsd/gate/rename.h"
 
 /* Directories by number, then files by number. */
 static int
-lock_all(struct move *m, struct gate_request *rq)
+lock_all(struct rename *m, struct gate_request *rq)
 {
 	struct change_dir *first = &m->from, *second = &m->to;
 	struct node *a = m->file, *b = m->victim;
@@ -60,7 +53,7 @@ lock_all(struct move *m, struct gate_request *rq)
 }
 
 static void
-unlock_all(struct move *m)
+unlock_all(struct rename *m)
 {
 	if (m->file_locked)
 		node_unlock(m->file);
@@ -74,9 +67,8 @@ unlock_all(struct move *m)
 	m->from.locked = m->to.locked = false;
 }
 
-/* Do the names still mean what they meant before the locks? */
-static int
-recheck(struct move *m, struct gate_request *rq)
+int
+rename_recheck(struct rename *m, struct gate_request *rq)
 {
 	struct node *n = NULL;
 	int r = lookup_known(m->from.node, rq, m->from_name, &n);
@@ -96,7 +88,7 @@ recheck(struct move *m, struct gate_request *rq)
 }
 
 static int
-writers_allow(struct move *m, struct gate_request *rq, const char *who)
+writers_allow(struct rename *m, struct gate_request *rq, const char *who)
 {
 	struct node *f = m->file;
 	int r = 0;
@@ -126,7 +118,7 @@ writers_allow(struct move *m, struct gate_request *rq, const char *who)
 
 /* What S3 will be told; the row of the file under its new name. */
 static void
-plan_row(struct move *m, const char *new_key, struct meta_inode *row)
+plan_row(struct rename *m, const char *new_key, struct meta_inode *row)
 {
 	const struct node *v = m->victim;
 
@@ -150,7 +142,7 @@ plan_row(struct move *m, const char *new_key, struct meta_inode *row)
 
 /* The database has it: memory follows. */
 static int
-moved(struct move *m, const struct meta_name *entry,
+moved(struct rename *m, const struct meta_name *entry,
       const struct meta_inode *row, const char *old_key, const char *key)
 {
 	struct node *n = m->file;
@@ -192,9 +184,18 @@ moved(struct move *m, const struct meta_name *entry,
 	return r;
 }
 
+/* Only what is hidden otherwise, or is somebody else's by now, is left. */
+static void
+leave_key(struct node *n, const char *key, const char *base,
+	  struct meta_batch *b, struct meta_delete *left)
+{
+	if (strcmp(base, key) != 0 && !hidden_exactly(n->export, key))
+		forget_key(n, key, b, left);
+}
+
 /* All locks are held. */
 static int
-move_locked(struct move *m, struct gate_request *rq)
+move_locked(struct rename *m, struct gate_request *rq)
 {
 	struct node *n = m->file, *v = m->victim;
 	struct gate_export *x = n->export;
@@ -206,25 +207,32 @@ move_locked(struct move *m, struct gate_request *rq)
 	struct meta_batch *b;
 	char key[META_KEY_MAX + 2], old_key[META_KEY_MAX + 2];
 	bool hide, was_hidden, hide_victim;
+	struct name_settled file_was = { 0 }, victim_was = { 0 };
 	int r = path_child_key(m->to.node, m->to_name, false, key);
 
 	if (r == 0)
-		r = path_key(n, old_key);
+		r = move_old_key(n, old_key);
+	if (r == 0)
+		r = name_settle(n, &file_was);
+	if (r == 0 && v != NULL)
+		r = name_settle(v, &victim_was);
 	if (r == 0)
 		r = meta_inode_copy(&n->i, &row);
 	b = meta_batch_new();
 	if (r < 0 || b == NULL) {
 		meta_batch_free(&b);
 		meta_inode_fini(&row);
+		name_unsettle(n, &file_was);
+		if (v != NULL)
+			name_unsettle(v, &victim_was);
 		return r < 0 ? r : -ENOMEM;
 	}
 	was_hidden = name_left_key(n);
 	/* An object under the old name that this file was to replace, and now
 	 * never will; or has, in an upload whose answer was lost.  Not one
 	 * that is still the only copy of a file renamed away from there. */
-	if ((row.dest_etag[0] != '\0' || lost_at_locked(n, old_key)) &&
-	    strcmp(row.base_key, old_key) != 0 && !hidden_has(x, old_key))
-		forget_key(n, old_key, b, &left);
+	if (row.dest_etag[0] != '\0' || lost_at_locked(n, old_key))
+		leave_key(n, old_key, row.base_key, b, &left);
 	plan_row(m, key, &row);
 	entry.id = meta_new_name_id(g->meta);
 	strcpy(entry.name, m->to_name);
@@ -272,6 +280,9 @@ move_locked(struct move *m, struct gate_request *rq)
 		if (left.id != 0)
 			hidden_del(x, left.key);
 		meta_inode_fini(&row);
+		name_unsettle(n, &file_was);
+		if (v != NULL)
+			name_unsettle(v, &victim_was);
 		return r;
 	}
 	if (was_hidden && !hide)
@@ -286,7 +297,7 @@ move_locked(struct move *m, struct gate_request *rq)
 }
 
 static int
-find_both(struct move *m, struct gate_request *rq)
+find_both(struct rename *m, struct gate_request *rq)
 {
 	int r = lookup_child(m->from.node, rq, m->from_name, &m->file);
 
@@ -314,10 +325,6 @@ find_both(struct move *m, struct gate_request *rq)
 		if (!dir && onto)
 			return -EISDIR;
 	}
-	/* XXX directories: until they are renamed as a whole, `mv` is told
-	 * what it is told between file systems, and copies. */
-	if (node_kind(m->file) == GATE_DIR && m->victim != m->file)
-		return -EXDEV;
 	return 0;
 }
 
@@ -327,7 +334,7 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 	    const struct gate_fh *to_dir, const char *to_name,
 	    struct gate_wcc *from_wcc, struct gate_wcc *to_wcc)
 {
-	struct move m = { .from_name = from_name, .to_name = to_name };
+	struct rename m = { .from_name = from_name, .to_name = to_name };
 	char who[META_WHO_MAX];
 	int r = change_dir_begin(x, rq, from_dir, from_name, from_wcc,
 				 &m.from);
@@ -340,14 +347,17 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 		r = find_both(&m, rq);
 	who_text(x, rq, who);
 	/* Two names of one file: nothing to do. */
-	if (r == 0 && m.file != m.victim) {
+	if (r == 0 && m.file != m.victim && node_kind(m.file) == GATE_DIR) {
+		r = rename_dir(&m, rq, who);
+		m.one_dir = m.from.node == m.to.node;
+	} else if (r == 0 && m.file != m.victim) {
 		m.one_dir = m.from.node == m.to.node;
 		r = lock_all(&m, rq);
 		/* Also if it was removed meanwhile: STALE would speak of the
 		 * directory. */
 		if (r == 0 || (r == -ESTALE && !m.from.node->dead &&
 			       !m.to.node->dead)) {
-			int now = recheck(&m, rq);
+			int now = rename_recheck(&m, rq);
 
 			r = now < 0 ? now : r;
 		}

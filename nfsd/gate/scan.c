@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 /* A directory of at most so many names is listed anew rather than asked for
  * one name: about ten pages, some 200 ms. */
@@ -42,13 +42,18 @@ struct page {
 };
 
 static void
+found_free(struct found *f)
+{
+	if (f->part != f->name)
+		free(f->part);
+	free(f->name);
+}
+
+static void
 page_free(struct page *p)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		if (p->list[i].part != p->list[i].name)
-			free(p->list[i].part);
-		free(p->list[i].name);
-	}
+	for (size_t i = 0; i < p->count; i++)
+		found_free(&p->list[i]);
 	free(p->list);
 }
 
@@ -117,6 +122,8 @@ scan_end_locked(struct scan *s)
 	s->running = false;
 	free(s->token);
 	s->token = NULL;
+	free(s->prefix);
+	s->prefix = NULL;
 	free(s->seen);
 	s->seen = NULL;
 	s->seen_count = s->seen_room = 0;
@@ -427,6 +434,7 @@ merge_entry(struct merge *m, struct found *f)
 		id = name.id;
 	} else if (r == -ENOENT) {
 		if (hidden_has(dir->export, key) ||
+		    key_busy(dir->export, key) ||
 		    negative_removed_since(g, dir->ino, f->name,
 					   m->start_ms))
 			return 0;
@@ -511,17 +519,29 @@ still_there(struct node *n, bool *there)
 static int
 drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
 {
-	struct node *n = NULL;
+	struct node *n = node_find(g, ino);
 	bool keep = false, ask = false;
-	int r = node_get(g, ino, true, &n);
+	int r = 0;
 
+	if (n == NULL && moves_any(g)) {
+		struct meta_inode row = { 0 };
+
+		/* There may be many of these: no need to load them. */
+		r = meta_get_inode(g->meta, ino, &row);
+		keep = r == 0 && row.carried;
+		meta_inode_fini(&row);
+		if (keep)
+			return 0;
+	}
+	if (n == NULL)
+		r = node_get(g, ino, true, &n);
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
 	if (node_kind(n) == GATE_DIR) {
 		/* Files below it may wait for their first upload, or have
 		 * gone with it. */
 		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
-		if (r >= 0 && keep) {
+		if (r >= 0 && keep && !move_covers(n)) {
 			r = lookup_refresh_dir(n, clock_ms());
 			node_put(&n);
 			return r == -ESTALE ? 1 : r;
@@ -584,11 +604,11 @@ static int
 merge_page(struct node *dir, struct page *page)
 {
 	struct merge m = { .dir = dir, .start_ms = dir->scan->start_ms };
-	int r;
+	int r = 0;
 
-	r = path_key(dir, m.key);
-	if (r < 0)
-		return r;
+	/* Not what its path spells by now, if a directory above it has just
+	 * been renamed: here is where the objects lie. */
+	strcpy(m.key, dir->scan->prefix);
 	m.batch = meta_batch_new();
 	if (m.batch == NULL)
 		return -ENOMEM;
@@ -606,6 +626,51 @@ merge_page(struct node *dir, struct page *page)
 	return meta_commit(dir->export->gate->meta, &m.batch);
 }
 
+/* Directories that are only seen since objects of one that was renamed have
+ * not left yet: not there. */
+static int
+drop_left(struct node *dir, const char *prefix, struct page *p)
+{
+	char key[META_KEY_MAX + PART_MAX + 4];
+	struct gate *g = dir->export->gate;
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct found *f = &p->list[i];
+		struct meta_name name;
+		bool drop = false;
+
+		snprintf(key, sizeof(key), "%s%s/", prefix, f->part);
+		if (r == 0 && f->is_dir && strlen(key) <= META_KEY_MAX &&
+		    move_touches(dir->export, key)) {
+			r = meta_get_name(g->meta, dir->ino, f->name, &name);
+			if (r == -ENOENT ||
+			    (r == 0 && name.kind != GATE_DIR)) {
+				r = scan_prefix_any(dir->export, key);
+				drop = r == 0;
+			}
+			r = r < 0 ? r : 0;
+		}
+		if (drop)
+			found_free(f);
+		else
+			p->list[kept++] = *f;
+	}
+	p->count = kept;
+	return r;
+}
+
+/* The directory was renamed while it was listed: what the pages told was of
+ * another prefix. */
+static bool
+prefix_changed(struct node *dir, const struct scan *s)
+{
+	char key[META_KEY_MAX + 2];
+
+	return path_key(dir, key) < 0 || strcmp(key, s->prefix) != 0;
+}
+
 /* This thread is the scan's: get a page and merge it. */
 static int
 step(struct node *dir, struct scan *s)
@@ -618,12 +683,21 @@ step(struct node *dir, struct scan *s)
 
 	if (r < 0)
 		return r;
+	if (s->prefix == NULL && (s->prefix = strdup(key)) == NULL)
+		return -ENOMEM;
+	if (strcmp(key, s->prefix) != 0)
+		return -ECANCELED;
 	list.prefix = key;
 	page.prefix_len = strlen(key);
 	r = s3_list_page(x->s3, &list, take_entry, &page, &next, NULL);
+	if (r == 0 && moves_any(x->gate))
+		r = drop_left(dir, key, &page);
 	if (r == 0) {
 		node_lock_wait(dir);
-		r = dir->dead ? -ESTALE : merge_page(dir, &page);
+		r = dir->dead ? -ESTALE
+		    : prefix_changed(dir, s) || move_lists(dir)
+			    ? -ECANCELED
+			    : merge_page(dir, &page);
 		node_unlock(dir);
 		__atomic_add_fetch(&x->odd_keys, page.odd, __ATOMIC_RELAXED);
 	}
@@ -637,8 +711,30 @@ step(struct node *dir, struct scan *s)
 	return next != NULL ? 1 : finish(dir, s);
 }
 
+static int scan_step_once(struct node *dir);
+
 int
 scan_step(struct node *dir)
+{
+	int r;
+
+	for (int tries = 0; tries < 8; tries++) {
+		struct gate_request rq = { .may_block = true };
+
+		/* The names of a directory that was renamed are being listed
+		 * at their old place: wait for some more of them. */
+		r = move_wait(dir, &rq);
+		if (r != 0)
+			return r;
+		r = scan_step_once(dir);
+		if (r != -ECANCELED)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+static int
+scan_step_once(struct node *dir)
 {
 	struct scan *s;
 	int r;
@@ -683,6 +779,8 @@ scan_if_small(struct node *dir)
 	bool known, again;
 	int r;
 
+	if (move_lists(dir))
+		return 0;
 	pthread_mutex_lock(&dir->mutex);
 	s = dir->scan;
 	known = s != NULL && s->complete && s->count <= SMALL_DIR;
@@ -699,6 +797,7 @@ scan_if_small(struct node *dir)
 
 struct any {
 	struct gate_export *x;
+	bool (*hidden)(struct gate_export *x, const char *key);
 	bool found;
 };
 
@@ -707,30 +806,49 @@ any_entry(void *arg, const struct s3_entry *e)
 {
 	struct any *any = arg;
 
-	if (hidden_has(any->x, e->key))
+	if (any->hidden(any->x, e->key))
 		return 0;
 	any->found = true;
 	return 1;
 }
 
-int
-scan_prefix_any(struct gate_export *x, const char *prefix)
+static int
+prefix_any(struct any *any, const char *prefix)
 {
-	struct any any = { .x = x };
+	struct gate_export *x = any->x;
 	char *token = NULL, *next = NULL;
 	int r;
 
 	do {
+		/* There may be many that are hidden. */
 		struct s3_list list = { .prefix = prefix, .token = token,
-					.max_keys = 16 };
+					.max_keys = moves_any(x->gate) ? 1000
+								       : 16 };
 
 		next = NULL;
-		r = s3_list_page(x->s3, &list, any_entry, &any, &next, NULL);
+		r = s3_list_page(x->s3, &list, any_entry, any, &next, NULL);
 		free(token);
 		token = next;
-	} while (r == 0 && !any.found && token != NULL);
+	} while (r == 0 && !any->found && token != NULL);
 	free(token);
-	return any.found ? 1 : r;
+	return any->found ? 1 : r;
+}
+
+int
+scan_prefix_any(struct gate_export *x, const char *prefix)
+{
+	struct any any = { .x = x, .hidden = hidden_has };
+
+	/* Whoever lies there has left. */
+	return move_claims(x, prefix) ? 0 : prefix_any(&any, prefix);
+}
+
+int
+scan_source_any(struct gate_export *x, const char *prefix)
+{
+	struct any any = { .x = x, .hidden = hidden_exactly };
+
+	return prefix_any(&any, prefix);
 }
 
 int

@@ -473,6 +473,69 @@ prepare(struct sending *s)
 	return 0;
 }
 
+/* ---- carried ---- */
+
+bool
+send_is_carried(const struct sending *s)
+{
+	const struct meta_inode *i = &s->snap.row;
+
+	return i->carried && !i->data_dirty && !i->attr_dirty;
+}
+
+/* Larger than one copy may be: part by part.  What the object carries is
+ * asked for, since a multipart upload begins with it. */
+static int
+carry_parts(struct sending *s)
+{
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	int r = s3_head(s->node->export->s3, i->base_key, &o, &s->err);
+
+	if (r == 0 && i->base_etag[0] != '\0' &&
+	    strcmp(o.etag, i->base_etag) != 0)
+		r = -ESTALE;
+	if (r == 0)
+		r = s3_headers_copy(&o.headers, &s->headers);
+	s3_object_free(&o);
+	return r < 0 ? r : send_multipart(s);
+}
+
+/* The object goes to another key as it is, with all that is known of it and
+ * all that is not.  The ETag tells that it has arrived whole; where a copy
+ * has another one (of a multipart upload, or encrypted), a look does. */
+static int
+send_carried(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	const char *if_match = i->base_etag[0] != '\0' ? i->base_etag : NULL;
+	struct s3_object o = { 0 };
+	int r;
+
+	/* A directory's marker replaces whatever marker is there. */
+	s->cond.if_none_match = i->kind != GATE_DIR &&
+		x->c.on_conflict != GATE_CONFLICT_OVERWRITE;
+	if (i->base_size > x->copy_max)
+		return carry_parts(s);
+	r = upload_point_of_no_return(s, "", "");
+	if (r < 0)
+		return r;
+	failpoint("dirmove-copy-before");
+	r = s3_copy(x->s3, i->base_key, if_match, s->snap.key, NULL, &s->cond,
+		    s->etag, &s->err);
+	failpoint("dirmove-copy-after");
+	if (r == 0 && strcmp(s->etag, i->base_etag) != 0) {
+		r = s3_head(x->s3, s->snap.key, &o, &s->err);
+		if (r == 0 && (o.size != i->base_size ||
+			       strcmp(o.etag, s->etag) != 0))
+			r = -EBADMSG;
+		s3_object_free(&o);
+		return r == -ENOENT ? -EBADMSG : r;
+	}
+	return r == -ENOENT ? -ESTALE : r;
+}
+
 int
 send_bytes(struct sending *s)
 {
@@ -487,8 +550,11 @@ int
 send_version(struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
-	int r = prepare(s);
+	int r;
 
+	if (send_is_carried(s))
+		return send_carried(s);
+	r = prepare(s);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (sends_copy(i))

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/move.h"
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
@@ -30,8 +31,6 @@
 #define RETRY_MAX_MS 30000
 #define KEY_BUSY_MS 50
 #define CIRCLE_MS 500
-
-static void upload_run(void *arg);
 
 /* ---- when ---- */
 
@@ -49,8 +48,9 @@ upload_note_locked(struct node *n, struct meta_batch *batch)
 
 	if (!upload_has_work_locked(n))
 		return;
-	if (!n->up.pending) {
+	if (!n->up.pending || n->up.rowless) {
 		n->up.pending = true;
+		n->up.rowless = false;
 		n->up.dirty_ms = now;
 		n->up.row = (struct meta_upload){ .ino = n->ino,
 						  .since_ns = clock_ns() };
@@ -267,16 +267,33 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 	row->data_dirty = n->content_version != s->snap.content_version;
 	row->attr_dirty = n->attr_version != s->snap.attr_version;
 	row->name_dirty = strcmp(key_now, s->snap.key) != 0;
+	/* Not by a RENAME of its own: a directory above it was renamed. */
+	row->carried = row->name_dirty && (n->i.carried || !n->i.name_dirty);
 	strcpy(row->base_key, s->snap.key);
 	snprintf(row->base_etag, sizeof(row->base_etag), "%s", s->etag);
 	snprintf(row->dest_etag, sizeof(row->dest_etag), "%s",
-		 row->name_dirty ? n->i.dest_etag : s->etag);
+		 row->carried	   ? ""
+		 : row->name_dirty ? n->i.dest_etag
+				   : s->etag);
 	row->base_size = size;
 	row->base_limit = size < n->trunc_low ? size : n->trunc_low;
 	row->base_mtime_ns = 0;	/* the next listing tells */
-	row->attr_known = true;
+	/* What is carried unread stays so. */
+	row->attr_known |= !send_is_carried(s);
+	if (s->theirs) {
+		row->attr_known = false;
+		row->size = size;
+	}
 	if (row->kind == GATE_DIR)
 		row->marker = true;
+}
+
+/* Does S3 have to be told of more, by an upload of the file's own? */
+static bool
+owes_upload(const struct meta_inode *row)
+{
+	return row->data_dirty || row->attr_dirty ||
+	       (row->name_dirty && !row->carried);
 }
 
 static void
@@ -292,7 +309,15 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->i.base_size = row->base_size;
 	n->i.base_limit = row->base_limit;
 	n->i.base_mtime_ns = 0;
-	n->i.attr_known = true;
+	n->i.carried = row->carried;
+	/* It may have been read meanwhile. */
+	n->i.attr_known |= row->attr_known;
+	if (s->theirs) {
+		n->i.attr_known = false;
+		n->i.size = n->live_size = row->size;
+		n->content_version++;
+		data_drop_clean_locked(n);
+	}
 	n->i.marker = row->marker;
 	/* Copies of the old base are copies of the new one where nothing was
 	 * staged; they stay. */
@@ -309,7 +334,8 @@ done_memory_locked(struct node *n, struct sending *s,
 	data_account_locked(n);
 	n->d.fetch_error = 0;	/* it was of the old base */
 	n->checked_ms = clock_ms();
-	n->up.pending = row->data_dirty || row->attr_dirty || row->name_dirty;
+	n->up.pending = owes_upload(row);
+	n->up.rowless = false;
 	/* Whoever was in a hurry has what it waited for: the next version
 	 * settles, and its writer has its quiet time. */
 	n->up.kicked = n->up.kicked && n->up.pending;
@@ -353,6 +379,12 @@ upload_done(struct sending *s)
 		node_unlock(n);
 		return 0;
 	}
+	/* Written since: the next try meets the same, with those bytes. */
+	if (s->theirs && (n->i.data_dirty || n->d.live.count > 0 ||
+			  n->d.staged.count > 0)) {
+		node_unlock(n);
+		return -EAGAIN;
+	}
 	r = path_key(n, key);
 	b = meta_batch_new();
 	pthread_mutex_lock(&n->mutex);
@@ -370,7 +402,7 @@ upload_done(struct sending *s)
 		n->up.row.phase = META_UP_QUEUED;
 		n->up.row.upload_id[0] = n->up.row.expect_etag[0] = '\0';
 		n->up.row.error[0] = '\0';
-		if (row.data_dirty || row.attr_dirty || row.name_dirty)
+		if (owes_upload(&row))
 			meta_put_upload(b, &n->up.row);
 		else
 			meta_del_upload(b, n->ino);
@@ -383,11 +415,20 @@ upload_done(struct sending *s)
 			forget_object(n, b, &del);
 	}
 	pthread_mutex_unlock(&n->mutex);
+	/* Up to here SQLite has hidden it. */
+	if (del.id != 0 && n->i.carried)
+		hidden_add(x, del.key);
 	failpoint("stored-before-row");
+	if (send_is_carried(s))
+		failpoint("dirmove-copied-before-row");
 	if (r == 0)
 		r = meta_commit(g->meta, &b);
 	meta_batch_free(&b);
 	failpoint("stored-after-row");
+	if (send_is_carried(s))
+		failpoint("dirmove-copied-after-row");
+	if (r < 0 && del.id != 0 && n->i.carried)
+		hidden_del(x, del.key);
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
 		done_memory_locked(n, s, &row, &remaining);
@@ -399,6 +440,8 @@ upload_done(struct sending *s)
 	}
 	extents_free(&remaining);
 	meta_inode_fini(&row);
+	if (r == 0 && n->i.carried)
+		moves_wake(g);
 	pthread_mutex_lock(&n->mutex);
 	node_changed_locked(n);
 	node_unlock_locked(n);
@@ -505,7 +548,7 @@ upload_retry_later(struct sending *s, int r)
 			admit_failed_locked(n);
 	}
 	pthread_mutex_unlock(&n->mutex);
-	if (r != -ECANCELED && n->up.row.attempts == 1)
+	if (r != -ECANCELED && n->up.row.attempts == 1 && !n->up.rowless)
 		gate_say(x->gate, 1, "upload failed, will be retried: key=%s "
 			 "error=%s", s->snap.key, n->up.row.error);
 }
@@ -521,8 +564,10 @@ upload_refused(struct sending *s, int r)
 	node_lock_wait(n);
 	/* Not below a writer's feet: what it has not committed lies in the
 	 * same file.  Nor a directory, whose files would be left without a
-	 * path; it goes on being tried. */
-	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR) {
+	 * path; it goes on being tried.  So does what is to be carried: there
+	 * are no bytes to set aside. */
+	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR ||
+	    send_is_carried(s)) {
 		node_unlock(n);
 		upload_retry_later(s, r);
 		return;
@@ -537,11 +582,60 @@ upload_refused(struct sending *s, int r)
 	}
 }
 
+/* ---- the run ---- */
+
+/* carry.c sent it off, and tries again itself.  Mutex held. */
+static void
+carry_settle_locked(struct node *n)
+{
+	if (!n->up.rowless)
+		return;
+	n->up.rowless = n->up.pending = n->up.kicked = false;
+	n->up.failing_ms = n->up.not_before_ms = 0;
+	n->up.row.attempts = 0;
+}
+
+/* The path of a file changed below it, and nobody has noted it yet. */
+static int
+note_new_path(struct node *n)
+{
+	struct meta_batch *b;
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	if (n->i.base_key[0] == '\0' || n->i.name_dirty || n->i.local_only)
+		return 0;
+	r = path_key(n, key);
+	if (r < 0 || strcmp(key, n->i.base_key) == 0)
+		return r;
+	b = meta_batch_new();
+	pthread_mutex_lock(&n->mutex);
+	move_mark(&n->i, key);
+	if (b != NULL)
+		meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
+	return meta_commit(n->export->gate->meta, &b);
+}
+
+/* Remember where the bytes go.  Mutex held. */
+static int
+note_key_locked(struct node *n, const char *key)
+{
+	char *copy = strdup(key);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	free(n->up.sent_key);
+	n->up.sent_key = copy;
+	return 0;
+}
+
 /* Under the file lock: still wanted?  Then the version is fixed. */
 static int
 upload_begin(struct node *n, struct sending *s)
 {
-	bool kicked;
+	/* Nothing of a tree is uploaded before it is known what lies there. */
+	bool kicked, early = move_lists(n);
 	int r = 0;
 
 	node_lock_wait(n);
@@ -554,7 +648,10 @@ upload_begin(struct node *n, struct sending *s)
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&n->export->gate->stopping, __ATOMIC_RELAXED))
 		r = -ECANCELED;
+	else if (early || (n->up.rowless && !n->i.carried))
+		r = -ECANCELED;
 	else if (n->h.state == META_ACTIVE && !n->i.local_only &&
+		 (!n->up.rowless || n->settle_empty) &&
 		 (n->d.staged.count == 0 ||
 		  n->up.dirty_ms + n->export->c.max_dirty_age_ms >
 			  clock_ms()))
@@ -566,8 +663,12 @@ upload_begin(struct node *n, struct sending *s)
 		r = -ECANCELED;
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
+		r = note_new_path(n);
+	if (r == 0)
 		r = snapshot_take(n, &s->snap);
 	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = note_key_locked(n, s->snap.key);
 	if (r == 0) {
 		n->up.run = UP_RUNNING;
 		n->up.cancel = false;
@@ -577,6 +678,12 @@ upload_begin(struct node *n, struct sending *s)
 			handle_move_locked(n, META_EV_START);
 	} else {
 		n->up.run = UP_IDLE;
+		carry_settle_locked(n);
+		if (early && n->up.pending) {
+			n->up.kicked = kicked;
+			n->up.not_before_ms = clock_ms() + KEY_BUSY_MS;
+			upload_schedule_locked(n, false);
+		}
 		/* Not -ECANCELED: it could not be read.  It is not
 		 * forgotten for that. */
 		if (r != -ECANCELED && n->up.pending && !n->dead) {
@@ -604,13 +711,17 @@ key_is_free(const struct sending *s)
 	       !hidden_has(x, s->snap.key);
 }
 
-static void
+static int
 upload_end(struct node *n, struct sending *s, int r)
 {
 	bool was_kicked;
 	int adopted;
 
-	if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s))) {
+	if ((r == -ESTALE || r == -EEXIST) && send_is_carried(s))
+		r = carry_conflict(s, r);
+	if (r == 0 || send_is_carried(s)) {
+		r = r == 0 ? upload_done(s) : r;
+	} else if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s))) {
 		r = upload_done(s);
 	} else if ((r == -ESTALE || r == -EEXIST) &&
 		   (adopted = lost_adopt(s)) != 0) {
@@ -646,6 +757,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	pthread_mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
 	n->up.cancel = false;
+	carry_settle_locked(n);
 	was_kicked = n->up.kicked;
 	n->up.kicked = was_kicked && n->up.pending;
 	data_idle_locked(n);
@@ -654,6 +766,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	/* What was flushed since it was stored may have changed nothing. */
 	admit_settle_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	return r;
 }
 
 /* What became of a pull.  If it failed, the next try is in a while; the
@@ -670,6 +783,7 @@ pull_end(struct node *n, struct sending *s, int r)
 		handle_move_locked(n, META_EV_STOP);
 	if (r < 0)
 		n->up.due_ms = clock_ms() + RETRY_MAX_MS;
+	carry_settle_locked(n);
 	data_idle_locked(n);
 	node_changed_locked(n);
 	admit_settle_locked(n);
@@ -687,18 +801,73 @@ waits_in_circle(const struct sending *s)
 
 	return n->up.busy_ms != 0 && n->up.busy_ms + CIRCLE_MS < clock_ms() &&
 	       i->name_dirty && i->base_key[0] != '\0' &&
-	       i->kind == GATE_REG &&
+	       (i->kind == GATE_REG || i->carried) &&
 	       i->base_limit <= n->export->gate->config.cache_size / 4 &&
 	       !key_is_free(s);
 }
 
-static void
+/*
+ * A request that had no answer went to another key, which the path spelled
+ * before a directory above was renamed: does an object of ours lie there?
+ * 1: this version does, and the upload is to end as one to that key.
+ * -ECANCELED: an older one, which is the base now.  0: no.
+ */
+static int
+look_back(struct sending *s)
+{
+	struct node *n = s->node;
+	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
+	struct s3_object o = { 0 };
+	bool any;
+	int r;
+
+	strcpy(key, s->snap.key);
+	for (;;) {
+		pthread_mutex_lock(&n->mutex);
+		any = lost_elsewhere_locked(n, key, sent);
+		pthread_mutex_unlock(&n->mutex);
+		if (!any)
+			return 0;
+		r = s3_head(n->export->s3, sent, &o, &s->err);
+		s3_object_free(&o);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (r == 0) {
+			strcpy(s->snap.key, sent);
+			if (is_ours(s))
+				return 1;
+			strcpy(s->snap.key, key);
+			r = lost_adopt_left(n, sent);
+		}
+		if (r == 1 || (r < 0 && r != -ENOENT))
+			return r == 1 ? -ECANCELED : r;
+		pthread_mutex_lock(&n->mutex);
+		lost_forget_locked(n, sent);
+		pthread_mutex_unlock(&n->mutex);
+	}
+}
+
+/* The key is ours. */
+static int
+upload_send(struct sending *s)
+{
+	int r = look_back(s);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (s->node->up.recovered && is_ours(s))
+		return 0;	/* the crash came between S3 and the row */
+	return send_version(s);
+}
+
+void
 upload_run(void *arg)
 {
 	struct node *n = arg;
 	struct gate *g = n->export->gate;
 	struct sending s = { .node = n, .snap.fd = -1 };
 	int r = upload_begin(n, &s);
+	bool by_carrier;
 
 	if (r == 0 && (s.snap.row.local_only || waits_in_circle(&s))) {
 		pull_end(n, &s, pull_base(&s));
@@ -709,16 +878,21 @@ upload_run(void *arg)
 		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
-		if (!mine || !key_is_free(&s))
-			r = -EBUSY;
-		else if (n->up.recovered && is_ours(&s))
-			r = 0;	/* the crash came between S3 and the row */
-		else
-			r = send_version(&s);
+		r = !mine || !key_is_free(&s) ? -EBUSY : upload_send(&s);
 		if (mine)
 			key_release(n->export, key);
-		upload_end(n, &s, r);
+		r = upload_end(n, &s, r);
 		__atomic_sub_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_lock(&n->mutex);
+	by_carrier = n->up.by_carrier;
+	n->up.by_carrier = false;
+	pthread_mutex_unlock(&n->mutex);
+	if (by_carrier) {
+		char error[256];
+
+		describe(&s, r, error, sizeof(error));
+		carry_ended(n, r, error);
 	}
 	pthread_mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->progress);

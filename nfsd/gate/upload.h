@@ -17,6 +17,7 @@ struct sending {
 	struct s3_error err;
 	bool beside;			/* under another name than the file's */
 	bool base_gone;			/* nothing can be copied from it */
+	bool theirs;			/* the file becomes what lies at the key */
 };
 
 /*
@@ -35,6 +36,9 @@ int pull_base(struct sending *s) __attribute__((warn_unused_result));
 int upload_point_of_no_return(struct sending *s, const char *upload_id,
 			      const char *expect)
 	__attribute__((warn_unused_result));
+/* Nothing is to be told but the new key, after a directory above was
+ * renamed. */
+bool send_is_carried(const struct sending *s);
 /* With metadata=none an object has no time and owner to know it by: are its
  * bytes those of the snapshot?  As far as its ETag tells. */
 bool lost_same_bytes(const struct sending *s, const struct s3_object *o);

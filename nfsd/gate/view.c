@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/move.h"
 
 /* ---- attributes ---- */
 
@@ -20,7 +20,7 @@ node_is_local_locked(const struct node *n)
 {
 	return n->h.state != META_NONE || n->up.pending ||
 	       n->up.run != UP_IDLE || n->reserved_who != NULL ||
-	       n->i.local_only || n->d.staged.count > 0;
+	       n->i.local_only || n->i.carried || n->d.staged.count > 0;
 }
 
 void
@@ -95,7 +95,8 @@ node_fresh(struct node *n)
 	bool fresh;
 
 	pthread_mutex_lock(&n->mutex);
-	fresh = n->ino == n->export->root || node_is_local_locked(n) ||
+	fresh = n->ino == n->export->root ||
+		(node_is_local_locked(n) && !object_unread_locked(n)) ||
 		(n->i.attr_known && n->checked_ms + ttl > now);
 	/* A directory that was listed: its times follow its names. */
 	if (n->scan != NULL && n->scan->complete &&

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carrying objects to the keys that their names spell, after a directory
+ * above them was renamed.
+ *
+ * One thread goes over the inodes that are marked, in the order of their old
+ * keys, and sends each off as an upload (upload.c, send.c): a copy inside
+ * the store, pinned to the version that was listed, then the transaction
+ * that records the new key and the deletion of the old one.  At most
+ * AT_ONCE are on their way, so that clients' own uploads, which have their
+ * own threads, are not kept waiting, and memory does not grow with the
+ * directory.  Nothing is carried before its whole source is listed.
+ *
+ * What fails stays marked and is met by the next pass, after a pause that
+ * grows.  A move is over when no inode below its source is marked any more,
+ * and the source, listed once more, has nothing that belongs to it.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "nfsd/gate/move.h"
+#include "nfsd/gate/names.h"
+#include "nfsd/gate/upload.h"
+
+#define AT_ONCE 16
+#define BATCH 128
+#define WAIT_MS 50		/* for what somebody else is at work on */
+#define RETRY_FIRST_MS 500
+#define RETRY_MAX_MS 30000
+
+static bool
+stopping(struct gate *g)
+{
+	return __atomic_load_n(&g->stopping, __ATOMIC_RELAXED);
+}
+
+static bool
+begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* The pass goes on when there is room. */
+static void
+wait_for_room(struct gate *g, unsigned room)
+{
+	struct moves *all = &g->moves;
+
+	pthread_mutex_lock(&all->mutex);
+	while (all->in_flight > AT_ONCE - room)
+		pthread_cond_wait(&all->changed, &all->mutex);
+	pthread_mutex_unlock(&all->mutex);
+}
+
+/* An object could not be carried: told with the moves it belongs to. */
+static void
+note_failure(struct gate_export *x, const char *key, const char *error)
+{
+	struct moves *all = &x->gate->moves;
+	bool first = false;
+	struct move *m;
+
+	pthread_mutex_lock(&all->mutex);
+	all->failed++;
+	LIST_FOREACH(m, &all->list, link) {
+		if (m->x != x || !begins(key, m->row.source))
+			continue;
+		first |= m->failed == 0;
+		m->failed++;
+		m->failures++;
+		snprintf(m->error, sizeof(m->error), "%s", error);
+	}
+	pthread_mutex_unlock(&all->mutex);
+	if (first)
+		gate_say(x->gate, 1, "an object of a renamed directory cannot "
+			 "be moved, will be tried again: key=%s error=%s",
+			 key, error);
+}
+
+void
+carry_ended(struct node *n, int r, const char *error)
+{
+	struct gate *g = n->export->gate;
+	struct moves *all = &g->moves;
+	char key[META_KEY_MAX + 2];
+	bool left;
+
+	pthread_mutex_lock(&n->mutex);
+	left = n->i.carried && !n->dead;
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	if (left && r < 0 && r != -EBUSY && r != -ECANCELED)
+		note_failure(n->export, key,
+			     error[0] != '\0' ? error : strerror(-r));
+	pthread_mutex_lock(&all->mutex);
+	all->in_flight--;
+	all->carried += !left;
+	pthread_cond_broadcast(&all->changed);
+	pthread_mutex_unlock(&all->mutex);
+}
+
+/* It went back to the key where its object lies. */
+static int
+settle_at_home(struct node *n)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	pthread_mutex_lock(&n->mutex);
+	move_mark(&n->i, n->i.base_key);
+	if (b != NULL)
+		meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
+	return meta_commit(n->export->gate->meta, &b);
+}
+
+/* 1: it is off, or done, or waits for a listing, whose end wakes us; 0: it
+ * has to wait. */
+static int
+carry_one(struct gate *g, uint64_t ino)
+{
+	char key[META_KEY_MAX + 2];
+	struct node *n = NULL;
+	int r = node_get(g, ino, true, &n), started = 0;
+
+	if (r < 0)
+		return r == -ESTALE ? 1 : r;
+	node_lock_wait(n);
+	r = path_key(n, key);
+	if (r == 0 && n->i.carried && !n->dead &&
+	    strcmp(key, n->i.base_key) == 0)
+		r = settle_at_home(n);
+	node_unlock(n);
+	if (move_lists(n)) {
+		node_put(&n);
+		return 1;
+	}
+	if (r == -ENAMETOOLONG) {
+		note_failure(n->export, n->i.base_key,
+			     "the new path is longer than a key may be");
+		node_put(&n);
+		return 0;
+	}
+	wait_for_room(g, 1);
+	pthread_mutex_lock(&n->mutex);
+	if (!n->i.carried || n->dead) {
+		started = 1;
+	} else if (n->up.run == UP_IDLE && !stopping(g) &&
+		   (!n->up.pending || n->up.rowless)) {
+		/* With changes of its own it goes with those. */
+		struct node *ref = node_ref(n);
+
+		n->up.pending = n->up.rowless = n->up.by_carrier = true;
+		n->up.run = UP_QUEUED;
+		pthread_mutex_lock(&g->moves.mutex);
+		g->moves.in_flight++;
+		pthread_mutex_unlock(&g->moves.mutex);
+		started = pool_add(&g->moves.carriers, upload_run, ref) == 0;
+		if (!started) {
+			n->up.pending = n->up.rowless = false;
+			n->up.by_carrier = false;
+			n->up.run = UP_IDLE;
+			pthread_mutex_lock(&g->moves.mutex);
+			g->moves.in_flight--;
+			pthread_mutex_unlock(&g->moves.mutex);
+			node_put(&ref);
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+	return started;
+}
+
+/* ---- the end of a move ---- */
+
+/* Is there anything left that belongs to it?  1: no. */
+static int
+look_again(struct move *m)
+{
+	char after[META_KEY_MAX + 2] = "";
+	uint64_t found = 0;
+	int r;
+
+	do {
+		r = move_list_page(m, true, after, &found);
+	} while (r == 1 && !stopping(m->x->gate));
+	return r < 0 ? r : found == 0;
+}
+
+static int
+finish(struct move *m)
+{
+	struct gate *g = m->x->gate;
+	struct meta_move row = m->row;
+	struct meta_batch *b;
+	struct node *dir = NULL;
+	char path[4096] = "?";
+	int r = look_again(m);
+
+	if (r != 1)
+		return r;
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_del_move(b, m->row.id);
+	failpoint("dirmove-end-before-commit");
+	r = meta_commit(g->meta, &b);
+	failpoint("dirmove-end-after-commit");
+	if (r < 0)
+		return r;
+	if (node_get(g, m->row.ino, true, &dir) == 0)
+		path_text(dir, path, sizeof(path));
+	node_put(&dir);
+	gate_say(g, 2, "a renamed directory has moved: path=%s from=%s "
+		 "objects=%llu bytes=%llu ms=%lld", path, row.source,
+		 (unsigned long long)row.objects,
+		 (unsigned long long)row.bytes,
+		 (long long)(clock_ns() - row.since_ns) / 1000000);
+	move_undo(m);
+	pthread_mutex_lock(&g->mutex);
+	pthread_cond_broadcast(&g->progress);
+	pthread_mutex_unlock(&g->mutex);
+	return 1;
+}
+
+/* The moves that are listed and have nothing left.  1: something is. */
+static int
+finish_all(struct gate *g)
+{
+	struct move *m, *next;
+	int left = 0;
+
+	pthread_mutex_lock(&g->moves.mutex);
+	for (m = LIST_FIRST(&g->moves.list); m != NULL; m = next) {
+		uint64_t count = 0, bytes;
+		bool ready = m->row.listed;
+		int r;
+
+		/* Only this thread takes any off the list. */
+		next = LIST_NEXT(m, link);
+		pthread_mutex_unlock(&g->moves.mutex);
+		if (ready) {
+			r = meta_count_carried(g->meta, m->x->id,
+					       m->row.source, &count, &bytes);
+			if (r == 0 && count == 0)
+				r = finish(m);
+			left |= r != 1;
+		}
+		pthread_mutex_lock(&g->moves.mutex);
+	}
+	pthread_mutex_unlock(&g->moves.mutex);
+	return left;
+}
+
+/* ---- passes ---- */
+
+struct batch {
+	uint64_t inos[BATCH];
+	size_t count;
+	char after[META_KEY_MAX + 2];
+};
+
+static int
+take_carried(void *arg, uint64_t ino, const char *key)
+{
+	struct batch *b = arg;
+
+	b->inos[b->count++] = ino;
+	strcpy(b->after, key);
+	return 0;
+}
+
+/* All of an export once.  *waiting: some could not be sent off. */
+static int
+pass(struct gate_export *x, bool *waiting)
+{
+	struct gate *g = x->gate;
+	struct batch b = { .count = BATCH };
+	int r = 0;
+
+	while (r == 0 && b.count == BATCH && !stopping(g)) {
+		b.count = 0;
+		r = meta_each_carried(g->meta, x->id, "", b.after, BATCH,
+				      take_carried, &b);
+		for (size_t i = 0; r == 0 && i < b.count && !stopping(g);
+		     i++) {
+			int one = carry_one(g, b.inos[i]);
+
+			*waiting |= one == 0;
+			r = one < 0 ? one : 0;
+		}
+	}
+	wait_for_room(g, AT_ONCE);
+	return r;
+}
+
+static void
+begin_pass(struct gate *g)
+{
+	struct move *m;
+
+	pthread_mutex_lock(&g->moves.mutex);
+	g->moves.wake = false;
+	g->moves.failed = 0;
+	LIST_FOREACH(m, &g->moves.list, link)
+		m->failed = 0;
+	pthread_mutex_unlock(&g->moves.mutex);
+}
+
+/* Until there is something to do: a listing has ended, or time is up. */
+static void
+sleep_until_woken(struct gate *g, uint64_t ms)
+{
+	struct moves *all = &g->moves;
+	uint64_t until = clock_ms() + ms;
+	struct timespec ts = { (time_t)(until / 1000),
+			       (long)(until % 1000) * 1000000 };
+	int r = 0;
+
+	pthread_mutex_lock(&all->mutex);
+	while (r == 0 && !all->wake && !stopping(g)) {
+		if (ms == 0)
+			pthread_cond_wait(&all->changed, &all->mutex);
+		else
+			r = pthread_cond_timedwait(&all->changed, &all->mutex,
+						   &ts);
+	}
+	pthread_mutex_unlock(&all->mutex);
+}
+
+void *
+carry_main(void *arg)
+{
+	struct gate *g = arg;
+	uint64_t retry = RETRY_FIRST_MS;
+
+	while (!stopping(g)) {
+		struct gate_export *x;
+		bool waiting = false, left;
+		uint64_t failed;
+		int r = 0;
+
+		begin_pass(g);
+		LIST_FOREACH(x, &g->exports, link) {
+			int one = pass(x, &waiting);
+
+			r = one < 0 ? one : r;
+		}
+		left = finish_all(g) != 0;
+		pthread_mutex_lock(&g->moves.mutex);
+		failed = g->moves.failed;
+		pthread_mutex_unlock(&g->moves.mutex);
+		if (failed > 0 || r < 0) {
+			sleep_until_woken(g, retry);
+			retry = retry * 2 < RETRY_MAX_MS ? retry * 2
+							 : RETRY_MAX_MS;
+			continue;
+		}
+		retry = RETRY_FIRST_MS;
+		sleep_until_woken(g, waiting || left ? WAIT_MS : 0);
+	}
+	return NULL;
+}
+
+/* ---- an object that is not what was listed ---- */
+
+/* Somebody removed it: so is the file. */
+static int
+source_gone(struct sending *s)
+{
+	struct node *n = s->node;
+	bool same;
+	int r = 0;
+
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	same = !n->dead && n->i.carried && !n->i.data_dirty &&
+	       n->h.state == META_NONE && n->d.staged.count == 0 &&
+	       n->i.kind != GATE_DIR &&
+	       strcmp(n->i.base_key, s->snap.row.base_key) == 0;
+	pthread_mutex_unlock(&n->mutex);
+	if (same)
+		r = lookup_bury(n);
+	node_unlock(n);
+	return r < 0 ? r : same ? -ECANCELED : -ESTALE;
+}
+
+/* Somebody replaced it: the file has that version. */
+static int
+source_changed(struct sending *s, const struct s3_object *o)
+{
+	struct node *n = s->node;
+	struct meta_batch *b = meta_batch_new();
+
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	if (!n->dead && n->i.carried && !n->i.data_dirty &&
+	    n->d.staged.count == 0 && n->d.live.count == 0 &&
+	    strcmp(n->i.base_etag, s->snap.row.base_etag) == 0) {
+		strcpy(n->i.base_etag, o->etag);
+		n->i.base_size = n->i.base_limit = o->size;
+		if (n->i.kind != GATE_DIR)
+			n->i.size = n->live_size = o->size;
+		n->i.mtime_ns = n->live_mtime_ns = o->mtime_ns;
+		n->i.ctime_ns = clock_ns();
+		n->i.attr_known = false;
+		n->d.fetch_error = 0;
+		meta_inode_fini(&n->i);
+		data_drop_clean_locked(n);
+		n->content_version++;
+		if (b != NULL)
+			meta_put_inode(b, &n->i);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	meta_post(n->export->gate->meta, &b);
+	node_unlock(n);
+	return -ECANCELED;
+}
+
+static bool
+same_metadata(const struct s3_headers *a, const struct s3_headers *b)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < a->count; i++) {
+		const char *v = s3_headers_get(b, a->list[i].name);
+
+		if (v == NULL || strcmp(v, a->list[i].value) != 0)
+			return false;
+		any |= begins(a->list[i].name, "x-amz-meta-");
+	}
+	return any && a->count == b->count;
+}
+
+/* Theirs has the key.  Ours goes beside it, or stays where it is. */
+static int
+dest_taken(struct sending *s, const struct s3_object *theirs)
+{
+	struct gate_export *x = s->node->export;
+	struct s3_cond none = { .if_none_match = true };
+	const struct meta_inode *i = &s->snap.row;
+	char key[META_KEY_MAX + 2], etag[S3_ETAG_MAX], when[32];
+	time_t now = (time_t)(clock_ns() / 1000000000);
+	struct tm tm;
+	int r;
+
+	if (x->c.on_conflict != GATE_CONFLICT_KEEP_BOTH)
+		return -EEXIST;
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+	if (snprintf(key, sizeof(key), "%s.conflict-rename-%s", s->snap.key,
+		     when) > META_KEY_MAX)
+		return -EEXIST;
+	if (i->base_size > S3_COPY_MAX)
+		return -EEXIST;
+	r = s3_copy(x->s3, i->base_key, i->base_etag, key, NULL, &none, etag,
+		    &s->err);
+	if (r < 0)
+		return r == -ESTALE || r == -EEXIST ? -EAGAIN : r;
+	gate_say(x->gate, 1, "conflict: somebody else has put an object where "
+		 "a file of a renamed directory goes; theirs keeps the name, "
+		 "ours is beside it: key=%s bytes=%llu", key,
+		 (unsigned long long)i->base_size);
+	__atomic_add_fetch(&x->gate->conflicts, 1, __ATOMIC_RELAXED);
+	/* The inode is theirs from here on, and the old object goes. */
+	snprintf(s->etag, sizeof(s->etag), "%s", theirs->etag);
+	s->snap.row.size = theirs->size;
+	s->theirs = true;
+	return 0;
+}
+
+int
+carry_conflict(struct sending *s, int error)
+{
+	struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object from = { 0 }, to = { 0 };
+	int r = s3_head(x->s3, i->base_key, &from, NULL);
+
+	if (r == -ENOENT)
+		return source_gone(s);
+	if (r < 0)
+		return r;
+	if (i->base_etag[0] != '\0' && strcmp(from.etag, i->base_etag) != 0) {
+		r = source_changed(s, &from);
+		s3_object_free(&from);
+		return r;
+	}
+	r = s3_head(x->s3, s->snap.key, &to, NULL);
+	if (r == 0 && to.size == from.size &&
+	    (strcmp(to.etag, from.etag) == 0 ||
+	     same_metadata(&from.headers, &to.headers))) {
+		/* Our copy, whose answer was lost, perhaps in a crash. */
+		snprintf(s->etag, sizeof(s->etag), "%s", to.etag);
+	} else if (r == 0) {
+		memset(&s->err, 0, sizeof(s->err));
+		r = dest_taken(s, &to);
+	} else if (r == -ENOENT) {
+		r = error == -EEXIST ? -EAGAIN : error;
+	}
+	s3_object_free(&from);
+	s3_object_free(&to);
+	return r;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_MOVE_H
+#define NFSD_GATE_MOVE_H
+
+#include "nfsd/gate/gate_priv.h"
+
+/*
+ * Directories that were renamed, until their objects have followed; move.c
+ * tells how.  A move lists (all keys below its source get inodes), then it is
+ * listed, and the objects are carried.
+ */
+struct move {
+	LIST_ENTRY(move) link;
+	struct gate_export *x;
+	struct meta_move row;
+	/* moves.mutex guards what follows, and row.listed */
+	uint64_t pages;		/* merged: somebody may wait for more */
+	uint64_t failed;	/* objects of the last pass, */
+	uint64_t failures;	/* of all passes */
+	char error[256];	/* the last one */
+};
+
+/* ---- move.c ---- */
+
+/* Is any directory on its way?  Cheap. */
+bool moves_any(struct gate *g);
+/* Is the key below a source that is being listed?  Then whatever lies there
+ * belongs to the directory that left. */
+bool move_claims(struct gate_export *x, const char *key);
+/* The same, but for the move itself and sources shorter than its own. */
+bool move_claims_other(struct move *m, const char *key);
+/* Does the prefix hold, or lie in, the source of any move? */
+bool move_touches(struct gate_export *x, const char *prefix);
+/* Is the node below a directory whose objects have not all followed? */
+bool move_covers(struct node *n);
+/* ... or whose old keys are not all known yet? */
+bool move_lists(struct node *n);
+/*
+ * Where names of this directory may lie that nobody has met yet: each() gets
+ * prefixes, longest source first.  A nonzero result ends the walk and is
+ * returned.  all: also of moves that are listed.
+ */
+int move_sources(struct node *dir, bool all,
+		 int (*each)(void *arg, const char *prefix), void *arg)
+	__attribute__((warn_unused_result));
+/* The key that a node's dest_etag speaks of: the one its name spells, or,
+ * while the directory's keys are not known, spelled before. */
+int move_old_key(struct node *n, char key[META_KEY_MAX + 2])
+	__attribute__((warn_unused_result));
+/* Wait until the listing that the node waits for has got further.  1: it
+ * has; 0: there is none; -EAGAIN: time is up, or it fails (rq->again). */
+int move_wait(struct node *n, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+
+/* A row for the batch, and what memory has to know before the batch is
+ * committed; after that, go on or take it back. */
+struct move *move_prepare(struct node *dir, const char *source,
+			  struct meta_batch *b);
+void move_begin(struct move *m);
+void move_undo(struct move *m);
+
+/* The path of an inode changed below it: its object is to be carried.  Row
+ * only; the file lock is held. */
+void move_mark(struct meta_inode *row, const char *key);
+
+int moves_start(struct gate *g) __attribute__((warn_unused_result));
+void moves_wake(struct gate *g);	/* there is something to be carried */
+void moves_stop(struct gate *g);	/* threads end soon */
+void moves_free(struct gate *g);
+
+/* ---- move_list.c ---- */
+
+/* List one page and give inodes to what is there.  later: only what is older
+ * than the move (LIST had left it out).  1: more to come; 0: that was all. */
+int move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
+		   uint64_t *found) __attribute__((warn_unused_result));
+
+/* ---- carry.c ---- */
+
+void *carry_main(void *gate);		/* the thread */
+/* An upload that carry.c started has ended, well or not. */
+void carry_ended(struct node *n, int r, const char *error);
+/* The object that is carried has changed or gone, or its new key is taken:
+ * -ECANCELED: it is settled, look again; 0: what lies there is ours. */
+struct sending;
+int carry_conflict(struct sending *s, int r)
+	__attribute__((warn_unused_result));
+
+#endif

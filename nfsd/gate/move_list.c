@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listing of a renamed directory's old prefix: every key gets an inode
+ * that knows where its object lies and is marked as carried.
+ *
+ * Pages come in the order of keys.  A stack of levels follows the path of the
+ * key at hand; names are added with the lock of the deepest directory that
+ * others can know of, and committed before it is let go.  What lies below
+ * directories that nobody has met yet needs no lock of its own.
+ *
+ * A key may be met that is known already: the file is marked, if its object
+ * is that one.  An object that a file had replaced by a rename before the
+ * directory moved is deleted.  Objects that are neither stay where they are,
+ * under the old name.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/move.h"
+#include "nfsd/gate/names.h"
+
+#define LEVELS_MAX 1100	/* a key may be nothing but slashes */
+
+struct listed {			/* one entry of the page, copied */
+	char *key;
+	uint64_t size;
+	int64_t mtime_ns;
+	char etag[META_ETAG_MAX];
+};
+
+struct level {
+	uint64_t ino;
+	struct node *node;	/* NULL: made from this page, not committed */
+	size_t end;		/* of its part of the key in `path`, past '/' */
+};
+
+struct page {
+	struct listed *list;
+	size_t count, room;
+};
+
+struct lister {
+	struct move *m;
+	struct gate_export *x;
+	const struct page *page;
+	struct gate *g;
+	struct gate_request rq;	/* for lookups */
+	struct meta_batch *b;
+	struct level levels[LEVELS_MAX];
+	unsigned depth;		/* levels in use; [0] is the directory */
+	char path[META_KEY_MAX + 2];	/* "a/b/" below the source */
+	struct node *locked;	/* of one of the levels */
+	struct meta_delete *deletes;	/* to start after the commit */
+	size_t delete_count;
+	uint64_t page_ms;	/* when it was asked for */
+	bool later;
+	uint64_t objects, bytes;
+};
+
+static int
+take_entry(void *arg, const struct s3_entry *e)
+{
+	struct page *p = arg;
+	struct listed *l;
+
+	if (e->key_len > META_KEY_MAX)
+		return -EBADMSG;
+	if (p->count == p->room) {
+		size_t room = p->room ? p->room * 2 : 256;
+		struct listed *list = realloc(p->list, room * sizeof(*list));
+
+		if (list == NULL)
+			return -ENOMEM;
+		p->list = list;
+		p->room = room;
+	}
+	l = &p->list[p->count];
+	*l = (struct listed){ .size = e->size, .mtime_ns = e->mtime_ns };
+	l->key = strndup(e->key, e->key_len);
+	if (l->key == NULL)
+		return -ENOMEM;
+	if (e->etag != NULL)
+		strncpy(l->etag, e->etag, sizeof(l->etag) - 1);
+	p->count++;
+	return 0;
+}
+
+static void
+page_free(struct page *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free(p->list[i].key);
+	free(p->list);
+}
+
+/* ---- committing and locks ---- */
+
+static int
+flush(struct lister *l)
+{
+	int r = meta_commit(l->g->meta, &l->b);
+
+	for (size_t i = 0; i < l->delete_count; i++) {
+		if (r == 0)
+			delete_start(l->x, &l->deletes[i]);
+		else
+			hidden_del(l->x, l->deletes[i].key);
+	}
+	l->delete_count = 0;
+	if (l->locked != NULL)
+		node_unlock(l->locked);
+	l->locked = NULL;
+	l->b = meta_batch_new();
+	return r < 0 ? r : l->b == NULL ? -ENOMEM : 0;
+}
+
+/* Hold this directory's lock, and no other. */
+static int
+lock(struct lister *l, struct node *dir)
+{
+	int r;
+
+	if (l->locked == dir)
+		return 0;
+	r = flush(l);
+	if (r < 0)
+		return r;
+	node_lock_wait(dir);
+	l->locked = dir;
+	return 0;
+}
+
+static int
+forget(struct lister *l, struct node *n, const struct listed *e)
+{
+	struct meta_delete *list = realloc(
+		l->deletes, (l->delete_count + 1) * sizeof(*list));
+
+	if (list == NULL)
+		return -ENOMEM;
+	l->deletes = list;
+	forget_key(n, e->key, l->b, &list[l->delete_count]);
+	strcpy(list[l->delete_count].etag, e->etag);
+	meta_put_delete(l->b, &list[l->delete_count]);
+	hidden_add(l->x, e->key);
+	l->delete_count++;
+	return 0;
+}
+
+/* ---- what is known already ---- */
+
+/* Its object was replaced by somebody else before we came.  Mutex held. */
+static void
+take_over_locked(struct node *n, const struct listed *e)
+{
+	if (strcmp(n->i.base_etag, e->etag) == 0 &&
+	    n->i.base_size == e->size)
+		return;
+	strcpy(n->i.base_etag, e->etag);
+	n->i.base_size = n->i.base_limit = e->size;
+	n->i.base_mtime_ns = e->mtime_ns;
+	if (n->i.kind != GATE_DIR)
+		n->i.size = e->size;
+	n->i.mtime_ns = e->mtime_ns;
+	n->i.ctime_ns = clock_ns();
+	n->i.attr_known = false;
+	n->live_size = n->i.size;
+	n->live_mtime_ns = n->i.mtime_ns;
+	meta_inode_fini(&n->i);
+	data_drop_clean_locked(n);
+	n->content_version++;
+}
+
+/* The lock of the node is held. */
+static int
+mark(struct lister *l, struct node *n, const struct listed *e)
+{
+	struct meta_batch *b = meta_batch_new();
+	char key[META_KEY_MAX + 2];
+	bool hide = false;
+	int r = path_key(n, key);
+
+	if (b == NULL)
+		return -ENOMEM;
+	/* A path that no key can spell: it stays where it is, and is read
+	 * there, until it is renamed again. */
+	if (r == -ENAMETOOLONG)
+		strcpy(key, "");
+	else if (r < 0) {
+		meta_batch_free(&b);
+		return r;
+	}
+	/* Its row goes out at once: in the page's batch it would come after,
+	 * and undo, what a client changes from here on. */
+	pthread_mutex_lock(&n->mutex);
+	if (n->dead || n->up.run == UP_RUNNING) {
+		/* Its end finds that the path has changed. */
+	} else if (strcmp(n->i.base_key, e->key) == 0) {
+		if (!n->i.name_dirty) {
+			if (!node_is_local_locked(n))
+				take_over_locked(n, e);
+			move_mark(&n->i, key);
+			meta_put_inode(b, &n->i);
+		}
+	} else if (n->i.kind == GATE_DIR && n->i.base_key[0] == '\0' &&
+		   !n->up.pending) {
+		strcpy(n->i.base_key, e->key);
+		strcpy(n->i.base_etag, e->etag);
+		n->i.base_size = n->i.base_limit = e->size;
+		n->i.marker = true;
+		n->i.attr_known = false;
+		move_mark(&n->i, key);
+		meta_put_inode(b, &n->i);
+	} else if ((n->i.dest_etag[0] != '\0' &&
+		    strcmp(n->i.dest_etag, e->etag) == 0) ||
+		   (n->i.kind == GATE_DIR && e->size == 0)) {
+		/* It was to be replaced there, and will be elsewhere. */
+		n->i.dest_etag[0] = '\0';
+		meta_put_inode(b, &n->i);
+		hide = true;
+	}
+	meta_post(l->g->meta, &b);
+	pthread_mutex_unlock(&n->mutex);
+	return hide ? forget(l, n, e) : 0;
+}
+
+/* ---- what is new ---- */
+
+static void
+put_new(struct lister *l, uint64_t parent, const char *name,
+	struct meta_inode *row)
+{
+	struct meta_name entry = { .parent = parent };
+
+	row->ino = meta_new_ino(l->g->meta);
+	row->export_id = l->x->id;
+	row->generation = 1;
+	entry.id = meta_new_name_id(l->g->meta);
+	entry.ino = row->ino;
+	entry.kind = row->kind;
+	strcpy(entry.name, name);
+	meta_put_inode(l->b, row);
+	meta_put_name(l->b, &entry);
+	negative_del(l->g, parent, entry.name);
+}
+
+static void
+new_row(struct lister *l, const struct listed *e, struct meta_inode *row)
+{
+	struct s3_entry entry = { .key = e->key, .size = e->size,
+				  .mtime_ns = e->mtime_ns, .etag = e->etag };
+
+	*row = (struct meta_inode){ 0 };
+	object_from_listing(l->x, e->key, &entry, row);
+	row->marker = row->kind == GATE_DIR;
+	row->name_dirty = row->carried = true;
+	row->dest_etag[0] = '\0';
+}
+
+/* The child of a level: 0 and *out, or -ENOENT; its level is locked by then,
+ * if anybody can know of it. */
+static int
+child(struct lister *l, const struct level *at, const char *name,
+      struct node **out)
+{
+	int r;
+
+	if (at->node == NULL)
+		return -ENOENT;
+	r = lock(l, at->node);
+	if (r < 0)
+		return r;
+	if (node_dead(at->node))
+		return -ESTALE;
+	return lookup_known(at->node, &l->rq, name, out);
+}
+
+/* It went while the page was on its way, or is somebody else's by now. */
+static bool
+came_too_late(struct lister *l, const struct level *at, const char *name,
+	      const struct listed *e)
+{
+	return move_claims_other(l->m, e->key) ||
+	       hidden_exactly(l->x, e->key) ||
+	       (at->node != NULL &&
+		negative_removed_since(l->g, at->ino, name, l->page_ms));
+}
+
+/* ---- the walk ---- */
+
+static void
+pop(struct lister *l, unsigned depth)
+{
+	while (l->depth > depth) {
+		struct level *top = &l->levels[--l->depth];
+
+		/* Locked ones stay so until the commit: a reference is kept
+		 * by `locked`'s own level only, so flush first. */
+		node_put(&top->node);
+	}
+}
+
+static int
+by_key(const void *key, const void *entry)
+{
+	return strcmp(key, ((const struct listed *)entry)->key);
+}
+
+/* Has this page a file of that path?  It is not in SQLite yet. */
+static bool
+is_file_here(struct lister *l, const char *part)
+{
+	char key[2 * META_KEY_MAX + PART_MAX + 4];
+	int end = snprintf(key, sizeof(key), "%s%s%s", l->m->row.source,
+			   l->path, part);
+
+	return end <= META_KEY_MAX &&
+	       bsearch(key, l->page->list, l->page->count,
+		       sizeof(*l->page->list), by_key) != NULL;
+}
+
+/* A file has the name that a directory is to have: it steps aside.  All that
+ * is on its way into SQLite has to be there first. */
+static int
+make_room(struct lister *l, const char *part, const char *name)
+{
+	struct level *top = &l->levels[l->depth - 1];
+	int r = flush(l);
+
+	for (unsigned i = 0; r == 0 && i < l->depth; i++) {
+		if (l->levels[i].node == NULL)
+			r = node_get(l->g, l->levels[i].ino, true,
+				     &l->levels[i].node);
+	}
+	if (r == 0)
+		r = lock(l, top->node);
+	return r < 0 ? r : odd_dir(top->node, part, name);
+}
+
+/* A directory that nobody knows of. */
+static int
+new_dir(struct lister *l, const char *part, const char *name,
+	const struct listed *e, bool is_last, uint64_t *ino)
+{
+	char key[META_KEY_MAX + 2];
+	struct meta_inode row = { 0 };
+	int r;
+
+	/* Its own object would have come before. */
+	if (is_last)
+		new_row(l, e, &row);
+	else
+		object_implicit_dir(l->x, "/", &row);
+	if (snprintf(key, sizeof(key), "%s%s%s/", l->m->row.source, l->path,
+		     part) > META_KEY_MAX)
+		return -ENAMETOOLONG;
+	r = odd_note(l->x, key, &row);
+	if (r == 0)
+		put_new(l, l->levels[l->depth - 1].ino, name, &row);
+	*ino = row.ino;
+	meta_inode_fini(&row);
+	return r;
+}
+
+/* One level down.  1: this key is to be left alone. */
+static int
+push(struct lister *l, const char *text, size_t len, const struct listed *e,
+     bool is_last)
+{
+	struct level next = { .end = l->levels[l->depth - 1].end + len + 1 };
+	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+	int r;
+
+	if (l->depth == LEVELS_MAX)
+		return -ENAMETOOLONG;
+	memcpy(part, text, len);
+	part[len] = '\0';
+	part_to_name(l->x->any_bytes, part, false, name);
+	r = is_file_here(l, part) ? make_room(l, part, name) : 0;
+	if (r == 0)
+		r = child(l, &l->levels[l->depth - 1], name, &next.node);
+	if (r == 0 && node_kind(next.node) != GATE_DIR) {
+		node_put(&next.node);
+		r = make_room(l, part, name);
+		if (r == 0)
+			r = child(l, &l->levels[l->depth - 1], name,
+				  &next.node);
+		/* Somebody has made another one in the same moment. */
+		if (r == 0 && node_kind(next.node) != GATE_DIR) {
+			node_put(&next.node);
+			return -EAGAIN;
+		}
+	}
+	if (r == -ENOENT) {
+		if (came_too_late(l, &l->levels[l->depth - 1], name, e))
+			return 1;
+		r = new_dir(l, part, name, e, is_last, &next.ino);
+	} else if (r == 0) {
+		next.ino = next.node->ino;
+	}
+	if (r < 0)
+		return r;
+	memcpy(l->path + next.end - len - 1, part, len);
+	l->path[next.end - 1] = '/';
+	l->path[next.end] = '\0';
+	l->levels[l->depth++] = next;
+	return 0;
+}
+
+/* Levels that the key does not share. */
+static int
+leave(struct lister *l, const char *rel)
+{
+	unsigned depth = l->depth;
+	int r = 0;
+
+	while (depth > 1 &&
+	       strncmp(rel, l->path, l->levels[depth - 1].end) != 0)
+		depth--;
+	for (unsigned i = depth; i < l->depth; i++) {
+		if (l->levels[i].node != NULL &&
+		    l->levels[i].node == l->locked)
+			r = flush(l);
+	}
+	pop(l, depth);
+	l->path[l->levels[depth - 1].end] = '\0';
+	return r;
+}
+
+static int
+add_file(struct lister *l, const char *part, const struct listed *e)
+{
+	const struct level *top = &l->levels[l->depth - 1];
+	char name[META_NAME_MAX + 1];
+	struct meta_inode row;
+	struct node *n = NULL;
+	int r;
+
+	part_to_name(l->x->any_bytes, part, false, name);
+	r = child(l, top, name, &n);
+	if ((r == 0 && node_kind(n) == GATE_DIR) || r == -ENOENT) {
+		/* A directory of that name keeps it; or one has gone. */
+		node_put(&n);
+		r = top->node != NULL ? odd_file(top->node, part, name) : 0;
+		if (r == 0)
+			r = child(l, top, name, &n);
+	}
+	if (r == -ENOENT) {
+		if (came_too_late(l, top, name, e))
+			return 0;
+		new_row(l, e, &row);
+		put_new(l, top->ino, name, &row);
+		return 0;
+	}
+	if (r == 0) {
+		node_lock_wait(n);
+		r = mark(l, n, e);
+		node_unlock(n);
+	}
+	node_put(&n);
+	return r;
+}
+
+/* Does the key as a path lead to a file?  By what is known here. */
+static int
+is_known(struct lister *l, const char *key)
+{
+	struct node *at = NULL;
+	int r = node_get(l->g, l->x->root, true, &at);
+
+	key += strlen(l->x->c.prefix);
+	while (r == 0 && *key != '\0') {
+		char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+		struct node *n = NULL;
+		size_t len = strcspn(key, "/");
+
+		memcpy(part, key, len);
+		part[len] = '\0';
+		part_to_name(l->x->any_bytes, part, false, name);
+		r = node_kind(at) == GATE_DIR
+			    ? lookup_known(at, &l->rq, name, &n)
+			    : -ENOENT;
+		node_put(&at);
+		at = n;
+		key += len + (key[len] == '/');
+	}
+	node_put(&at);
+	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+static int
+add_key(struct lister *l, const struct listed *e)
+{
+	const char *rel = e->key + strlen(l->m->row.source), *at, *slash;
+	struct node *dir;
+	bool was_new;
+	int r;
+
+	if (move_claims_other(l->m, e->key) || hidden_exactly(l->x, e->key))
+		return 0;
+	/* What came after the rename bears the old name by right, whatever
+	 * the store's clock says if somebody here knows it. */
+	if (l->later) {
+		r = e->mtime_ns > l->m->row.since_ns ? 1 : is_known(l, e->key);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	l->objects++;
+	l->bytes += e->size;
+	r = leave(l, rel);
+	if (r < 0)
+		return r;
+	was_new = false;
+	for (at = rel + l->levels[l->depth - 1].end;
+	     (slash = strchr(at, '/')) != NULL; at = slash + 1) {
+		r = push(l, at, (size_t)(slash - at), e, slash[1] == '\0');
+		if (r != 0)
+			return r < 0 ? r : 0;
+		was_new = l->levels[l->depth - 1].node == NULL;
+	}
+	if (*at != '\0')
+		return add_file(l, at, e);
+	dir = l->levels[l->depth - 1].node;
+	if (was_new || dir == NULL)
+		return 0;	/* made from this very marker */
+	r = lock(l, dir);
+	return r < 0 ? r : mark(l, dir, e);
+}
+
+static int
+merge(struct lister *l, const struct page *p, bool last,
+      char after[META_KEY_MAX + 2])
+{
+	struct meta_move row = l->m->row;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->count; i++)
+		r = add_key(l, &p->list[i]);
+	if (r < 0)
+		return r;
+	if (p->count > 0)
+		strcpy(after, p->list[p->count - 1].key);
+	if (!l->later) {
+		strcpy(row.after, after);
+		row.listed = last;
+	}
+	row.objects += l->objects;
+	row.bytes += l->bytes;
+	meta_put_move(l->b, &row);
+	failpoint("dirmove-page-before-commit");
+	r = flush(l);
+	failpoint("dirmove-page-after-commit");
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&l->g->moves.mutex);
+	strcpy(l->m->row.after, row.after);
+	l->m->row.objects = row.objects;
+	l->m->row.bytes = row.bytes;
+	pthread_mutex_unlock(&l->g->moves.mutex);
+	return 0;
+}
+
+int
+move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
+	       uint64_t *found)
+{
+	struct lister *l = calloc(1, sizeof(*l));
+	struct page page = { 0 };
+	struct s3_list list = { .prefix = m->row.source };
+	char *next = NULL;
+	int r;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->m = m;
+	l->x = m->x;
+	l->g = m->x->gate;
+	l->later = later;
+	l->page = &page;
+	l->page_ms = clock_ms();
+	l->rq.may_block = true;
+	l->depth = 1;
+	if (after[0] != '\0')
+		list.start_after = after;
+	r = s3_list_page(m->x->s3, &list, take_entry, &page, &next, NULL);
+	if (r == 0) {
+		l->levels[0].ino = m->row.ino;
+		r = node_get(l->g, m->row.ino, true, &l->levels[0].node);
+		/* Removed meanwhile, as an empty directory: what is here was
+		 * put here by somebody else. */
+		if (r == -ESTALE)
+			page.count = 0, r = 0;
+	}
+	l->b = meta_batch_new();
+	if (r == 0)
+		r = l->b == NULL ? -ENOMEM
+				 : merge(l, &page, next == NULL, after);
+	if (l->locked != NULL)
+		node_unlock(l->locked);
+	meta_batch_free(&l->b);
+	pop(l, 0);
+	if (found != NULL)
+		*found += l->objects;
+	r = r < 0 ? r : next != NULL;
+	free(next);
+	page_free(&page);
+	free(l->deletes);
+	free(l);
+	return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_RENAME_H
+#define NFSD_GATE_RENAME_H
+
+#include "nfsd/gate/names.h"
+
+/* A RENAME under way. */
+struct rename {
+	struct change_dir from, to;
+	const char *from_name, *to_name;
+	struct node *file, *victim;
+	bool one_dir;
+	bool file_locked, victim_locked;
+};
+
+/* Do the names still mean what they meant before the locks? */
+int rename_recheck(struct rename *m, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+
+/* rename_dir.c: the file is a directory, and the victim one or NULL. */
+int rename_dir(struct rename *m, struct gate_request *rq, const char *who)
+	__attribute__((warn_unused_result));
+
+#endif
