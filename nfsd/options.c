@@ -203,8 +203,11 @@ static const struct option_row rows[] = {
 	EXP(max_handles, COUNT, "65536", 1, 100000000, NULL,
 	    "Files being written or waiting for their upload at once."),
 	EXP(quota, SIZE, "0", 0, 1024 * 1024 * T, NULL,
-	    "Size of the export as df shows it and as writes are bounded by; "
-	    "0 is no bound."),
+	    "Size of the export as df shows it and as writes are bounded by: "
+	    "what would make a file grow past it is refused (EDQUOT). The "
+	    "objects are counted in the background, by a listing of all at "
+	    "the start and every 15 minutes or more. 0 is no bound; then df "
+	    "shows 1 PiB, free."),
 	EXP(file_mode, OCTAL, "0644", 0, 07777, NULL,
 	    "Mode of files whose object says nothing."),
 	EXP(dir_mode, OCTAL, "0755", 0, 07777, NULL,

@@ -276,9 +276,11 @@ a_file_steps_aside_for_a_directory_of_its_name(void)
 	CU_ASSERT(reads("%s3-file%d", "FILE"));
 	fake_s3_unset(b.s3, "d/x");
 	usleep(60000);
-	/* The directory goes; then the file is met alone. */
-	CU_ASSERT(lists("", "d-x|%s3-file%d|"));
-	usleep(60000);
+	/* The directory goes; then a listing meets the file alone. */
+	for (int i = 0; i < 100 && at("d", &again) != 0; i++) {
+		usleep(60000);
+		(void)lists("", "d-x|d|");
+	}
 	CU_ASSERT(lists("", "d-x|d|"));
 	CU_ASSERT(reads("d", "FILE"));
 	CU_ASSERT_EQUAL(at("d", &again), 0);

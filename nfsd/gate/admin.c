@@ -16,7 +16,7 @@
 #define HINT_LEASE_MS 15000
 
 /* Call each() for every node in memory, with a reference and no lock. */
-static int
+int
 each_node(struct gate *g, int (*each)(void *arg, struct node *n), void *arg)
 {
 	int r = 0;

@@ -524,7 +524,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		};
 		strcpy(n->h.who, who);
 		n->h_opened_ms = now;
-		n->live_size = n->i.size;
+		quota_size_locked(n, n->i.size);
 		n->live_mtime_ns = n->i.mtime_ns;
 	} else if (n->h.state != META_ACTIVE) {
 		upload_cancel_locked(n);

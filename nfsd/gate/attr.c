@@ -161,7 +161,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 	n->attr_version++;
 	if (set->set_size) {
 		(void)data_truncate_locked(n, n->i.size);
-		n->live_size = n->i.size;
+		quota_size_locked(n, n->i.size);
 		n->uncommitted = extents_bytes(&n->d.live);
 		n->content_version++;
 		if (n->i.size < n->trunc_low)

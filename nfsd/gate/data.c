@@ -334,7 +334,7 @@ data_drop_live_locked(struct node *n)
 {
 	extents_free(&n->d.live);
 	n->uncommitted = 0;
-	n->live_size = n->i.size;
+	quota_size_locked(n, n->i.size);
 	n->live_mtime_ns = n->i.mtime_ns;
 	data_account_locked(n);
 }

@@ -222,6 +222,12 @@ gate_fsstat(struct gate_export *x, struct gate_request *rq,
 {
 	/* S3 has no end; df shows a large, even number, or the quota. */
 	uint64_t total = x->c.quota_bytes ? x->c.quota_bytes : 1ULL << 50;
+	int64_t used = __atomic_load_n(&x->used_bytes, __ATOMIC_RELAXED);
+	uint64_t objects = __atomic_load_n(&x->used_objects,
+					   __ATOMIC_RELAXED);
+	uint64_t left = used <= 0 ? total
+			: (uint64_t)used < total ? total - (uint64_t)used
+						 : 0;
 	struct node *n = NULL;
 	int r = node_from_fh(x, rq, fh, &n);
 
@@ -229,11 +235,11 @@ gate_fsstat(struct gate_export *x, struct gate_request *rq,
 		return r;
 	*out = (struct gate_fsstat){
 		.total_bytes = total,
-		.free_bytes = total,
-		.avail_bytes = total,
+		.free_bytes = left,
+		.avail_bytes = left,
 		.total_files = 1ULL << 40,
-		.free_files = 1ULL << 40,
-		.avail_files = 1ULL << 40,
+		.free_files = (1ULL << 40) - objects,
+		.avail_files = (1ULL << 40) - objects,
 	};
 	node_attr(n, rq, attr);
 	node_put(&n);
@@ -279,6 +285,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	pthread_mutex_init(&g->moves.renames, NULL);
 	pthread_cond_init(&g->moves.changed, &attr);
 	LIST_INIT(&g->moves.list);
+	pthread_cond_init(&g->quota_stop, &attr);
 	pthread_condattr_destroy(&attr);
 	for (size_t i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&g->shards[i].mutex, NULL);
@@ -323,7 +330,14 @@ gate_open(const struct gate_config *config, struct meta *meta,
 int
 gate_start(struct gate *g)
 {
-	return recover(g);
+	struct gate_export *x;
+	int r = recover(g);
+
+	LIST_FOREACH(x, &g->exports, link) {
+		if (r == 0)
+			r = quota_start(x);
+	}
+	return r;
 }
 
 static void
@@ -371,6 +385,7 @@ gate_close(struct gate **gate)
 	__atomic_store_n(&g->stopping, true, __ATOMIC_RELAXED);
 	LIST_FOREACH(x, &g->exports, link)
 		s3_cancel(x->s3);
+	quota_stop(g);
 	timers_stop(&g->timers);
 	moves_stop(g);
 	pool_stop(&g->moves.carriers);

@@ -303,6 +303,11 @@ struct gate_export {
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */
+	/* quota.c; atomic */
+	int64_t used_bytes;
+	uint64_t used_objects, quota_said_ms;
+	pthread_t counter;
+	bool counting;		/* there is that thread */
 };
 
 /* Directories on their way: move.h. */
@@ -349,6 +354,7 @@ struct gate {
 	unsigned deletes_pending;
 	uint64_t memory_used;
 	pthread_cond_t memory_free;
+	pthread_cond_t quota_stop;
 	bool stopping;			/* atomic */
 
 	/* counters, by __atomic builtins */
@@ -775,6 +781,20 @@ int lost_adopt_left(struct node *n, const char *key)
 int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));
 /* The node has taken the victim's name, which spells this key. */
 void lost_inherit(struct node *n, struct node *victim, const char *key);
+
+/* ---- quota.c ---- */
+int quota_start(struct gate_export *x) __attribute__((warn_unused_result));
+void quota_stop(struct gate *g);
+/* May a file grow from one size to the other?  -EDQUOT. */
+int quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
+	__attribute__((warn_unused_result));
+/* Sets live_size, and counts the difference.  Mutex held. */
+void quota_size_locked(struct node *n, uint64_t size);
+
+/* ---- admin.c ---- */
+/* Every node in memory, until each() returns other than 0. */
+int each_node(struct gate *g, int (*each)(void *arg, struct node *n),
+	      void *arg);
 
 /* ---- quarantine.c ---- */
 /* Keep the staged bytes aside; the file falls back to what S3 has, and who

@@ -79,7 +79,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		meta_inode_fini(&n->i);
 		n->i = row;
 		memset(&row, 0, sizeof(row));
-		n->live_size = n->i.size;
+		quota_size_locked(n, n->i.size);
 		n->live_mtime_ns = n->i.mtime_ns;
 		n->checked_ms = clock_ms();
 		if (!same_bytes) {

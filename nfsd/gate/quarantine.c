@@ -155,7 +155,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	n->up.pending = false;
 	n->up.failing_ms = 0;
 	n->checked_ms = 0;
-	n->live_size = n->i.size;
+	quota_size_locked(n, n->i.size);
 	n->content_version++;
 	/* Last: who is told finds the last good version. */
 	if (handle_is_refused(n))

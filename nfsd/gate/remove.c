@@ -47,6 +47,7 @@ bury(struct node *n)
 	node_unname(n);
 	pthread_mutex_lock(&n->mutex);
 	admit_drop_locked(n);
+	quota_size_locked(n, 0);
 	n->up.pending = false;
 	upload_cancel_locked(n);
 	extents_free(&n->d.live);

@@ -268,7 +268,7 @@ merge_node(struct merge *m, struct node *n, const char *key,
 			n->i.mtime_ns = f->mtime_ns;
 			n->i.ctime_ns = clock_ns();
 			n->i.attr_known = false;
-			n->live_size = f->size;
+			quota_size_locked(n, f->size);
 			n->live_mtime_ns = f->mtime_ns;
 			if (bytes) {
 				/* A symlink has another target, too. */

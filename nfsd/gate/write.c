@@ -62,8 +62,10 @@ stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
 {
 	struct gate *g = n->export->gate;
 	uint64_t at;
-	int r = data_reserve(g, len);
+	int r = quota_allows(n->export, n->live_size, off + len);
 
+	if (r == 0)
+		r = data_reserve(g, len);
 	if (r == 0)
 		r = data_place_locked(n, off, len, false, &at);
 	if (r < 0)
@@ -79,7 +81,7 @@ stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
 		return r;
 	n->uncommitted += len;
 	if (off + len > n->live_size)
-		n->live_size = off + len;
+		quota_size_locked(n, off + len);
 	n->live_mtime_ns = clock_ns();
 	n->h_last_ms = clock_ms();
 	return 0;
@@ -369,6 +371,9 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 
 	if (size > FILE_SIZE_MAX)
 		return -EFBIG;
+	r = quota_allows(n->export, n->i.size, size);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&n->mutex);
 	while (n->d.writing > 0)
 		pthread_cond_wait(&n->changed, &n->mutex);

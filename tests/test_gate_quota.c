@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The quota of an export: df follows it, and what would go past it is refused
+ * before any byte is taken.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+static struct bed b;
+static struct client c;
+
+static void
+begin(uint64_t quota)
+{
+	b = (struct bed)BED;
+	b.export.quota_bytes = quota;
+	client_init(&c, "a");
+}
+
+static uint64_t
+used(void)
+{
+	struct gate_fsstat stat = { 0 };
+	struct gate_attr attr;
+
+	c.rq.may_block = true;
+	if (gate_fsstat(b.x, &c.rq, &b.root, &stat, &attr) != 0 ||
+	    stat.free_bytes != stat.avail_bytes)
+		return UINT64_MAX;
+	return stat.total_bytes - stat.free_bytes;
+}
+
+static bool
+used_becomes(uint64_t want)
+{
+	for (int i = 0; i < 300 && used() != want; i++)
+		usleep(10000);
+	return used() == want;
+}
+
+static void
+without_a_quota_df_shows_much_and_nothing_used(void)
+{
+	begin(0);
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", "12345", 5);
+	CU_ASSERT_EQUAL(used(), 0);
+	bed_close(&b);
+}
+
+static void
+df_counts_what_is_there_and_what_is_written(void)
+{
+	struct gate_fh fh;
+	char text[400] = "";
+
+	begin(1000);
+	bed_open(&b);
+	for (int i = 0; i < 30; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "d/%d", i);
+		fake_s3_set(b.s3, key, "0123456789", 10);
+	}
+	/* Those came after the count at the start: count anew. */
+	bed_restart(&b);
+	CU_ASSERT(used_becomes(300));
+	CU_ASSERT_EQUAL(do_create(&b, &c, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 400, GATE_UNSTABLE),
+			0);
+	CU_ASSERT_EQUAL(used(), 700);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 400, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT_EQUAL(used(), 700);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 100), 0);
+	CU_ASSERT_EQUAL(used(), 400);
+	CU_ASSERT_EQUAL(do_remove(&b, &c, "f"), 0);
+	CU_ASSERT_EQUAL(used(), 300);
+	CU_ASSERT(bed_settled(&b));
+	bed_restart(&b);
+	CU_ASSERT(used_becomes(300));
+	bed_close(&b);
+}
+
+static void
+what_would_not_fit_is_refused_and_nothing_else(void)
+{
+	char text[1000] = "";
+	struct gate_fh fh, other;
+
+	begin(1000);
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &c, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 900, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 900, text, 101,
+				 GATE_FILE_SYNC), -EDQUOT);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 1001), -EDQUOT);
+	CU_ASSERT_EQUAL(used(), 900);
+	/* Over itself, up to the brim, and empty ones. */
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 900, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 900, text, 100,
+				 GATE_FILE_SYNC), 0);
+	CU_ASSERT_EQUAL(do_create(&b, &c, "g", &other), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &other, 0, "x", 1, GATE_FILE_SYNC),
+			-EDQUOT);
+	/* Removing makes room. */
+	CU_ASSERT_EQUAL(do_remove(&b, &c, "f"), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &other, 0, "x", 1, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "g", "x", 1));
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_quota", T(without_a_quota_df_shows_much_and_nothing_used),
+	  T(df_counts_what_is_there_and_what_is_written),
+	  T(what_would_not_fit_is_refused_and_nothing_else))
