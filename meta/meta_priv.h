@@ -47,6 +47,18 @@ int sql_exec(struct sql *sql, const char *text);
 int sql_errno(int code);
 void sql_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
 
+/* ---- ballast.c: room to say what has to be said on a full disk ---- */
+
+struct ballast {
+	bool there;
+	int64_t looked_s;	/* monotonic; 0: never */
+};
+
+/* Put it there, if it is not and there is room; looks now and then. */
+void ballast_keep(struct ballast *b, const char *db);
+/* Give its room back.  false: it was not there. */
+bool ballast_drop(struct ballast *b, const char *db);
+
 /* ---- batch.c ---- */
 
 struct change;
@@ -71,6 +83,7 @@ struct meta {
 	char *path;
 	/* The writing connection; the writer thread's after start. */
 	struct sql writer;
+	struct ballast ballast;	/* likewise */
 	pthread_t thread;
 
 	pthread_mutex_t mutex;	/* guards what follows */

@@ -59,8 +59,8 @@ apply_one(struct meta *m, struct meta_batch *b)
 
 STAILQ_HEAD(batch_list, meta_batch);
 
-static void
-write_group(struct meta *m, struct batch_list *group)
+static int
+write_once(struct meta *m, struct batch_list *group)
 {
 	struct meta_batch *b;
 	int r = sql_exec(&m->writer, "BEGIN IMMEDIATE");
@@ -71,7 +71,8 @@ write_group(struct meta *m, struct batch_list *group)
 		 * own, on disk though its batch is told that it failed. */
 		STAILQ_FOREACH(b, group, link) {
 			apply_one(m, b);
-			if (sqlite3_get_autocommit(m->writer.db)) {
+			if (sqlite3_get_autocommit(m->writer.db) ||
+			    b->result == -ENOSPC) {
 				r = b->result < 0 ? b->result : -EIO;
 				break;
 			}
@@ -85,9 +86,25 @@ write_group(struct meta *m, struct batch_list *group)
 			(void)sql_exec(&m->writer, "ROLLBACK");
 		}
 	}
+	return r;
+}
+
+static void
+write_group(struct meta *m, struct batch_list *group)
+{
+	struct meta_batch *b;
+	int r = write_once(m, group);
+
+	if (r == -ENOSPC && ballast_drop(&m->ballast, m->path)) {
+		say(m, 0, "the disk is full; room that was kept for that is "
+		    "used: %s", m->path);
+		r = write_once(m, group);
+	}
 	if (r < 0) {
 		STAILQ_FOREACH(b, group, link)
 			b->result = r;
+	} else {
+		ballast_keep(&m->ballast, m->path);
 	}
 }
 
@@ -290,6 +307,21 @@ start_ids(struct meta *m)
 
 /* ---- life ---- */
 
+static int
+open_all(struct meta *m)
+{
+	int r = sql_open(m->path, true, &m->writer);
+
+	for (size_t i = 0; r == 0 && i < READERS; i++)
+		r = sql_open(m->path, false, &m->readers[i]);
+	if (r < 0) {
+		sql_close(&m->writer);
+		for (size_t i = 0; i < READERS; i++)
+			sql_close(&m->readers[i]);
+	}
+	return r;
+}
+
 int
 meta_open(const struct meta_config *config, struct meta **out)
 {
@@ -306,9 +338,13 @@ meta_open(const struct meta_config *config, struct meta **out)
 	pthread_mutex_init(&m->id_mutex, NULL);
 	pthread_cond_init(&m->work_ready, NULL);
 	pthread_cond_init(&m->reader_free, NULL);
-	r = m->path == NULL ? -ENOMEM : sql_open(m->path, true, &m->writer);
-	for (size_t i = 0; r == 0 && i < READERS; i++)
-		r = sql_open(m->path, false, &m->readers[i]);
+	r = m->path == NULL ? -ENOMEM : open_all(m);
+	/* SQLite tells a full disk in more than one way at this point. */
+	if (r < 0 && r != -ENOMEM && ballast_drop(&m->ballast, m->path)) {
+		say(m, 0, "the disk is full, or the database is damaged; once "
+		    "more, with the room that was kept for that: %s", m->path);
+		r = open_all(m);
+	}
 	if (r == 0) {
 		r = -pthread_create(&m->thread, NULL, writer_main, m);
 		m->started = r == 0;

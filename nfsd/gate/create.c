@@ -17,6 +17,8 @@
 
 #include "nfsd/gate/names.h"
 
+#define ROWS 8192		/* bytes on the disk for a new name */
+
 struct recipe {			/* what is to be made */
 	int kind;
 	uint32_t default_mode;
@@ -129,6 +131,12 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 
 	if (r == 0 && rec->opens)
 		r = admit_room(x, rq);
+	if (r == 0 && room_short(g))
+		room_make(g);
+	if (r == 0)
+		r = room_reserve(g, ROWS, 0);
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
 	if (r < 0)
 		return r;
 	fill_row(x, rq, &d->row, rec, &row);

@@ -468,64 +468,6 @@ data_rewrite(struct node *n)
 	return r;
 }
 
-/* ---- space ---- */
-
-int
-data_reserve(struct gate *g, uint64_t len)
-{
-	uint64_t staged = __atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED);
-
-	if (staged + len <= g->config.cache_size)
-		return 0;
-	/* Uploads make room, unless there are none. */
-	return __atomic_load_n(&g->pending, __ATOMIC_RELAXED) > 0 ? -EAGAIN
-								  : -ENOSPC;
-}
-
-bool
-cache_full(struct gate *g)
-{
-	return __atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED) +
-		       __atomic_load_n(&g->clean_bytes, __ATOMIC_RELAXED) >
-	       g->config.cache_size;
-}
-
-/* Drop clean bytes of files that nobody uses, until all fits. */
-void
-cache_trim(struct gate *g)
-{
-	for (unsigned s = 0; s < SHARDS; s++) {
-		struct shard *shard = &g->shards[s];
-		struct node *n, *list[64];
-		size_t count = 0;
-
-		if (!cache_full(g))
-			return;
-		pthread_mutex_lock(&shard->mutex);
-		TAILQ_FOREACH(n, &shard->lru, lru) {
-			if (n->d.accounted_clean > 0)
-				list[count++] = n;
-			if (count == sizeof(list) / sizeof(*list))
-				break;
-		}
-		for (size_t i = 0; i < count; i++) {
-			TAILQ_REMOVE(&shard->lru, list[i], lru);
-			list[i]->in_lru = false;
-			list[i]->refs++;
-		}
-		pthread_mutex_unlock(&shard->mutex);
-		for (size_t i = 0; i < count; i++) {
-			pthread_mutex_lock(&list[i]->mutex);
-			if (cache_full(g)) {
-				data_drop_clean_locked(list[i]);
-				data_idle_locked(list[i]);
-			}
-			pthread_mutex_unlock(&list[i]->mutex);
-			node_put(&list[i]);
-		}
-	}
-}
-
 /* ---- after a restart ---- */
 
 struct replay {

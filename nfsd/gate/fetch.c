@@ -167,9 +167,9 @@ fetch_run(void *arg)
 	free(buf);
 	memory_give(g, f->len);
 	free(f);
-	if (cache_full(g))
-		cache_trim(g);
-	if (cache_full(g)) {
+	if (room_short(g))
+		room_make(g);
+	if (room_short(g)) {
 		pthread_mutex_lock(&n->mutex);
 		trim_behind_locked(n);
 		pthread_mutex_unlock(&n->mutex);

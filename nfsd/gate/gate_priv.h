@@ -359,6 +359,7 @@ struct gate {
 
 	/* counters, by __atomic builtins */
 	uint64_t staged_bytes, clean_bytes, small_bytes;
+	uint64_t disk_limit, disk_looked_ms;
 	uint64_t active, pending, uploading, held, nodes, handles;
 	uint64_t invariant_failures, conflicts;
 };
@@ -659,10 +660,16 @@ struct piece {
  * further than `end`.  Mutex held. */
 void data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 		       struct piece *out);
-/* The room for staged bytes: 0, -ENOSPC, or -EAGAIN (uploads will free it) */
-int data_reserve(struct gate *g, uint64_t len);
-bool cache_full(struct gate *g);
-void cache_trim(struct gate *g);
+
+/* ---- room.c ---- */
+/* May so many bytes be staged for a file that has `own` staged already?  0,
+ * -ENOSPC, or -EAGAIN (other uploads will make room, or room_make) */
+int room_reserve(struct gate *g, uint64_t len, uint64_t own);
+/* Is there more than there shall be, in the cache or on the disk? */
+bool room_short(struct gate *g);
+/* Drop clean bytes of files that nobody uses, until all fits.  No mutex is
+ * held. */
+void room_make(struct gate *g);
 
 /* ---- fetch.c ---- */
 /* A reader is at [off, off + len): fetch what it wants and what it will want.

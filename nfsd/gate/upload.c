@@ -899,6 +899,6 @@ upload_run(void *arg)
 	pthread_mutex_unlock(&g->mutex);
 	node_put(&n);
 	/* What was staged is a cache now, and may have to go. */
-	if (cache_full(g))
-		cache_trim(g);
+	if (room_short(g))
+		room_make(g);
 }

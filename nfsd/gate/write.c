@@ -65,7 +65,7 @@ stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
 	int r = quota_allows(n->export, n->live_size, off + len);
 
 	if (r == 0)
-		r = data_reserve(g, len);
+		r = room_reserve(g, len, n->d.accounted_staged);
 	if (r == 0)
 		r = data_place_locked(n, off, len, false, &at);
 	if (r < 0)
@@ -589,6 +589,9 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	who_text(x, rq, who);
 	if (r == 0 && len > 0 && stable == GATE_UNSTABLE)
 		r = write_fast(n, rq, who, off, data, len);
+	/* No room: a thread may make some. */
+	if (r == -EAGAIN && !rq->may_block)
+		rq->again = GATE_NEEDS_THREAD;
 	if (r == 0 && len > 0) {
 		/* The event thread does not wait for disk or S3. */
 		if (!rq->may_block) {
@@ -611,6 +614,8 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	}
 	wcc_after(n, rq, wcc);
 	node_put(&n);
+	if (rq->may_block && room_short(x->gate))
+		room_make(x->gate);
 	return r;
 }
 
