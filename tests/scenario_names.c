@@ -352,7 +352,8 @@ SCENARIOS(
 	{ "s62", "B reading / A REMOVE / OK; B's later READ STALE or pinned "
 	  "bytes", s62, NULL, false },
 	{ "s63", "A ACTIVE / A RENAME f -> .nfs1234, WRITE, READ, REMOVE / "
-	  "all OK, nothing left in S3", s63, NULL, false },
+	  "all OK, nothing left in S3", s63,
+	  "create_settle_ms=5000", false },
 	{ "s63-stored", "the same with a file that S3 had", s63_stored, NULL,
 	  false },
 	{ "s63-crash", "the same across a restart", s63_crash,

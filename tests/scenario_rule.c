@@ -98,7 +98,7 @@ discard(struct scene *s)
 {
 	struct nc_fh f = lost(s);
 
-	CHECK(reads(&s->b, &f, "old"));
+	WITHIN(5000, reads(&s->b, &f, "old"));
 	SOON(10000, put(&s->b, &f, 0, "B", FILE_SYNC), NFS3_OK);
 	fenced(s, &f);
 	IS(commit(&s->a, &f), NFS3ERR_IO);
