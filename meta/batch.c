@@ -277,7 +277,23 @@ inode_flags(const struct meta_inode *n)
 {
 	return n->attr_known | n->data_dirty << 1 | n->attr_dirty << 2 |
 	       n->name_dirty << 3 | n->marker << 4 | n->local_only << 5 |
-	       n->has_verf << 6 | n->carried << 7;
+	       n->has_verf << 6 | n->carried << 7 |
+	        (n->link_id[0] != '\0') << 8;
+}
+
+static int
+put_link(const struct meta_inode *n, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_LINK);
+
+	if (s == NULL)
+		return sql_run(sql, s);
+	bind_u64(s, 1, n->ino);
+	bind_u64(s, 2, n->export_id);
+	bind_str(s, 3, n->link_id);
+	bind_u64(s, 4, n->link_ino);
+	bind_u64(s, 5, n->link_version);
+	return sql_run(sql, s);
 }
 
 static int
@@ -285,6 +301,7 @@ apply_put_inode(const struct change *c, struct sql *sql)
 {
 	const struct meta_inode *n = (const void *)c->data;
 	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_INODE);
+	int r;
 
 	if (s == NULL)
 		return sql_run(sql, s);
@@ -318,7 +335,9 @@ apply_put_inode(const struct change *c, struct sql *sql)
 		bind_bytes(s, 24, c->text);
 	else
 		sqlite3_bind_null(s, 24);
-	return sql_run(sql, s);
+	r = sql_run(sql, s);
+	/* A link_id is never taken back. */
+	return r < 0 || n->link_id[0] == '\0' ? r : put_link(n, sql);
 }
 
 static int
@@ -337,6 +356,7 @@ apply_del_inode(const struct change *c, struct sql *sql)
 	static const enum sql_id ids[] = {
 		SQL_DEL_INODE, SQL_DEL_INODE_NAMES, SQL_DEL_INODE_HANDLES,
 		SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD, SQL_DEL_JOURNAL,
+		SQL_DEL_INODE_LINK,
 	};
 	int r = 0;
 

@@ -30,6 +30,7 @@ struct meta;
 #define META_NAME_MAX 255
 #define META_KEY_MAX 1024
 #define META_ETAG_MAX 128
+#define META_LINK_MAX 33	/* of link_id, 32 digits */
 #define META_WHO_MAX 320	/* "name@address" */
 
 struct meta_config {
@@ -78,6 +79,15 @@ struct meta_inode {
 	bool has_verf;		/* verf: of an EXCLUSIVE create */
 	uint8_t verf[8];
 	char *target;		/* symlink; malloced, owned by the struct */
+	/*
+	 * Hard links.  The files of one link_id ("": no link) are one: all
+	 * but one of them are further names, each with an object of its own,
+	 * of the file link_ino (0: it is that file itself).  link_version
+	 * counts the objects that it got; a further name's tells which of
+	 * them was copied there last.
+	 */
+	uint64_t link_ino, link_version;
+	char link_id[META_LINK_MAX];
 };
 void meta_inode_fini(struct meta_inode *inode);
 int meta_inode_copy(const struct meta_inode *from, struct meta_inode *to)
@@ -89,6 +99,8 @@ struct meta_name {
 	uint64_t ino;
 	int kind;
 	char name[META_NAME_MAX + 1];
+	/* Out, of meta_each_name: what ino is a further name of, or ino. */
+	uint64_t file;
 };
 
 /*
@@ -283,6 +295,17 @@ int meta_get_name(struct meta *meta, uint64_t parent, const char *name,
 		  struct meta_name *out) __attribute__((warn_unused_result));
 /* One of the names of an inode. */
 int meta_name_of(struct meta *meta, uint64_t ino, struct meta_name *out)
+	__attribute__((warn_unused_result));
+/* The file that the links of this id are names of.  -ENOENT. */
+int meta_find_link(struct meta *meta, uint32_t export_id, const char *link_id,
+		   uint64_t *ino) __attribute__((warn_unused_result));
+/* The further names of a file. */
+int meta_each_link(struct meta *meta, uint64_t ino,
+		   int (*each)(void *arg, uint64_t ino), void *arg)
+	__attribute__((warn_unused_result));
+/* Further names whose object is older than the file's. */
+int meta_each_stale_link(struct meta *meta,
+			 int (*each)(void *arg, uint64_t ino), void *arg)
 	__attribute__((warn_unused_result));
 /* Names of a directory with id > after, ascending.  A nonzero result of
  * each() ends the walk.  Returns 0 also then. */

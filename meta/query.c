@@ -53,6 +53,8 @@ read_inode(sqlite3_stmt *s, struct meta_inode *n)
 	n->local_only = flags >> 5 & 1;
 	n->carried = flags >> 7 & 1;
 	n->has_verf = flags >> 6 & 1 && sqlite3_column_bytes(s, 22) == 8;
+	if (flags >> 8 & 1)
+		strcpy(n->link_id, "?");	/* there is a row of it */
 	if (n->has_verf)
 		memcpy(n->verf, sqlite3_column_blob(s, 22), 8);
 	if (sqlite3_column_type(s, 23) != SQLITE_NULL) {
@@ -74,6 +76,7 @@ read_name(sqlite3_stmt *s, struct meta_name *n)
 	n->ino = col(s, 2);
 	n->kind = (int)col(s, 3);
 	sql_text(s, 4, n->name, sizeof(n->name));
+	n->file = n->ino;
 }
 
 void
@@ -156,6 +159,17 @@ all(int rows)
 }
 
 static int
+row_link(void *arg, sqlite3_stmt *s)
+{
+	struct meta_inode *n = arg;
+
+	sql_text(s, 0, n->link_id, sizeof(n->link_id));
+	n->link_ino = col(s, 1);
+	n->link_version = col(s, 2);
+	return 0;
+}
+
+static int
 row_inode(void *arg, sqlite3_stmt *s)
 {
 	return read_inode(s, arg);
@@ -166,7 +180,15 @@ meta_get_inode(struct meta *m, uint64_t ino, struct meta_inode *out)
 {
 	struct question q = { SQL_GET_INODE, &ino, 1, NULL, 0, false };
 
-	return one(ask(m, &q, row_inode, out));
+	int r = one(ask(m, &q, row_inode, out));
+
+	if (r == 0 && out->link_id[0] != '\0') {
+		q.id = SQL_GET_LINK;
+		r = one(ask(m, &q, row_link, out));
+		if (r < 0)
+			meta_inode_fini(out);
+	}
+	return r;
 }
 
 static int
@@ -210,6 +232,8 @@ row_each_name(void *arg, sqlite3_stmt *s)
 	struct meta_name n;
 
 	read_name(s, &n);
+	if (sqlite3_column_type(s, 5) != SQLITE_NULL && col(s, 5) != 0)
+		n.file = col(s, 5);
 	return w->each(w->arg, &n) != 0;
 }
 
@@ -223,6 +247,57 @@ meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
 	struct walk w = WALK(each, arg);
 
 	return all(ask(m, &q, row_each_name, &w));
+}
+
+static int
+row_ino(void *arg, sqlite3_stmt *s)
+{
+	*(uint64_t *)arg = col(s, 0);
+	return 1;
+}
+
+int
+meta_find_link(struct meta *m, uint32_t export_id, const char *link_id,
+	       uint64_t *ino)
+{
+	uint64_t number = export_id;
+	struct question q = { SQL_FIND_LINK, &number, 1, link_id,
+			      (int)strlen(link_id), true };
+
+	return one(ask(m, &q, row_ino, ino));
+}
+
+struct inos {
+	int (*each)(void *arg, uint64_t ino);
+	void *arg;
+};
+
+static int
+row_each_ino(void *arg, sqlite3_stmt *s)
+{
+	struct inos *w = arg;
+
+	return w->each(w->arg, col(s, 0)) != 0;
+}
+
+int
+meta_each_link(struct meta *m, uint64_t ino,
+	       int (*each)(void *arg, uint64_t ino), void *arg)
+{
+	struct question q = { SQL_EACH_LINK, &ino, 1, NULL, 0, false };
+	struct inos w = { each, arg };
+
+	return all(ask(m, &q, row_each_ino, &w));
+}
+
+int
+meta_each_stale_link(struct meta *m, int (*each)(void *arg, uint64_t ino),
+		     void *arg)
+{
+	struct question q = { SQL_EACH_STALE_LINK, NULL, 0, NULL, 0, false };
+	struct inos w = { each, arg };
+
+	return all(ask(m, &q, row_each_ino, &w));
 }
 
 static int

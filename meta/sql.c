@@ -72,6 +72,11 @@ static const char schema[] =
 	" id INTEGER PRIMARY KEY, export INTEGER, ino INTEGER,"
 	" listed INTEGER, source BLOB, after BLOB, since INTEGER,"
 	" objects INTEGER, bytes INTEGER);"
+	"CREATE TABLE IF NOT EXISTS link ("
+	" ino INTEGER PRIMARY KEY, export INTEGER, id TEXT, target INTEGER,"
+	" version INTEGER);"
+	"CREATE INDEX IF NOT EXISTS link_by_target ON link (target);"
+	"CREATE INDEX IF NOT EXISTS link_by_id ON link (id);"
 	"PRAGMA user_version = 1;";
 
 #define INODE_COLUMNS                                                         \
@@ -132,8 +137,21 @@ static const char *const texts[SQL_COUNT] = {
 			 " WHERE parent = ? AND name = ?",
 	[SQL_NAME_OF] = "SELECT id, parent, ino, kind, name FROM name"
 			" WHERE ino = ? ORDER BY id LIMIT 1",
-	[SQL_EACH_NAME] = "SELECT id, parent, ino, kind, name FROM name"
-			  " WHERE parent = ? AND id > ? ORDER BY id LIMIT ?",
+	[SQL_EACH_NAME] = "SELECT n.id, parent, n.ino, kind, name, target"
+			  " FROM name n LEFT JOIN link l ON l.ino = n.ino"
+			  " WHERE parent = ? AND n.id > ? ORDER BY n.id"
+			  " LIMIT ?",
+	[SQL_PUT_LINK] = "INSERT OR REPLACE INTO link (ino, export, id,"
+			 " target, version) VALUES (?,?,?,?,?)",
+	[SQL_DEL_INODE_LINK] = "DELETE FROM link WHERE ino = ?",
+	[SQL_GET_LINK] = "SELECT id, target, version FROM link WHERE ino = ?",
+	[SQL_FIND_LINK] = "SELECT ino FROM link WHERE export = ? AND id = ?"
+			  " AND target = 0 LIMIT 1",
+	[SQL_EACH_LINK] = "SELECT ino FROM link WHERE target = ?"
+			  " ORDER BY ino",
+	[SQL_EACH_STALE_LINK] = "SELECT l.ino FROM link l JOIN link f"
+				" ON f.ino = l.target"
+				" WHERE l.version != f.version",
 	[SQL_EACH_HANDLE] = "SELECT ino, who, state, generation, opened,"
 			    " created FROM handle ORDER BY ino, who",
 	[SQL_EACH_HANDLE_OF] = "SELECT ino, who, state, generation, opened,"

@@ -141,6 +141,31 @@ prepare_replace_stored(struct world *w)
 	return r != 0 ? r : rig_settled(&w->r, 30000);
 }
 
+/* f is in the bucket under two names. */
+static int
+prepare_linked(struct world *w)
+{
+	int r = prepare_stored(w);
+
+	if (r == 0)
+		r = nc_link(&w->r.a, &w->f, &w->r.root, "g");
+	w->keys = 3;
+	return r != 0 ? r : rig_settled(&w->r, 30000);
+}
+
+static int
+prepare_linked_and_more(struct world *w)
+{
+	struct nc_fh tmp;
+	int r = prepare_linked(w);
+
+	if (r == 0)
+		r = create(w, "tmp", &tmp);
+	if (r == 0)
+		r = rig_write(&w->r.a, &tmp, 0, "other", 5);
+	return r != 0 ? r : rig_settled(&w->r, 30000);
+}
+
 /* ---- what is done ---- */
 
 static int
@@ -234,6 +259,80 @@ act_remove(struct world *w)
 	w->name = NULL;
 	w->keys = 1;
 	return nc_remove(&w->r.a, &w->r.root, "f");
+}
+
+static int
+act_link(struct world *w)
+{
+	w->keys = 3;
+	return nc_link(&w->r.a, &w->f, &w->r.root, "g");
+}
+
+static int
+act_remove_first(struct world *w)
+{
+	w->name = "g";
+	w->keys = 2;
+	return nc_remove(&w->r.a, &w->r.root, "f");
+}
+
+static int
+act_remove_second(struct world *w)
+{
+	w->keys = 2;
+	return nc_remove(&w->r.a, &w->r.root, "g");
+}
+
+static int
+act_replace_first(struct world *w)
+{
+	w->name = "g";
+	return nc_rename(&w->r.a, &w->r.root, "tmp", &w->r.root, "f");
+}
+
+static int
+act_rename_second(struct world *w)
+{
+	w->name = "h";
+	return nc_rename(&w->r.a, &w->r.root, "g", &w->r.root, "h");
+}
+
+/* Names that are there lead to this file, and it knows how many. */
+static int
+links_are(struct world *w, unsigned want)
+{
+	static const char *const names[] = { "f", "g", "h" };
+	unsigned found = 0;
+	fattr3 file, attr;
+	struct nc_fh fh;
+
+	if (nc_getattr(&w->r.a, &w->f, &file) != 0)
+		return rig_bad(&w->r, "the file is gone");
+	for (unsigned i = 0; i < 3; i++) {
+		if (nc_lookup(&w->r.a, &w->r.root, names[i], &fh, &attr) != 0 ||
+		    attr.fileid != file.fileid)
+			continue;
+		found++;
+		if (rig_object_is(&w->r, names[i], w->want, w->size) < 0)
+			return rig_bad(&w->r, "the object %s of a link has "
+				       "other bytes", names[i]);
+	}
+	return found == want && file.nlink == want
+		       ? 0
+		       : rig_bad(&w->r, "%u names, %u links, not %u", found,
+				 file.nlink, want);
+}
+
+static int
+after_two_links(struct world *w)
+{
+	return links_are(w, 2);
+}
+
+static int
+after_one_link(struct world *w)
+{
+	return links_are(w, 1);
 }
 
 /* A's version is flushed; B's bytes come next. */
@@ -374,6 +473,32 @@ static const struct story stories[] = {
 	{ "REMOVE", prepare_stored, act_remove, NULL, true,
 	  "remove-before-commit remove-after-commit delete-before-s3 "
 	  "delete-after-s3 delete-done" },
+	{ "LINK", prepare_stored, act_link, after_two_links, true,
+	  "link-before-commit link-after-commit upload-begin copy-before "
+	  "copy-after! stored-before-row! stored-after-row! copy-before:2! "
+	  "copy-after:2! stored-before-row:2! stored-after-row:2!" },
+	{ "a change of a file with two names", prepare_linked, act_change,
+	  after_two_links, false,
+	  "commit-done put-before put-after! stored-before-row! "
+	  "stored-after-row! copy-before! copy-after! stored-before-row:2! "
+	  "stored-after-row:2! " },
+	{ "REMOVE of the first of two names", prepare_linked,
+	  act_remove_first, after_one_link, true,
+	  "unlink-before-commit unlink-after-commit delete-before-s3 "
+	  "delete-after-s3 delete-done copy-before copy-after! " STORED },
+	{ "REMOVE of the second of two names", prepare_linked,
+	  act_remove_second, after_one_link, true,
+	  "remove-before-commit remove-after-commit delete-before-s3 "
+	  "delete-done copy-before copy-after! " STORED },
+	{ "a rename over one of two names", prepare_linked_and_more,
+	  act_replace_first, after_one_link, true,
+	  "rename-before-commit rename-after-commit copy-before copy-after "
+	  "stored-after-row copy-before:2 copy-after:2 stored-before-row:2 "
+	  "stored-after-row:2 delete-before-s3 delete-done" },
+	{ "a rename of the second of two names", prepare_linked,
+	  act_rename_second, after_two_links, true,
+	  "rename-before-commit rename-after-commit copy-before "
+	  "copy-after! " STORED "delete-before-s3! delete-done!" },
 	{ "a small supersession", prepare_stored, act_supersede,
 	  after_supersede, false,
 	  "upload-begin put-before put-after! " STORED

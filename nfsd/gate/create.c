@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/names.h"
+#include "nfsd/gate/link.h"
 
 #define ROWS 8192		/* bytes on the disk for a new name */
 
@@ -268,10 +268,13 @@ static int
 lookup_again(struct change_dir *d, struct gate_request *rq, const char *name,
 	     uint64_t merges, struct node **out)
 {
-	if (merges_of(d->node) != merges)
-		return lookup_known(d->node, rq, name, out);
+	if (merges_of(d->node) != merges) {
+		int r = lookup_known(d->node, rq, name, out);
+
+		return r < 0 ? r : link_resolve(out, rq);
+	}
 	*out = node_find_child(d->node->export->gate, d->node->ino, name);
-	return *out != NULL ? 0 : -ENOENT;
+	return *out != NULL ? link_resolve(out, rq) : -ENOENT;
 }
 
 /* What is not written to will not change soon.  S3 must not have them
@@ -430,14 +433,4 @@ gate_mknod(struct gate_export *x, struct gate_request *rq,
 		return -EPERM;
 	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
 			  dir_wcc);
-}
-
-int
-gate_link(struct gate_export *x, struct gate_request *rq,
-	  const struct gate_fh *fh, const struct gate_fh *dir,
-	  const char *name, struct gate_attr *attr, struct gate_wcc *dir_wcc)
-{
-	(void)x, (void)rq, (void)fh, (void)dir, (void)name, (void)attr;
-	(void)dir_wcc;
-	return -ENOTSUP;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
 
 #define COOKIE_DOT 1
@@ -170,11 +171,18 @@ emit_batch(struct walk *w, uint64_t *cookie)
 	}
 	if (r == 0 && w->plus)
 		learn_batch(g, b);
+	for (size_t i = 0; r == 0 && w->plus && i < b->count; i++) {
+		if (b->nodes[i] != NULL &&
+		    link_resolve(&b->nodes[i], w->rq) < 0)
+			b->nodes[i] = NULL;	/* as if it were gone */
+	}
 	for (size_t i = 0; r == 0 && i < b->count && !w->full; i++) {
 		/* Gone between the two questions. */
 		if (!w->plus || (b->nodes[i] != NULL && !b->nodes[i]->dead))
 			emit_one(w, b->names[i].id, b->names[i].name,
-				 b->names[i].ino, b->nodes[i]);
+				 w->plus ? b->nodes[i]->ino
+					 : b->names[i].file,
+				 b->nodes[i]);
 		if (!w->full)
 			*cookie = b->names[i].id;
 	}

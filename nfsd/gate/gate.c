@@ -276,6 +276,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	LIST_INIT(&g->exports);
 	LIST_INIT(&g->deletions);
 	pthread_mutex_init(&g->mutex, NULL);
+	pthread_mutex_init(&g->links, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&g->progress, &attr);

@@ -10,6 +10,8 @@
  *	1. directory locks (node_lock of directories), by inode number
  *	2. a file lock (node_lock of a file)
  *	3. node->mutex, held for moments, never over disk, SQLite or S3
+ *	   (gate->links: after node locks, before mutexes; rows of new
+ *	   links are found and committed under it)
  *	4. shard->mutex, gate->mutex, pool->mutex, timers.mutex,
  *	   moves.mutex: leaves
  * node_lock is a flag with a queue, not a mutex: it may be held over a
@@ -341,6 +343,7 @@ struct gate {
 	uint8_t fh_key[16];
 	bool replays;			/* some are on record from before */
 	bool beside;			/* odd.c has named files; atomic */
+	pthread_mutex_t links;		/* who is the first of its link_id */
 
 	pthread_mutex_t mutex;		/* guards what follows */
 	uint8_t verifier[8];
@@ -572,8 +575,12 @@ int object_headers(struct gate_export *x, const struct meta_inode *i,
 	__attribute__((warn_unused_result));
 
 /* ---- lookup.c ---- */
-/* The child of a locked or unlocked directory; asks S3 if need be. */
+/* The child of a locked or unlocked directory; asks S3 if need be.  A
+ * further name of a file (link.h) leads to the file; */
 int lookup_child(struct node *dir, struct gate_request *rq, const char *name,
+		 struct node **out) __attribute__((warn_unused_result));
+/* ... here to the node that has the name itself, for who changes names. */
+int lookup_entry(struct node *dir, struct gate_request *rq, const char *name,
 		 struct node **out) __attribute__((warn_unused_result));
 /* Make sure the node agrees with S3 as of attr_ttl ago. */
 int lookup_refresh(struct node *n, struct gate_request *rq)
@@ -605,6 +612,8 @@ bool scan_known(struct node *dir);	/* listed whole before, small */
 bool scan_fresh_locked(struct node *dir);
 /* A directory that was just made here: nothing is in it. */
 void scan_set_empty_locked(struct node *dir);
+/* It is to be listed anew when it is asked for next. */
+void scan_expire(struct node *dir);
 void scan_forget(struct node *dir);
 /* Does S3 have anything below this directory, hidden keys aside?  0 no, 1 */
 int scan_any(struct node *dir) __attribute__((warn_unused_result));

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
 
 /* Write a row back that only remembers S3; need not survive a crash. */
@@ -29,16 +30,65 @@ post_inode(struct node *n)
 	meta_post(n->export->gate->meta, &b);
 }
 
+static int
+any_link(void *arg, uint64_t ino)
+{
+	(void)ino;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/*
+ * What the mark of the new object means for a node whose row will be `row`.
+ * *other: the name is that of another file now, for an S3 tool has replaced
+ * the object of one of several names.  The node's lock is held.
+ */
+static int
+adopt_link(struct node *n, const struct link_mark *mark,
+	   struct meta_inode *row, bool *other)
+{
+	struct gate *g = n->export->gate;
+	bool same = strcmp(mark->id, n->i.link_id) == 0;
+	struct meta_batch *b;
+	int r = 0;
+
+	if (n->i.link_id[0] != '\0' && !same) {
+		if (n->i.link_ino != 0)
+			*other = true;
+		else
+			r = meta_each_link(g->meta, n->ino, any_link, other);
+		return r;
+	}
+	if (mark->id[0] == '\0')
+		return 0;
+	if (n->i.link_ino != 0) {
+		row->link_version = mark->version;
+		return 0;
+	}
+	pthread_mutex_lock(&g->links);
+	b = meta_batch_new();
+	r = b == NULL ? -ENOMEM : link_mark_apply(g, mark, row);
+	if (r == 0) {
+		meta_put_inode(b, row);
+		r = meta_commit(g->meta, &b);
+	}
+	meta_batch_free(&b);
+	pthread_mutex_unlock(&g->links);
+	return r;
+}
+
 int
 lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 {
 	struct gate_export *x = n->export;
 	struct meta_inode row = { 0 };
+	struct link_mark mark = { 0 };
 	bool same_bytes, unread, other = false;
 	int r;
 
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
+	(void)link_mark_read(x, n->i.base_key, &o->headers, &mark);
 	unread = object_unread_locked(n);
 	if (n->dead || (node_is_local_locked(n) && !unread) ||
 	    (n->i.attr_known && n->checked_ms >= asked_ms)) {
@@ -64,7 +114,11 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (unread)	/* of the key that its name spells it says nothing */
 		strcpy(row.dest_etag, n->i.dest_etag);
 	r = object_read_target(x, &row);
+	if (r == 0)
+		r = adopt_link(n, &mark, &row, &other);
 	pthread_mutex_lock(&n->mutex);
+	if (r == 0 && other)
+		r = -ESTALE;
 	if (r == 0 && row.kind != n->i.kind) {
 		/* Another kind is another file (RFC 1813 3.3.1: a handle
 		 * never changes its type); the name finds the new one. */
@@ -94,8 +148,14 @@ out:
 	pthread_mutex_unlock(&n->mutex);
 	/* The old one has to make room, or its name finds nothing. */
 	if (other) {
+		uint64_t parent = n->parent;
 		int gone = lookup_vanish(n, UINT64_MAX);
+		struct node *dir = node_find(x->gate, parent);
 
+		/* The listing that told of it was of the old one. */
+		if (dir != NULL)
+			scan_expire(dir);
+		node_put(&dir);
 		r = gone < 0 ? gone : r;
 	}
 	return r;
@@ -135,7 +195,7 @@ int
 lookup_vanish(struct node *n, uint64_t asked_ms)
 {
 	struct gate *g = n->export->gate;
-	bool any = false;
+	bool any = false, alias;
 	int r = 0;
 
 	/* Where its names lie is not known yet. */
@@ -149,7 +209,19 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 		pthread_mutex_unlock(&n->mutex);
 		return 0;
 	}
+	alias = n->i.link_ino != 0;
 	pthread_mutex_unlock(&n->mutex);
+	if (alias) {
+		/* The file, which has other names, is locked before it. */
+		node_unlock(n);
+		return link_detach(n);
+	}
+	/* Only one of its names is gone. */
+	r = n->i.link_id[0] != '\0' ? link_move_over(n) : 0;
+	if (r != 0) {
+		node_unlock(n);
+		return r < 0 ? r : 0;
+	}
 	/* The bucket may have nothing below a directory, and yet there are
 	 * files in it that wait for their upload: their path goes with it. */
 	if (node_kind(n) == GATE_DIR)
@@ -320,6 +392,7 @@ struct asking {
 				 * name beside it */
 	bool source;		/* below one that is being listed */
 	struct meta_inode *row;
+	struct link_mark *mark;	/* that a file's object has */
 };
 
 static bool
@@ -354,6 +427,7 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 		/* Not `d` beside `d/x`: there the directory has the name,
 		 * and the file another (odd.c). */
 		object_to_inode(x, key, &o, row);
+		(void)link_mark_read(x, key, &o.headers, a->mark);
 		s3_object_free(&o);
 		return object_read_target(x, row);
 	}
@@ -424,12 +498,13 @@ ask_once(struct node *dir, struct asking *a, bool *moved)
 
 /* What S3 says of a name. */
 static int
-ask_s3(struct node *dir, const char *name, struct meta_inode *row)
+ask_s3(struct node *dir, const char *name, struct meta_inode *row,
+       struct link_mark *mark)
 {
 	struct gate_export *x = dir->export;
 	char part[PART_MAX + 1];
 	enum part_form form = part_from_name(x->any_bytes, name, part);
-	struct asking a = { .x = x, .part = part, .row = row,
+	struct asking a = { .x = x, .part = part, .row = row, .mark = mark,
 			    .beside = form == PART_BESIDE ||
 				      form == PART_BESIDE_LONG };
 	bool moved = true;
@@ -453,7 +528,7 @@ ask_s3(struct node *dir, const char *name, struct meta_inode *row)
 
 static int
 add_found(struct node *dir, const char *name, struct meta_inode *row,
-	  struct node **out)
+	  const struct link_mark *mark, struct node **out)
 {
 	struct gate *g = dir->export->gate;
 	struct meta_name entry = { .parent = dir->ino };
@@ -467,12 +542,18 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);
-	b = meta_batch_new();
+	if (mark->id[0] != '\0')
+		pthread_mutex_lock(&g->links);
+	r = mark->id[0] != '\0' ? link_mark_apply(g, mark, row) : 0;
+	b = r < 0 ? NULL : meta_batch_new();
 	if (b != NULL) {
 		meta_put_inode(b, row);
 		meta_put_name(b, &entry);
 	}
-	r = meta_commit(g->meta, &b);
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	if (mark->id[0] != '\0')
+		pthread_mutex_unlock(&g->links);
 	if (r < 0)
 		return r;
 	return node_add(dir->export, row, &entry, false, out);
@@ -523,13 +604,14 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 	struct gate_export *x = dir->export;
 	uint64_t asked = clock_ms();
 	struct meta_inode row = { 0 };
+	struct link_mark mark = { 0 };
 	bool missing = false;
 	int r = scan_if_small(dir);
 
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		r = ask_s3(dir, name, &row);
+		r = ask_s3(dir, name, &row, &mark);
 		if (r < 0 && r != -ENOENT)
 			return r;
 		missing = r == -ENOENT;
@@ -541,7 +623,7 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 		r = lookup_known(dir, rq, name, out);
 	if (r == -ENOENT && row.kind != 0 &&
 	    !negative_removed_since(x->gate, dir->ino, name, asked))
-		r = add_found(dir, name, &row, out);
+		r = add_found(dir, name, &row, &mark, out);
 	/* Under the lock: it may have been created since S3 was asked. */
 	if (r == -ENOENT && missing)
 		negative_add(x->gate, dir->ino, name,
@@ -551,8 +633,18 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 	return r;
 }
 
+static bool
+is_named(struct node *n, const struct node *dir, const char *name)
+{
+	uint64_t parent;
+	char now[META_NAME_MAX + 1];
+
+	node_name(n, &parent, now);
+	return parent == dir->ino && strcmp(now, name) == 0;
+}
+
 int
-lookup_child(struct node *dir, struct gate_request *rq, const char *name,
+lookup_entry(struct node *dir, struct gate_request *rq, const char *name,
 	     struct node **out)
 {
 	struct node *n = NULL;
@@ -563,6 +655,9 @@ lookup_child(struct node *dir, struct gate_request *rq, const char *name,
 	r = lookup_known(dir, rq, name, &n);
 	if (r == 0) {
 		r = lookup_refresh(n, rq);
+		/* It may have lost just this one of several names. */
+		if (r == 0 && !is_named(n, dir, name))
+			r = -ESTALE;
 		if (r == 0) {
 			*out = n;
 			return 0;
@@ -588,6 +683,27 @@ lookup_child(struct node *dir, struct gate_request *rq, const char *name,
 		node_put(&n);
 		if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 			rq->again = GATE_JUKEBOX;
+		return r == -ESTALE ? -ENOENT : r;
+	}
+	*out = n;
+	return 0;
+}
+
+int
+lookup_child(struct node *dir, struct gate_request *rq, const char *name,
+	     struct node **out)
+{
+	struct node *n = NULL, *entry;
+	int r = lookup_entry(dir, rq, name, &n);
+
+	if (r < 0)
+		return r;
+	entry = n;
+	r = link_resolve(&n, rq);
+	if (r == 0 && n != entry)
+		r = lookup_refresh(n, rq);
+	if (r < 0) {
+		node_put(&n);
 		return r == -ESTALE ? -ENOENT : r;
 	}
 	*out = n;

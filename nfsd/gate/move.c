@@ -366,6 +366,9 @@ move_mark(struct meta_inode *row, const char *key)
 		row->dest_etag[0] = '\0';
 	else
 		strcpy(row->dest_etag, row->base_etag);
+	/* A link's mark speaks of its key: not a mere copy. */
+	if (row->name_dirty && row->link_id[0] != '\0')
+		row->attr_dirty = true;
 }
 
 /* ---- life of a move ---- */

@@ -505,8 +505,9 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 		rq->again = GATE_NEEDS_THREAD;
 	if (r < 0)
 		return r;
+	/* An alias is nobody's file: its name leads to the one that is. */
 	if (n->export != x || n->i.generation != fh->generation ||
-	    node_dead(n)) {
+	    n->i.link_ino != 0 || node_dead(n)) {
 		node_put(&n);
 		return -ESTALE;
 	}

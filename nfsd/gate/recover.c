@@ -15,9 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
-#include "nfsd/gate/names.h"
-#include "nfsd/gate/upload.h"
 
 /* Rows are collected first: loading nodes asks the same database. */
 struct found_handles {
@@ -269,5 +268,5 @@ recover(struct gate *g)
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		recover_upload(g, &uploads.list[i]);
 	free(uploads.list);
-	return r;
+	return r < 0 ? r : link_recover(g);
 }

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
-#include "nfsd/gate/names.h"
 
 /* May this client remove the file, as far as writers go?  Mutex held. */
 static int
@@ -59,15 +59,16 @@ bury(struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 }
 
-/* Both locks are held. */
+/* All locks are held.  file: what n is a further name of, or n. */
 static int
 remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
-	      struct node *n, uint64_t *delete_id)
+	      struct node *n, struct node *file, uint64_t *delete_id)
 {
 	struct gate_export *x = d->node->export;
 	struct gate *g = x->gate;
 	struct meta_delete del, late, replaced;
 	struct meta_batch *b = meta_batch_new();
+	struct meta_inode row = { 0 };
 	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
 	struct name_settled was = { 0 };
 	bool left, hide;
@@ -78,6 +79,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		r = key[0] = '\0';
 	if (r == 0)
 		r = name_settle(n, &was);
+	if (r == 0 && b != NULL && file != n)
+		r = link_less_rows(file, b, &row);
 	if (r < 0 || b == NULL) {
 		meta_batch_free(&b);
 		name_unsettle(n, &was);
@@ -99,7 +102,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 			     ? n->up.sent_key
 			     : key);
 	pthread_mutex_unlock(&n->mutex);
-	if (left && sent[0] != '\0' && strcmp(sent, del.key) != 0 && !hidden_exactly(x, sent))
+	if (left && sent[0] != '\0' && strcmp(sent, del.key) != 0 &&
+	    !hidden_exactly(x, sent))
 		forget_key(n, sent, b, &late);
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    strcmp(key, del.key) != 0 &&
@@ -126,12 +130,16 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		if (replaced.id != 0)
 			hidden_del(x, replaced.key);
 		name_unsettle(n, &was);
+		meta_inode_fini(&row);
 		return r;
 	}
 	negative_removed(g, d->node->ino, name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	change_dir_apply(d);
 	bury(n);
+	if (file != n)
+		link_less_apply(file, &row);
+	meta_inode_fini(&row);
 	if (del.id != 0)
 		delete_start(x, &del);
 	if (late.id != 0)
@@ -186,30 +194,75 @@ remove_keep_directory(struct node *dir)
 	pthread_mutex_unlock(&dir->mutex);
 }
 
-/* Find and lock: the directory, then the victim.  On success both are. */
+static void
+unlock_victim(struct link_pair *p)
+{
+	if (p->alias != NULL)
+		node_unlock(p->alias);
+	node_unlock(p->file);
+}
+
+/* Find and lock: the directory, then the victim and what it shares a file
+ * with.  On success all are. */
 static int
 lock_victim(struct change_dir *d, struct gate_request *rq, const char *name,
-	    struct node *n)
+	    struct node *n, struct link_pair *p)
 {
 	/* After a rename a directory may be older than the one that it is
 	 * in: directories are locked by number. */
 	bool first = node_kind(n) == GATE_DIR && n->ino < d->node->ino;
 	struct node *now = NULL;
-	int r = first ? node_lock(n, rq) : 0;
+	int r = link_pair_get(n, p);
 
+	if (r == 0 && first)
+		r = node_lock(n, rq);
 	if (r < 0)
 		return r;
 	r = change_dir_lock(d, rq);
 	if (r == 0)
-		r = lookup_known(d->node, rq, name, &now);
+		r = perm_remove(rq, node_perm(d->node), node_perm(p->file));
+	if (r == 0 && !first)
+		r = node_lock(p->file, rq);
+	if (r < 0) {
+		if (first)
+			node_unlock(n);
+		return r;
+	}
+	if (p->alias != NULL) {
+		r = node_lock(p->alias, rq);
+		if (r < 0) {
+			node_unlock(p->file);
+			return r;
+		}
+	}
+	r = lookup_known(d->node, rq, name, &now);
 	if (r == 0 && now != n)
 		r = -EAGAIN;	/* replaced meanwhile: the client asks again */
 	node_put(&now);
 	if (r == 0)
-		r = perm_remove(rq, node_perm(d->node), node_perm(n));
-	if (r < 0 && first)
-		node_unlock(n);
-	return r < 0 || first ? r : node_lock(n, rq);
+		r = link_pair_check(n, p);
+	if (r < 0)
+		unlock_victim(p);
+	return r;
+}
+
+/* One of several names of a file, or its last. */
+static int
+remove_name(struct change_dir *d, struct gate_request *rq, const char *name,
+	    struct node *n, const struct link_pair *p, uint64_t *delete_id)
+{
+	char who[META_WHO_MAX];
+	int r;
+
+	who_text(d->node->export, rq, who);
+	pthread_mutex_lock(&p->file->mutex);
+	r = writer_allows_locked(p->file, rq, who);
+	pthread_mutex_unlock(&p->file->mutex);
+	if (r < 0)
+		return r;
+	if (n == p->file && p->alias != NULL)
+		return link_remove_first(d, rq, name, p, delete_id);
+	return remove_locked(d, rq, name, n, p->file, delete_id);
 }
 
 int
@@ -217,28 +270,23 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 	    const struct gate_fh *dir, const char *name,
 	    struct gate_wcc *dir_wcc)
 {
-	char who[META_WHO_MAX];
 	struct change_dir d;
+	struct link_pair pair = { 0 };
 	struct node *n = NULL;
 	uint64_t delete_id = 0;
 	int r = change_dir_begin(x, rq, dir, name, dir_wcc, &d);
 
 	if (r == -EEXIST)
 		r = -EINVAL;	/* "." and ".." */
-	who_text(x, rq, who);
 	if (r == 0)
-		r = lookup_child(d.node, rq, name, &n);
+		r = lookup_entry(d.node, rq, name, &n);
 	if (r == 0 && node_kind(n) == GATE_DIR)
 		r = -EISDIR;
 	if (r == 0)
-		r = lock_victim(&d, rq, name, n);
+		r = lock_victim(&d, rq, name, n, &pair);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
-		r = writer_allows_locked(n, rq, who);
-		pthread_mutex_unlock(&n->mutex);
-		if (r == 0)
-			r = remove_locked(&d, rq, name, n, &delete_id);
-		node_unlock(n);
+		r = remove_name(&d, rq, name, n, &pair, &delete_id);
+		unlock_victim(&pair);
 	}
 	if (d.locked) {
 		node_unlock(d.node);
@@ -253,6 +301,7 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 		rq->again = GATE_NEEDS_THREAD;
 	}
 	change_dir_end(&d, rq, dir_wcc);
+	link_pair_put(&pair);
 	node_put(&n);
 	return r;
 }
@@ -332,6 +381,7 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	   struct gate_wcc *dir_wcc)
 {
 	struct change_dir d;
+	struct link_pair pair = { 0 };
 	struct node *n = NULL;
 	uint64_t delete_id = 0;
 	int r = change_dir_begin(x, rq, dir, name, dir_wcc, &d);
@@ -345,14 +395,14 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	if (r == 0)
 		r = remove_dir_is_empty(n, rq, false);
 	if (r == 0)
-		r = lock_victim(&d, rq, name, n);
+		r = lock_victim(&d, rq, name, n, &pair);
 	if (r == 0) {
 		r = remove_dir_is_empty(n, rq, true);
 		if (d.row.nlink > 2)
 			d.row.nlink--;
 		if (r == 0)
-			r = remove_locked(&d, rq, name, n, &delete_id);
-		node_unlock(n);
+			r = remove_locked(&d, rq, name, n, n, &delete_id);
+		unlock_victim(&pair);
 	}
 	if (d.locked) {
 		node_unlock(d.node);
@@ -365,6 +415,7 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	change_dir_end(&d, rq, dir_wcc);
+	link_pair_put(&pair);
 	node_put(&n);
 	return r;
 }

@@ -15,15 +15,45 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/rename.h"
 
-/* Directories by number, then files by number. */
+static bool
+victim_turns(const struct rename *m)
+{
+	return m->victim != NULL && m->victim == m->victims.file &&
+	       m->victims.alias != NULL;
+}
+
+static int
+lock_pair(const struct link_pair *p, struct gate_request *rq, bool *locked)
+{
+	int r = p->file == NULL ? 0 : node_lock(p->file, rq);
+
+	if (r == 0 && p->alias != NULL) {
+		r = node_lock(p->alias, rq);
+		if (r < 0)
+			node_unlock(p->file);
+	}
+	*locked = r == 0 && p->file != NULL;
+	return r;
+}
+
+static void
+unlock_pair(const struct link_pair *p)
+{
+	if (p->alias != NULL)
+		node_unlock(p->alias);
+	node_unlock(p->file);
+}
+
+/* Directories by number, then files by number, each with its alias. */
 static int
 lock_all(struct rename *m, struct gate_request *rq)
 {
 	struct change_dir *first = &m->from, *second = &m->to;
-	struct node *a = m->file, *b = m->victim;
+	bool first_is_victim;
 	int r;
 
 	if (m->to.node->ino < m->from.node->ino) {
@@ -35,31 +65,25 @@ lock_all(struct rename *m, struct gate_request *rq)
 		r = change_dir_lock(second, rq);
 	if (r < 0)
 		return r;
-	if (b != NULL && b->ino < a->ino) {
-		a = m->victim;
-		b = m->file;
-	}
-	r = node_lock(a, rq);
-	if (r == 0 && b != NULL) {
-		r = node_lock(b, rq);
-		if (r < 0)
-			node_unlock(a);
-	}
-	if (r == 0) {
-		m->file_locked = true;
-		m->victim_locked = m->victim != NULL;
-	}
+	first_is_victim = m->victims.file != NULL &&
+			  m->victims.file->ino < m->files.file->ino;
+	if (first_is_victim)
+		r = lock_pair(&m->victims, rq, &m->victims_locked);
+	if (r == 0)
+		r = lock_pair(&m->files, rq, &m->files_locked);
+	if (r == 0 && !first_is_victim)
+		r = lock_pair(&m->victims, rq, &m->victims_locked);
 	return r;
 }
 
 static void
 unlock_all(struct rename *m)
 {
-	if (m->file_locked)
-		node_unlock(m->file);
-	if (m->victim_locked)
-		node_unlock(m->victim);
-	m->file_locked = m->victim_locked = false;
+	if (m->files_locked)
+		unlock_pair(&m->files);
+	if (m->victims_locked)
+		unlock_pair(&m->victims);
+	m->files_locked = m->victims_locked = false;
 	if (m->from.locked)
 		node_unlock(m->from.node);
 	if (m->to.locked)
@@ -84,13 +108,17 @@ rename_recheck(struct rename *m, struct gate_request *rq)
 	if (r == -ENOENT)
 		r = m->victim == NULL ? 0 : -EAGAIN;
 	node_put(&n);
+	if (r == 0)
+		r = link_pair_check(m->file, &m->files);
+	if (r == 0 && m->victim != NULL)
+		r = link_pair_check(m->victim, &m->victims);
 	return r;
 }
 
 static int
 writers_allow(struct rename *m, struct gate_request *rq, const char *who)
 {
-	struct node *f = m->file;
+	struct node *f = m->files.file;
 	int r = 0;
 
 	pthread_mutex_lock(&f->mutex);
@@ -100,19 +128,15 @@ writers_allow(struct rename *m, struct gate_request *rq, const char *who)
 		r = -EAGAIN;
 	} else if (f->h.state == META_ACTIVE && strcmp(f->h.who, who) != 0) {
 		r = -EACCES;
-	} else if (f->h.state == META_FINISHING || f->up.run == UP_RUNNING) {
-		/* Under its old key.  Stop it, or let it end and copy. */
-		upload_cancel_locked(f);
-		if (clock_ms() < rq->first_ms + f->export->c.hold_ms) {
-			r = node_hold_locked(f, rq, clock_ms() + 100);
-		} else {
-			rq->again = GATE_JUKEBOX;
-			r = -EAGAIN;
-		}
 	}
 	pthread_mutex_unlock(&f->mutex);
+	/* An upload under its old key.  Stop it, or let it end and copy. */
+	if (r == 0)
+		r = link_quiet(m->file, rq);
 	if (r == 0 && m->victim != NULL)
-		r = remove_check(m->victim, rq, who);
+		r = remove_check(m->victims.file, rq, who);
+	if (r == 0 && m->victims.alias != NULL)
+		r = link_quiet(m->victims.alias, rq);
 	return r;
 }
 
@@ -127,6 +151,10 @@ plan_row(struct rename *m, const char *new_key, struct meta_inode *row)
 	row->local_only = name_is_silly(m->to_name);
 	if (strcmp(row->base_key, new_key) == 0)
 		strcpy(row->dest_etag, row->base_etag);
+	else if (victim_turns(m) && !m->turn.in_sync &&
+		 strcmp(v->i.base_key, new_key) == 0)
+		/* It leaves with what is there. */
+		row->dest_etag[0] = '\0';
 	else if (v != NULL)
 		/* Not the victim's own object, perhaps: one that the victim
 		 * was to replace and has not yet. */
@@ -147,7 +175,7 @@ moved(struct rename *m, const struct meta_name *entry,
 {
 	struct node *n = m->file;
 	struct gate_export *x = n->export;
-	int r;
+	int r = 0;
 
 	negative_removed(x->gate, m->from.node->ino, m->from_name,
 			 clock_ms() + x->c.attr_ttl_ms);
@@ -160,11 +188,18 @@ moved(struct rename *m, const struct meta_name *entry,
 		lost_forget_locked(n, old_key);
 		pthread_mutex_unlock(&n->mutex);
 	}
-	if (m->victim != NULL) {
+	if (m->victim != NULL)
 		lost_inherit(n, m->victim, key);
+	if (victim_turns(m)) {
+		remove_bury(m->victims.alias);
+		r = link_turn_apply(&m->turn);
+	} else if (m->victim != NULL) {
 		remove_bury(m->victim);
+		if (m->less.ino != 0)
+			link_less_apply(m->victims.file, &m->less);
 	}
-	r = node_rename(n, entry);
+	if (r == 0)
+		r = node_rename(n, entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
 	n->i.local_only = row->local_only;
@@ -176,7 +211,10 @@ moved(struct rename *m, const struct meta_name *entry,
 	if (row->local_only && row->base_key[0] == '\0')
 		n->up.pending = false;
 	else
-		upload_schedule_locked(n, row->name_dirty && !row->local_only);
+		/* An alias has nothing that should settle. */
+		upload_schedule_locked(n, (row->name_dirty &&
+					   !row->local_only) ||
+					  row->link_ino != 0);
 	pthread_mutex_unlock(&n->mutex);
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
@@ -191,6 +229,33 @@ leave_key(struct node *n, const char *key, const char *base,
 {
 	if (strcmp(base, key) != 0 && !hidden_exactly(n->export, key))
 		forget_key(n, key, b, left);
+}
+
+/* The victim loses one of several names. */
+static int
+victim_rows(struct rename *m, struct meta_batch *b)
+{
+	if (victim_turns(m)) {
+		meta_del_inode(b, m->victims.alias->ino);
+		return link_turn_rows(&m->turn, m->victim, m->victims.alias,
+				      b, !name_is_silly(m->to_name), true);
+	}
+	return m->victim == m->victims.file
+		       ? 0
+		       : link_less_rows(m->victims.file, b, &m->less);
+}
+
+/* The file whose further name was renamed. */
+static void
+touch_file(struct node *n, struct meta_batch *b)
+{
+	int64_t now = clock_ns();
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->i.ctime_ns < now)
+		n->i.ctime_ns = now;
+	meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
 }
 
 /* All locks are held. */
@@ -227,6 +292,14 @@ move_locked(struct rename *m, struct gate_request *rq)
 			name_unsettle(v, &victim_was);
 		return r < 0 ? r : -ENOMEM;
 	}
+	if (v != NULL) {
+		r = victim_rows(m, b);
+		if (r < 0) {
+			meta_batch_free(&b);
+			meta_inode_fini(&row);
+			return r;
+		}
+	}
 	was_hidden = name_left_key(n);
 	/* An object under the old name that this file was to replace, and now
 	 * never will; or has, in an upload whose answer was lost.  Not one
@@ -239,6 +312,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 	meta_del_name(b, m->from.node->ino, m->from_name);
 	if (v != NULL) {
 		meta_del_name(b, m->to.node->ino, m->to_name);
+	}
+	if (v != NULL && !victim_turns(m)) {
 		meta_del_inode(b, v->ino);
 		/* Its object is replaced, unless it lies elsewhere, or
 		 * nothing will come to replace it. */
@@ -260,6 +335,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 		upload_note_locked(n, b);
 	}
 	pthread_mutex_unlock(&n->mutex);
+	if (n != m->files.file)
+		touch_file(m->files.file, b);
 	replay_note(b, rq, NULL);
 	hide = row.base_key[0] != '\0' && strcmp(row.base_key, key) != 0;
 	if (hide && !was_hidden)
@@ -269,6 +346,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 		hidden_add(x, del.key);
 	if (left.id != 0)
 		hidden_add(x, left.key);
+	if (victim_turns(m))
+		link_turn_hide(&m->turn);
 	failpoint("rename-before-commit");
 	r = meta_commit(g->meta, &b);
 	failpoint("rename-after-commit");
@@ -279,6 +358,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 			hidden_del(x, del.key);
 		if (left.id != 0)
 			hidden_del(x, left.key);
+		if (victim_turns(m))
+			link_turn_unhide(&m->turn);
 		meta_inode_fini(&row);
 		name_unsettle(n, &file_was);
 		if (v != NULL)
@@ -299,17 +380,23 @@ move_locked(struct rename *m, struct gate_request *rq)
 static int
 find_both(struct rename *m, struct gate_request *rq)
 {
-	int r = lookup_child(m->from.node, rq, m->from_name, &m->file);
+	int r = lookup_entry(m->from.node, rq, m->from_name, &m->file);
 
 	if (r < 0)
 		return r;
-	r = lookup_child(m->to.node, rq, m->to_name, &m->victim);
+	r = lookup_entry(m->to.node, rq, m->to_name, &m->victim);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	r = perm_remove(rq, node_perm(m->from.node), node_perm(m->file));
+	r = link_pair_get(m->file, &m->files);
+	if (r == 0 && m->victim != NULL)
+		r = link_pair_get(m->victim, &m->victims);
+	if (r < 0)
+		return r;
+	r = perm_remove(rq, node_perm(m->from.node),
+			node_perm(m->files.file));
 	if (r == 0 && m->victim != NULL)
 		r = perm_remove(rq, node_perm(m->to.node),
-				node_perm(m->victim));
+				node_perm(m->victims.file));
 	else if (r == 0 &&
 		 !perm_allows(rq, node_perm(m->to.node),
 			      MAY_WRITE | MAY_EXEC))
@@ -326,6 +413,16 @@ find_both(struct rename *m, struct gate_request *rq)
 			return -EISDIR;
 	}
 	return 0;
+}
+
+/* A name that a client sets aside to remove it later, while the file has
+ * another one, which is for the bucket. */
+static bool
+goes_aside(const struct rename *m)
+{
+	return m->victim == NULL && name_is_silly(m->to_name) &&
+	       m->file == m->files.file && m->files.alias != NULL &&
+	       !m->files.alias->i.local_only;
 }
 
 int
@@ -347,10 +444,11 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 		r = find_both(&m, rq);
 	who_text(x, rq, who);
 	/* Two names of one file: nothing to do. */
-	if (r == 0 && m.file != m.victim && node_kind(m.file) == GATE_DIR) {
+	if (r == 0 && m.files.file != m.victims.file &&
+	    node_kind(m.file) == GATE_DIR) {
 		r = rename_dir(&m, rq, who);
 		m.one_dir = m.from.node == m.to.node;
-	} else if (r == 0 && m.file != m.victim) {
+	} else if (r == 0 && m.files.file != m.victims.file) {
 		m.one_dir = m.from.node == m.to.node;
 		r = lock_all(&m, rq);
 		/* Also if it was removed meanwhile: STALE would speak of the
@@ -364,15 +462,22 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 		if (r == 0)
 			r = writers_allow(&m, rq, who);
 		if (r == 0)
-			r = move_locked(&m, rq);
+			r = goes_aside(&m) ? link_set_aside(&m.from, &m.to, rq,
+							    from_name, to_name,
+							    &m.files)
+					   : move_locked(&m, rq);
 	}
 	unlock_all(&m);
-	if (r == 0 && m.file != m.victim && !m.one_dir)
+	if (r == 0 && m.files.file != m.victims.file && !m.one_dir)
 		remove_keep_directory(m.from.node);
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	change_dir_end(&m.from, rq, from_wcc);
 	change_dir_end(&m.to, rq, to_wcc);
+	link_turn_free(&m.turn);
+	meta_inode_fini(&m.less);
+	link_pair_put(&m.files);
+	link_pair_put(&m.victims);
 	node_put(&m.file);
 	node_put(&m.victim);
 	return r;

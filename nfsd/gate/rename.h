@@ -2,15 +2,20 @@
 #ifndef NFSD_GATE_RENAME_H
 #define NFSD_GATE_RENAME_H
 
-#include "nfsd/gate/names.h"
+#include "nfsd/gate/link.h"
 
 /* A RENAME under way. */
 struct rename {
 	struct change_dir from, to;
 	const char *from_name, *to_name;
 	struct node *file, *victim;
+	/* The same and what they share a file with. */
+	struct link_pair files, victims;
 	bool one_dir;
-	bool file_locked, victim_locked;
+	bool files_locked, victims_locked;
+	/* How the victim, which has other names, lives on. */
+	struct link_turn turn;
+	struct meta_inode less;
 };
 
 /* Do the names still mean what they meant before the locks? */

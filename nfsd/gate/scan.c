@@ -170,6 +170,15 @@ scan_known(struct node *dir)
 }
 
 void
+scan_expire(struct node *dir)
+{
+	pthread_mutex_lock(&dir->mutex);
+	if (dir->scan != NULL)
+		dir->scan->fresh_ms = 0;
+	pthread_mutex_unlock(&dir->mutex);
+}
+
+void
 scan_set_empty_locked(struct node *dir)
 {
 	struct scan *s = scan_of_locked(dir);

@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/plan.h"
-#include "nfsd/gate/upload.h"
 
 #define PARTS_AT_ONCE 8
 
@@ -447,7 +447,12 @@ prepare(struct sending *s)
 			return r;
 		}
 	}
-	r = object_headers(x, i, &s->headers);
+	/* An alias gets what the file's object has, no more and no less. */
+	r = i->link_ino != 0 ? 0 : object_headers(x, i, &s->headers);
+	if (r == 0)
+		r = link_mark_write(x, s->snap.key, i,
+				    i->link_version + (i->link_ino == 0),
+				    &s->headers);
 	if (r == 0 && same_key && !i->data_dirty && i->base_key[0] != '\0' &&
 	    same_headers(&o.headers, &s->headers)) {
 		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);

@@ -10,13 +10,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nfsd/gate/snapshot.h"
+#include "nfsd/gate/link.h"
 
 int
 snapshot_take(struct node *n, struct snapshot *s)
 {
 	int r;
 
+	if (n->i.link_ino != 0)
+		return link_snapshot(n, s);
 	memset(s, 0, sizeof(*s));
 	s->fd = -1;
 	r = path_key(n, s->key);

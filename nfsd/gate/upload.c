@@ -23,9 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
-#include "nfsd/gate/names.h"
-#include "nfsd/gate/upload.h"
 
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
@@ -277,6 +276,11 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 				   : s->etag);
 	row->base_size = size;
 	row->base_limit = size < n->trunc_low ? size : n->trunc_low;
+	/* An alias has the file's version now; a file has made one. */
+	if (row->link_ino != 0)
+		row->link_version = s->snap.row.link_version;
+	else if (row->link_id[0] != '\0')
+		row->link_version = s->snap.row.link_version + 1;
 	row->base_mtime_ns = 0;	/* the next listing tells */
 	/* What is carried unread stays so. */
 	row->attr_known |= !send_is_carried(s);
@@ -310,6 +314,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->i.base_limit = row->base_limit;
 	n->i.base_mtime_ns = 0;
 	n->i.carried = row->carried;
+	n->i.link_version = row->link_version;
 	/* It may have been read meanwhile. */
 	n->i.attr_known |= row->attr_known;
 	if (s->theirs) {
@@ -369,6 +374,7 @@ upload_done(struct sending *s)
 	struct gate *g = x->gate;
 	struct extents remaining = { 0 };
 	struct meta_delete del = { 0 };
+	struct link_followers links = { 0 };
 	struct meta_inode row = { 0 };
 	struct meta_batch *b;
 	char key[META_KEY_MAX + 2];
@@ -430,8 +436,10 @@ upload_done(struct sending *s)
 	if (r < 0 && del.id != 0 && n->i.carried)
 		hidden_del(x, del.key);
 	if (r == 0) {
+		link_followers_get(n, &links);
 		pthread_mutex_lock(&n->mutex);
 		done_memory_locked(n, s, &row, &remaining);
+		link_follow_locked(&links);
 		pthread_mutex_unlock(&n->mutex);
 		/* It was hidden when the file was renamed; that place in the
 		 * table now belongs to the deletion. */
@@ -446,6 +454,7 @@ upload_done(struct sending *s)
 	node_changed_locked(n);
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	link_followers_put(&links);
 	return r;
 }
 
@@ -463,6 +472,8 @@ is_ours(struct sending *s)
 	struct meta_inode seen = { 0 };
 	bool ours = false;
 
+	if (s->snap.row.link_ino != 0)
+		return link_is_ours(s);
 	if (s3_head(x->s3, s->snap.key, &o, NULL) < 0)
 		return false;
 	object_to_inode(x, s->snap.key, &o, &seen);
@@ -567,7 +578,7 @@ upload_refused(struct sending *s, int r)
 	 * path; it goes on being tried.  So does what is to be carried: there
 	 * are no bytes to set aside. */
 	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR ||
-	    send_is_carried(s)) {
+	    n->i.link_ino != 0 || send_is_carried(s)) {
 		node_unlock(n);
 		upload_retry_later(s, r);
 		return;
@@ -724,6 +735,9 @@ upload_end(struct node *n, struct sending *s, int r)
 	} else if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s))) {
 		r = upload_done(s);
 	} else if ((r == -ESTALE || r == -EEXIST) &&
+		   s->snap.row.link_ino != 0) {
+		r = link_conflict(s);
+	} else if ((r == -ESTALE || r == -EEXIST) &&
 		   (adopted = lost_adopt(s)) != 0) {
 		/* Once more, on that. */
 		r = adopted < 0 ? adopted : -ECANCELED;
@@ -801,7 +815,7 @@ waits_in_circle(const struct sending *s)
 
 	return n->up.busy_ms != 0 && n->up.busy_ms + CIRCLE_MS < clock_ms() &&
 	       i->name_dirty && i->base_key[0] != '\0' &&
-	       (i->kind == GATE_REG || i->carried) &&
+	       (i->kind == GATE_REG || i->carried || i->link_ino != 0) &&
 	       i->base_limit <= n->export->gate->config.cache_size / 4 &&
 	       !key_is_free(s);
 }
@@ -870,7 +884,8 @@ upload_run(void *arg)
 	bool by_carrier;
 
 	if (r == 0 && (s.snap.row.local_only || waits_in_circle(&s))) {
-		pull_end(n, &s, pull_base(&s));
+		pull_end(n, &s, s.snap.row.link_ino != 0 ? link_drop_base(n)
+							 : pull_base(&s));
 	} else if (r == 0) {
 		char key[META_KEY_MAX + 2];
 		bool mine = key_try(n->export, s.snap.key);

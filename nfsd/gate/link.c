@@ -1,0 +1,838 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hard links.  In the bucket each name is a whole object with the same bytes
+ * (link_copy.c has the mark that they carry).  Here one node is the file:
+ * it has the writers, the staged bytes, the attributes, and one of the
+ * names.  Each other name is a node of its own, an alias: a name, an object,
+ * an upload that copies the file's object there, and no bytes.
+ *
+ *	a ---> file (ino 7, nlink 3)  <- alias (ino 9) <--- b
+ *	                              <- alias (ino 12) <-- d/c
+ *
+ * Whoever looks up a name gets the file (link_resolve); aliases are met only
+ * by listings, REMOVE and RENAME, which are about names.  To remove or rename
+ * an alias is what it is for any file.  When the name goes that the file
+ * itself has, the file takes the name of an alias: a turn, in the same
+ * transaction.  If the alias's object is up to date it becomes the file's
+ * base, and nothing is copied; else the file is renamed as any other.
+ *
+ * An alias is always younger than its file (has the higher inode number), so
+ * that "files by number" is also "the file before its alias".
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "nfsd/gate/link.h"
+#include "nfsd/gate/move.h"
+
+#define LINKS_MAX 32000
+
+/* ---- looking ---- */
+
+static uint64_t
+file_of(struct node *n)
+{
+	uint64_t ino;
+
+	pthread_mutex_lock(&n->mutex);
+	ino = n->i.link_ino;
+	pthread_mutex_unlock(&n->mutex);
+	return ino;
+}
+
+bool
+link_is_alias(struct node *n)
+{
+	return file_of(n) != 0;
+}
+
+int
+link_resolve(struct node **np, struct gate_request *rq)
+{
+	struct node *n = *np, *file = NULL;
+	uint64_t ino = file_of(n);
+	int r;
+
+	if (ino == 0)
+		return 0;
+	r = node_get(n->export->gate, ino, rq->may_block, &file);
+	if (r == -EAGAIN)
+		rq->again = GATE_NEEDS_THREAD;
+	node_put(np);
+	if (r < 0)
+		return r == -ESTALE ? -ENOENT : r;
+	*np = file;
+	return 0;
+}
+
+static int
+take_ino(void *arg, uint64_t ino)
+{
+	*(uint64_t *)arg = ino;
+	return 1;
+}
+
+struct choice {
+	struct node *file;
+	struct node *best;
+};
+
+/* Any will do, but one that is for the bucket is better, and best one whose
+ * object is up to date. */
+static int
+choose(void *arg, uint64_t ino)
+{
+	struct choice *c = arg;
+	struct gate *g = c->file->export->gate;
+	struct node *n = NULL;
+	int good;
+
+	/* Most are in memory; the others need not be tried. */
+	if (c->best != NULL && (n = node_find(g, ino)) == NULL)
+		return 0;
+	if (n == NULL && node_get(g, ino, true, &n) < 0)
+		return 0;
+	pthread_mutex_lock(&n->mutex);
+	good = n->dead || n->i.link_ino != c->file->ino ? -1
+	       : n->i.local_only			 ? 0
+	       : n->i.base_key[0] == '\0'		 ? 1
+							 : 2;
+	pthread_mutex_unlock(&n->mutex);
+	if (good < 0) {
+		node_put(&n);
+		return 0;
+	}
+	if (c->best != NULL && (good == 0 || c->best->i.base_key[0] != '\0' ||
+				(good == 1 && !c->best->i.local_only))) {
+		node_put(&n);
+		return 0;
+	}
+	node_put(&c->best);
+	c->best = n;
+	return good == 2;
+}
+
+int
+link_pair_get(struct node *n, struct link_pair *out)
+{
+	struct gate *g = n->export->gate;
+	uint64_t ino = file_of(n);
+	struct choice c = { .file = n };
+	int r = 0;
+
+	*out = (struct link_pair){ 0 };
+	if (ino != 0) {
+		r = node_get(g, ino, true, &out->file);
+		if (r == 0)
+			out->alias = node_ref(n);
+		/* An alias of nothing goes like a file of its own. */
+		if (r == -ESTALE) {
+			out->file = node_ref(n);
+			r = 0;
+		}
+		return r;
+	}
+	out->file = node_ref(n);
+	if (n->i.link_id[0] != '\0')
+		r = meta_each_link(g->meta, n->ino, choose, &c);
+	out->alias = c.best;
+	return r;
+}
+
+void
+link_pair_put(struct link_pair *p)
+{
+	node_put(&p->file);
+	node_put(&p->alias);
+}
+
+int
+link_pair_check(struct node *n, const struct link_pair *p)
+{
+	uint64_t any = 0;
+	int r = 0;
+
+	if (n->dead || p->file->dead)
+		return -EAGAIN;
+	if (p->alias == NULL) {
+		if (n->i.link_id[0] != '\0' && n == p->file &&
+		    n->i.link_ino == 0)
+			r = meta_each_link(n->export->gate->meta, n->ino,
+					   take_ino, &any);
+		return r < 0 ? r : any != 0 ? -EAGAIN : 0;
+	}
+	return p->alias->dead || file_of(p->alias) != p->file->ino ? -EAGAIN
+								    : 0;
+}
+
+int
+link_quiet(struct node *n, struct gate_request *rq)
+{
+	uint64_t now = clock_ms();
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->h.state == META_FINISHING || n->up.run == UP_RUNNING) {
+		upload_cancel_locked(n);
+		if (now < rq->first_ms + n->export->c.hold_ms) {
+			r = node_hold_locked(n, rq, now + 100);
+		} else {
+			rq->again = GATE_JUKEBOX;
+			r = -EAGAIN;
+		}
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+/* ---- LINK ---- */
+
+static int
+new_id(char id[META_LINK_MAX])
+{
+	unsigned char bytes[(META_LINK_MAX - 1) / 2];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
+}
+
+static void
+touch(struct meta_inode *row)
+{
+	int64_t now = clock_ns();
+
+	row->ctime_ns = now > row->ctime_ns ? now : row->ctime_ns + 1;
+}
+
+struct linking {
+	struct meta_inode file, alias;
+	struct meta_name entry;
+	struct meta_upload upload;
+};
+
+static int
+linking_fill(struct change_dir *d, const char *name, struct node *n,
+	     struct linking *l)
+{
+	struct gate *g = n->export->gate;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	r = meta_inode_copy(&n->i, &l->file);
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0 && l->file.link_id[0] == '\0')
+		r = new_id(l->file.link_id);
+	if (r < 0)
+		return r;
+	l->file.nlink++;
+	l->file.attr_dirty = true;
+	touch(&l->file);
+	l->alias = (struct meta_inode){
+		.ino = meta_new_ino(g->meta),
+		.export_id = n->export->id,
+		.generation = 1,
+		.kind = l->file.kind,
+		.mode = l->file.mode,
+		.uid = l->file.uid,
+		.gid = l->file.gid,
+		.nlink = 1,
+		.attr_known = true,
+		.data_dirty = true,
+		.local_only = name_is_silly(name),
+		.link_ino = n->ino,
+	};
+	strcpy(l->alias.link_id, l->file.link_id);
+	l->entry = (struct meta_name){ .id = meta_new_name_id(g->meta),
+				       .parent = d->node->ino,
+				       .ino = l->alias.ino,
+				       .kind = l->alias.kind };
+	strcpy(l->entry.name, name);
+	l->upload = (struct meta_upload){ .ino = l->alias.ino,
+					  .since_ns = clock_ns() };
+	return 0;
+}
+
+static void
+linked(struct node *n, struct node *alias, const struct linking *l)
+{
+	pthread_mutex_lock(&n->mutex);
+	n->i.nlink = l->file.nlink;
+	n->i.ctime_ns = l->file.ctime_ns;
+	n->i.attr_dirty = true;
+	strcpy(n->i.link_id, l->file.link_id);
+	n->attr_version++;
+	upload_schedule_locked(n, false);
+	pthread_mutex_unlock(&n->mutex);
+	if (l->alias.local_only)
+		return;
+	/* It has nothing to copy yet: link_stored starts it. */
+	pthread_mutex_lock(&alias->mutex);
+	alias->up.row = l->upload;
+	alias->up.pending = true;
+	alias->up.dirty_ms = clock_ms();
+	pthread_mutex_unlock(&alias->mutex);
+}
+
+/* The directory and the file are locked, and the name is free. */
+static int
+link_locked(struct change_dir *d, struct gate_request *rq, const char *name,
+	    struct node *n)
+{
+	struct gate_export *x = n->export;
+	struct gate *g = x->gate;
+	struct linking l = { 0 };
+	struct node *alias = NULL;
+	struct meta_batch *b;
+	char key[META_KEY_MAX + 2];
+	int r = path_child_key(d->node, name, false, key);
+
+	if (r == 0)
+		r = n->dead ? -ESTALE : n->i.link_ino != 0 ? -ESTALE : 0;
+	/* A file that was removed is for no bucket, nor would its link be. */
+	if (r == 0 && n->i.local_only)
+		r = -EPERM;
+	if (r == 0 && n->i.nlink >= LINKS_MAX)
+		r = -EMLINK;
+	if (r == 0)
+		r = linking_fill(d, name, n, &l);
+	b = r < 0 ? NULL : meta_batch_new();
+	if (b == NULL) {
+		meta_inode_fini(&l.file);
+		return r < 0 ? r : -ENOMEM;
+	}
+	meta_put_inode(b, &l.alias);
+	meta_put_name(b, &l.entry);
+	if (!l.alias.local_only)
+		meta_put_upload(b, &l.upload);
+	meta_put_inode(b, &d->row);
+	pthread_mutex_lock(&n->mutex);
+	upload_note_locked(n, b);
+	pthread_mutex_unlock(&n->mutex);
+	meta_put_inode(b, &l.file);
+	replay_note(b, rq, NULL);
+	r = node_add(x, &l.alias, &l.entry, true, &alias);
+	failpoint("link-before-commit");
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	failpoint("link-after-commit");
+	meta_batch_free(&b);
+	if (r == 0) {
+		negative_del(g, d->node->ino, name);
+		change_dir_apply(d);
+		linked(n, alias, &l);
+	} else if (alias != NULL) {
+		remove_bury(alias);
+	}
+	if (alias != NULL)
+		node_unlock(alias);
+	node_put(&alias);
+	meta_inode_fini(&l.file);
+	return r;
+}
+
+/* -EEXIST if the name is taken. */
+static int
+is_free(struct change_dir *d, struct gate_request *rq, const char *name,
+	bool locked)
+{
+	struct node *old = NULL;
+	int r = locked ? lookup_known(d->node, rq, name, &old)
+		       : lookup_entry(d->node, rq, name, &old);
+
+	node_put(&old);
+	return r == 0 ? -EEXIST : r == -ENOENT ? 0 : r;
+}
+
+int
+gate_link(struct gate_export *x, struct gate_request *rq,
+	  const struct gate_fh *fh, const struct gate_fh *dir,
+	  const char *name, struct gate_attr *attr, struct gate_wcc *dir_wcc)
+{
+	struct change_dir d;
+	struct node *n = NULL;
+	int r = change_dir_begin(x, rq, dir, name, dir_wcc, &d);
+
+	if (r == 0)
+		r = node_from_fh(x, rq, fh, &n);
+	if (r == 0 && node_kind(n) == GATE_DIR)
+		r = -EISDIR;
+	if (r == 0)
+		r = lookup_refresh(n, rq);
+	if (r == 0)
+		r = is_free(&d, rq, name, false);
+	if (r == 0 && !perm_allows(rq, node_perm(d.node),
+				   MAY_WRITE | MAY_EXEC))
+		r = -EACCES;
+	if (r == 0)
+		r = change_dir_lock(&d, rq);
+	if (r == 0)
+		r = is_free(&d, rq, name, true);
+	if (r == 0)
+		r = node_lock(n, rq);
+	if (r == 0) {
+		r = link_locked(&d, rq, name, n);
+		node_unlock(n);
+	}
+	if (r == 0)
+		node_attr(n, rq, attr);
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
+	change_dir_end(&d, rq, dir_wcc);
+	node_put(&n);
+	return r;
+}
+
+/* ---- a name less ---- */
+
+int
+link_less_rows(struct node *file, struct meta_batch *b,
+	       struct meta_inode *row)
+{
+	int r;
+
+	pthread_mutex_lock(&file->mutex);
+	r = meta_inode_copy(&file->i, row);
+	if (r == 0) {
+		if (row->nlink > 1)
+			row->nlink--;
+		row->attr_dirty = true;
+		touch(row);
+		upload_note_locked(file, b);
+		meta_put_inode(b, row);
+	}
+	pthread_mutex_unlock(&file->mutex);
+	return r;
+}
+
+void
+link_less_apply(struct node *file, struct meta_inode *row)
+{
+	pthread_mutex_lock(&file->mutex);
+	file->i.nlink = row->nlink;
+	file->i.ctime_ns = row->ctime_ns;
+	file->i.attr_dirty = true;
+	file->attr_version++;
+	upload_schedule_locked(file, false);
+	pthread_mutex_unlock(&file->mutex);
+}
+
+int
+link_detach(struct node *alias)
+{
+	struct gate *g = alias->export->gate;
+	struct meta_inode row = { 0 };
+	struct meta_delete del = { 0 };
+	struct name_settled was = { 0 };
+	struct link_pair p;
+	struct meta_batch *b;
+	int r = link_pair_get(alias, &p);
+
+	if (r < 0)
+		return r;
+	if (p.alias != NULL)
+		node_lock_wait(p.file);
+	node_lock_wait(alias);
+	if (alias->dead) {
+		r = 0;
+	} else {
+		b = meta_batch_new();
+		r = b == NULL ? -ENOMEM : name_settle(alias, &was);
+		if (r == 0 && p.alias != NULL && !p.file->dead)
+			r = link_less_rows(p.file, b, &row);
+		if (r == 0) {
+			/* Under a name that it has left. */
+			if (name_left_key(alias))
+				forget_object(alias, b, &del);
+			meta_del_inode(b, alias->ino);
+			r = meta_commit(g->meta, &b);
+		}
+		meta_batch_free(&b);
+		if (r < 0) {
+			name_unsettle(alias, &was);
+		} else {
+			remove_bury(alias);
+			if (del.id != 0)
+				delete_start(alias->export, &del);
+			if (row.ino != 0)
+				link_less_apply(p.file, &row);
+		}
+	}
+	node_unlock(alias);
+	if (p.alias != NULL)
+		node_unlock(p.file);
+	meta_inode_fini(&row);
+	link_pair_put(&p);
+	return r;
+}
+
+/* ---- turns ---- */
+
+/* Has the alias the bytes of the file's object, under its own name? */
+static bool
+in_sync(const struct node *file, const struct node *alias, const char *key)
+{
+	const struct meta_inode *f = &file->i, *a = &alias->i;
+
+	return a->base_key[0] != '\0' && strcmp(a->base_key, key) == 0 &&
+	       !a->local_only && f->base_key[0] != '\0' &&
+	       !name_left_key(file) && a->link_version == f->link_version &&
+	       f->link_version != 0;
+}
+
+/* The file's row with the alias's object, or on its way there. */
+static void
+turn_row(struct link_turn *t, struct meta_batch *b, bool keep)
+{
+	struct node *f = t->file;
+	const struct meta_inode *a = &t->alias->i;
+	struct meta_inode *row = &t->row;
+
+	row->local_only = a->local_only;
+	if (t->in_sync) {
+		if (!keep)
+			forget_key(f, row->base_key, b, &t->del[0]);
+		strcpy(row->base_key, a->base_key);
+		strcpy(row->base_etag, a->base_etag);
+		strcpy(row->dest_etag, a->dest_etag);
+		row->base_mtime_ns = a->base_mtime_ns;
+		row->name_dirty = false;
+		return;
+	}
+	t->was_hidden = name_left_key(f);
+	/* As for RENAME: what this file was to replace, or may have made,
+	 * under the name that it leaves. */
+	if (!keep &&
+	    (row->dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
+	    strcmp(row->base_key, t->old_key) != 0 &&
+	    !hidden_exactly(f->export, t->old_key))
+		forget_key(f, t->old_key, b, &t->del[1]);
+	/* An object of the alias that is not where it goes. */
+	if (name_left_key(t->alias))
+		forget_object(t->alias, b, &t->del[2]);
+	row->name_dirty = row->base_key[0] != '\0' &&
+			  strcmp(row->base_key, t->new_key) != 0;
+	strcpy(row->dest_etag,
+	       row->base_key[0] != '\0' && !row->name_dirty ? row->base_etag
+							    : a->dest_etag);
+	if (row->base_key[0] == '\0' && !row->local_only)
+		row->data_dirty = true;
+	t->hide = row->base_key[0] != '\0' &&
+		  (row->name_dirty || row->local_only);
+}
+
+int
+link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
+	       struct meta_batch *b, bool keep, bool less)
+{
+	int r = move_old_key(file, t->old_key);
+
+	t->file = file;
+	t->alias = alias;
+	if (r == 0)
+		r = path_key(alias, t->new_key);
+	if (r == 0)
+		r = name_settle(file, &t->file_was);
+	if (r == 0)
+		r = name_settle(alias, &t->alias_was);
+	if (r < 0) {
+		name_unsettle(file, &t->file_was);
+		return r;
+	}
+	pthread_mutex_lock(&alias->mutex);
+	t->entry = (struct meta_name){ .id = alias->name_id,
+				       .parent = alias->parent,
+				       .ino = file->ino,
+				       .kind = file->i.kind };
+	if (alias->namekey != NULL)
+		memcpy(t->entry.name, alias->namekey + sizeof(uint64_t),
+		       alias->namekey_len - sizeof(uint64_t) + 1);
+	else
+		r = -ESTALE;
+	pthread_mutex_unlock(&alias->mutex);
+	pthread_mutex_lock(&file->mutex);
+	if (r == 0)
+		r = meta_inode_copy(&file->i, &t->row);
+	if (r < 0) {
+		pthread_mutex_unlock(&file->mutex);
+		name_unsettle(file, &t->file_was);
+		name_unsettle(alias, &t->alias_was);
+		return r;
+	}
+	t->in_sync = in_sync(file, alias, t->new_key);
+	turn_row(t, b, keep);
+	if (less && t->row.nlink > 1)
+		t->row.nlink--;
+	t->row.attr_dirty = true;
+	touch(&t->row);
+	if (t->row.local_only && t->row.base_key[0] == '\0') {
+		meta_del_upload(b, file->ino);
+	} else {
+		file->i.local_only = t->row.local_only;
+		upload_note_locked(file, b);
+	}
+	pthread_mutex_unlock(&file->mutex);
+	/* After the alias's own rows are gone or have another name. */
+	meta_put_name(b, &t->entry);
+	meta_put_inode(b, &t->row);
+	return 0;
+}
+
+void
+link_turn_hide(struct link_turn *t)
+{
+	struct gate_export *x = t->file->export;
+
+	if (t->hide && !t->was_hidden)
+		hidden_add(x, t->row.base_key);
+	for (int i = 0; i < 2; i++) {	/* the alias hides del[2] */
+		if (t->del[i].id != 0)
+			hidden_add(x, t->del[i].key);
+	}
+}
+
+void
+link_turn_unhide(struct link_turn *t)
+{
+	struct gate_export *x = t->file->export;
+
+	if (t->hide && !t->was_hidden)
+		hidden_del(x, t->row.base_key);
+	for (int i = 0; i < 2; i++) {
+		if (t->del[i].id != 0)
+			hidden_del(x, t->del[i].key);
+	}
+	name_unsettle(t->file, &t->file_was);
+	name_unsettle(t->alias, &t->alias_was);
+}
+
+int
+link_turn_apply(struct link_turn *t)
+{
+	struct node *n = t->file;
+	struct gate_export *x = n->export;
+	const struct meta_inode *row = &t->row;
+	int r;
+
+	lost_inherit(n, t->alias, t->new_key);
+	r = node_rename(n, &t->entry);
+
+	if (t->was_hidden && !t->hide)
+		hidden_del(x, row->base_key);	/* it went back */
+	pthread_mutex_lock(&n->mutex);
+	n->i.name_dirty = row->name_dirty;
+	n->i.carried = row->carried;
+	n->i.local_only = row->local_only;
+	n->i.data_dirty = row->data_dirty;
+	n->i.attr_dirty = row->attr_dirty;
+	n->i.nlink = row->nlink;
+	n->i.ctime_ns = row->ctime_ns;
+	strcpy(n->i.base_key, row->base_key);
+	strcpy(n->i.base_etag, row->base_etag);
+	strcpy(n->i.dest_etag, row->dest_etag);
+	n->i.base_mtime_ns = row->base_mtime_ns;
+	n->attr_version++;
+	n->d.fetch_error = 0;
+	/* Of uploads without an answer, as in rename.c. */
+	if (strcmp(row->base_key, t->old_key) != 0)
+		lost_forget_locked(n, t->old_key);
+	n->checked_ms = clock_ms();
+	if (row->local_only && row->base_key[0] == '\0')
+		n->up.pending = false;
+	else
+		upload_schedule_locked(n, t->hide);
+	node_changed_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	for (int i = 0; i < 3; i++) {
+		if (t->del[i].id != 0)
+			delete_start(x, &t->del[i]);
+	}
+	return r;
+}
+
+void
+link_turn_free(struct link_turn *t)
+{
+	meta_inode_fini(&t->row);
+}
+
+int
+link_remove_first(struct change_dir *d, struct gate_request *rq,
+		  const char *name, const struct link_pair *p,
+		  uint64_t *delete_id)
+{
+	struct gate_export *x = d->node->export;
+	struct gate *g = x->gate;
+	struct link_turn t = { 0 };
+	struct meta_batch *b = meta_batch_new();
+	int r = link_quiet(p->file, rq);
+
+	if (r == 0)
+		r = link_quiet(p->alias, rq);
+	if (r == 0)
+		r = b == NULL ? -ENOMEM : 0;
+	if (r == 0) {
+		meta_del_name(b, d->node->ino, name);
+		meta_del_inode(b, p->alias->ino);
+		r = link_turn_rows(&t, p->file, p->alias, b, false, true);
+	}
+	if (r == 0) {
+		meta_put_inode(b, &d->row);
+		replay_note(b, rq, NULL);
+		link_turn_hide(&t);
+		failpoint("unlink-before-commit");
+		r = meta_commit(g->meta, &b);
+		failpoint("unlink-after-commit");
+		if (r < 0)
+			link_turn_unhide(&t);
+	}
+	meta_batch_free(&b);
+	if (r == 0) {
+		negative_removed(g, d->node->ino, name,
+				 clock_ms() + x->c.attr_ttl_ms);
+		change_dir_apply(d);
+		remove_bury(p->alias);
+		r = link_turn_apply(&t);
+		*delete_id = t.del[0].id;
+	}
+	link_turn_free(&t);
+	return r;
+}
+
+int
+link_set_aside(struct change_dir *from, struct change_dir *to,
+	       struct gate_request *rq, const char *from_name,
+	       const char *to_name, const struct link_pair *p)
+{
+	struct gate_export *x = from->node->export;
+	struct gate *g = x->gate;
+	struct link_turn t = { 0 };
+	struct node *a = p->alias;
+	struct meta_inode row = { 0 };
+	struct meta_name entry = { .id = meta_new_name_id(g->meta),
+				   .parent = to->node->ino, .ino = a->ino,
+				   .kind = a->i.kind };
+	struct meta_batch *b = meta_batch_new();
+	int r = link_quiet(p->file, rq);
+
+	if (r == 0)
+		r = link_quiet(a, rq);
+	if (r == 0)
+		r = b == NULL ? -ENOMEM : meta_inode_copy(&a->i, &row);
+	strcpy(entry.name, to_name);
+	if (r == 0) {
+		meta_del_name(b, from->node->ino, from_name);
+		r = link_turn_rows(&t, p->file, a, b, false, false);
+	}
+	if (r == 0) {
+		row.local_only = true;
+		row.name_dirty = row.data_dirty = false;
+		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
+		meta_del_upload(b, a->ino);
+		meta_put_inode(b, &row);
+		meta_put_name(b, &entry);
+		meta_put_inode(b, &from->row);
+		if (to->node != from->node)
+			meta_put_inode(b, &to->row);
+		replay_note(b, rq, NULL);
+		link_turn_hide(&t);
+		failpoint("link-aside-before-commit");
+		r = meta_commit(g->meta, &b);
+		failpoint("link-aside-after-commit");
+		if (r < 0)
+			link_turn_unhide(&t);
+	}
+	meta_batch_free(&b);
+	if (r == 0) {
+		negative_removed(g, from->node->ino, from_name,
+				 clock_ms() + x->c.attr_ttl_ms);
+		negative_del(g, to->node->ino, to_name);
+		pthread_mutex_lock(&a->mutex);
+		a->i.local_only = true;
+		a->i.name_dirty = a->i.data_dirty = false;
+		a->i.base_key[0] = a->i.base_etag[0] = '\0';
+		a->i.dest_etag[0] = '\0';
+		a->up.pending = false;
+		pthread_mutex_unlock(&a->mutex);
+		r = node_rename(a, &entry);
+		if (r == 0)
+			r = link_turn_apply(&t);
+		change_dir_apply(from);
+		if (to->node != from->node)
+			change_dir_apply(to);
+	}
+	link_turn_free(&t);
+	meta_inode_fini(&row);
+	return r;
+}
+
+int
+link_move_over(struct node *file)
+{
+	struct gate *g = file->export->gate;
+	struct link_turn t = { 0 };
+	struct link_pair p;
+	struct meta_batch *b = meta_batch_new();
+	uint64_t parent;
+	char name[META_NAME_MAX + 1];
+	int r = b == NULL ? -ENOMEM : link_pair_get(file, &p);
+
+	if (r < 0 || p.alias == NULL) {
+		if (r == 0)
+			link_pair_put(&p);
+		meta_batch_free(&b);
+		return r;
+	}
+	node_lock_wait(p.alias);
+	r = link_pair_check(file, &p);
+	node_name(file, &parent, name);
+	if (r == 0) {
+		meta_del_name(b, parent, name);
+		meta_del_inode(b, p.alias->ino);
+		r = link_turn_rows(&t, file, p.alias, b, true, true);
+	}
+	/* An object that was never brought up to date does not help. */
+	if (r == 0 && (!t.in_sync || p.alias->up.run == UP_RUNNING)) {
+		pthread_mutex_lock(&file->mutex);
+		file->i.local_only = false;
+		file->up.pending = false;
+		pthread_mutex_unlock(&file->mutex);
+		name_unsettle(file, &t.file_was);
+		name_unsettle(p.alias, &t.alias_was);
+		r = -EAGAIN;
+	}
+	if (r == 0) {
+		/* What the listing told of the file was of another one. */
+		t.row.size = t.row.base_size = p.alias->i.base_size;
+		t.row.base_limit = t.row.base_size;
+		t.row.attr_known = false;
+		meta_put_inode(b, &t.row);
+		r = meta_commit(g->meta, &b);
+	}
+	meta_batch_free(&b);
+	if (r == 0) {
+		remove_bury(p.alias);
+		pthread_mutex_lock(&file->mutex);
+		data_drop_clean_locked(file);
+		file->i.size = file->live_size = t.row.size;
+		file->i.base_size = file->i.base_limit = t.row.base_size;
+		file->i.attr_known = false;
+		file->content_version++;
+		pthread_mutex_unlock(&file->mutex);
+		r = link_turn_apply(&t);
+		r = r < 0 ? r : 1;
+	} else if (r == -EAGAIN) {
+		r = 0;
+	}
+	node_unlock(p.alias);
+	link_turn_free(&t);
+	link_pair_put(&p);
+	return r;
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The objects of a file with several names (link.c).  Each is whole, and
+ * bears a mark, x-amz-meta-s3nfsd-link:
+ *
+ *	ID COUNT VERSION KEY
+ *
+ * ID, 32 hexadecimal digits, is the same for all names of a file; COUNT is
+ * how many there are; VERSION counts what was made of the file; KEY is a hash
+ * of the key that the object was made for.  So a gateway that has nothing but
+ * the bucket finds the file again, by whatever name it is asked for first; of
+ * two objects with different versions the higher one is right; and a copy
+ * that somebody made with another tool, metadata and all, is not taken for a
+ * link.
+ *
+ * The file's own upload makes a version; when it is stored, the aliases
+ * follow by server-side copies, pinned to that version.  An alias that could
+ * not follow, for a crash came in between, is found by its version.
+ */
+
+#include <config.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/link.h"
+
+#define MARK "x-amz-meta-s3nfsd-link"
+
+/* ---- marks ---- */
+
+/* FNV-1a over the key without the export's prefix, so that a bucket may be
+ * mirrored to another place. */
+static uint64_t
+key_hash(const struct gate_export *x, const char *key)
+{
+	size_t prefix = strlen(x->c.prefix);
+	uint64_t h = 0xcbf29ce484222325;
+
+	if (strncmp(key, x->c.prefix, prefix) == 0)
+		key += prefix;
+	for (; *key != '\0'; key++)
+		h = (h ^ (unsigned char)*key) * 0x100000001b3;
+	return h;
+}
+
+bool
+link_mark_read(const struct gate_export *x, const char *key,
+	       const struct s3_headers *headers, struct link_mark *out)
+{
+	const char *text = s3_headers_get(headers, MARK);
+	struct link_mark m = { 0 };
+	uint64_t hash = 0;
+	int end = 0;
+
+	if (text == NULL || strlen(text) > 120 ||
+	    sscanf(text, "%32[0-9a-f] %" SCNu32 " %" SCNu64 " %" SCNx64 "%n",
+		   m.id, &m.count, &m.version, &hash, &end) != 4 ||
+	    text[end] != '\0' || strlen(m.id) != META_LINK_MAX - 1)
+		return false;
+	if (hash != key_hash(x, key) || m.count < 2 || m.count > 65535 ||
+	    m.version > INT64_MAX / 2)
+		return false;
+	*out = m;
+	return true;
+}
+
+int
+link_mark_write(const struct gate_export *x, const char *key,
+		const struct meta_inode *file, uint64_t version,
+		struct s3_headers *headers)
+{
+	char text[128];
+
+	if (file->link_id[0] == '\0' || file->nlink < 2 ||
+	    x->c.metadata == GATE_META_NONE)
+		return s3_headers_set(headers, MARK, NULL);
+	snprintf(text, sizeof(text), "%s %" PRIu32 " %" PRIu64 " %016" PRIx64,
+		 file->link_id, file->nlink, version, key_hash(x, key));
+	return s3_headers_set(headers, MARK, text);
+}
+
+int
+link_mark_apply(struct gate *g, const struct link_mark *mark,
+		struct meta_inode *row)
+{
+	uint64_t file = 0;
+	int r = meta_find_link(g->meta, row->export_id, mark->id, &file);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	strcpy(row->link_id, mark->id);
+	row->link_version = mark->version;
+	if (r == -ENOENT || file == row->ino) {
+		row->nlink = mark->count;
+		return 0;
+	}
+	row->link_ino = file;
+	row->nlink = 1;
+	return 0;
+}
+
+/* ---- what an alias uploads ---- */
+
+/* It was noted once more after it had been copied. */
+static void
+nothing_to_do(struct node *n, uint64_t content_version)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	pthread_mutex_lock(&n->mutex);
+	if (b != NULL && n->content_version == content_version && !n->dead) {
+		n->up.pending = n->i.data_dirty = n->i.attr_dirty = false;
+		meta_del_upload(b, n->ino);
+		meta_put_inode(b, &n->i);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	meta_post(n->export->gate->meta, &b);
+}
+
+int
+link_snapshot(struct node *n, struct snapshot *s)
+{
+	struct node *file = NULL;
+	bool name_dirty = n->i.name_dirty, local_only = n->i.local_only;
+	uint64_t version = n->i.link_version, content_version;
+	bool done = false;
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	content_version = n->content_version;
+	pthread_mutex_unlock(&n->mutex);
+
+	memset(s, 0, sizeof(*s));
+	s->fd = -1;
+	r = path_key(n, s->key);
+	if (r == 0)
+		r = node_get(n->export->gate, n->i.link_ino, true, &file);
+	if (r < 0)
+		return r == -ESTALE ? -ECANCELED : r;
+	pthread_mutex_lock(&file->mutex);
+	r = file->dead ? -ECANCELED : meta_inode_copy(&file->i, &s->row);
+	if (r == 0 && !local_only &&
+	    (s->row.base_key[0] == '\0' || s->row.link_version == 0 ||
+	     (s->row.link_version == version && !name_dirty &&
+	      n->i.base_key[0] != '\0'))) {
+		done = s->row.base_key[0] != '\0' && n->i.base_key[0] != '\0' &&
+		       s->row.link_version == version && version != 0;
+		/* The file comes first. */
+		if (!done)
+			upload_schedule_locked(file, true);
+		r = -ECANCELED;
+	}
+	pthread_mutex_unlock(&file->mutex);
+	if (done)
+		nothing_to_do(n, content_version);
+	node_put(&file);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0 && n->dead)
+		r = -ECANCELED;
+	if (r == 0) {
+		/* What was stored, not what the file has become since. */
+		s->row.ino = n->ino;
+		s->row.link_ino = n->i.link_ino;
+		if (s->row.kind == GATE_REG)
+			s->row.size = s->row.base_size;
+		s->row.base_limit = s->row.base_size;
+		s->row.data_dirty = s->row.attr_dirty = false;
+		s->row.name_dirty = name_dirty;
+		s->row.carried = false;
+		s->row.local_only = local_only;
+		strcpy(s->row.dest_etag, n->i.dest_etag);
+		s->attr_version = n->attr_version;
+		s->content_version = n->content_version;
+		n->trunc_low = UINT64_MAX;
+		n->d.pins++;
+		s->node = n;
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0)
+		snapshot_free(s);
+	return r;
+}
+
+static int
+take_alias(void *arg, uint64_t ino)
+{
+	struct link_followers *f = arg;
+	struct node *n = NULL;
+
+	if (f->count == f->room) {
+		size_t room = f->room ? f->room * 2 : 8;
+		struct node **list = realloc(f->list, room * sizeof(*list));
+
+		if (list == NULL)
+			return 1;	/* found again after a restart */
+		f->list = list;
+		f->room = room;
+	}
+	if (node_get(f->gate, ino, true, &n) == 0)
+		f->list[f->count++] = n;
+	return 0;
+}
+
+void
+link_followers_get(struct node *file, struct link_followers *out)
+{
+	*out = (struct link_followers){ .gate = file->export->gate };
+	/* What is not found now is found after a restart. */
+	if (file->i.link_id[0] != '\0' && file->i.link_ino == 0 &&
+	    meta_each_link(out->gate->meta, file->ino, take_alias, out) < 0)
+		gate_say(out->gate, 1, "cannot find the links of a file");
+}
+
+/* Should the rows of their uploads be lost in a crash, link_recover finds
+ * them by their versions. */
+void
+link_follow_locked(struct link_followers *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct meta_batch *b = meta_batch_new();
+		struct node *n = f->list[i];
+
+		if (b == NULL)
+			continue;
+		pthread_mutex_lock(&n->mutex);
+		if (!n->dead && !n->i.local_only && n->i.link_ino != 0) {
+			n->content_version++;
+			n->i.data_dirty = true;
+			upload_note_locked(n, b);
+		}
+		pthread_mutex_unlock(&n->mutex);
+		meta_post(f->gate->meta, &b);
+	}
+}
+
+void
+link_followers_put(struct link_followers *f)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		struct node *n = f->list[i];
+
+		pthread_mutex_lock(&n->mutex);
+		upload_schedule_locked(n, true);
+		pthread_mutex_unlock(&n->mutex);
+		node_put(&f->list[i]);
+	}
+	free(f->list);
+	*f = (struct link_followers){ 0 };
+}
+
+int
+link_recover(struct gate *g)
+{
+	struct link_followers f = { .gate = g };
+	int r = meta_each_stale_link(g->meta, take_alias, &f);
+
+	if (r == 0)
+		link_follow_locked(&f);
+	link_followers_put(&f);
+	return r;
+}
+
+/* ---- what is found at an alias's key ---- */
+
+static int
+look(struct sending *s, struct s3_object *o, struct link_mark *mark)
+{
+	struct gate_export *x = s->node->export;
+	int r = s3_head(x->s3, s->snap.key, o, NULL);
+
+	if (r == 0 && !link_mark_read(x, s->snap.key, &o->headers, mark))
+		mark->id[0] = '\0';
+	return r;
+}
+
+bool
+link_is_ours(struct sending *s)
+{
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	struct link_mark mark = { 0 };
+	bool ours;
+
+	if (look(s, &o, &mark) < 0)
+		return false;
+	ours = strcmp(mark.id, i->link_id) == 0 &&
+	       mark.version == i->link_version && o.size == i->base_size;
+	if (ours)
+		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
+	s3_object_free(&o);
+	return ours;
+}
+
+static void
+expect(struct node *n, const char *etag)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	pthread_mutex_lock(&n->mutex);
+	snprintf(n->i.dest_etag, sizeof(n->i.dest_etag), "%s", etag);
+	if (b != NULL && !n->dead)
+		meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
+	meta_post(n->export->gate->meta, &b);
+}
+
+/* Was the object replaced that this copies from? */
+static bool
+source_moved(struct sending *s)
+{
+	struct node *file = NULL;
+	bool moved = true;
+
+	if (node_get(s->node->export->gate, s->snap.row.link_ino, true,
+		     &file) == 0) {
+		pthread_mutex_lock(&file->mutex);
+		moved = file->dead || file->up.run == UP_RUNNING ||
+			strcmp(file->i.base_etag, s->snap.row.base_etag) ||
+			strcmp(file->i.base_key, s->snap.row.base_key) ||
+			file->i.link_version != s->snap.row.link_version;
+		pthread_mutex_unlock(&file->mutex);
+		node_put(&file);
+	}
+	return moved;
+}
+
+int
+link_conflict(struct sending *s)
+{
+	struct node *n = s->node;
+	struct gate_export *x = n->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	struct link_mark mark = { 0 };
+	int r = look(s, &o, &mark);
+
+	if (r == -ENOENT) {
+		/* Nothing is in the way. */
+		expect(n, "");
+		r = -ECANCELED;
+	} else if (r == 0 && strcmp(mark.id, i->link_id) == 0) {
+		/* A copy whose answer was lost. */
+		expect(n, o.etag);
+		r = -ECANCELED;
+	} else if (r == 0 && (strcmp(o.etag, i->dest_etag) == 0 ||
+			      source_moved(s))) {
+		r = -ECANCELED;
+	} else if (r == 0) {
+		gate_say(x->gate, 1, "conflict: somebody else made an object "
+			 "where a hard link was to be; theirs keeps the name: "
+			 "key=%s", s->snap.key);
+		__atomic_add_fetch(&x->gate->conflicts, 1, __ATOMIC_RELAXED);
+		r = link_detach(n);
+		r = r < 0 ? -EAGAIN : -ECANCELED;
+	} else {
+		r = -EAGAIN;
+	}
+	s3_object_free(&o);
+	return r;
+}
+
+int
+link_drop_base(struct node *n)
+{
+	struct gate_export *x = n->export;
+	struct meta_delete del = { 0 };
+	struct meta_inode row = { 0 };
+	struct name_settled was = { 0 };
+	struct meta_batch *b = meta_batch_new();
+	int r;
+
+	node_lock_wait(n);
+	r = name_settle(n, &was);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = b == NULL			      ? -ENOMEM
+		    : n->dead || !name_left_key(n) ? -ECANCELED
+						      : 0;
+	if (r == 0)
+		r = meta_inode_copy(&n->i, &row);
+	if (r == 0) {
+		forget_object(n, b, &del);
+		row.base_key[0] = row.base_etag[0] = '\0';
+		row.name_dirty = false;
+		row.data_dirty = !row.local_only;
+		meta_put_inode(b, &row);
+		if (row.local_only)
+			meta_del_upload(b, n->ino);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = meta_commit(x->gate->meta, &b);
+	meta_batch_free(&b);
+	if (r < 0) {
+		name_unsettle(n, &was);
+	} else {
+		pthread_mutex_lock(&n->mutex);
+		n->i.base_key[0] = n->i.base_etag[0] = '\0';
+		n->i.name_dirty = false;
+		n->i.data_dirty = row.data_dirty;
+		if (row.local_only)
+			n->up.pending = false;
+		pthread_mutex_unlock(&n->mutex);
+		/* It was hidden since the rename. */
+		delete_start(x, &del);
+	}
+	node_unlock(n);
+	meta_inode_fini(&row);
+	return r;
+}

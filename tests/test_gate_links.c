@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hard links: several names, one file, and in the bucket an object for each
+ * name.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+static int
+do_link(struct bed *b, struct client *c, const struct gate_fh *fh,
+	const char *name)
+{
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	c->rq.may_block = true;
+	c->rq.first_ms = clock_ms();
+	c->rq.token = NULL;
+	r = gate_link(b->x, &c->rq, fh, &b->root, name, &attr, &wcc);
+	return r;
+}
+
+static struct gate_attr
+attr_of(struct bed *b, struct client *c, const char *name)
+{
+	struct gate_fh fh;
+	struct gate_attr attr = { 0 };
+
+	if (do_lookup(b, c, name, &fh) == 0) {
+		c->rq.may_block = true;
+		if (gate_getattr(b->x, &c->rq, &fh, &attr) < 0)
+			memset(&attr, 0, sizeof(attr));
+	}
+	return attr;
+}
+
+static bool
+name_is(struct bed *b, struct client *c, const char *name, const char *text)
+{
+	struct gate_fh fh;
+
+	return do_lookup(b, c, name, &fh) == 0 &&
+	       do_read_is(b, c, &fh, text, (uint32_t)strlen(text));
+}
+
+static bool
+object_is(struct bed *b, const char *key, const char *text)
+{
+	return fake_s3_is(b->s3, key, text, strlen(text));
+}
+
+/* Waits for what is not counted as owed: files that are for no bucket. */
+static bool
+is_gone(struct bed *b, const char *key)
+{
+	for (int i = 0; i < 300 && fake_s3_has(b->s3, key); i++)
+		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	return !fake_s3_has(b->s3, key);
+}
+
+static int
+rewrite(struct bed *b, struct client *c, const char *name, const char *text)
+{
+	struct gate_fh fh;
+	int r = do_lookup(b, c, name, &fh);
+
+	if (r == 0)
+		r = do_size(b, c, &fh, 0);
+	if (r == 0)
+		r = do_write(b, c, &fh, 0, text, (uint32_t)strlen(text),
+			     GATE_FILE_SYNC);
+	return r;
+}
+
+static void
+names_are_one_file_and_objects_of_their_own(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), -EEXIST);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").nlink, 2);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "b").nlink, 2);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").fileid,
+			attr_of(&b, &a, "b").fileid);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(object_is(&b, "a", "text"));
+	CU_ASSERT(object_is(&b, "b", "text"));
+	CU_ASSERT_EQUAL(rewrite(&b, &a, "b", "more text"), 0);
+	CU_ASSERT(name_is(&b, &a, "a", "more text"));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(object_is(&b, "a", "more text"));
+	CU_ASSERT(object_is(&b, "b", "more text"));
+	bed_restart(&b);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "b").nlink, 2);
+	CU_ASSERT(name_is(&b, &a, "b", "more text"));
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").nlink, 1);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(!fake_s3_has(b.s3, "b"));
+	CU_ASSERT(object_is(&b, "a", "more text"));
+	bed_close(&b);
+}
+
+static int
+count_entry(void *arg, const struct gate_dirent *e)
+{
+	uint64_t *fileid = arg;
+
+	if (e->name[0] == '.')
+		return 0;
+	fileid[1]++;
+	if (fileid[0] != 0 && fileid[0] != e->fileid)
+		fileid[2]++;
+	fileid[0] = e->fileid;
+	return 0;
+}
+
+/* All names of the root are of one file. */
+static unsigned
+one_file_in_listing(struct bed *b, struct client *c, bool plus)
+{
+	uint64_t seen[3] = { 0 };
+	uint8_t verf[8] = { 0 };
+	bool eof = false;
+	struct gate_wcc wcc = { 0 };
+
+	c->rq.may_block = true;
+	if (gate_readdir(b->x, &c->rq, &b->root, 0, verf, plus, 0,
+			 count_entry, seen, &eof, &wcc) < 0 || !eof ||
+	    seen[2] != 0)
+		return 0;
+	return (unsigned)seen[1];
+}
+
+static void
+a_gateway_without_state_finds_the_links(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_attr attr;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "c"), 0);
+	CU_ASSERT(bed_settled(&b));
+	/* By names. */
+	bed_lose_state(&b);
+	attr = attr_of(&b, &a, "b");
+	CU_ASSERT_EQUAL(attr.nlink, 3);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").fileid, attr.fileid);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "c").fileid, attr.fileid);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "c").nlink, 3);
+	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, true), 3);
+	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, false), 3);
+	CU_ASSERT_EQUAL(rewrite(&b, &a, "a", "new"), 0);
+	CU_ASSERT(name_is(&b, &a, "c", "new"));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(object_is(&b, "a", "new"));
+	CU_ASSERT(object_is(&b, "b", "new"));
+	CU_ASSERT(object_is(&b, "c", "new"));
+	/* By a listing. */
+	bed_lose_state(&b);
+	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, true), 3);
+	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, false), 3);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "c").nlink, 3);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "c").nlink, 1);
+	CU_ASSERT(name_is(&b, &a, "c", "new"));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(!fake_s3_has(b.s3, "a"));
+	CU_ASSERT(!fake_s3_has(b.s3, "b"));
+	CU_ASSERT(object_is(&b, "c", "new"));
+	bed_close(&b);
+}
+
+/* Names go in each order, before and after S3 knows of them; the last one
+ * keeps the bytes. */
+static void
+any_name_may_go_first(void)
+{
+	static const int orders[6][3] = { { 0, 1, 2 }, { 0, 2, 1 },
+					  { 1, 0, 2 }, { 1, 2, 0 },
+					  { 2, 0, 1 }, { 2, 1, 0 } };
+	static const char *const names[] = { "x", "y", "z" };
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (int i = 0; i < 24; i++) {
+		const int *o = orders[i % 6];
+		char text[20];
+
+		snprintf(text, sizeof(text), "text %d", i);
+		CU_ASSERT_EQUAL(do_file(&b, &a, "x", text, &fh), 0);
+		if (i / 6 == 1)
+			CU_ASSERT(bed_settled(&b));
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "y"), 0);
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "z"), 0);
+		if (i / 6 == 2)
+			CU_ASSERT(bed_settled(&b));
+		for (int j = 0; j < 2; j++) {
+			CU_ASSERT_EQUAL(do_remove(&b, &a, names[o[j]]), 0);
+			CU_ASSERT(name_is(&b, &a, names[o[2]], text));
+			CU_ASSERT_EQUAL(attr_of(&b, &a, names[o[2]]).nlink,
+					2 - j);
+			if (i / 6 == 3)
+				CU_ASSERT(bed_settled(&b));
+		}
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(object_is(&b, names[o[2]], text));
+		CU_ASSERT(!fake_s3_has(b.s3, names[o[0]]));
+		CU_ASSERT(!fake_s3_has(b.s3, names[o[1]]));
+		CU_ASSERT_EQUAL(do_remove(&b, &a, names[o[2]]), 0);
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(!fake_s3_has(b.s3, names[o[2]]));
+	}
+	bed_close(&b);
+}
+
+static void
+a_rename_over_one_name_leaves_the_other(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, fh2;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (int i = 0; i < 6; i++) {
+		const char *target = i % 2 ? "b" : "a";
+		const char *left = i % 2 ? "a" : "b";
+
+		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "old", &fh), 0);
+		if (i / 2 == 1)
+			CU_ASSERT(bed_settled(&b));
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+		if (i / 2 == 2)
+			CU_ASSERT(bed_settled(&b));
+		CU_ASSERT_EQUAL(do_file(&b, &a, "new", "new", &fh2), 0);
+		CU_ASSERT_EQUAL(do_rename(&b, &a, "new", target), 0);
+		CU_ASSERT(name_is(&b, &a, target, "new"));
+		CU_ASSERT(name_is(&b, &a, left, "old"));
+		CU_ASSERT_EQUAL(attr_of(&b, &a, left).nlink, 1);
+		CU_ASSERT(do_read_is(&b, &a, &fh, "old", 3));
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(object_is(&b, target, "new"));
+		CU_ASSERT(object_is(&b, left, "old"));
+		CU_ASSERT(!fake_s3_has(b.s3, "new"));
+		bed_restart(&b);
+		CU_ASSERT(name_is(&b, &a, target, "new"));
+		CU_ASSERT(name_is(&b, &a, left, "old"));
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
+	}
+	bed_close(&b);
+}
+
+static void
+names_may_be_renamed(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, fh2;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (int i = 0; i < 4; i++) {
+		const char *from = i % 2 ? "b" : "a";
+		const char *other = i % 2 ? "a" : "b";
+
+		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+		if (i / 2)
+			CU_ASSERT(bed_settled(&b));
+		CU_ASSERT_EQUAL(do_rename(&b, &a, "a", "b"), 0);
+		CU_ASSERT_EQUAL(attr_of(&b, &a, "a").nlink, 2);
+		CU_ASSERT_EQUAL(do_file(&b, &a, "c", "victim", &fh2), 0);
+		CU_ASSERT_EQUAL(do_rename(&b, &a, from, "c"), 0);
+		CU_ASSERT_EQUAL(attr_of(&b, &a, "c").nlink, 2);
+		CU_ASSERT(name_is(&b, &a, "c", "text"));
+		CU_ASSERT_EQUAL(rewrite(&b, &a, "c", "next"), 0);
+		CU_ASSERT(name_is(&b, &a, other, "next"));
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(object_is(&b, "c", "next"));
+		CU_ASSERT(object_is(&b, other, "next"));
+		CU_ASSERT(!fake_s3_has(b.s3, from));
+		bed_lose_state(&b);
+		CU_ASSERT_EQUAL(attr_of(&b, &a, other).fileid,
+				attr_of(&b, &a, "c").fileid);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "c"), 0);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, other), 0);
+		CU_ASSERT(bed_settled(&b));
+	}
+	bed_close(&b);
+}
+
+/* What a client does with a file that it has open. */
+static void
+an_open_file_keeps_its_other_name(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (int i = 0; i < 4; i++) {
+		const char *gone = i % 2 ? "b" : "a";
+		const char *left = i % 2 ? "a" : "b";
+
+		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "12345", &fh), 0);
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+		if (i / 2)
+			CU_ASSERT(bed_settled(&b));
+		CU_ASSERT_EQUAL(do_rename(&b, &a, gone, ".nfs0000001"), 0);
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "ABC", 3,
+					 GATE_FILE_SYNC), 0);
+		CU_ASSERT(name_is(&b, &a, left, "ABC45"));
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(object_is(&b, left, "ABC45"));
+		CU_ASSERT(is_gone(&b, gone));
+		CU_ASSERT(!fake_s3_has(b.s3, ".nfs0000001"));
+		CU_ASSERT_EQUAL(do_remove(&b, &a, ".nfs0000001"), 0);
+		CU_ASSERT_EQUAL(attr_of(&b, &a, left).nlink, 1);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, left), 0);
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(!fake_s3_has(b.s3, left));
+	}
+	/* The name that is left may go first. */
+	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "12345", &fh), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "b", ".nfs0000002"), 0);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, "12345", 5));
+	CU_ASSERT_EQUAL(do_remove(&b, &a, ".nfs0000002"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(is_gone(&b, "a"));
+	CU_ASSERT(is_gone(&b, "b"));
+	bed_close(&b);
+}
+
+static void
+soon(void)
+{
+	nanosleep(&(struct timespec){ 0, 80000000 }, NULL);
+}
+
+/* Other tools of the bucket replace or remove the object of one name. */
+static void
+what_others_do_to_one_name_leaves_the_other(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (int i = 0; i < 4; i++) {
+		const char *target = i % 2 ? "b" : "a";
+		const char *left = i % 2 ? "a" : "b";
+
+		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "old", &fh), 0);
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+		CU_ASSERT(bed_settled(&b));
+		if (i / 2)
+			fake_s3_unset(b.s3, target);
+		else
+			fake_s3_set(b.s3, target, "theirs", 6);
+		soon();
+		if (i / 2) {
+			CU_ASSERT_EQUAL(do_lookup(&b, &a, target, &fh),
+					-ENOENT);
+		} else {
+			CU_ASSERT(name_is(&b, &a, target, "theirs"));
+		}
+		CU_ASSERT(name_is(&b, &a, left, "old"));
+		CU_ASSERT_EQUAL(attr_of(&b, &a, left).nlink, 1);
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(object_is(&b, left, "old"));
+		CU_ASSERT_EQUAL(do_remove(&b, &a, left), 0);
+		if (i / 2 == 0)
+			CU_ASSERT_EQUAL(do_remove(&b, &a, target), 0);
+		CU_ASSERT(bed_settled(&b));
+	}
+	bed_close(&b);
+}
+
+/* Another tool copies an object with its metadata: that is no link. */
+static void
+a_copy_is_no_link(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct s3_headers headers = { 0 };
+	struct s3_object o = { 0 };
+	struct s3_cond cond = { 0 };
+	char etag[S3_ETAG_MAX];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT_EQUAL(s3_head(b.s3, "a", &o, NULL), 0);
+	CU_ASSERT_EQUAL(s3_headers_copy(&o.headers, &headers), 0);
+	CU_ASSERT_PTR_NOT_NULL(s3_headers_get(&headers,
+					      "x-amz-meta-s3nfsd-link"));
+	CU_ASSERT_EQUAL(s3_copy(b.s3, "a", o.etag, "copy", &headers, &cond,
+				etag, NULL), 0);
+	s3_object_free(&o);
+	s3_headers_free(&headers);
+	soon();
+	CU_ASSERT_EQUAL(attr_of(&b, &a, "copy").nlink, 1);
+	CU_ASSERT_NOT_EQUAL(attr_of(&b, &a, "copy").fileid,
+			    attr_of(&b, &a, "a").fileid);
+	CU_ASSERT_EQUAL(rewrite(&b, &a, "copy", "mine"), 0);
+	CU_ASSERT(name_is(&b, &a, "a", "text"));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(object_is(&b, "b", "text"));
+	CU_ASSERT(object_is(&b, "copy", "mine"));
+	bed_close(&b);
+}
+
+/* Symlinks and special files, too. */
+static void
+any_kind_but_directories_has_links(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_attr attr;
+	struct gate_setattr set = { .set_mode = true, .mode = 0600 };
+	struct gate_wcc wcc = { 0 };
+	char target[GATE_PATH_MAX + 1];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &fh), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "d2"), -EISDIR);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_symlink(b.x, &a.rq, &b.root, "l", "target", NULL,
+				     &fh, &attr, &wcc), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "l2"), 0);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_mknod(b.x, &a.rq, &b.root, "c", GATE_CHR, 1, 3,
+				   &set, &fh, &attr, &wcc), 0);
+	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "c2"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(object_is(&b, "l2", "target"));
+	CU_ASSERT(object_is(&b, "c2", ""));
+	bed_lose_state(&b);
+	attr = attr_of(&b, &a, "c2");
+	CU_ASSERT_EQUAL(attr.kind, GATE_CHR);
+	CU_ASSERT_EQUAL(attr.rdev_minor, 3);
+	CU_ASSERT_EQUAL(attr.nlink, 2);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "l2", &fh), 0);
+	CU_ASSERT_EQUAL(gate_readlink(b.x, &a.rq, &fh, target, &attr), 0);
+	CU_ASSERT_STRING_EQUAL(target, "target");
+	CU_ASSERT_EQUAL(attr.nlink, 2);
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_links",
+	  T(names_are_one_file_and_objects_of_their_own),
+	  T(a_gateway_without_state_finds_the_links),
+	  T(any_name_may_go_first),
+	  T(a_rename_over_one_name_leaves_the_other),
+	  T(names_may_be_renamed), T(an_open_file_keeps_its_other_name),
+	  T(what_others_do_to_one_name_leaves_the_other),
+	  T(a_copy_is_no_link), T(any_kind_but_directories_has_links))
