@@ -221,8 +221,13 @@ lock_victim(struct change_dir *d, struct gate_request *rq, const char *name,
 	r = change_dir_lock(d, rq);
 	if (r == 0)
 		r = perm_remove(rq, node_perm(d->node), node_perm(p->file));
-	if (r == 0 && !first)
+	if (r == 0 && !first) {
 		r = node_lock(p->file, rq);
+		/* Dropped since it was looked for: STALE would speak of the
+		 * directory. */
+		if (r == -ESTALE)
+			r = -ENOENT;
+	}
 	if (r < 0) {
 		if (first)
 			node_unlock(n);
