@@ -92,6 +92,8 @@ bool m_uploaded(struct m_world *w, int64_t now_ms);
 /* The object of a name; len < 0: there is none. */
 bool m_bucket(struct m_world *w, unsigned name, const void *data,
 	      int64_t len);
+/* There were too many states to keep: what m_step() says is no verdict. */
+bool m_undecided(const struct m_world *w);
 size_t m_states(const struct m_world *w);
 void m_print(const struct m_world *w, FILE *out);
 void m_op_print(const struct m_op *op, FILE *out);

@@ -22,7 +22,8 @@
 #include "tests/model_daemon.h"
 
 #define ARGS_MAX 64
-#define START_MS 20000
+#define START_MS 60000
+#define END_MS 120000
 
 extern char **environ;
 
@@ -165,6 +166,24 @@ daemon_kill(struct daemon_ *d)
 	d->pid = 0;
 }
 
+/* Its status; one that does not end is killed, and that is its status. */
+static int
+wait_for(pid_t pid, int64_t at_most_ms)
+{
+	int64_t until = now_ms() + at_most_ms;
+	int status = 0;
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (now_ms() > until) {
+			kill(pid, SIGKILL);
+			(void)waitpid(pid, &status, 0);
+			break;
+		}
+		nap_ms(1);
+	}
+	return status;
+}
+
 int
 daemon_stop(struct daemon_ *d)
 {
@@ -172,7 +191,7 @@ daemon_stop(struct daemon_ *d)
 
 	if (d->pid > 0) {
 		kill(d->pid, SIGTERM);
-		(void)waitpid(d->pid, &status, 0);
+		status = wait_for(d->pid, END_MS);
 	}
 	d->pid = 0;
 	return status;
@@ -225,7 +244,7 @@ daemon_ctl(struct daemon_ *d, const char *a, const char *b, char *out,
 	char *argv[] = { (char *)(uintptr_t)d->ctl, (char *)"--state-dir",
 			 state, (char *)"--json", (char *)(uintptr_t)a,
 			 (char *)(uintptr_t)b, NULL };
-	int status = -1, fd;
+	int status, fd;
 	ssize_t n = 0;
 	pid_t pid;
 
@@ -234,8 +253,9 @@ daemon_ctl(struct daemon_ *d, const char *a, const char *b, char *out,
 	snprintf(log, sizeof(log), "%s/ctl.err", d->dir);
 	(void)unlink(file);
 	pid = spawn(d->ctl, argv, environ, file, log);
-	if (pid <= 0 || waitpid(pid, &status, 0) != pid)
+	if (pid <= 0)
 		return -1;
+	status = wait_for(pid, END_MS);
 	fd = open(file, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		n = read(fd, out, size - 1);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TESTS_MODEL_PRIV_H
+#define TESTS_MODEL_PRIV_H
+
+/*
+ * Inside of the model: what a state is, and sets of them.  model_states.c
+ * has the sets and what happens unseen, model_rule.c the rule, a function a
+ * request, model.c what a test does with it.
+ */
+
+#include "tests/model.h"
+
+#define UNSEEN 0xffff		/* number of a file nobody has met yet */
+#define ANY_MODE 0xffff
+#define IN_FLIGHT_MS 1000	/* how long a request to S3 may be under way */
+#define STATES_MAX 20000
+#define ORPHANS 24
+
+enum holding { IDLE, ACTIVE, PENDING };
+
+struct content {
+	uint16_t cell[M_CELLS];
+	uint16_t cells;		/* the size, in cells */
+};
+
+struct file {
+	uint16_t number;	/* 0: the name is free */
+	uint8_t state, writer;	/* enum holding; client */
+	uint8_t created;	/* ... and not written since */
+	uint8_t born;		/* ... and not flushed since */
+	uint8_t dirty;		/* S3 lacks something */
+	uint8_t kicked;		/* need not settle first */
+	uint8_t riding;		/* an upload from before it was opened */
+	uint8_t reserved;	/* client + 1 */
+	uint8_t owed_writer, owed_opener, may_be_owed;	/* NFS3ERR_IO, once */
+	uint8_t waited;		/* clients that were put off */
+	uint8_t has_object;
+	uint16_t uncommitted;	/* cells */
+	uint16_t verf;
+	uint16_t mode;
+	uint16_t mtime, live_mtime;	/* ids; 0: any */
+	struct content flushed, live, object;
+	int64_t last_ms, opened_ms, due_ms, owed_until_ms;
+	/* It ends between these. */
+	int64_t reserved_until_ms, reserved_latest_ms;
+	int64_t refused_ms[M_CLIENTS];	/* since when; 0: not */
+};
+
+struct state {
+	struct file f[M_NAMES];
+	uint16_t orphans[ORPHANS];	/* files whose only version S3 refused */
+	uint8_t orphan_owed[ORPHANS];	/* ... of whose writers are owed IO */
+	uint16_t told;		/* clients that waited for one of them */
+};
+
+struct set {
+	struct state *list;
+	uint64_t *hash;
+	size_t count, room;
+	bool full;		/* some were left out */
+};
+
+struct m_world {
+	struct m_config c;
+	struct set now;
+	bool full;		/* it has been: nothing can be said */
+	bool refusing;
+	bool slow;		/* at some time */
+	int64_t refusing_since_ms, refusing_until_ms;
+	/* Times as they were seen, by id. */
+	bool known[M_OPS_MAX + 1];
+	int64_t mtime_ns[M_OPS_MAX + 1];
+	/* What the states that are left agree on. */
+	uint16_t bind;
+	bool bind_differs, bound;
+};
+
+/* ---- model_states.c ---- */
+
+/* Are these the bytes from..to of that content? */
+bool m_bytes_are(const struct content *c, uint32_t from, uint32_t to,
+		 const void *data);
+void m_resize(struct content *c, unsigned cells);
+void m_add(struct set *set, const struct state *s);	/* once each */
+void m_add_all(struct set *set, const struct set *from);
+void m_drop(struct set *set);
+struct file *m_by_number(struct state *s, uint16_t number);
+/* The client has begun to write. */
+void m_opened(struct file *f, unsigned client, int64_t ms);
+/* COMMIT of a range, or what a stable WRITE does besides. */
+void m_harden(const struct m_world *w, struct file *f, unsigned from,
+	      unsigned to, int64_t ms);
+/* Add whatever may have become of those in the set until now. */
+void m_unseen(struct m_world *w, struct set *set, int64_t now);
+
+/* ---- model_rule.c ---- */
+
+/* Add what follows from the request, if that was a right answer to it. */
+void m_apply(struct m_world *w, const struct state *s, const struct m_op *op,
+	     const struct m_seen *seen, struct set *out);
+
+#endif

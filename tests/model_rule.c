@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rule, as the model has it: a function a request, which adds the states
+ * that may follow if the answer was one that the rule allows.  Nothing else
+ * of the model knows the rule, nor does this know of time but that it passes
+ * between a request and its reply.
+ */
+
+#include <config.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rpcgen/nfs3.h"
+#include "tests/model_priv.h"
+
+/* A file that lost its name with its only version: it is empty, and takes no
+ * bytes.  Who wrote it or waited for it is told once. */
+static bool
+is_orphan(const struct state *s, const struct m_seen *seen)
+{
+	for (unsigned i = 0; i < ORPHANS; i++) {
+		if (s->orphans[i] == seen->target && seen->target != 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+apply_orphan(const struct state *s, const struct m_op *op,
+	     const struct m_seen *seen, struct set *out)
+{
+	struct state n = *s;
+	uint8_t bit = (uint8_t)(1U << op->client);
+	unsigned i = 0;
+
+	while (i < ORPHANS && s->orphans[i] != seen->target)
+		i++;
+	if (i == ORPHANS || (seen->has_attr && seen->size != 0) ||
+	    (op->kind == M_READ && seen->got != 0))
+		return;
+	if (seen->status == NFS3ERR_IO && (n.orphan_owed[i] & bit) &&
+	    (op->kind == M_WRITE || op->kind == M_TRUNCATE ||
+	     op->kind == M_COMMIT)) {
+		n.orphan_owed[i] &= (uint8_t)~bit;
+		m_add(out, &n);
+	} else if (op->kind == M_WRITE || op->kind == M_TRUNCATE) {
+		if (seen->status == NFS3ERR_STALE)
+			m_add(out, &n);
+	} else if (seen->status == NFS3_OK) {
+		m_add(out, &n);
+	}
+}
+
+static bool
+sees_live(const struct m_world *w, const struct file *f, unsigned client)
+{
+	return f->state == ACTIVE && (f->writer == client || w->c.live);
+}
+
+static bool
+attr_fits(struct m_world *w, const struct file *f, unsigned client,
+	  const struct m_seen *seen)
+{
+	bool live = sees_live(w, f, client) && f->uncommitted != 0;
+	const struct content *c = live ? &f->live : &f->flushed;
+	uint16_t mtime = live ? f->live_mtime : f->mtime;
+
+	if (!seen->has_attr)
+		return true;
+	if (seen->size != m_bound[c->cells] || seen->attr_file != f->number ||
+	    (f->mode != ANY_MODE && seen->mode != f->mode))
+		return false;
+	if (mtime != 0 && w->known[mtime] &&
+	    w->mtime_ns[mtime] != seen->mtime_ns)
+		return false;
+	/* If all that is left agrees whose time that is, it is known. */
+	w->bind_differs |= w->bound && w->bind != mtime;
+	w->bind = mtime;
+	w->bound = true;
+	return true;
+}
+
+/* Add the state if it is what the attributes tell: those of a moment between
+ * request and reply (RFC 1813 2.6). */
+static void
+keep(struct m_world *w, const struct state *s, const struct file *f,
+     unsigned client, const struct m_seen *seen, struct set *out)
+{
+	struct set later = { 0 };
+	uint16_t number = f->number;
+
+	if (attr_fits(w, f, client, seen)) {
+		m_add(out, s);
+		return;
+	}
+	m_add(&later, s);
+	m_unseen(w, &later, seen->recv_ms);
+	for (size_t i = 1; i < later.count; i++) {
+		struct file *g = m_by_number(&later.list[i], number);
+
+		if (g == NULL ? seen->size == 0
+			      : attr_fits(w, g, client, seen))
+			m_add(out, &later.list[i]);
+	}
+	out->full |= later.full;
+	m_drop(&later);
+}
+
+/* Of one failure each client hears once. */
+static void
+told(struct file *f, unsigned bit)
+{
+	f->owed_writer &= (uint8_t)~bit;
+	f->owed_opener &= (uint8_t)~bit;
+	f->may_be_owed &= (uint8_t)~bit;
+}
+
+/* An open for writing.  true: let in, the caller goes on.  Else what follows
+ * from the refusal was added, if it was right. */
+static bool
+enter(struct m_world *w, const struct state *s, unsigned name,
+      const struct m_op *op, const struct m_seen *seen, struct set *out)
+{
+	struct state n = *s;
+	struct file *f = &n.f[name];
+	unsigned bit = 1U << op->client;
+	bool foreign = f->state != IDLE && f->writer != op->client;
+	bool reserved = f->reserved != 0 && f->reserved != op->client + 1;
+	bool must = (f->owed_writer & bit) ||
+		    ((f->owed_opener & bit) &&
+		     seen->recv_ms < f->owed_until_ms);
+	int64_t since = f->refused_ms[op->client];
+
+	if (seen->status == NFS3_OK)
+		return !must && !reserved && !foreign;
+	if (seen->status == NFS3ERR_IO) {
+		if (!((f->owed_writer | f->owed_opener | f->may_be_owed) &
+		      bit))
+			return false;
+		told(f, bit);
+		f->refused_ms[op->client] = 0;
+		m_add(out, &n);
+	} else if (seen->status == NFS3ERR_JUKEBOX) {
+		if (must || (!reserved && !foreign && f->state != PENDING) ||
+		    (w->c.busy_fail && f->state != PENDING))
+			return false;
+		f->waited |= (uint8_t)bit;
+		if (since == 0)
+			f->refused_ms[op->client] = seen->sent_ms;
+		m_add(out, &n);
+	} else if (seen->status == NFS3ERR_ACCES) {
+		if (since == 0)
+			since = seen->sent_ms;
+		if (must || !(reserved || (foreign && f->state == ACTIVE)) ||
+		    (!w->c.busy_fail &&
+		     seen->recv_ms - since < w->c.busy_limit_ms))
+			return false;
+		f->refused_ms[op->client] = 0;
+		m_add(out, &n);
+	}
+	return false;
+}
+
+static void
+apply_write(struct m_world *w, struct state *n, unsigned name,
+	    const struct m_op *op, const struct m_seen *seen, struct set *out)
+{
+	struct file *f = &n->f[name];
+
+	if (!enter(w, n, name, op, seen, out))
+		return;
+	m_opened(f, op->client, seen->sent_ms);
+	for (unsigned i = op->from; i < op->to; i++) {
+		f->live.cell[i] = op->id;
+		f->uncommitted |= (uint16_t)(1U << i);
+	}
+	if (f->live.cells < op->to)
+		f->live.cells = op->to;
+	f->live_mtime = op->id;
+	if (op->how != UNSTABLE)
+		m_harden(w, f, op->from, op->to, seen->sent_ms);
+	keep(w, n, f, op->client, seen, out);
+}
+
+static void
+truncated(struct m_world *w, struct state *n, unsigned name,
+	  const struct m_op *op, const struct m_seen *seen, struct set *out)
+{
+	struct file *f = &n->f[name];
+	bool changes = op->to != f->flushed.cells || f->uncommitted != 0 ||
+		       f->created;
+
+	if (!enter(w, n, name, op, seen, out))
+		return;
+	m_opened(f, op->client, seen->sent_ms);
+	m_resize(&f->live, op->to);
+	m_resize(&f->flushed, op->to);
+	f->uncommitted &= (uint16_t)((1U << op->to) - 1);
+	f->mtime = f->live_mtime = op->id;
+	if (changes) {
+		f->dirty = 1;
+		f->riding = 0;
+	} else if (f->mode == ANY_MODE) {
+		/* S3 was not told, and is to be asked. */
+		f->mtime = f->live_mtime = 0;
+	}
+	if (f->uncommitted == 0)
+		f->state = PENDING, f->kicked = f->born = 0;
+	f->due_ms = seen->sent_ms + w->c.settle_ms;
+	keep(w, n, f, op->client, seen, out);
+}
+
+static void
+apply_commit(struct m_world *w, struct state *n, unsigned name,
+	     const struct m_op *op, const struct m_seen *seen,
+	     struct set *out)
+{
+	struct file *f = &n->f[name];
+	unsigned bit = 1U << op->client;
+
+	if (seen->status == NFS3ERR_IO && (f->owed_writer & bit)) {
+		told(f, bit);
+		m_add(out, n);
+	}
+	if (seen->status != NFS3_OK || (f->owed_writer & bit))
+		return;
+	if (f->state == ACTIVE && f->writer == op->client) {
+		f->created = 0;
+		m_harden(w, f, op->from, op->to, seen->sent_ms);
+		f->last_ms = seen->sent_ms;
+	}
+	keep(w, n, f, op->client, seen, out);
+}
+
+/* May its upload be under way? */
+static bool
+in_flight(const struct file *f, int64_t now)
+{
+	return f->number != 0 && f->dirty &&
+	       (f->state != ACTIVE || f->riding) &&
+	       (f->kicked || now >= f->due_ms);
+}
+
+static void
+apply_read(struct m_world *w, struct state *n, unsigned name,
+	   const struct m_op *op, const struct m_seen *seen, struct set *out)
+{
+	struct file *f = &n->f[name];
+	const struct content *c = sees_live(w, f, op->client) ? &f->live
+							      : &f->flushed;
+	uint32_t size = m_bound[c->cells], from = m_bound[op->from],
+		 to = m_bound[op->to];
+
+	/* Bytes of the object may come too late, or be replaced just then. */
+	if (seen->status == NFS3ERR_JUKEBOX && f->has_object &&
+	    (w->slow || in_flight(f, seen->recv_ms)))
+		m_add(out, n);
+	if (seen->status != NFS3_OK)
+		return;
+	if (to > size)
+		to = size;
+	if (to < from)
+		to = from;
+	if (seen->got != to - from || seen->eof != (to >= size) ||
+	    !m_bytes_are(c, from, to, seen->data))
+		return;
+	if (f->state == PENDING && f->writer != op->client)
+		f->kicked = 1;
+	else if (f->state != IDLE && f->writer == op->client)
+		f->last_ms = seen->sent_ms;
+	keep(w, n, f, op->client, seen, out);
+}
+
+static void
+apply_create(struct m_world *w, struct state *n, const struct m_op *op,
+	     const struct m_seen *seen, struct set *out)
+{
+	struct file *f = &n->f[op->name];
+	bool is_new = f->number == 0;
+
+	if (is_new) {
+		if (seen->status == NFS3ERR_IO &&
+		    (n->told >> op->client & 1)) {
+			n->told &= (uint16_t)~(1U << op->client);
+			m_add(out, n);
+		}
+		if (seen->status != NFS3_OK || !(seen->fresh || !seen->file))
+			return;
+		f->number = seen->file ? seen->file : UNSEEN;
+		f->state = ACTIVE;
+		f->writer = op->client;
+		f->created = f->born = f->dirty = 1;
+		f->mode = op->how == EXCLUSIVE ? 0600 : op->arg;
+		f->verf = op->how == EXCLUSIVE ? op->arg : 0;
+		f->mtime = f->live_mtime = op->id;
+		if (op->how != EXCLUSIVE && op->to != M_NONE)
+			m_resize(&f->flushed, op->to);
+		f->live = f->flushed;
+		f->opened_ms = f->last_ms = seen->sent_ms;
+		f->due_ms = seen->sent_ms + w->c.settle_ms;
+		keep(w, n, f, op->client, seen, out);
+		return;
+	}
+	if (op->how == GUARDED ||
+	    (op->how == EXCLUSIVE && f->verf != op->arg)) {
+		if (seen->status == NFS3ERR_EXIST)
+			m_add(out, n);
+		return;
+	}
+	if (f->number == UNSEEN && seen->fresh)
+		f->number = seen->file;
+	if (seen->status == NFS3_OK && seen->file != 0 &&
+	    seen->file != f->number)
+		return;
+	if (op->how == UNCHECKED && op->to != M_NONE) {
+		truncated(w, n, op->name, op, seen, out);
+		return;
+	}
+	if (seen->status == NFS3_OK && attr_fits(w, f, op->client, seen))
+		m_add(out, n);
+}
+
+/* May this client take the name away?  0, or the right answer. */
+static int
+unlinkable(const struct file *f, unsigned client)
+{
+	if (f->reserved != 0 && f->reserved != client + 1)
+		return NFS3ERR_JUKEBOX;
+	if (f->state == ACTIVE && f->writer != client)
+		return NFS3ERR_ACCES;
+	return NFS3_OK;
+}
+
+static void
+apply_names(struct state *n, const struct m_op *op, const struct m_seen *seen,
+	    struct set *out)
+{
+	struct file *f = &n->f[op->name], *to = &n->f[1 - op->name];
+	int want = unlinkable(f, op->client);
+
+	if (f->number == 0)
+		want = NFS3ERR_NOENT;
+	else if (want == NFS3_OK && op->kind == M_RENAME && to->number != 0)
+		want = unlinkable(to, op->client);
+	if (seen->status == NFS3ERR_JUKEBOX &&
+	    (seen->racing ||
+	     (op->kind == M_RENAME && (in_flight(f, seen->recv_ms) ||
+				       in_flight(to, seen->recv_ms))))) {
+		m_add(out, n);
+		return;
+	}
+	if (seen->status != want)
+		return;
+	if (want == NFS3_OK && op->kind == M_RENAME) {
+		*to = *f;
+		to->dirty = to->kicked = 1;
+	}
+	if (want == NFS3_OK)
+		memset(f, 0, sizeof(*f));
+	m_add(out, n);
+}
+
+static void
+apply_lookup(struct m_world *w, struct state *n, const struct m_op *op,
+	     const struct m_seen *seen, struct set *out)
+{
+	struct file *f = &n->f[op->name];
+
+	if (f->number == 0) {
+		if (seen->status == NFS3ERR_NOENT)
+			m_add(out, n);
+		return;
+	}
+	if (f->number == UNSEEN && seen->fresh)
+		f->number = seen->file;
+	if (seen->status == NFS3_OK && seen->file == f->number &&
+	    attr_fits(w, f, op->client, seen))
+		m_add(out, n);
+}
+
+static void
+apply_readdir(struct state *n, const struct m_seen *seen, struct set *out)
+{
+	if (seen->status != NFS3_OK)
+		return;
+	for (unsigned i = 0; i < M_NAMES; i++) {
+		if (n->f[i].number == UNSEEN && seen->listed_fresh[i])
+			n->f[i].number = seen->listed[i];
+		if (n->f[i].number != seen->listed[i])
+			return;
+	}
+	m_add(out, n);
+}
+
+static void
+apply_setattr(struct m_world *w, struct state *n, struct file *f,
+	      const struct m_op *op, const struct m_seen *seen,
+	      struct set *out)
+{
+	if (seen->status != NFS3_OK)
+		return;
+	if (op->kind == M_MODE)
+		f->mode = op->arg;
+	else
+		f->mtime = f->live_mtime = op->id;
+	f->dirty = 1;
+	f->due_ms = seen->sent_ms + w->c.settle_ms;
+	keep(w, n, f, op->client, seen, out);
+}
+
+static bool
+by_handle(unsigned kind)
+{
+	return kind <= M_MTIME;
+}
+
+void
+m_apply(struct m_world *w, const struct state *s, const struct m_op *op,
+      const struct m_seen *seen, struct set *out)
+{
+	struct state n = *s;
+	struct file *f = m_by_number(&n, seen->target);
+	unsigned name;
+
+	if (by_handle(op->kind) && f == NULL) {
+		if (seen->status == NFS3ERR_STALE && !is_orphan(s, seen))
+			m_add(out, s);
+		else
+			apply_orphan(s, op, seen, out);
+		return;
+	}
+	name = f == NULL ? 0 : (unsigned)(f - n.f);
+	switch (op->kind) {
+	case M_WRITE:
+		apply_write(w, &n, name, op, seen, out);
+		break;
+	case M_TRUNCATE:
+		truncated(w, &n, name, op, seen, out);
+		break;
+	case M_COMMIT:
+		apply_commit(w, &n, name, op, seen, out);
+		break;
+	case M_READ:
+		apply_read(w, &n, name, op, seen, out);
+		break;
+	case M_GETATTR:
+		if (seen->status == NFS3_OK &&
+		    attr_fits(w, f, op->client, seen))
+			m_add(out, &n);
+		break;
+	case M_MODE:
+	case M_MTIME:
+		apply_setattr(w, &n, f, op, seen, out);
+		break;
+	case M_CREATE:
+		apply_create(w, &n, op, seen, out);
+		break;
+	case M_REMOVE:
+	case M_RENAME:
+		apply_names(&n, op, seen, out);
+		break;
+	case M_LOOKUP:
+		apply_lookup(w, &n, op, seen, out);
+		break;
+	case M_READDIR:
+		apply_readdir(&n, seen, out);
+		break;
+	default:
+		break;
+	}
+}
