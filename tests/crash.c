@@ -32,6 +32,8 @@
 #define XID 0x52000000U
 #define BIG (24U << 20)
 #define SMALL 100000U
+#define MANY 40U		/* files of a tree, but one */
+#define NFS3_NOENT 2
 #define NFS3_IO 5
 #define NFS3_JUKEBOX 10008
 
@@ -166,6 +168,51 @@ prepare_linked_and_more(struct world *w)
 	return r != 0 ? r : rig_settled(&w->r, 30000);
 }
 
+/* One file in a directory that has no object, made by somebody else. */
+static int
+prepare_one(struct world *w)
+{
+	char refresh[100], out[4096];
+	struct nc_fh d;
+	int r = prepare_none(w);
+
+	w->name = "n/f";
+	snprintf(refresh, sizeof(refresh), "refresh %s", w->r.export);
+	if (rig_put(&w->r, "d/f", w->want, w->size) < 0 ||
+	    rig_ctl(&w->r, refresh, out, sizeof(out)) < 0)
+		return -1;
+	r = nc_lookup(&w->r.a, &w->r.root, "d", &d, NULL);
+	return r != 0 ? r : nc_lookup(&w->r.a, &d, "f", &w->f, NULL);
+}
+
+/* A tree: what was made here, and what somebody else has put there. */
+static int
+prepare_tree(struct world *w)
+{
+	struct nc_fh d, e;
+	int r = prepare_none(w);
+
+	w->name = "n/f";
+	w->keys = 6 + MANY;
+	r = nc_mkdir(&w->r.a, &w->r.root, "d", NULL, &d, NULL);
+	if (r == 0)
+		r = nc_mkdir(&w->r.a, &d, "e", NULL, &e, NULL);
+	if (r == 0)
+		r = nc_symlink(&w->r.a, &e, "l", "over/there", NULL);
+	if (r == 0)
+		r = nc_create(&w->r.a, &d, "f", UNCHECKED, NULL, NULL, &w->f,
+			      NULL);
+	if (r == 0)
+		r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+	for (unsigned i = 0; r == 0 && i <= MANY; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "d/m/%u", i);
+		r = rig_put(&w->r, name, name, strlen(name));
+	}
+	return r;
+}
+
 /* ---- what is done ---- */
 
 static int
@@ -233,6 +280,49 @@ act_rename(struct world *w)
 {
 	w->name = "g";
 	return nc_rename(&w->r.a, &w->r.root, "f", &w->r.root, "g");
+}
+
+static int
+act_rename_dir(struct world *w)
+{
+	return nc_rename(&w->r.a, &w->r.root, "d", &w->r.root, "n");
+}
+
+/* Everything is under the new name, and nothing under the old one. */
+static int
+after_rename_tree(struct world *w)
+{
+	struct nc_fh n, m, e, l;
+	char target[2000];
+	int r = nc_lookup(&w->r.b, &w->r.root, "d", NULL, NULL);
+
+	if (r != NFS3_NOENT)
+		return rig_bad(&w->r, "the old name is there: %d", r);
+	r = nc_lookup(&w->r.b, &w->r.root, "n", &n, NULL);
+	if (r == 0)
+		r = nc_lookup(&w->r.b, &n, "m", &m, NULL);
+	for (unsigned i = 0; r == 0 && i <= MANY; i++) {
+		char name[32], text[32];
+		struct nc_fh f;
+
+		snprintf(name, sizeof(name), "%u", i);
+		snprintf(text, sizeof(text), "d/m/%u", i);
+		r = nc_lookup(&w->r.b, &m, name, &f, NULL);
+		if (r == 0)
+			r = rig_file_is(&w->r.b, &f, text, strlen(text));
+		snprintf(name, sizeof(name), "n/m/%u", i);
+		if (r == 0)
+			r = rig_object_is(&w->r, name, text, strlen(text));
+	}
+	if (r == 0)
+		r = nc_lookup(&w->r.b, &n, "e", &e, NULL);
+	if (r == 0)
+		r = nc_lookup(&w->r.b, &e, "l", &l, NULL);
+	if (r == 0)
+		r = nc_readlink(&w->r.b, &l, target);
+	if (r == 0 && strcmp(target, "over/there") != 0)
+		return rig_bad(&w->r, "the link leads to %s", target);
+	return r == 0 ? 0 : rig_bad(&w->r, "the tree is not whole: %d", r);
 }
 
 static int
@@ -470,6 +560,21 @@ static const struct story stories[] = {
 	  act_replace_stored, NULL, true,
 	  "rename-before-commit rename-after-commit copy-before copy-after! "
 	  STORED "delete-before-s3! delete-after-s3! delete-done!" },
+	{ "RENAME of a directory", prepare_one, act_rename_dir, NULL, true,
+	  "dirmove-before-commit dirmove-after-commit "
+	  "dirmove-page-before-commit dirmove-page-after-commit "
+	  "dirmove-copy-before dirmove-copy-after! "
+	  "dirmove-copied-before-row! dirmove-copied-after-row! "
+	  "delete-before-s3! delete-after-s3! delete-done! "
+	  "dirmove-end-before-commit! dirmove-end-after-commit! " },
+	{ "RENAME of a tree", prepare_tree, act_rename_dir, after_rename_tree,
+	  true,
+	  "dirmove-before-commit dirmove-after-commit "
+	  "dirmove-page-before-commit dirmove-page-after-commit "
+	  "dirmove-copy-before:20 dirmove-copy-after:20 "
+	  "dirmove-copied-before-row:20 dirmove-copied-after-row:20 "
+	  "delete-before-s3:20 delete-after-s3:20 delete-done:20 "
+	  "dirmove-end-before-commit dirmove-end-after-commit " },
 	{ "REMOVE", prepare_stored, act_remove, NULL, true,
 	  "remove-before-commit remove-after-commit delete-before-s3 "
 	  "delete-after-s3 delete-done" },

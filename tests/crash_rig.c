@@ -285,10 +285,16 @@ rig_settled(struct rig *r, unsigned ms)
 	char out[4096];
 
 	for (;;) {
-		if (rig_ctl(r, "uploads", out, sizeof(out)) < 0)
+		/* Renamed directories first: their end may begin others. */
+		if (rig_ctl(r, "status", out, sizeof(out)) < 0)
 			return -1;
-		if (strncmp(out, "[]", 2) == 0)
-			return 0;
+		if (strstr(out, "\"moves\":[]") != NULL ||
+		    strstr(out, "\"moves\": []") != NULL) {
+			if (rig_ctl(r, "uploads", out, sizeof(out)) < 0)
+				return -1;
+			if (strncmp(out, "[]", 2) == 0)
+				return 0;
+		}
 		if (now_ms() > end)
 			return rig_bad(r, "uploads do not end: %s", out);
 		pause_ms(30);
