@@ -74,7 +74,7 @@ names(struct rpcc *c, const struct nc_fh *dir)
 	bool eof = false;
 
 	while (!eof) {
-		int r = nc_readdir(c, dir, cookie, verf, 8192, list, 256,
+		int r = nc_readdir(c, dir, cookie, verf, 4096, list, 256,
 				   &count, &eof);
 
 		if (r == NFS3ERR_JUKEBOX && scene_now_ms() < until) {
@@ -82,6 +82,7 @@ names(struct rpcc *c, const struct nc_fh *dir)
 			continue;
 		}
 		OK(r);
+		CHECK(count <= 256);
 		for (unsigned i = 0; i < count; i++) {
 			total += strcmp(list[i].name, ".") != 0 &&
 				 strcmp(list[i].name, "..") != 0;
@@ -583,6 +584,184 @@ d13(struct scene *s)
 	CHECK(!has(&s->b, &s->root, "d"));
 }
 
+/* Modes, owners, times, links, and what others have put into the metadata:
+ * as a gateway sees it that knows nothing of the move. */
+static void
+d14(struct scene *s)
+{
+	struct nc_set set = { .mode_set = true, .mode = 0640,
+			      .uid_set = true, .uid = 77 };
+	struct nc_fh d, e, f, l = { 0 };
+	char target[2000], command[300];
+	fattr3 was, now, was_e;
+
+	d = mkdir_(s, &s->root, "d");
+	e = mkdir_(s, &d, "e");
+	f = create_in(s, &e, "f", "one");
+	OK(nc_setattr(&s->a, &f, &set, NULL));
+	SOON(5000, nc_symlink(&s->a, &e, "l", "over/there", &l), NFS3_OK);
+	set.mode = 0711;
+	OK(nc_setattr(&s->a, &e, &set, NULL));
+	CHECK(ctl_status(s, "flush --all") == 0);
+	OK(nc_getattr(&s->a, &f, &was));
+	OK(nc_getattr(&s->a, &e, &was_e));
+	MOVE(s, &s->root, "d", &s->root, "n");
+	WITHIN(20000, all_moved(s));
+	WITHIN(5000, objects(s) == 4);
+	CHECK(scene_stop(s) == 0);
+	snprintf(command, sizeof(command), "rm -rf '%s/state'", s->dir);
+	CHECK(system(command) == 0);
+	scene_start(s);
+	scene_reconnect(s);
+	OK(nc_mnt(&s->b, s->export, &s->root));
+	d = look(&s->b, s, "n");
+	e = lookup(&s->b, &d, "e");
+	f = lookup(&s->b, &e, "f");
+	OK(nc_getattr(&s->b, &f, &now));
+	CHECK(now.mode == was.mode && now.uid == was.uid &&
+	      now.size == was.size &&
+	      now.mtime.seconds == was.mtime.seconds &&
+	      now.mtime.nseconds == was.mtime.nseconds);
+	OK(nc_getattr(&s->b, &e, &now));
+	CHECK(now.mode == was_e.mode && now.uid == was_e.uid);
+	l = lookup(&s->b, &e, "l");
+	OK(nc_readlink(&s->b, &l, target));
+	CHECK(strcmp(target, "over/there") == 0);
+}
+
+/* Objects too large for one copy go part by part. */
+static void
+d15(struct scene *s)
+{
+	size_t len = 13 << 20;
+	char *bytes = malloc(len);
+	struct nc_fh d, f;
+
+	CHECK(bytes != NULL);
+	fill(bytes, len, 15);
+	scene_env(s, "S3NFSD_COPY_MAX", "6000000");
+	scene_crash(s);
+	object_put(s, "d/big", bytes, len, NULL);
+	d = look(&s->a, s, "d");
+	f = lookup(&s->a, &d, "big");
+	MOVE(s, &s->root, "d", &s->root, "n");
+	CHECK(reads_many(&s->b, &f, bytes, len));
+	WITHIN(30000, all_moved(s));
+	CHECK(object_has(s, "n/big", bytes, len));
+	CHECK(scene_calls(s, "partcopy", "n/big", "done") > 0);
+	CHECK(scene_calls(s, "copy", "n/big", "begin") == 0);
+	WITHIN(5000, objects(s) == 1);
+	CHECK(uploads_left(s) == 0);
+	free(bytes);
+}
+
+/* Killed in the middle, with files being written; and again. */
+static void
+killed(struct scene *s, const char *hold)
+{
+	struct nc_fh d, f, g, h;
+
+	sput(s, "d/f", "old f");
+	sput(s, "d/g", "old g");
+	sput(s, "d/e/x", "x");
+	d = look(&s->a, s, "d");
+	f = lookup(&s->a, &d, "f");
+	g = lookup(&s->a, &d, "g");
+	scene_faults(s, hold);
+	MOVE(s, &s->root, "d", &s->root, "n");
+	OK(put(&s->a, &f, 0, "new f", FILE_SYNC));
+	h = create_in(s, &d, "h", "h");
+	scene_crash(s);
+	CHECK(reads(&s->b, &f, "new f") && reads(&s->b, &h, "h"));
+	CHECK(reads(&s->b, &g, "old g"));
+	CHECK(!has(&s->b, &s->root, "d"));
+	MOVE(s, &s->root, "n", &s->root, "m");
+	OK(put(&s->a, &g, 0, "new g", FILE_SYNC));
+	scene_crash(s);
+	scene_faults(s, "");
+	WITHIN(30000, all_moved(s));
+	WITHIN(10000, object_is(s, "m/f", "new f") &&
+		      object_is(s, "m/g", "new g") &&
+		      object_is(s, "m/h", "h") && object_is(s, "m/e/x", "x"));
+	WITHIN(5000, objects(s) == 4);
+	CHECK(names(&s->b, &d) == 4 && names(&s->b, &s->root) == 1);
+}
+
+static void
+d16(struct scene *s)
+{
+	killed(s, "op=list key=d/ hold");
+}
+
+static void
+d16_copy(struct scene *s)
+{
+	killed(s, "op=copy hold");
+}
+
+static void
+d16_put(struct scene *s)
+{
+	killed(s, "op=put key=n/* hold_after");
+}
+
+/* A directory is listed whole while its names are still being found: pages
+ * come from the listing at the old place. */
+static void
+d17(struct scene *s)
+{
+	struct nc_fh d;
+	char name[32];
+
+	for (unsigned i = 0; i < 2500; i++) {
+		snprintf(name, sizeof(name), "d/%04u", i);
+		sput(s, name, name);
+	}
+	(void)look(&s->a, s, "d");
+	scene_faults(s, "op=list key=d/ delay_ms=100");
+	MOVE(s, &s->root, "d", &s->root, "n");
+	d = look(&s->b, s, "n");
+	CHECK(names(&s->b, &d) == 2500);
+	scene_faults(s, "");
+	CHECK(names(&s->b, &d) == 2500);
+	WITHIN(120000, all_moved(s));
+	CHECK(names(&s->b, &d) == 2500 && !has(&s->b, &s->root, "d"));
+	WITHIN(10000, object_is(s, "n/2499", "d/2499") &&
+		      object_absent(s, "d/2499"));
+}
+
+/* How long it takes: run by name, with -v. */
+static void
+time_10000(struct scene *s)
+{
+	const unsigned count = 10000;
+	uint64_t t, answered, listed;
+	struct nc_fh d, f;
+	char name[32];
+
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "d/%02u/%04u", i % 50, i);
+		sput(s, name, name);
+	}
+	(void)look(&s->a, s, "d");
+	t = scene_now_ms();
+	MOVE(s, &s->root, "d", &s->root, "n");
+	answered = scene_now_ms() - t;
+	d = look(&s->b, s, "n");
+	d = lookup(&s->b, &d, "49");
+	f = lookup(&s->b, &d, "9999");
+	CHECK(reads(&s->b, &f, "d/49/9999"));
+	listed = scene_now_ms() - t;
+	WITHIN(280000, all_moved(s));
+	printf("# %u objects: RENAME answered after %llu ms, the last file "
+	       "read under its new name after %llu ms, all moved after "
+	       "%llu ms\n", count, (unsigned long long)answered,
+	       (unsigned long long)listed,
+	       (unsigned long long)(scene_now_ms() - t));
+	CHECK(object_is(s, "n/49/9999", "d/49/9999"));
+	CHECK(object_absent(s, "d/49/9999"));
+}
+
 SCENARIOS(
 	{ "d01", "a directory is renamed / at once, all of it follows", d01, NULL,
 	  false },
@@ -636,4 +815,17 @@ SCENARIOS(
 	{ "d12", "answers are lost / carried once", d12, NULL,
 	  false },
 	{ "d13", "keys that are no paths go along", d13, NULL,
-	  false })
+	  false },
+	{ "d14", "modes, owners, times and links are as before / seen by a "
+	  "gateway that knows nothing", d14, NULL, false },
+	{ "d15", "an object too large for one copy / part by part", d15, NULL,
+	  false },
+	{ "d16", "killed while it is listed, and again / all is there", d16,
+	  NULL, false },
+	{ "d16_copy", "... while objects are copied", d16_copy, NULL, false },
+	{ "d16_put", "... with an upload that has no answer", d16_put, NULL,
+	  false },
+	{ "d17", "listed by a client while it is listed itself / every name "
+	  "once", d17, NULL, true },
+	{ "time_10000", "10,000 objects / the times are told", time_10000,
+	  NULL, true })
