@@ -584,6 +584,20 @@ d13(struct scene *s)
 	CHECK(!has(&s->b, &s->root, "d"));
 }
 
+/* A gateway that knows nothing. */
+static void
+forget_all(struct scene *s)
+{
+	char command[300];
+
+	CHECK(scene_stop(s) == 0);
+	snprintf(command, sizeof(command), "rm -rf '%s/state'", s->dir);
+	CHECK(system(command) == 0);
+	scene_start(s);
+	scene_reconnect(s);
+	OK(nc_mnt(&s->a, s->export, &s->root));
+}
+
 /* Modes, owners, times, links, and what others have put into the metadata:
  * as a gateway sees it that knows nothing of the move. */
 static void
@@ -592,7 +606,7 @@ d14(struct scene *s)
 	struct nc_set set = { .mode_set = true, .mode = 0640,
 			      .uid_set = true, .uid = 77 };
 	struct nc_fh d, e, f, l = { 0 };
-	char target[2000], command[300];
+	char target[2000];
 	fattr3 was, now, was_e;
 
 	d = mkdir_(s, &s->root, "d");
@@ -608,12 +622,7 @@ d14(struct scene *s)
 	MOVE(s, &s->root, "d", &s->root, "n");
 	WITHIN(20000, all_moved(s));
 	WITHIN(5000, objects(s) == 4);
-	CHECK(scene_stop(s) == 0);
-	snprintf(command, sizeof(command), "rm -rf '%s/state'", s->dir);
-	CHECK(system(command) == 0);
-	scene_start(s);
-	scene_reconnect(s);
-	OK(nc_mnt(&s->b, s->export, &s->root));
+	forget_all(s);
 	d = look(&s->b, s, "n");
 	e = lookup(&s->b, &d, "e");
 	f = lookup(&s->b, &e, "f");
@@ -627,6 +636,40 @@ d14(struct scene *s)
 	l = lookup(&s->b, &e, "l");
 	OK(nc_readlink(&s->b, &l, target));
 	CHECK(strcmp(target, "over/there") == 0);
+}
+
+/* Names of one file stay that: of one that is known for it, and of one that
+ * was never looked at. */
+static void
+d18(struct scene *s)
+{
+	struct nc_fh d, f, g;
+	fattr3 a, b;
+
+	d = mkdir_(s, &s->root, "d");
+	f = create_in(s, &d, "f", "one");
+	SOON(5000, nc_link(&s->a, &f, &d, "g"), NFS3_OK);
+	SOON(5000, nc_link(&s->a, &f, &s->root, "h"), NFS3_OK);
+	CHECK(ctl_status(s, "flush --all") == 0);
+	for (int i = 0; i < 2; i++) {
+		MOVE(s, &s->root, i == 0 ? "d" : "n", &s->root,
+		     i == 0 ? "n" : "m");
+		WITHIN(20000, all_moved(s));
+		WITHIN(5000, objects(s) == 4);
+		if (i == 0)
+			forget_all(s);
+	}
+	forget_all(s);
+	d = look(&s->b, s, "m");
+	f = lookup(&s->b, &d, "f");
+	g = lookup(&s->b, &d, "g");
+	OK(nc_getattr(&s->b, &f, &a));
+	OK(nc_getattr(&s->b, &g, &b));
+	CHECK(a.fileid == b.fileid);
+	g = look(&s->b, s, "h");
+	OK(nc_getattr(&s->b, &g, &b));
+	CHECK(a.fileid == b.fileid && b.nlink == 3);
+	CHECK(reads(&s->b, &g, "one"));
 }
 
 /* Objects too large for one copy go part by part. */
@@ -825,6 +868,7 @@ SCENARIOS(
 	{ "d16_copy", "... while objects are copied", d16_copy, NULL, false },
 	{ "d16_put", "... with an upload that has no answer", d16_put, NULL,
 	  false },
+	{ "d18", "names of one file stay that", d18, NULL, false },
 	{ "d17", "listed by a client while it is listed itself / every name "
 	  "once", d17, NULL, true },
 	{ "time_10000", "10,000 objects / the times are told", time_10000,

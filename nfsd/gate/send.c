@@ -506,6 +506,46 @@ carry_parts(struct sending *s)
 	return r < 0 ? r : send_multipart(s);
 }
 
+/*
+ * An object of which nothing but its name, size and ETag was ever read may be
+ * one of several names of a file: then its mark, which speaks of its key, has
+ * to be another one, and it takes the longer way.  -ECANCELED: it is.
+ */
+static int
+look_for_mark(struct sending *s)
+{
+	struct node *n = s->node;
+	const struct meta_inode *i = &s->snap.row;
+	struct link_mark mark;
+	struct s3_object o = { 0 };
+	struct meta_batch *b;
+	bool link;
+	int r;
+
+	if (i->attr_known || i->kind == GATE_DIR)
+		return 0;
+	r = s3_head(n->export->s3, i->base_key, &o, &s->err);
+	if (r < 0)
+		return r == -ENOENT ? -ESTALE : r;
+	link = link_mark_read(n->export, i->base_key, &o.headers, &mark);
+	s3_object_free(&o);
+	if (!link)
+		return 0;
+	r = object_learn(n);
+	if (r < 0)
+		return r;
+	b = meta_batch_new();
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	n->i.attr_dirty |= n->i.name_dirty;
+	if (b != NULL && !n->dead)
+		meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
+	r = meta_commit(n->export->gate->meta, &b);
+	node_unlock(n);
+	return r < 0 ? r : -ECANCELED;
+}
+
 /* The object goes to another key as it is, with all that is known of it and
  * all that is not.  The ETag tells that it has arrived whole; where a copy
  * has another one (of a multipart upload, or encrypted), a look does. */
@@ -521,6 +561,9 @@ send_carried(struct sending *s)
 	/* A directory's marker replaces whatever marker is there. */
 	s->cond.if_none_match = i->kind != GATE_DIR &&
 		x->c.on_conflict != GATE_CONFLICT_OVERWRITE;
+	r = look_for_mark(s);
+	if (r < 0)
+		return r;
 	if (i->base_size > x->copy_max)
 		return carry_parts(s);
 	r = upload_point_of_no_return(s, "", "");
