@@ -140,11 +140,18 @@ writer_main(void *arg)
 	return NULL;
 }
 
+/* Woken under the mutex, the writer would only run into it. */
 static void
-enqueue_locked(struct meta *m, struct meta_batch *b)
+enqueue(struct meta *m, struct meta_batch *b)
 {
+	bool first;
+
+	pthread_mutex_lock(&m->mutex);
+	first = STAILQ_EMPTY(&m->queue);
 	STAILQ_INSERT_TAIL(&m->queue, b, link);
-	pthread_cond_signal(&m->work_ready);
+	pthread_mutex_unlock(&m->mutex);
+	if (first)
+		pthread_cond_signal(&m->work_ready);
 }
 
 int
@@ -163,9 +170,7 @@ meta_submit(struct meta *m, struct meta_batch **batch)
 		sem_post(&b->done);
 		return 0;
 	}
-	pthread_mutex_lock(&m->mutex);
-	enqueue_locked(m, b);
-	pthread_mutex_unlock(&m->mutex);
+	enqueue(m, b);
 	return 0;
 }
 
@@ -204,9 +209,7 @@ meta_post(struct meta *m, struct meta_batch **batch)
 		meta_batch_free(&b);
 		return;
 	}
-	pthread_mutex_lock(&m->mutex);
-	enqueue_locked(m, b);
-	pthread_mutex_unlock(&m->mutex);
+	enqueue(m, b);
 }
 
 /* ---- readers ---- */

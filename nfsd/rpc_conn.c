@@ -247,8 +247,12 @@ rpc_conn_close(struct rpc_conn *conn, enum rpc_end end)
 	if (conn->broken != 0)
 		end = conn->broken;
 	/* Under the lock, so that nobody writes to the number's next user. */
-	close(conn->fd);
-	rpc_conn_drop_out_locked(conn);
+	if (conn->sending) {
+		(void)epoll_ctl(thread->epoll, EPOLL_CTL_DEL, conn->fd, NULL);
+		(void)shutdown(conn->fd, SHUT_RDWR);
+	} else {
+		rpc_conn_finish_locked(conn);
+	}
 	STAILQ_CONCAT(&throttled, &conn->throttled);
 	RPC_STORE(conn->throttled_count, 0);
 	pthread_mutex_unlock(&conn->lock);

@@ -274,6 +274,8 @@ struct rpc_conn {
 	/* Guarded by it: */
 	bool dead;		/* closed; fd is none */
 	bool blocked;		/* waits for EPOLLOUT */
+	bool sending;		/* a thread sends what is in out, without the
+				 * lock: out and fd are not to be freed */
 	uint32_t interest;	/* what epoll watches */
 	uint64_t sent_ms;	/* last byte out, or queue was empty */
 	uint64_t sent_bytes;	/* of those that were queued */
@@ -325,7 +327,8 @@ void rpc_conn_hold_back(struct rpc_call *call);
 void rpc_conn_release(struct rpc_conn *conn);
 /* The owner's: the socket takes bytes again. */
 void rpc_conn_flush(struct rpc_conn *conn);
-void rpc_conn_drop_out_locked(struct rpc_conn *conn);
+/* It is dead and nobody sends any more: close the socket, drop the queue. */
+void rpc_conn_finish_locked(struct rpc_conn *conn);
 /* What epoll is to watch it for. */
 void rpc_conn_watch_locked(struct rpc_conn *conn, uint32_t on, uint32_t off);
 

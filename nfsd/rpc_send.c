@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "nfsd/rpc_priv.h"
 
@@ -77,8 +78,8 @@ unqueue_locked(struct rpc_conn *conn, struct rpc_buffer *buffer)
 	rpc_conn_buffer_put(conn, &buffer);
 }
 
-void
-rpc_conn_drop_out_locked(struct rpc_conn *conn)
+static void
+drop_out_locked(struct rpc_conn *conn)
 {
 	struct rpc_buffer *buffer;
 
@@ -87,11 +88,20 @@ rpc_conn_drop_out_locked(struct rpc_conn *conn)
 	RPC_STORE(conn->out_bytes, 0);
 }
 
-/* Nothing more can be sent: EPOLLHUP tells the owner. */
+void
+rpc_conn_finish_locked(struct rpc_conn *conn)
+{
+	close(conn->fd);
+	drop_out_locked(conn);
+}
+
+/* Nothing more can be sent: EPOLLHUP tells the owner.  A thread that is sending
+ * finds out by itself. */
 static void
 break_locked(struct rpc_conn *conn, enum rpc_end end)
 {
-	rpc_conn_drop_out_locked(conn);
+	if (!conn->sending)
+		drop_out_locked(conn);
 	if (conn->broken == 0)
 		conn->broken = end;
 	(void)shutdown(conn->fd, SHUT_RDWR);
@@ -160,39 +170,71 @@ send_iov(int fd, struct iovec *iov, unsigned count)
 	return sent;
 }
 
-/* Send what goes of the queue. */
+/* What is in the queue; how many pieces, and bytes in *total. */
+static unsigned
+gather_locked(struct rpc_conn *conn, struct iovec iov[RPC_IOV], size_t *total)
+{
+	struct rpc_buffer *buffer;
+	unsigned count = 0;
+
+	*total = 0;
+	STAILQ_FOREACH(buffer, &conn->out, link) {
+		if (count == RPC_IOV)
+			break;
+		iov[count].iov_base = buffer->data + buffer->start;
+		iov[count].iov_len = buffer->end - buffer->start;
+		*total += iov[count++].iov_len;
+	}
+	return count;
+}
+
+/* One sendmsg, the lock released meanwhile.  false: that was it for now. */
+static bool
+send_some_locked(struct rpc_conn *conn)
+{
+	struct iovec iov[RPC_IOV];
+	size_t total;
+	unsigned count = gather_locked(conn, iov, &total);
+	ssize_t sent;
+	int error;
+
+	if (count == 0)
+		return false;
+	conn->sending = true;
+	pthread_mutex_unlock(&conn->lock);
+	sent = send_iov(conn->fd, iov, count);
+	error = errno;
+	pthread_mutex_lock(&conn->lock);
+	conn->sending = false;
+	if (conn->dead) {
+		rpc_conn_finish_locked(conn);
+		return false;
+	}
+	if (sent < 0 && error != EAGAIN) {
+		break_locked(conn, RPC_END_RESET);
+		return false;
+	}
+	if (sent > 0)
+		sent_locked(conn, (size_t)sent);
+	if (sent == (ssize_t)total)
+		return true;
+	conn->blocked = true;
+	rpc_conn_watch_locked(conn, EPOLLOUT, 0);
+	return false;
+}
+
+/* Send what goes of the queue, and what others add to it meanwhile: while one
+ * sends they need not wait, and their replies go together. */
 static void
 flush_locked(struct rpc_conn *conn)
 {
-	while (!STAILQ_EMPTY(&conn->out)) {
-		struct iovec iov[RPC_IOV];
-		struct rpc_buffer *buffer;
-		unsigned count = 0;
-		size_t total = 0;
-		ssize_t sent;
-
-		STAILQ_FOREACH(buffer, &conn->out, link) {
-			if (count == RPC_IOV)
-				break;
-			iov[count].iov_base = buffer->data + buffer->start;
-			iov[count].iov_len = buffer->end - buffer->start;
-			total += iov[count++].iov_len;
-		}
-		sent = send_iov(conn->fd, iov, count);
-		if (sent < 0 && errno != EAGAIN) {
-			break_locked(conn, RPC_END_RESET);
-			return;
-		}
-		if (sent > 0)
-			sent_locked(conn, (size_t)sent);
-		if (sent < (ssize_t)total) {
-			conn->blocked = true;
-			rpc_conn_watch_locked(conn, EPOLLOUT, 0);
-			return;
-		}
-	}
+	if (conn->sending || conn->dead)
+		return;
 	conn->blocked = false;
-	rpc_conn_watch_locked(conn, 0, EPOLLOUT);
+	while (send_some_locked(conn))
+		;
+	if (!conn->blocked)
+		rpc_conn_watch_locked(conn, 0, EPOLLOUT);
 }
 
 void
@@ -256,7 +298,7 @@ rpc_batch_flush(struct rpc_conn *conn)
 	for (unsigned i = 0; i < batch->count; i++)
 		total += batch->iov[i].iov_len;
 	pthread_mutex_lock(&conn->lock);
-	if (STAILQ_EMPTY(&conn->out)) {
+	if (STAILQ_EMPTY(&conn->out) && !conn->sending) {
 		sent = send_iov(conn->fd, batch->iov, batch->count);
 		if (sent < 0 && errno != EAGAIN) {
 			break_locked(conn, RPC_END_RESET);
@@ -267,7 +309,8 @@ rpc_batch_flush(struct rpc_conn *conn)
 	}
 	if (sent < (ssize_t)total) {
 		queue_rest_locked(conn, batch, (size_t)sent);
-		if (!conn->blocked && !STAILQ_EMPTY(&conn->out)) {
+		if (!conn->blocked && !conn->sending &&
+		    !STAILQ_EMPTY(&conn->out)) {
 			conn->blocked = true;
 			rpc_conn_watch_locked(conn, EPOLLOUT, 0);
 		}

@@ -7,10 +7,16 @@
  *
  * A key exists while calls of it wait or run.  It is in `ready` when a call
  * waits and a thread of its share is free.
+ *
+ * A call that is queued wakes one sleeping thread, the one that fell asleep
+ * last, and after the lock is released: woken earlier, or all through one
+ * condition, threads run into the lock and sleep again.  Threads that come back
+ * from a call take what waits without any waking.
  */
 #include <config.h>
 
 #include <errno.h>
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "nfsd/rpc_priv.h"
@@ -24,15 +30,22 @@ struct rpc_key {
 	UT_hash_handle hh;
 };
 
+struct rpc_worker {
+	struct rpc_workers *workers;
+	pthread_t id;
+	sem_t wake;
+	SLIST_ENTRY(rpc_worker) idle;
+};
+
 struct rpc_workers {
 	struct rpc_server *server;
 	unsigned per_key;
-	pthread_t *threads;
+	struct rpc_worker *threads;
 	unsigned count;		/* threads that were started */
 
 	pthread_mutex_t lock;
 	/* Guarded by it: */
-	pthread_cond_t call_ready;
+	SLIST_HEAD(, rpc_worker) idle;
 	struct rpc_key *keys;
 	TAILQ_HEAD(, rpc_key) ready;
 	struct rpc_calls homeless;	/* no memory for their key */
@@ -49,7 +62,27 @@ enlist_locked(struct rpc_workers *workers, struct rpc_key *key)
 		return;
 	key->ready = true;
 	TAILQ_INSERT_TAIL(&workers->ready, key, turn);
-	pthread_cond_signal(&workers->call_ready);
+}
+
+/* The thread that the caller is to wake when it has let go of the lock. */
+static struct rpc_worker *
+next_to_wake_locked(struct rpc_workers *workers)
+{
+	struct rpc_worker *w = SLIST_FIRST(&workers->idle);
+
+	if (w == NULL || workers->stopping ||
+	    (TAILQ_EMPTY(&workers->ready) &&
+	     STAILQ_EMPTY(&workers->homeless)))
+		return NULL;
+	SLIST_REMOVE_HEAD(&workers->idle, idle);
+	return w;
+}
+
+static void
+wake(struct rpc_worker *w)
+{
+	if (w != NULL)
+		sem_post(&w->wake);
 }
 
 static void
@@ -64,6 +97,7 @@ retire_locked(struct rpc_workers *workers, struct rpc_key *key)
 void
 rpc_workers_queue(struct rpc_workers *workers, struct rpc_call *call)
 {
+	struct rpc_worker *w;
 	struct rpc_key *key;
 
 	pthread_mutex_lock(&workers->lock);
@@ -76,12 +110,13 @@ rpc_workers_queue(struct rpc_workers *workers, struct rpc_call *call)
 	call->key = key;
 	if (key == NULL) {
 		STAILQ_INSERT_TAIL(&workers->homeless, call, queue);
-		pthread_cond_signal(&workers->call_ready);
 	} else {
 		STAILQ_INSERT_TAIL(&key->calls, call, queue);
 		enlist_locked(workers, key);
 	}
+	w = next_to_wake_locked(workers);
 	pthread_mutex_unlock(&workers->lock);
+	wake(w);
 }
 
 /* The next call whose turn it is, or NULL. */
@@ -106,10 +141,22 @@ take_locked(struct rpc_workers *workers)
 	return call;
 }
 
+/* Sleeps, the lock released meanwhile, until it is woken. */
+static void
+sleep_locked(struct rpc_workers *workers, struct rpc_worker *self)
+{
+	SLIST_INSERT_HEAD(&workers->idle, self, idle);
+	pthread_mutex_unlock(&workers->lock);
+	while (sem_wait(&self->wake) < 0 && errno == EINTR)
+		;
+	pthread_mutex_lock(&workers->lock);
+}
+
 static void *
 worker(void *arg)
 {
-	struct rpc_workers *workers = arg;
+	struct rpc_worker *self = arg;
+	struct rpc_workers *workers = self->workers;
 
 	pthread_mutex_lock(&workers->lock);
 	while (!workers->stopping) {
@@ -117,8 +164,7 @@ worker(void *arg)
 		struct rpc_key *key;
 
 		if (call == NULL) {
-			pthread_cond_wait(&workers->call_ready,
-					  &workers->lock);
+			sleep_locked(workers, self);
 			continue;
 		}
 		key = call->key;
@@ -151,13 +197,17 @@ rpc_workers_new(struct rpc_server *server, unsigned count, unsigned per_key,
 	TAILQ_INIT(&workers->ready);
 	STAILQ_INIT(&workers->homeless);
 	pthread_mutex_init(&workers->lock, NULL);
-	pthread_cond_init(&workers->call_ready, NULL);
+	SLIST_INIT(&workers->idle);
 	workers->threads = calloc(count, sizeof(*workers->threads));
 	if (workers->threads == NULL)
 		r = -ENOMEM;
+	for (unsigned i = 0; r == 0 && i < count; i++)
+		sem_init(&workers->threads[i].wake, 0, 0);
 	while (r == 0 && workers->count < count) {
-		r = -pthread_create(&workers->threads[workers->count], NULL,
-				    worker, workers);
+		struct rpc_worker *w = &workers->threads[workers->count];
+
+		w->workers = workers;
+		r = -pthread_create(&w->id, NULL, worker, w);
 		if (r == 0)
 			workers->count++;
 	}
@@ -175,10 +225,11 @@ rpc_workers_stop(struct rpc_workers *workers)
 {
 	pthread_mutex_lock(&workers->lock);
 	workers->stopping = true;
-	pthread_cond_broadcast(&workers->call_ready);
 	pthread_mutex_unlock(&workers->lock);
 	for (unsigned i = 0; i < workers->count; i++)
-		pthread_join(workers->threads[i], NULL);
+		sem_post(&workers->threads[i].wake);
+	for (unsigned i = 0; i < workers->count; i++)
+		pthread_join(workers->threads[i].id, NULL);
 	workers->count = 0;
 }
 
@@ -204,7 +255,6 @@ rpc_workers_free(struct rpc_workers **slot)
 		HASH_DEL(workers->keys, key);
 		free(key);
 	}
-	pthread_cond_destroy(&workers->call_ready);
 	pthread_mutex_destroy(&workers->lock);
 	free(workers->threads);
 	free(workers);

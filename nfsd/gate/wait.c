@@ -59,8 +59,11 @@ void
 node_unlock(struct node *n)
 {
 	pthread_mutex_lock(&n->mutex);
-	node_unlock_locked(n);
+	n->locked = false;
 	pthread_mutex_unlock(&n->mutex);
+	/* The caller has a reference; woken under the mutex, the next in line
+	 * would only run into it. */
+	pthread_cond_signal(&n->unlocked);
 }
 
 /* ---- waiting ---- */
