@@ -156,7 +156,7 @@ flags(void)
 {
 	NEED(put("a", "a"));
 	NEED(put("b", "b"));
-	err(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_NOREPLACE), EINVAL,
+	err(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_NOREPLACE), EEXIST,
 	    "NOREPLACE over a file");
 	err(renameat2(AT_FDCWD, "a", AT_FDCWD, "b", RENAME_EXCHANGE), EINVAL,
 	    "EXCHANGE");
