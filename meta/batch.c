@@ -16,7 +16,7 @@
 
 enum change_kind {
 	PUT_INODE, DEL_INODE, PUT_NAME, DEL_NAME, PUT_HANDLE, DEL_HANDLE,
-	PUT_EXTENTS, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD,
+	PUT_EXTENTS, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD, PUT_SENT,
 	PUT_DELETE, DEL_DELETE, PUT_REPLAY, PUT_QUARANTINE, DEL_QUARANTINE,
 	PUT_SETTING, PUT_MOVE, DEL_MOVE
 };
@@ -173,6 +173,16 @@ void
 meta_put_upload(struct meta_batch *b, const struct meta_upload *upload)
 {
 	add(b, PUT_UPLOAD, upload, sizeof(*upload));
+}
+
+void
+meta_put_sent(struct meta_batch *b, uint64_t ino, const struct meta_sent *list,
+	      size_t count)
+{
+	struct change *c = add(b, PUT_SENT, list, count * sizeof(*list));
+
+	if (c != NULL)
+		c->a = ino;
 }
 
 void
@@ -356,6 +366,7 @@ apply_del_inode(const struct change *c, struct sql *sql)
 	static const enum sql_id ids[] = {
 		SQL_DEL_INODE, SQL_DEL_INODE_NAMES, SQL_DEL_INODE_HANDLES,
 		SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD, SQL_DEL_JOURNAL,
+		SQL_DEL_SENT,
 		SQL_DEL_INODE_LINK,
 	};
 	int r = 0;
@@ -455,6 +466,32 @@ apply_put_upload(const struct change *c, struct sql *sql)
 	bind_u64(s, 8, u->attempts);
 	bind_str(s, 9, u->error);
 	return sql_run(sql, s);
+}
+
+static int
+apply_put_sent(const struct change *c, struct sql *sql)
+{
+	const struct meta_sent *list = (const void *)c->data;
+	int r = run_u64(sql, SQL_DEL_SENT, c->a);
+
+	for (size_t i = 0; r == 0 && i < c->len / sizeof(*list); i++) {
+		sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_SENT);
+
+		if (s != NULL) {
+			bind_u64(s, 1, c->a);
+			bind_u64(s, 2, i);
+			bind_bytes(s, 3, list[i].key);
+			bind_str(s, 4, list[i].etag);
+			bind_u64(s, 5, list[i].replaced);
+			bind_u64(s, 6, list[i].size);
+			sqlite3_bind_int64(s, 7, list[i].mtime_ns);
+			bind_u64(s, 8, list[i].mode);
+			bind_u64(s, 9, list[i].uid);
+			bind_u64(s, 10, list[i].gid);
+		}
+		r = sql_run(sql, s);
+	}
+	return r;
 }
 
 static int
@@ -613,6 +650,8 @@ apply(const struct change *c, struct sql *sql)
 		return apply_put_upload(c, sql);
 	case DEL_UPLOAD:
 		return run_u64(sql, SQL_DEL_UPLOAD, c->a);
+	case PUT_SENT:
+		return apply_put_sent(c, sql);
 	case PUT_DELETE:
 		return apply_put_delete(c, sql);
 	case DEL_DELETE:

@@ -178,6 +178,17 @@ struct meta_upload {
 	char error[256];
 };
 
+/* A version that went out to S3 and of which no answer is known, while the
+ * file has changed since. */
+struct meta_sent {
+	char key[META_KEY_MAX + 2];
+	char etag[META_ETAG_MAX];	/* "" not known beforehand */
+	bool replaced;			/* of a file whose name was taken */
+	uint64_t size;
+	int64_t mtime_ns;
+	uint32_t mode, uid, gid;
+};
+
 /* A key whose object is to be deleted. */
 struct meta_delete {
 	uint64_t id;
@@ -244,6 +255,9 @@ void meta_put_journal(struct meta_batch *b, uint64_t ino, uint64_t at,
 void meta_del_journal(struct meta_batch *b, uint64_t ino);
 void meta_put_upload(struct meta_batch *b, const struct meta_upload *upload);
 void meta_del_upload(struct meta_batch *b, uint64_t ino);
+/* All that went out of a file, in place of what was on record. */
+void meta_put_sent(struct meta_batch *b, uint64_t ino,
+		   const struct meta_sent *list, size_t count);
 /* id 0: a new row. */
 void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
 void meta_del_delete(struct meta_batch *b, uint64_t id);
@@ -326,6 +340,10 @@ int meta_each_journal(struct meta *meta,
 int meta_each_upload(struct meta *meta,
 		     int (*each)(void *arg, const struct meta_upload *u),
 		     void *arg) __attribute__((warn_unused_result));
+int meta_each_sent(struct meta *meta,
+		   int (*each)(void *arg, uint64_t ino,
+			       const struct meta_sent *sent),
+		   void *arg) __attribute__((warn_unused_result));
 int meta_each_delete(struct meta *meta,
 		     int (*each)(void *arg, const struct meta_delete *d),
 		     void *arg) __attribute__((warn_unused_result));

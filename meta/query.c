@@ -414,6 +414,40 @@ meta_each_upload(struct meta *m,
 	return all(ask(m, &q, row_upload, &w));
 }
 
+struct sent_walk {
+	int (*each)(void *arg, uint64_t ino, const struct meta_sent *sent);
+	void *arg;
+};
+
+static int
+row_sent(void *arg, sqlite3_stmt *s)
+{
+	struct sent_walk *w = arg;
+	struct meta_sent sent = { 0 };
+
+	sql_text(s, 1, sent.key, sizeof(sent.key));
+	sql_text(s, 2, sent.etag, sizeof(sent.etag));
+	sent.replaced = col(s, 3) != 0;
+	sent.size = col(s, 4);
+	sent.mtime_ns = sqlite3_column_int64(s, 5);
+	sent.mode = (uint32_t)col(s, 6);
+	sent.uid = (uint32_t)col(s, 7);
+	sent.gid = (uint32_t)col(s, 8);
+	return w->each(w->arg, col(s, 0), &sent) != 0;
+}
+
+int
+meta_each_sent(struct meta *m,
+	       int (*each)(void *arg, uint64_t ino,
+			   const struct meta_sent *sent),
+	       void *arg)
+{
+	struct question q = { SQL_EACH_SENT, NULL, 0, NULL, 0, false };
+	struct sent_walk w = { each, arg };
+
+	return all(ask(m, &q, row_sent, &w));
+}
+
 static int
 row_delete(void *arg, sqlite3_stmt *s)
 {

@@ -213,6 +213,9 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	}
 	if (r == 0) {
 		meta_put_inode(b, &row);
+		pthread_mutex_lock(&n->mutex);
+		lost_rows_locked(n, b, NULL);
+		pthread_mutex_unlock(&n->mutex);
 		if (rq->replay != NULL && guard != NULL)
 			meta_put_replay(b, rq->replay->key,
 					rq->replay->procedure, 0, 0,

@@ -124,6 +124,7 @@ struct upload {
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
 	struct lost *lost;	/* went out and had no answer (lost.c) */
+	bool sent_rows;		/* some of them are on record */
 	char *sent_key;		/* of the one under way */
 	bool rowless;		/* pending for its object is carried: no row */
 	bool by_carrier;	/* which wants to know when it has ended */
@@ -779,6 +780,10 @@ void deletes_free(struct gate *g);
  * held. */
 void lost_note_locked(struct node *n, const char *key,
 		      const struct meta_inode *row, const char *etag);
+/* For the batch of a change of the file: what went out and may be met at its
+ * key after a crash, but for that key (NULL: all).  Mutex held. */
+void lost_rows_locked(struct node *n, struct meta_batch *b, const char *but);
+void lost_recover_locked(struct node *n, const struct meta_sent *sent);
 /* What became of those at the key is known; NULL: of all.  Mutex held. */
 void lost_forget_locked(struct node *n, const char *key);
 /* May the key have got an object of ours, of which we do not know?  Mutex

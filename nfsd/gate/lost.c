@@ -8,14 +8,15 @@
  * if somebody else had been there.
  *
  * So each version that goes out is noted, with its key, until an answer tells
- * what became of it.  An object at the key that is one of those becomes the
+ * what became of it; and written down with whatever changes the file before
+ * that, so that a crash does not make a stranger of it.  An object at the key that is one of those becomes the
  * base: it has the same bytes as the old base wherever nothing is staged, so
  * that all that is known of staged and cached ranges stays true.  If the base
  * lies under another key, since the file was renamed, or if the object is
  * that of a file whose name was taken, it is only what is replaced.
  *
- * XXX After a crash only the version that was committed last is known, and
- * with metadata=none only what multipart uploads made.
+ * XXX After a crash with metadata=none only what multipart uploads made is
+ * known.
  */
 
 #include <config.h>
@@ -29,7 +30,7 @@
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
-#define LOST_MAX 4
+#define LOST_MAX 6
 
 struct lost {			/* LOST_MAX of them, unused ones zero */
 	char *key;		/* NULL: unused */
@@ -45,6 +46,35 @@ clear(struct lost *l)
 {
 	free(l->key);
 	*l = (struct lost){ 0 };
+}
+
+void
+lost_rows_locked(struct node *n, struct meta_batch *b, const char *but)
+{
+	struct meta_sent rows[LOST_MAX] = { 0 };
+	const struct lost *l = n->up.lost;
+	size_t count = 0;
+
+	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
+		struct meta_sent *row = &rows[count];
+
+		if (l[i].key == NULL ||
+		    (but != NULL && strcmp(l[i].key, but) == 0))
+			continue;
+		snprintf(row->key, sizeof(row->key), "%s", l[i].key);
+		strcpy(row->etag, l[i].etag);
+		row->replaced = l[i].replaced;
+		row->size = l[i].size;
+		row->mtime_ns = l[i].mtime_ns;
+		row->mode = l[i].mode;
+		row->uid = l[i].uid;
+		row->gid = l[i].gid;
+		count++;
+	}
+	if (count == 0 && !n->up.sent_rows)
+		return;
+	meta_put_sent(b, n->ino, rows, count);
+	n->up.sent_rows = count > 0;
 }
 
 /* Takes what l has. */
@@ -75,6 +105,22 @@ lost_note_locked(struct node *n, const char *key,
 
 	snprintf(l.etag, sizeof(l.etag), "%s", etag);
 	remember_locked(n, &l);
+}
+
+void
+lost_recover_locked(struct node *n, const struct meta_sent *sent)
+{
+	struct lost l = { .key = strdup(sent->key),
+			  .replaced = sent->replaced,
+			  .size = sent->size,
+			  .mtime_ns = sent->mtime_ns,
+			  .mode = sent->mode,
+			  .uid = sent->uid,
+			  .gid = sent->gid };
+
+	strcpy(l.etag, sent->etag);
+	remember_locked(n, &l);
+	n->up.sent_rows = true;
 }
 
 void
@@ -197,6 +243,9 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		row.base_mtime_ns = o->mtime_ns;
 	}
 	meta_put_inode(b, &row);
+	pthread_mutex_lock(&n->mutex);
+	lost_rows_locked(n, b, key);
+	pthread_mutex_unlock(&n->mutex);
 	r = meta_commit(n->export->gate->meta, &b);
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);

@@ -232,6 +232,21 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	node_put(&n);
 }
 
+/* What went out before the crash, of a file that has changed since. */
+static int
+recover_lost(void *arg, uint64_t ino, const struct meta_sent *sent)
+{
+	struct node *n = NULL;
+
+	if (node_get(arg, ino, true, &n) < 0)
+		return 0;
+	pthread_mutex_lock(&n->mutex);
+	lost_recover_locked(n, sent);
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+	return 0;
+}
+
 static int
 recover_delete(void *arg, const struct meta_delete *d)
 {
@@ -263,6 +278,8 @@ recover(struct gate *g)
 	/* Uploads depend on what is on its way. */
 	if (r == 0)
 		r = moves_start(g);
+	if (r == 0)
+		r = meta_each_sent(g->meta, recover_lost, g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)

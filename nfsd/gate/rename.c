@@ -327,6 +327,7 @@ move_locked(struct rename *m, struct gate_request *rq)
 	if (!m->one_dir)
 		meta_put_inode(b, &m->to.row);
 	pthread_mutex_lock(&n->mutex);
+	lost_rows_locked(n, b, NULL);
 	if (row.local_only && row.base_key[0] == '\0') {
 		meta_del_upload(b, n->ino);
 	} else if (row.name_dirty || row.data_dirty || row.attr_dirty ||

@@ -401,6 +401,7 @@ upload_done(struct sending *s)
 	if (r == 0) {
 		done_row(s, n, key, &row);
 		meta_put_inode(b, &row);
+		lost_rows_locked(n, b, s->snap.key);
 		meta_put_extents(b, n->ino, 0, INT64_MAX, remaining.list,
 				 remaining.count);
 		if (remaining.count == 0)

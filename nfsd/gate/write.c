@@ -332,6 +332,7 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 							  .len);
 			meta_put_inode(b, &s.row);
 			upload_note_locked(n, b);
+			lost_rows_locked(n, b, NULL);
 		}
 		if (journal != NULL)
 			meta_put_journal(b, n->ino, s.taken.list[0].at,
