@@ -384,6 +384,11 @@ apply_readdir(struct state *n, const struct m_seen *seen, struct set *out)
 {
 	if (seen->status != NFS3_OK)
 		return;
+	/* A listing is no snapshot: a file that is renamed just then may be
+	 * met under both names. */
+	if (seen->racing && seen->listed[0] == seen->listed[1] &&
+	    m_by_number(n, seen->listed[0]) != NULL)
+		m_add(out, n);
 	for (unsigned i = 0; i < M_NAMES; i++) {
 		if (n->f[i].number == UNSEEN && seen->listed_fresh[i])
 			n->f[i].number = seen->listed[i];
