@@ -327,6 +327,13 @@ int meta_each_name(struct meta *meta, uint64_t parent, uint64_t after,
 		   unsigned limit,
 		   int (*each)(void *arg, const struct meta_name *name),
 		   void *arg) __attribute__((warn_unused_result));
+/* The same by name: from <= name <= to (NULL: to the end), in order of
+ * bytes. */
+int meta_each_name_between(struct meta *meta, uint64_t parent,
+			   const char *from, const char *to,
+			   int (*each)(void *arg,
+				       const struct meta_name *name),
+			   void *arg) __attribute__((warn_unused_result));
 int meta_each_handle(struct meta *meta, uint64_t ino,	/* 0: all */
 		     int (*each)(void *arg, const struct meta_handle *h),
 		     void *arg) __attribute__((warn_unused_result));

@@ -249,6 +249,36 @@ meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
 	return all(ask(m, &q, row_each_name, &w));
 }
 
+int
+meta_each_name_between(struct meta *m, uint64_t parent, const char *from,
+		       const char *to,
+		       int (*each)(void *arg, const struct meta_name *name),
+		       void *arg)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_EACH_NAME_BETWEEN);
+	char last[META_NAME_MAX + 1];
+	struct walk w = WALK(each, arg);
+	int code, r = 0;
+
+	if (s == NULL) {
+		r = sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
+		reader_put(m, sql);
+		return r;
+	}
+	memset(last, 0xff, sizeof(last));	/* behind all names */
+	sqlite3_bind_int64(s, 1, (sqlite3_int64)parent);
+	sqlite3_bind_blob(s, 2, from, (int)strlen(from), SQLITE_STATIC);
+	sqlite3_bind_blob(s, 3, to != NULL ? to : last,
+			  to != NULL ? (int)strlen(to) : (int)sizeof(last),
+			  SQLITE_STATIC);
+	while ((code = sqlite3_step(s)) == SQLITE_ROW && r == 0)
+		r = row_each_name(&w, s);
+	sqlite3_reset(s);
+	reader_put(m, sql);
+	return r != 0 ? 0 : all(sql_errno(code));
+}
+
 static int
 row_ino(void *arg, sqlite3_stmt *s)
 {

@@ -162,6 +162,11 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_STALE_LINK] = "SELECT l.ino FROM link l JOIN link f"
 				" ON f.ino = l.target"
 				" WHERE l.version != f.version",
+	[SQL_EACH_NAME_BETWEEN] = "SELECT n.id, parent, n.ino, kind, name,"
+				  " target FROM name n LEFT JOIN link l"
+				  " ON l.ino = n.ino WHERE parent = ?"
+				  " AND name >= ? AND name <= ?"
+				  " ORDER BY name",
 	[SQL_EACH_HANDLE] = "SELECT ino, who, state, generation, opened,"
 			    " created FROM handle ORDER BY ino, who",
 	[SQL_EACH_HANDLE_OF] = "SELECT ino, who, state, generation, opened,"

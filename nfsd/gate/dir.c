@@ -2,9 +2,8 @@
 /*
  * READDIR and READDIRPLUS.  Entries come from SQLite in the order of their
  * ids, which are the cookies; pages of S3's listing are merged as they are
- * needed.  The first listing of a directory answers after its first page; a
- * later one is completed first, since names that are gone are only known at
- * its end.
+ * needed.  A name is told when a listing has passed it, so that a large
+ * directory answers after its first page.
  *
  * READDIRPLUS wants attributes that a listing does not tell: the HEADs of a
  * batch of entries run side by side.
@@ -114,6 +113,7 @@ struct walk {
 	void *arg;
 	unsigned emitted;
 	bool full;
+	bool checked;		/* the listing has nothing more to say */
 };
 
 static void
@@ -194,37 +194,82 @@ emit_batch(struct walk *w, uint64_t *cookie)
 	return r;
 }
 
+/* See that the listing has passed the next names.  1: it went on for that,
+ * and some may be gone. */
+static int
+check_next(struct walk *w, uint64_t cookie)
+{
+	struct gate *g = w->dir->export->gate;
+	struct batch *b = calloc(1, sizeof(*b));
+	int r, stepped = 0;
+
+	if (b == NULL)
+		return -ENOMEM;
+	r = meta_each_name(g->meta, w->dir->ino, cookie, BATCH, take_name, b);
+	for (size_t i = 0; r >= 0 && i < b->count; i++) {
+		while (!w->checked && r >= 0 &&
+		       !scan_passed(w->dir, &b->names[i])) {
+			r = scan_step(w->dir);
+			w->checked = r == 0;
+			stepped = 1;
+		}
+	}
+	free(b);
+	return r < 0 ? r : stepped;
+}
+
+/*
+ * What is known of the directory is told once the listing has passed it, so
+ * that the first names come after the first page, however many there are.  A
+ * small directory that was listed before is listed anew as a whole; a walk
+ * that goes on after its listing is done goes on with what that told.
+ */
+static int
+begin_walk(struct walk *w, uint64_t cookie)
+{
+	struct node *dir = w->dir;
+	bool begins = cookie < COOKIE_DOTDOT + 1, complete, running;
+	int r = 0;
+
+	if (begins)
+		scan_begin(dir);
+	pthread_mutex_lock(&dir->mutex);
+	complete = dir->scan != NULL && dir->scan->complete;
+	running = dir->scan != NULL && dir->scan->running;
+	pthread_mutex_unlock(&dir->mutex);
+	w->checked = complete && !running && !begins;
+	if (begins && complete && !move_lists(dir) && scan_small(dir)) {
+		while ((r = scan_step(dir)) == 1)
+			;
+		w->checked = r == 0;
+	}
+	return r;
+}
+
 static int
 readdir_walk(struct walk *w, uint64_t cookie, bool *eof)
 {
-	struct node *dir = w->dir;
-	bool known;
-	int r = 0;
+	int r = begin_walk(w, cookie);
 
-	pthread_mutex_lock(&dir->mutex);
-	known = dir->scan != NULL && dir->scan->complete;
-	pthread_mutex_unlock(&dir->mutex);
-	/* A walk that has begun goes on with what it began with. */
-	if (known && cookie < COOKIE_DOTDOT + 1 && !move_lists(w->dir)) {
-		while ((r = scan_step(dir)) == 1)
-			;
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	emit_dots(w, cookie);
 	if (cookie < COOKIE_DOTDOT)
 		cookie = COOKIE_DOTDOT;
 	while (!w->full) {
+		if (!w->checked && (r = check_next(w, cookie)) < 0)
+			return r;
 		r = emit_batch(w, &cookie);
 		if (r < 0)
 			return r;
 		if (r == 1 || w->full)
 			continue;
-		r = known ? 0 : scan_step(dir);
+		r = w->checked ? 0 : scan_step(w->dir);
 		if (r < 0)
 			return r;
 		if (r == 0) {
 			/* The last page may have brought some. */
+			w->checked = true;
 			r = emit_batch(w, &cookie);
 			if (r < 0)
 				return r;

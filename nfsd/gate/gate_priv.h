@@ -149,9 +149,11 @@ struct scan {
 	bool stepping;		/* a thread asks for its next page */
 	bool first;		/* nothing was known before it */
 	bool changed;		/* names came or went by other hands */
-	uint64_t start_ms, start_id;
+	uint64_t start_ms, start_id, stepped_ms;
 	char *token;
-	uint64_t *seen;		/* ids of names met */
+	char *at;		/* all up to here are checked; NULL: none */
+	bool disorder;		/* pages do not follow each other */
+	uint64_t *seen;		/* ids of names met that are odd (sweep.c) */
 	size_t seen_count, seen_room;
 };
 
@@ -610,6 +612,7 @@ int scan_step(struct node *dir) __attribute__((warn_unused_result));
 int scan_if_small(struct node *dir) __attribute__((warn_unused_result));
 bool scan_fresh(struct node *dir);
 bool scan_known(struct node *dir);	/* listed whole before, small */
+bool scan_small(struct node *dir);	/* ... or less small: ten pages */
 bool scan_fresh_locked(struct node *dir);
 /* A directory that was just made here: nothing is in it. */
 void scan_set_empty_locked(struct node *dir);
@@ -622,6 +625,34 @@ int scan_prefix_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 /* The same where only keys count that nobody here knows of. */
 int scan_source_any(struct gate_export *x, const char *prefix)
+	__attribute__((warn_unused_result));
+
+/* A reader of the directory begins: a listing that nobody has gone on with
+ * for a while is not the one to join. */
+void scan_begin(struct node *dir);
+/* Has the listing under way (or a fresh one) passed this name? */
+bool scan_passed(struct node *dir, const struct meta_name *name);
+
+/* ---- sweep.c: names that a listing lacks ---- */
+struct sweep {			/* inodes that are gone */
+	uint64_t *inos;
+	size_t count, room;
+};
+void sweep_free(struct sweep *s);
+int sweep_add(struct sweep *s, uint64_t ino)
+	__attribute__((warn_unused_result));
+/* A name that is not the part of its key. */
+bool sweep_odd(const struct gate_export *x, const char *name);
+bool sweep_passed(const struct meta_name *name, const char *at);
+/* Names of the directory between two places of a listing (upto NULL: its
+ * end) that are older than start_id and not has(). */
+int sweep_range(struct node *dir, const char *after, const char *upto,
+		uint64_t start_id, bool (*has)(void *arg, const char *name),
+		void *arg, struct sweep *out)
+	__attribute__((warn_unused_result));
+
+/* A name that the listing lacks.  What S3 was never told stays.  1: it went. */
+int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
 	__attribute__((warn_unused_result));
 
 /* ---- data.c ---- */

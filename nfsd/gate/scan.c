@@ -6,8 +6,9 @@
  * A scan is pulled by who needs it: READDIR takes pages until it has enough
  * to answer, LOOKUP lists a small directory whole.  Names get their cookies
  * (ids) when they are first met and keep them, so that a reader of a
- * directory that changes neither skips nor repeats.  Only a scan that has
- * seen its last page may conclude that a name is gone.
+ * directory that changes neither skips nor repeats.  A page tells which names
+ * between its ends are gone (sweep.c); only a scan that has seen its last page
+ * knows the directory.
  */
 
 #include <config.h>
@@ -18,95 +19,13 @@
 #include <string.h>
 
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/page.h"
 
 /* A directory of at most so many names is listed anew rather than asked for
  * one name: about ten pages, some 200 ms. */
 #define SMALL_DIR 10000
 /* A scan that nobody pulled for so long starts from its beginning. */
 #define SCAN_IDLE_MS 60000
-
-struct found {			/* one entry of a page, copied */
-	char *name, *part;	/* the same, most of the time */
-	bool is_dir;
-	uint64_t size;
-	int64_t mtime_ns;
-	char etag[META_ETAG_MAX];
-};
-
-struct page {
-	struct gate_export *x;
-	size_t prefix_len;
-	struct found *list;
-	size_t count, room;
-	uint64_t odd;
-};
-
-static void
-found_free(struct found *f)
-{
-	if (f->part != f->name)
-		free(f->part);
-	free(f->name);
-}
-
-static void
-page_free(struct page *p)
-{
-	for (size_t i = 0; i < p->count; i++)
-		found_free(&p->list[i]);
-	free(p->list);
-}
-
-static struct found *
-new_found(struct page *p)
-{
-	if (p->count == p->room) {
-		size_t room = p->room ? p->room * 2 : 256;
-		struct found *list = realloc(p->list, room * sizeof(*list));
-
-		if (list == NULL)
-			return NULL;
-		p->list = list;
-		p->room = room;
-	}
-	return &p->list[p->count];
-}
-
-static int
-take_entry(void *arg, const struct s3_entry *e)
-{
-	struct page *p = arg;
-	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
-	size_t len = e->key_len - p->prefix_len;
-	struct found *f;
-
-	if (e->key_len < p->prefix_len)
-		return -EBADMSG;
-	if (len == 0)
-		return 0;	/* the directory's own object */
-	if (e->is_prefix)
-		len--;
-	if (len > PART_MAX || (f = new_found(p)) == NULL)
-		return len > PART_MAX ? 0 : -ENOMEM;
-	memcpy(part, e->key + p->prefix_len, len);
-	part[len] = '\0';
-	part_to_name(p->x->any_bytes, part, false, name);
-	*f = (struct found){ .is_dir = e->is_prefix, .size = e->size,
-			     .mtime_ns = e->mtime_ns };
-	f->name = f->part = strdup(name);
-	if (f->name != NULL && strcmp(name, part) != 0) {
-		p->odd++;
-		f->part = strdup(part);
-	}
-	if (f->name == NULL || f->part == NULL) {
-		free(f->name);
-		return -ENOMEM;
-	}
-	if (e->etag != NULL)
-		strncpy(f->etag, e->etag, sizeof(f->etag) - 1);
-	p->count++;
-	return 0;
-}
 
 static struct scan *
 scan_of_locked(struct node *dir)
@@ -124,6 +43,9 @@ scan_end_locked(struct scan *s)
 	s->token = NULL;
 	free(s->prefix);
 	s->prefix = NULL;
+	free(s->at);
+	s->at = NULL;
+	s->disorder = false;
 	free(s->seen);
 	s->seen = NULL;
 	s->seen_count = s->seen_room = 0;
@@ -167,6 +89,18 @@ scan_known(struct node *dir)
 		dir->scan->count <= SCAN_PAGE;
 	pthread_mutex_unlock(&dir->mutex);
 	return known;
+}
+
+bool
+scan_small(struct node *dir)
+{
+	bool small;
+
+	pthread_mutex_lock(&dir->mutex);
+	small = dir->scan != NULL && dir->scan->complete &&
+		dir->scan->count <= SMALL_DIR;
+	pthread_mutex_unlock(&dir->mutex);
+	return small;
 }
 
 void
@@ -451,7 +385,8 @@ merge_entry(struct merge *m, struct found *f)
 		dir->scan->changed = true;
 		negative_del(g, dir->ino, f->name);
 	}
-	return r < 0 ? r : note_seen(dir->scan, id);
+	/* The others are known to be there by their page. */
+	return r < 0 || f->part == f->name ? r : note_seen(dir->scan, id);
 }
 
 /* ---- the end of a scan: what was not met is gone ---- */
@@ -465,13 +400,15 @@ by_number(const void *a, const void *b)
 }
 
 struct gone {
+	struct gate_export *x;
 	struct scan *scan;
-	uint64_t *inos;
-	size_t count, room;
+	struct sweep sweep;
 	uint64_t names;
-	bool failed;
+	int error;
 };
 
+/* Names that are not the part of their key; the others were swept page by
+ * page. */
 static int
 collect_gone(void *arg, const struct meta_name *name)
 {
@@ -479,118 +416,45 @@ collect_gone(void *arg, const struct meta_name *name)
 
 	gone->names++;
 	if (name->id >= gone->scan->start_id ||
+	    !sweep_odd(gone->x, name->name) ||
 	    (gone->scan->seen_count > 0 &&
 	     bsearch(&name->id, gone->scan->seen, gone->scan->seen_count,
 		     sizeof(uint64_t), by_number) != NULL))
 		return 0;
-	if (gone->count == gone->room) {
-		size_t room = gone->room ? gone->room * 2 : 64;
-		uint64_t *inos = realloc(gone->inos, room * sizeof(*inos));
+	gone->error = sweep_add(&gone->sweep, name->ino);
+	return gone->error;
+}
 
-		if (inos == NULL) {
-			gone->failed = true;
-			return 1;
-		}
-		gone->inos = inos;
-		gone->room = room;
+static int
+drop_all(struct node *dir, struct scan *s, const struct sweep *gone)
+{
+	for (size_t i = 0; i < gone->count; i++) {
+		int r = sweep_drop(dir->export->gate, gone->inos[i],
+				  s->start_ms);
+
+		if (r < 0)
+			return r;
+		s->changed |= r == 1;
 	}
-	gone->inos[gone->count++] = name->ino;
 	return 0;
-}
-
-static int
-any_name(void *arg, const struct meta_name *name)
-{
-	(void)name;
-	*(bool *)arg = true;
-	return 1;
-}
-
-/* Uploaded by us, and no listing has shown it yet: perhaps after the listing
- * had passed its place.  Ask. */
-static int
-still_there(struct node *n, bool *there)
-{
-	struct s3_object o = { 0 };
-	char key[META_KEY_MAX + 2];
-	int r;
-
-	pthread_mutex_lock(&n->mutex);
-	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
-	r = s3_head(n->export->s3, key, &o, NULL);
-	*there = r == 0;
-	s3_object_free(&o);
-	return r == -ENOENT ? 0 : r;
-}
-
-/* A name that the listing lacks.  What S3 was never told stays.  1: it went. */
-static int
-drop_gone(struct gate *g, uint64_t ino, uint64_t start_ms)
-{
-	struct node *n = node_find(g, ino);
-	bool keep = false, ask = false;
-	int r = 0;
-
-	if (n == NULL && moves_any(g)) {
-		struct meta_inode row = { 0 };
-
-		/* There may be many of these: no need to load them. */
-		r = meta_get_inode(g->meta, ino, &row);
-		keep = r == 0 && row.carried;
-		meta_inode_fini(&row);
-		if (keep)
-			return 0;
-	}
-	if (n == NULL)
-		r = node_get(g, ino, true, &n);
-	if (r < 0)
-		return r == -ESTALE ? 0 : r;
-	if (node_kind(n) == GATE_DIR) {
-		/* Files below it may wait for their first upload, or have
-		 * gone with it. */
-		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
-		if (r >= 0 && keep && !move_covers(n)) {
-			r = lookup_refresh_dir(n, clock_ms());
-			node_put(&n);
-			return r == -ESTALE ? 1 : r;
-		}
-	} else {
-		pthread_mutex_lock(&n->mutex);
-		keep = n->i.base_key[0] == '\0';
-		ask = !keep && n->i.base_mtime_ns == 0;
-		pthread_mutex_unlock(&n->mutex);
-		if (ask)
-			r = still_there(n, &keep);
-	}
-	if (r == 0 && !keep) {
-		r = lookup_vanish(n, start_ms);
-		if (r == 0)
-			r = node_dead(n);
-	}
-	node_put(&n);
-	return r;
 }
 
 static int
 finish(struct node *dir, struct scan *s)
 {
 	struct gate *g = dir->export->gate;
-	struct gone gone = { .scan = s };
+	struct gone gone = { .x = dir->export, .scan = s };
 	int r;
 
 	if (s->seen_count > 0)
 		qsort(s->seen, s->seen_count, sizeof(*s->seen), by_number);
 	r = meta_each_name(g->meta, dir->ino, 0, UINT32_MAX, collect_gone,
 			   &gone);
-	if (r == 0 && gone.failed)
-		r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < gone.count; i++) {
-		r = drop_gone(g, gone.inos[i], s->start_ms);
-		s->changed |= r == 1;
-		r = r == 1 ? 0 : r;
-	}
-	free(gone.inos);
+	if (r == 0)
+		r = gone.error;
+	if (r == 0 && !s->disorder)
+		r = drop_all(dir, s, &gone.sweep);
+	sweep_free(&gone.sweep);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&dir->mutex);
@@ -607,10 +471,93 @@ finish(struct node *dir, struct scan *s)
 	return 0;
 }
 
+/* ---- what a page lacks ---- */
+
+struct place {			/* the page's names, sorted */
+	const char **names;
+	size_t count;
+};
+
+static int
+by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool
+has_name(void *arg, const char *name)
+{
+	const struct place *p = arg;
+
+	return p->count > 0 && bsearch(&name, p->names, p->count,
+				       sizeof(*p->names), by_text) != NULL;
+}
+
+/* The names between the last page's end and this one's which it lacks, and
+ * that end.  The directory is locked. */
+static int
+sweep_page(struct node *dir, const struct page *page, bool last,
+	   struct sweep *gone, char **at)
+{
+	struct scan *s = dir->scan;
+	struct place p = { NULL, page->count };
+	int r;
+
+	if (!page_in_order(page, s->at))
+		s->disorder = true;
+	if (page->count > 0 && !last &&
+	    (*at = found_place(&page->list[page->count - 1])) == NULL)
+		return -ENOMEM;
+	if (s->disorder || (page->count == 0 && !last))
+		return 0;
+	p.names = calloc(page->count + 1, sizeof(*p.names));
+	if (p.names == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < page->count; i++)
+		p.names[i] = page->list[i].name;
+	qsort(p.names, p.count, sizeof(*p.names), by_text);
+	r = sweep_range(dir, s->at != NULL ? s->at : "", *at, s->start_id,
+			has_name, &p, gone);
+	free(p.names);
+	return r;
+}
+
+bool
+scan_passed(struct node *dir, const struct meta_name *name)
+{
+	bool passed;
+
+	/* Odd ones are checked at the end; they are few. */
+	if (sweep_odd(dir->export, name->name))
+		return true;
+	pthread_mutex_lock(&dir->mutex);
+	passed = scan_fresh_locked(dir) ||
+		 (dir->scan != NULL && dir->scan->running &&
+		  dir->scan->at != NULL &&
+		  sweep_passed(name, dir->scan->at));
+	pthread_mutex_unlock(&dir->mutex);
+	return passed;
+}
+
+void
+scan_begin(struct node *dir)
+{
+	uint64_t ttl = dir->export->c.attr_ttl_ms;
+	struct scan *s;
+
+	pthread_mutex_lock(&dir->mutex);
+	s = dir->scan;
+	if (s != NULL && s->running && !s->stepping &&
+	    s->stepped_ms + (ttl > 1000 ? ttl : 1000) < clock_ms())
+		scan_end_locked(s);
+	pthread_mutex_unlock(&dir->mutex);
+}
+
 /* ---- pulling ---- */
 
 static int
-merge_page(struct node *dir, struct page *page)
+merge_page(struct node *dir, struct page *page, bool last,
+	   struct sweep *gone, char **at)
 {
 	struct merge m = { .dir = dir, .start_ms = dir->scan->start_ms };
 	int r = 0;
@@ -632,7 +579,8 @@ merge_page(struct node *dir, struct page *page)
 		meta_batch_free(&m.batch);
 		return r;
 	}
-	return meta_commit(dir->export->gate->meta, &m.batch);
+	r = meta_commit(dir->export->gate->meta, &m.batch);
+	return r < 0 ? r : sweep_page(dir, page, last, gone, at);
 }
 
 /* Directories that are only seen since objects of one that was renamed have
@@ -686,8 +634,9 @@ step(struct node *dir, struct scan *s)
 {
 	struct gate_export *x = dir->export;
 	struct page page = { .x = x };
-	char key[META_KEY_MAX + 2], *next = NULL;
+	char key[META_KEY_MAX + 2], *next = NULL, *at = NULL;
 	struct s3_list list = { .delimiter = "/", .token = s->token };
+	struct sweep gone = { 0 };
 	int r = path_key(dir, key);
 
 	if (r < 0)
@@ -698,7 +647,7 @@ step(struct node *dir, struct scan *s)
 		return -ECANCELED;
 	list.prefix = key;
 	page.prefix_len = strlen(key);
-	r = s3_list_page(x->s3, &list, take_entry, &page, &next, NULL);
+	r = s3_list_page(x->s3, &list, page_take, &page, &next, NULL);
 	if (r == 0 && moves_any(x->gate))
 		r = drop_left(dir, key, &page);
 	if (r == 0) {
@@ -706,17 +655,29 @@ step(struct node *dir, struct scan *s)
 		r = dir->dead ? -ESTALE
 		    : prefix_changed(dir, s) || move_lists(dir)
 			    ? -ECANCELED
-			    : merge_page(dir, &page);
+			    : merge_page(dir, &page, next == NULL, &gone,
+					 &at);
 		node_unlock(dir);
+		if (r == 0)
+			r = drop_all(dir, s, &gone);
 		__atomic_add_fetch(&x->odd_keys, page.odd, __ATOMIC_RELAXED);
 	}
 	page_free(&page);
+	sweep_free(&gone);
 	if (r < 0) {
 		free(next);
+		free(at);
 		return r;
+	}
+	pthread_mutex_lock(&dir->mutex);
+	if (at != NULL) {
+		free(s->at);
+		s->at = at;
 	}
 	free(s->token);
 	s->token = next;
+	s->stepped_ms = clock_ms();
+	pthread_mutex_unlock(&dir->mutex);
 	return next != NULL ? 1 : finish(dir, s);
 }
 
@@ -760,13 +721,12 @@ scan_step_once(struct node *dir)
 		pthread_mutex_unlock(&dir->mutex);
 		return 0;
 	}
-	if (s->running && s->start_ms + SCAN_IDLE_MS < clock_ms() &&
-	    s->complete)
+	if (s->running && s->stepped_ms + SCAN_IDLE_MS < clock_ms())
 		scan_end_locked(s);
 	if (!s->running) {
 		s->running = true;
 		s->first = !s->complete;
-		s->start_ms = clock_ms();
+		s->start_ms = s->stepped_ms = clock_ms();
 		s->start_id = meta_new_name_id(dir->export->gate->meta);
 	}
 	s->stepping = true;
@@ -802,62 +762,6 @@ scan_if_small(struct node *dir)
 		r = scan_step(dir);
 	} while (r == 1 && known);
 	return r < 0 ? r : r == 0;
-}
-
-struct any {
-	struct gate_export *x;
-	bool (*hidden)(struct gate_export *x, const char *key);
-	bool found;
-};
-
-static int
-any_entry(void *arg, const struct s3_entry *e)
-{
-	struct any *any = arg;
-
-	if (any->hidden(any->x, e->key))
-		return 0;
-	any->found = true;
-	return 1;
-}
-
-static int
-prefix_any(struct any *any, const char *prefix)
-{
-	struct gate_export *x = any->x;
-	char *token = NULL, *next = NULL;
-	int r;
-
-	do {
-		/* There may be many that are hidden. */
-		struct s3_list list = { .prefix = prefix, .token = token,
-					.max_keys = moves_any(x->gate) ? 1000
-								       : 16 };
-
-		next = NULL;
-		r = s3_list_page(x->s3, &list, any_entry, any, &next, NULL);
-		free(token);
-		token = next;
-	} while (r == 0 && !any->found && token != NULL);
-	free(token);
-	return any->found ? 1 : r;
-}
-
-int
-scan_prefix_any(struct gate_export *x, const char *prefix)
-{
-	struct any any = { .x = x, .hidden = hidden_has };
-
-	/* Whoever lies there has left. */
-	return move_claims(x, prefix) ? 0 : prefix_any(&any, prefix);
-}
-
-int
-scan_source_any(struct gate_export *x, const char *prefix)
-{
-	struct any any = { .x = x, .hidden = hidden_exactly };
-
-	return prefix_any(&any, prefix);
 }
 
 int
