@@ -161,7 +161,7 @@ static const char *const texts[SQL_COUNT] = {
 			  " ORDER BY ino",
 	[SQL_EACH_STALE_LINK] = "SELECT l.ino FROM link l JOIN link f"
 				" ON f.ino = l.target"
-				" WHERE l.version != f.version",
+				" WHERE l.version < f.version",
 	[SQL_EACH_NAME_BETWEEN] = "SELECT n.id, parent, n.ino, kind, name,"
 				  " target FROM name n LEFT JOIN link l"
 				  " ON l.ino = n.ino WHERE parent = ?"

@@ -14,6 +14,22 @@
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
 
+#define MARK "x-amz-meta-s3nfsd-link"
+
+struct text {
+	const char *data;
+	size_t len;
+};
+
+static ssize_t
+read_text(void *arg, uint64_t off, void *buf, size_t len)
+{
+	const struct text *t = arg;
+
+	memcpy(buf, t->data + off, len);
+	return (ssize_t)len;
+}
+
 static int
 do_link(struct bed *b, struct client *c, const struct gate_fh *fh,
 	const char *name)
@@ -426,8 +442,7 @@ a_copy_is_no_link(void)
 	CU_ASSERT(bed_settled(&b));
 	CU_ASSERT_EQUAL(s3_head(b.s3, "a", &o, NULL), 0);
 	CU_ASSERT_EQUAL(s3_headers_copy(&o.headers, &headers), 0);
-	CU_ASSERT_PTR_NOT_NULL(s3_headers_get(&headers,
-					      "x-amz-meta-s3nfsd-link"));
+	CU_ASSERT_PTR_NOT_NULL(s3_headers_get(&headers, MARK));
 	CU_ASSERT_EQUAL(s3_copy(b.s3, "a", o.etag, "copy", &headers, &cond,
 				etag, NULL), 0);
 	s3_object_free(&o);
@@ -441,6 +456,66 @@ a_copy_is_no_link(void)
 	CU_ASSERT(bed_settled(&b));
 	CU_ASSERT(object_is(&b, "b", "text"));
 	CU_ASSERT(object_is(&b, "copy", "mine"));
+	bed_close(&b);
+}
+
+/* As a gateway left it that died, with its disk, between two copies. */
+static void
+put_version(struct bed *b, const char *key, const char *text, int more)
+{
+	struct s3_object o = { 0 };
+	struct s3_cond cond = { 0 };
+	char etag[S3_ETAG_MAX], mark[128], id[40], hash[20];
+	struct text t = { text, strlen(text) };
+	struct s3_source source = { t.len, read_text, &t, NULL };
+	unsigned count, version;
+
+	CU_ASSERT_EQUAL(s3_head(b->s3, key, &o, NULL), 0);
+	CU_ASSERT_EQUAL(sscanf(s3_headers_get(&o.headers, MARK),
+			       "%39s %u %u %19s", id, &count, &version, hash),
+			4);
+	snprintf(mark, sizeof(mark), "%s %u %u %s", id, count,
+		 version + (unsigned)more, hash);
+	CU_ASSERT_EQUAL(s3_headers_set(&o.headers, MARK, mark), 0);
+	CU_ASSERT_EQUAL(s3_put(b->s3, key, &source, &o.headers, &cond, etag,
+			       NULL), 0);
+	s3_object_free(&o);
+}
+
+static void
+of_two_versions_the_newer_is_right(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (int i = 0; i < 8; i++) {
+		const char *newer = i & 1 ? "b" : "a";
+		const char *first = i & 2 ? "b" : "a";
+		const char *second = i & 2 ? "a" : "b";
+
+		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "old", &fh), 0);
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
+		CU_ASSERT(bed_settled(&b));
+		put_version(&b, newer, "newer", 1);
+		bed_lose_state(&b);
+		if (i & 4)
+			CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, true), 2);
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, first, &fh), 0);
+		CU_ASSERT(name_is(&b, &a, second, "newer"));
+		CU_ASSERT(name_is(&b, &a, first, "newer"));
+		CU_ASSERT_EQUAL(attr_of(&b, &a, first).size, 5);
+		CU_ASSERT_EQUAL(attr_of(&b, &a, first).fileid,
+				attr_of(&b, &a, second).fileid);
+		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(object_is(&b, "a", "newer"));
+		CU_ASSERT(object_is(&b, "b", "newer"));
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
+		CU_ASSERT(bed_settled(&b));
+	}
 	bed_close(&b);
 }
 
@@ -490,4 +565,5 @@ TEST_MAIN("gate_links",
 	  T(a_rename_over_one_name_leaves_the_other),
 	  T(names_may_be_renamed), T(an_open_file_keeps_its_other_name),
 	  T(what_others_do_to_one_name_leaves_the_other),
-	  T(a_copy_is_no_link), T(any_kind_but_directories_has_links))
+	  T(a_copy_is_no_link), T(of_two_versions_the_newer_is_right),
+	  T(any_kind_but_directories_has_links))

@@ -43,6 +43,11 @@ bool link_is_alias(struct node *n);	/* takes the mutex */
 int link_resolve(struct node **n, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 
+/* An alias was met whose object is of another version than its file's: after
+ * a crash of a gateway that left nothing but the bucket.  The older one
+ * follows.  No lock of either is held; blocks. */
+int link_reconcile(struct node *alias) __attribute__((warn_unused_result));
+
 /* A node by its name, and what it shares a file with: file is the node or
  * what it is an alias of; alias is the node if it is one, else some alias of
  * the file, or NULL. */
@@ -121,6 +126,8 @@ struct link_followers {
 	size_t count, room;
 };
 void link_followers_get(struct node *file, struct link_followers *out);
+/* This one alone. */
+void link_follow(struct node *alias);
 /* In one breath with the file's row, so that whoever waits for all uploads
  * does not look in between: the file's mutex is held, and aliases' are taken
  * below it. */

@@ -146,6 +146,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 	r = file->dead ? -ECANCELED : meta_inode_copy(&file->i, &s->row);
 	if (r == 0 && !local_only &&
 	    (s->row.base_key[0] == '\0' || s->row.link_version == 0 ||
+	     s->row.link_version < version ||
 	     (s->row.link_version == version && !name_dirty &&
 	      n->i.base_key[0] != '\0'))) {
 		done = s->row.base_key[0] != '\0' && n->i.base_key[0] != '\0' &&
@@ -218,6 +219,20 @@ link_followers_get(struct node *file, struct link_followers *out)
 
 /* Should the rows of their uploads be lost in a crash, link_recover finds
  * them by their versions. */
+void
+link_follow(struct node *alias)
+{
+	struct node *list[] = { node_ref(alias) };
+	struct link_followers f = { .gate = alias->export->gate,
+				    .list = list, .count = 1 };
+
+	link_follow_locked(&f);
+	pthread_mutex_lock(&alias->mutex);
+	upload_schedule_locked(alias, true);
+	pthread_mutex_unlock(&alias->mutex);
+	node_put(&list[0]);
+}
+
 void
 link_follow_locked(struct link_followers *f)
 {
