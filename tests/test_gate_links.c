@@ -282,7 +282,7 @@ a_rename_over_one_name_leaves_the_other(void)
 		CU_ASSERT(bed_settled(&b));
 		CU_ASSERT(object_is(&b, target, "new"));
 		CU_ASSERT(object_is(&b, left, "old"));
-		CU_ASSERT(!fake_s3_has(b.s3, "new"));
+		CU_ASSERT(is_gone(&b, "new"));
 		bed_restart(&b);
 		CU_ASSERT(name_is(&b, &a, target, "new"));
 		CU_ASSERT(name_is(&b, &a, left, "old"));
@@ -320,7 +320,7 @@ names_may_be_renamed(void)
 		CU_ASSERT(bed_settled(&b));
 		CU_ASSERT(object_is(&b, "c", "next"));
 		CU_ASSERT(object_is(&b, other, "next"));
-		CU_ASSERT(!fake_s3_has(b.s3, from));
+		CU_ASSERT(is_gone(&b, from));
 		bed_lose_state(&b);
 		CU_ASSERT_EQUAL(attr_of(&b, &a, other).fileid,
 				attr_of(&b, &a, "c").fileid);
