@@ -8,7 +8,7 @@
  * bucket must show the same.
  *
  * TREE_SEED=N TREE_STEPS=N play another one, TREE_TELL=1 tells each step,
- * TREE_LINKS=1 makes hard links, too.
+ * TREE_LINKS=1 makes hard links, too, and with TREE_FAULTS=1 S3 fails.
  */
 
 #include <config.h>
@@ -41,6 +41,7 @@ struct tree {
 	struct tnode *n;	/* [1] is the root */
 	unsigned seed, step;
 	bool links;		/* the gateway has them */
+	bool faults;		/* S3 fails now and then */
 };
 
 static const char *const names[NAMES] = { "a", "b", "c", "d", "e with space",
@@ -548,11 +549,33 @@ one_step(struct tree *t)
 	}
 }
 
+/* S3 does not answer, or not in time, once or twice from here on. */
+static void
+fault(struct tree *t)
+{
+	static const char *const rules[] = {
+		"op=put lose count=1",	       "op=copy lose count=1",
+		"op=delete lose count=1",      "op=put error=EAGAIN count=2",
+		"op=copy error=EAGAIN count=2","op=get short count=1",
+		"op=head error=EAGAIN count=1","op=list error=EAGAIN count=1",
+		"op=put delay_ms=300 count=3", "op=copy delay_ms=300 count=3",
+	};
+	const char *rule = rules[rnd(t, sizeof(rules) / sizeof(*rules))];
+	char text[64];
+
+	/* Another word makes it another rule, with its own count. */
+	snprintf(text, sizeof(text), "# %u\n%s skip=%u", t->step, rule,
+		 rnd(t, 3));
+	tell(t, "fault %s", rule);
+	scene_faults(t->s, text);
+}
+
 static void
 play(struct scene *s, unsigned seed)
 {
 	struct tree t = { .s = s, .seed = seed,
-			  .links = getenv("TREE_LINKS") != NULL };
+			  .links = getenv("TREE_LINKS") != NULL,
+			  .faults = getenv("TREE_FAULTS") != NULL };
 	unsigned steps = 400;
 	char path[320];
 
@@ -571,6 +594,8 @@ play(struct scene *s, unsigned seed)
 			OK(nc_getattr(&s->a, &s->root, &a));
 			t.n[1].fileid = a.fileid;
 		}
+		if (t.faults && rnd(&t, 10) == 0)
+			fault(&t);
 		if (rnd(&t, 60) == 0) {
 			tell(&t, "crash");
 			scene_crash(s);
@@ -580,6 +605,7 @@ play(struct scene *s, unsigned seed)
 			same_tree(&t, 1, &s->root, "", false);
 		}
 	}
+	scene_faults(s, "");
 	OK(ctl_status(s, "flush --all"));
 	WITHIN(60000, status_number(s, "uploads") == 0);
 	same_tree(&t, 1, &s->root, "", false);

@@ -153,8 +153,10 @@ snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 				   at, to, p.len, NULL, NULL);
 			if (n < 0)
 				return n == -ENOENT ? -ESTALE : (int)n;
+			/* Of the version that was asked for: not all
+			 * of it came. */
 			if ((uint64_t)n != p.len)
-				return -ESTALE;
+				return -EBADMSG;
 			break;
 		}
 	}
