@@ -83,6 +83,9 @@ tell(struct play *p, const struct m_op *op, const struct m_seen *seen)
 		fprintf(p->tell, " file=%u size=%llu mode=%o mtime=%lld",
 			seen->attr_file, (unsigned long long)seen->size,
 			seen->mode, (long long)seen->mtime_ns);
+	if (seen != NULL && seen->file != 0)
+		fprintf(p->tell, " found %u%s", seen->file,
+			seen->fresh ? ", new" : "");
 	if (seen != NULL && op->kind == M_READDIR)
 		fprintf(p->tell, " a=%u b=%u", seen->listed[0],
 			seen->listed[1]);

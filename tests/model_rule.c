@@ -278,7 +278,19 @@ apply_create(struct m_world *w, struct state *n, const struct m_op *op,
 {
 	struct file *f = &n->f[op->name];
 	bool is_new = f->number == 0;
+	struct file *other = m_by_number(n, seen->file);
 
+	/* It found the file under this name, and another gave it the other
+	 * one before it was opened. */
+	if (seen->racing && other != NULL && other != f &&
+	    op->how == UNCHECKED && seen->status == NFS3_OK) {
+		if (op->to != M_NONE)
+			truncated(w, n, (unsigned)(other - n->f), op, seen,
+				  out);
+		else
+			m_add(out, n);
+		return;
+	}
 	if (is_new) {
 		if (seen->status == NFS3ERR_IO &&
 		    (n->told >> op->client & 1)) {

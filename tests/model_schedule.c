@@ -188,10 +188,6 @@ schedule_draw(uint64_t seed, unsigned length, struct schedule *s)
 	s->trouble = weighted(&d, troubles, 5);
 	s->clock = roll(&d, 10) == 0;
 	crashes = roll(&d, 8) == 0 ? 1 + roll(&d, 3) : 0;
-	/* Of an upload whose answer was lost a crash forgets all but the
-	 * newest version (nfsd/gate/lost.c). */
-	if (s->trouble == M_LOSING)
-		crashes = 0;
 	if (length > M_OPS_MAX - 100)
 		length = M_OPS_MAX - 100;
 	for (s->count = 0; s->count < length; s->count++) {
