@@ -260,7 +260,7 @@ s66_free(struct scene *s)
 		snprintf(to, sizeof(to), "f%u", i);
 		snprintf(text, sizeof(text), "bytes %u", i);
 		f = create(&s->a, s, from);
-		OK(put(&s->a, &f, 0, text, FILE_SYNC));
+		SOON(10000, put(&s->a, &f, 0, text, FILE_SYNC), NFS3_OK);
 		for (uint64_t at = scene_now_ms() + i / 3; scene_now_ms() < at;)
 			;
 		SOON(10000, nc_rename(&s->a, &s->root, from, &s->root, to),

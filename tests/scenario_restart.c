@@ -190,9 +190,9 @@ s72_older(struct scene *s)
 	WITHIN(10000, object_is(s, "f", "first version"));
 	WITHIN(10000, object_is(s, "g", "first version"));
 	WITHIN(10000, object_has(s, "h", want, BIG));
-	OK(put(&s->a, &f, 0, "second ", FILE_SYNC));
-	OK(nc_truncate(&s->a, &g, 5));
-	OK(put(&s->a, &h, 5, "second", FILE_SYNC));
+	SOON(10000, put(&s->a, &f, 0, "second ", FILE_SYNC), NFS3_OK);
+	SOON(10000, nc_truncate(&s->a, &g, 5), NFS3_OK);
+	SOON(10000, put(&s->a, &h, 5, "second", FILE_SYNC), NFS3_OK);
 	memcpy(want + 5, "second", 6);
 	scene_faults(s, "");
 	WITHIN(20000, ctl_status(s, "flush --all") == 0);
