@@ -453,6 +453,34 @@ check_put(const void *arg, const struct s3_reply *reply)
 	return 0;
 }
 
+/*
+ * radosgw 16 refuses every If-Match once a bucket has versions, which may
+ * come after the probe.  If the object is just the one that was asked for,
+ * the condition is not honoured from here on.
+ */
+static bool
+refused_for_nothing(struct s3_remote *r, const char *key,
+		    const struct s3_cond *cond)
+{
+	struct s3_object seen = {0};
+	struct s3_error own;
+	bool same;
+
+	if (cond->if_match == NULL || !(r->caps & S3_CAP_PUT_MATCH) ||
+	    s3_remote_head(&r->base, key, &seen, &own) < 0)
+		return false;
+	same = strcmp(seen.etag, cond->if_match) == 0;
+	s3_object_free(&seen);
+	if (!same)
+		return false;
+	atomic_fetch_and(&r->caps, ~(unsigned)S3_CAP_PUT_MATCH);
+	if (r->base.config.log != NULL)
+		r->base.config.log(r->base.config.log_arg, S3_LOG_WARN,
+				   "the store refuses a PUT whose If-Match "
+				   "holds; a HEAD takes its place from now on");
+	return true;
+}
+
 int
 s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 	      const struct s3_headers *headers, const struct s3_cond *cond,
@@ -463,6 +491,7 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 		.method = "PUT", .key = key, .body = body, .check = check_put,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error own, *e = err != NULL ? err : &own;
 	int result = s3_call_options(r, &call, true);
 
 	if (result == 0)
@@ -473,7 +502,7 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 		result = s3_call_cond(r, &call, cond,
 				      S3_CAP_PUT_NONE | S3_CAP_PUT_MATCH);
 	if (result == 0)
-		result = s3_request(r, &call, &reply, err);
+		result = s3_request(r, &call, &reply, e);
 	if (result == 0)
 		return s3_etag_copy(s3_reply_get(&reply, "etag"), etag);
 	/* AWS gives 404 for If-Match on a key that has gone: not our ENOENT. */
@@ -485,6 +514,8 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 		s3_error_clear(err);
 		return 0;
 	}
+	if (e->http == 412 && refused_for_nothing(r, key, cond))
+		return s3_remote_put(s3, key, body, headers, cond, etag, err);
 	return cond->if_none_match ? -EEXIST : -ESTALE;
 }
 

@@ -25,6 +25,12 @@
 #define OOPS "HTTP/1.1 500 Oops" LINE LENGTH(0) LINE
 #define NONE "HTTP/1.1 404 None" LINE LENGTH(0) LINE
 #define REFUSED "HTTP/1.1 412 Precondition" LINE LENGTH(0) LINE
+/* For HTTP_CLOSE: a connection that the client still believes in makes it
+ * send again. */
+#define LAST "Connection: close" LINE
+#define OK_LAST(n, etag) "HTTP/1.1 200 OK" LINE LAST MTIME ETAG(etag) \
+	LENGTH(n) LINE
+#define REFUSED_LAST "HTTP/1.1 412 Precondition" LINE LAST LENGTH(0) LINE
 
 static struct http_fake *fake;
 static struct s3 *s3;
@@ -368,22 +374,28 @@ a_lost_answer_to_a_conditional_put_is_settled(void)
 }
 
 static void
-a_refused_first_put_asks_nothing_more(void)
+a_refused_first_put_asks_once_what_is_there(void)
 {
 	const struct s3_cond match = { .if_match = "old" };
+	const struct s3_cond none = { .if_none_match = true };
 	char etag[S3_ETAG_MAX];
 
-	START({ REFUSED, 0, HTTP_KEEP, "if-match: \"old\"\r\n", NULL },
-	      { REFUSED, 0, HTTP_KEEP, "if-match: old\r\n", NULL },
-	      { OK(0, "new"), 0, HTTP_KEEP, "PUT ", "if-match" });
+	START({ REFUSED_LAST, 0, HTTP_CLOSE, "if-match: \"old\"\r\n", NULL },
+	      { OK_LAST(3, "other"), 0, HTTP_CLOSE, "HEAD ", NULL },
+	      { REFUSED_LAST, 0, HTTP_CLOSE, "if-match: old\r\n", NULL },
+	      { OK_LAST(3, "other"), 0, HTTP_CLOSE, "HEAD ", NULL },
+	      { REFUSED_LAST, 0, HTTP_CLOSE, "if-none-match: *\r\n", NULL },
+	      { OK_LAST(0, "new"), 0, HTTP_CLOSE, "PUT ", "if-match" });
 	((struct s3_remote *)s3)->caps = S3_CAP_PUT_MATCH;
 	CU_ASSERT_EQUAL(put(&match, etag), -ESTALE);
 	((struct s3_remote *)s3)->caps = S3_CAP_PUT_MATCH | S3_CAP_UNQUOTED;
 	CU_ASSERT_EQUAL(put(&match, etag), -ESTALE);
+	((struct s3_remote *)s3)->caps = S3_CAP_PUT_NONE;
+	CU_ASSERT_EQUAL(put(&none, etag), -EEXIST);
 	/* Not honoured: not even sent. */
 	((struct s3_remote *)s3)->caps = 0;
 	CU_ASSERT_EQUAL(put(&match, etag), 0);
-	stop(3);
+	stop(6);
 }
 
 static void
@@ -508,6 +520,24 @@ cancel_ends_what_waits(void)
 	stop(1);
 }
 
+/* radosgw 16, when a bucket gets versions after the probe. */
+static void
+a_condition_refused_though_it_holds_is_given_up(void)
+{
+	struct s3_cond cond = { .if_match = "e" };
+	char etag[S3_ETAG_MAX];
+
+	START({ REFUSED_LAST, 0, HTTP_CLOSE, "if-match: \"e\"", NULL },
+	      { OK_LAST(3, "e"), 0, HTTP_CLOSE, "HEAD ", NULL },
+	      { OK_LAST(0, "f"), 0, HTTP_CLOSE, "PUT ", "if-match" },
+	      { OK_LAST(0, "g"), 0, HTTP_CLOSE, "PUT ", "if-match" });
+	s3_to_remote(s3)->caps |= S3_CAP_PUT_MATCH;
+	CU_ASSERT_EQUAL(put(&cond, etag), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "f");
+	CU_ASSERT_EQUAL(put(&cond, etag), 0);
+	stop(4);
+}
+
 #define XML(text) "HTTP/1.1 200 OK" LINE MTIME "Connection: close" LINE LINE \
 	text
 #define CREATED XML("<InitiateMultipartUploadResult><UploadId>u</UploadId>" \
@@ -560,20 +590,22 @@ options_go_out_where_they_belong(void)
 	char etag[S3_ETAG_MAX], buf[4], *id = NULL, *next = NULL;
 	struct s3_object o;
 
-	START({ OK(0, "e"), 0, HTTP_CLOSE, PAYS, NULL },	/* PUT */
+	START({ OK_LAST(0, "e"), 0, HTTP_CLOSE, PAYS, NULL },	/* PUT */
 	      { CREATED, 0, HTTP_CLOSE, PAYS, NULL },
 	      { COPIED, 0, HTTP_CLOSE, PAYS, NULL },
-	      { OK(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-server" }, /* part */
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-server" }, /* part */
 	      { PART_COPIED, 0, HTTP_CLOSE, PAYS, "x-amz-server" },
 	      { COMPLETED, 0, HTTP_CLOSE, PAYS, "x-amz-server" },
-	      { OK(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" },	/* abort */
-	      { OK(4, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" },	/* HEAD */
-	      { PARTIAL("0-3/4", 4, "e") "abcd", 0, HTTP_CLOSE, PAYS,
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" },	/* abort */
+	      { OK_LAST(4, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" },	/* HEAD */
+	      { "HTTP/1.1 206 Partial" LINE LAST MTIME ETAG("e")
+		"Content-Range: bytes 0-3/4" LINE LENGTH(4) LINE "abcd", 0,
+		HTTP_CLOSE, PAYS,
 		"x-amz-storage" },
 	      { LISTED, 0, HTTP_CLOSE, PAYS, "x-amz-storage" },
 	      { PARTS, 0, HTTP_CLOSE, PAYS, "x-amz-storage" },
 	      { UPLOADS, 0, HTTP_CLOSE, PAYS, "x-amz-storage" },
-	      { OK(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" });/* DELETE */
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, PAYS, "x-amz-acl" });/* DELETE */
 	CU_ASSERT_EQUAL_FATAL(s3_set_options(s3, &options), 0);
 	CU_ASSERT_EQUAL(put(NULL, etag), 0);
 	CU_ASSERT_EQUAL(s3_upload_create(s3, "k", NULL, &id, &err), 0);
@@ -613,7 +645,7 @@ tags_grants_and_class_are_told_again(void)
 	struct s3_object o;
 	char etag[S3_ETAG_MAX];
 
-	START({ "HTTP/1.1 200 OK" LINE MTIME ETAG("e") LENGTH(3)
+	START({ "HTTP/1.1 200 OK" LINE LAST MTIME ETAG("e") LENGTH(3)
 		"x-amz-tagging-count: 1" LINE
 		"x-amz-storage-class: STANDARD_IA" LINE
 		"x-amz-server-side-encryption: aws:kms" LINE
@@ -629,7 +661,7 @@ tags_grants_and_class_are_told_again(void)
 		    "</Permission></Grant></AccessControlList>"
 		    "</AccessControlPolicy>"), 0, HTTP_CLOSE,
 		"GET /bucket/key?acl", NULL },
-	      { OK(0, "e"), 0, HTTP_CLOSE, "x-amz-tagging: a%20b=c%26d\r\n",
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "x-amz-tagging: a%20b=c%26d\r\n",
 		"x-amz-acl" });
 	CU_ASSERT_EQUAL_FATAL(s3_set_options(s3, &options), 0);
 	CU_ASSERT_EQUAL_FATAL(s3_head(s3, "key", &o, &err), 0);
@@ -675,11 +707,11 @@ checksums_go_with_bodies_that_are_verified(void)
 	CU_ASSERT_EQUAL(s3_crc32c(s3_crc32c(0, "12345", 5), "6789", 4),
 			0xe3069283);
 	START_WITH({ .unsigned_payload = true },
-	      { OK(0, "e"), 0, HTTP_CLOSE,
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE,
 		"content-md5: kAFQmDzST7DWlj99KOF/cg==\r\n", "checksum" },
-	      { OK(0, "e"), 0, HTTP_CLOSE,
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE,
 		"x-amz-checksum-crc32c: Nks/tw==\r\n", "content-md5" },
-	      { OK(0, "e"), 0, HTTP_CLOSE,
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE,
 		"content-md5: kAFQmDzST7DWlj99KOF/cg==\r\n", "checksum" });
 	CU_ASSERT_EQUAL(put(NULL, etag), 0);
 	s3_to_remote(s3)->caps |= S3_CAP_CHECKSUMS;
@@ -718,12 +750,13 @@ TEST_MAIN("s3_request", T(a_good_answer_is_taken),
 	  T(another_region_is_learnt), T(a_region_of_nonsense_is_not),
 	  T(the_clock_of_the_store_is_learnt),
 	  T(a_lost_answer_to_a_conditional_put_is_settled),
-	  T(a_refused_first_put_asks_nothing_more),
+	  T(a_refused_first_put_asks_once_what_is_there),
 	  T(a_put_is_repeated_with_its_body),
 	  T(an_ignored_copy_condition_is_watched),
 	  T(a_confused_listing_is_refused),
 	  T(a_missing_bucket_is_told_from_a_missing_key),
 	  T(cancel_ends_what_waits),
+	  T(a_condition_refused_though_it_holds_is_given_up),
 	  T(options_go_out_where_they_belong),
 	  T(tags_grants_and_class_are_told_again),
 	  T(extras_that_may_not_be_read_are_asked_for_once),
