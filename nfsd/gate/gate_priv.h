@@ -828,6 +828,10 @@ bool lost_elsewhere_locked(const struct node *n, const char *key,
  * not, or is deleted. */
 int lost_adopt_left(struct node *n, const char *key)
 	__attribute__((warn_unused_result));
+/* What lies at such a key is a copy of ours, which nobody will need: it
+ * goes. */
+int lost_drop(struct node *n, const char *key, const struct s3_object *o)
+	__attribute__((warn_unused_result));
 /* The base is not what the row says.  1: it is one of those, and the row says
  * so now; 0: no; -EAGAIN. */
 int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));

@@ -369,6 +369,17 @@ adopt_at(struct node *n, const char *key, bool left)
 }
 
 int
+lost_drop(struct node *n, const char *key, const struct s3_object *o)
+{
+	int r;
+
+	node_lock_wait(n);
+	r = node_dead(n) ? 0 : drop(n, key, o);
+	node_unlock(n);
+	return r;
+}
+
+int
 lost_adopt_left(struct node *n, const char *key)
 {
 	return adopt_at(n, key, true);

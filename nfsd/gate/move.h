@@ -75,6 +75,10 @@ void moves_free(struct gate *g);
 int move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
 		   uint64_t *found) __attribute__((warn_unused_result));
 
+/* Does the key as a path lead to a file?  By what is known here.  0, 1 */
+int move_key_known(struct gate_export *x, const char *key)
+	__attribute__((warn_unused_result));
+
 /* ---- carry.c ---- */
 
 void *carry_main(void *gate);		/* the thread */

@@ -60,6 +60,7 @@ struct lister {
 	uint64_t page_ms;	/* when it was asked for */
 	bool later;
 	uint64_t objects, bytes;
+	uint64_t claimed;	/* of those: there is something to do */
 };
 
 static int
@@ -149,6 +150,7 @@ forget(struct lister *l, struct node *n, const struct listed *e)
 	meta_put_delete(l->b, &list[l->delete_count]);
 	hidden_add(l->x, e->key);
 	l->delete_count++;
+	l->claimed++;
 	return 0;
 }
 
@@ -206,6 +208,7 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 				take_over_locked(n, e);
 			move_mark(&n->i, key);
 			meta_put_inode(b, &n->i);
+			l->claimed += n->i.carried;
 		}
 	} else if (n->i.kind == GATE_DIR && n->i.base_key[0] == '\0' &&
 		   !n->up.pending) {
@@ -216,10 +219,15 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 		n->i.attr_known = false;
 		move_mark(&n->i, key);
 		meta_put_inode(b, &n->i);
+		l->claimed += n->i.carried;
 	} else if ((n->i.dest_etag[0] != '\0' &&
 		    strcmp(n->i.dest_etag, e->etag) == 0) ||
+		   (n->i.carried && e->etag[0] != '\0' &&
+		    n->i.base_size == e->size &&
+		    strcmp(n->i.base_etag, e->etag) == 0) ||
 		   (n->i.kind == GATE_DIR && e->size == 0)) {
-		/* It was to be replaced there, and will be elsewhere. */
+		/* It was to be replaced there, and will be elsewhere.  Or it
+		 * was carried there, and a crash came before the row. */
 		n->i.dest_etag[0] = '\0';
 		meta_put_inode(b, &n->i);
 		hide = true;
@@ -246,6 +254,7 @@ put_new(struct lister *l, uint64_t parent, const char *name,
 	strcpy(entry.name, name);
 	meta_put_inode(l->b, row);
 	meta_put_name(l->b, &entry);
+	l->claimed++;
 	negative_del(l->g, parent, entry.name);
 }
 
@@ -466,14 +475,14 @@ add_file(struct lister *l, const char *part, const struct listed *e)
 	return r;
 }
 
-/* Does the key as a path lead to a file?  By what is known here. */
-static int
-is_known(struct lister *l, const char *key)
+int
+move_key_known(struct gate_export *x, const char *key)
 {
+	struct gate_request rq = { .may_block = true };
 	struct node *at = NULL;
-	int r = node_get(l->g, l->x->root, true, &at);
+	int r = node_get(x->gate, x->root, true, &at);
 
-	key += strlen(l->x->c.prefix);
+	key += strlen(x->c.prefix);
 	while (r == 0 && *key != '\0') {
 		char part[PART_MAX + 1], name[META_NAME_MAX + 1];
 		struct node *n = NULL;
@@ -481,9 +490,9 @@ is_known(struct lister *l, const char *key)
 
 		memcpy(part, key, len);
 		part[len] = '\0';
-		part_to_name(l->x->any_bytes, part, false, name);
+		part_to_name(x->any_bytes, part, false, name);
 		r = node_kind(at) == GATE_DIR
-			    ? lookup_known(at, &l->rq, name, &n)
+			    ? lookup_known(at, &rq, name, &n)
 			    : -ENOENT;
 		node_put(&at);
 		at = n;
@@ -506,7 +515,9 @@ add_key(struct lister *l, const struct listed *e)
 	/* What came after the rename bears the old name by right, whatever
 	 * the store's clock says if somebody here knows it. */
 	if (l->later) {
-		r = e->mtime_ns > l->m->row.since_ns ? 1 : is_known(l, e->key);
+		r = e->mtime_ns > l->m->row.since_ns
+			    ? 1
+			    : move_key_known(l->x, e->key);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
@@ -605,7 +616,7 @@ move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
 	meta_batch_free(&l->b);
 	pop(l, 0);
 	if (found != NULL)
-		*found += l->objects;
+		*found += l->claimed;
 	r = r < 0 ? r : next != NULL;
 	free(next);
 	page_free(&page);

@@ -179,6 +179,21 @@ name_settle(struct node *n, struct name_settled *was)
 }
 
 void
+forget_copy(struct node *n, const struct name_settled *was,
+	    struct meta_batch *b, struct meta_delete *d)
+{
+	char key[META_KEY_MAX + 2];
+
+	memset(d, 0, sizeof(*d));
+	if (!was->carried || n->i.base_etag[0] == '\0' ||
+	    path_key(n, key) < 0 || strcmp(key, n->i.base_key) == 0)
+		return;
+	forget_key(n, key, b, d);
+	strcpy(d->etag, n->i.base_etag);
+	meta_put_delete(b, d);
+}
+
+void
 name_unsettle(struct node *n, const struct name_settled *was)
 {
 	if (!was->changed)

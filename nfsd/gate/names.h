@@ -47,6 +47,10 @@ struct name_settled {
 };
 int name_settle(struct node *n, struct name_settled *was)
 	__attribute__((warn_unused_result));
+/* A copy of it may have got to the key that its path spells before a crash:
+ * that goes, too, if it is one.  d->id 0: not needed. */
+void forget_copy(struct node *n, const struct name_settled *was,
+		 struct meta_batch *b, struct meta_delete *d);
 void name_unsettle(struct node *n, const struct name_settled *was);
 bool name_is_silly(const char *name);	/* .nfsXXXX */
 

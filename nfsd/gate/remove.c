@@ -109,6 +109,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	    strcmp(key, del.key) != 0 &&
 	    strcmp(key, late.key) != 0 && !hidden_exactly(x, key))
 		forget_key(n, key, b, &replaced);
+	if (replaced.id == 0 && late.id == 0)
+		forget_copy(n, &was, b, &replaced);
 	replay_note(b, rq, NULL);
 	/* A file that was renamed has hidden its object's key before; that
 	 * place in the table is the deletion's from here on. */

@@ -306,6 +306,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 	 * that is still the only copy of a file renamed away from there. */
 	if (row.dest_etag[0] != '\0' || lost_at_locked(n, old_key))
 		leave_key(n, old_key, row.base_key, b, &left);
+	if (left.id == 0)
+		forget_copy(n, &file_was, b, &left);
 	plan_row(m, key, &row);
 	entry.id = meta_new_name_id(g->meta);
 	strcpy(entry.name, m->to_name);

@@ -821,6 +821,36 @@ waits_in_circle(const struct sending *s)
 	       !key_is_free(s);
 }
 
+/* As look_back, at one key. */
+static int
+look_at(struct sending *s, const char *sent)
+{
+	struct node *n = s->node;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	bool copy;
+	/* Made anew, the old name is another file's. */
+	int r = move_key_known(n->export, sent);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = s3_head(n->export->s3, sent, &o, &s->err);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	copy = i->base_key[0] != '\0' && o.size == i->base_size &&
+	       strcmp(o.etag, i->base_etag) == 0;
+	if (copy)
+		r = lost_drop(n, sent, &o);
+	s3_object_free(&o);
+	if (copy || r < 0)
+		return r;
+	strcpy(s->snap.key, sent);
+	if (is_ours(s))
+		return 1;
+	r = lost_adopt_left(n, sent);
+	return r == 1 ? -ECANCELED : r;
+}
+
 /*
  * A request that had no answer went to another key, which the path spelled
  * before a directory above was renamed: does an object of ours lie there?
@@ -832,7 +862,6 @@ look_back(struct sending *s)
 {
 	struct node *n = s->node;
 	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
-	struct s3_object o = { 0 };
 	bool any;
 	int r;
 
@@ -843,19 +872,10 @@ look_back(struct sending *s)
 		pthread_mutex_unlock(&n->mutex);
 		if (!any)
 			return 0;
-		r = s3_head(n->export->s3, sent, &o, &s->err);
-		s3_object_free(&o);
-		if (r < 0 && r != -ENOENT)
+		r = look_at(s, sent);
+		if (r != 0)
 			return r;
-		if (r == 0) {
-			strcpy(s->snap.key, sent);
-			if (is_ours(s))
-				return 1;
-			strcpy(s->snap.key, key);
-			r = lost_adopt_left(n, sent);
-		}
-		if (r == 1 || (r < 0 && r != -ENOENT))
-			return r == 1 ? -ECANCELED : r;
+		strcpy(s->snap.key, key);
 		pthread_mutex_lock(&n->mutex);
 		lost_forget_locked(n, sent);
 		pthread_mutex_unlock(&n->mutex);
