@@ -220,6 +220,12 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 		move_mark(&n->i, key);
 		meta_put_inode(b, &n->i);
 		l->claimed += n->i.carried;
+	} else if (n->up.pending && n->i.name_dirty && !n->i.carried &&
+		   n->i.dest_etag[0] != '\0' &&
+		   strcmp(n->i.dest_etag, e->etag) != 0) {
+		/* Somebody else changed what it was to replace there. */
+		n->i.dest_etag[0] = '\0';
+		meta_put_inode(b, &n->i);
 	} else if ((n->i.dest_etag[0] != '\0' &&
 		    strcmp(n->i.dest_etag, e->etag) == 0) ||
 		   (n->i.carried && e->etag[0] != '\0' &&

@@ -485,7 +485,9 @@ send_is_carried(const struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
 
-	return i->carried && !i->data_dirty && !i->attr_dirty;
+	/* A link's mark speaks of its key: no mere copy. */
+	return i->carried && !i->data_dirty && !i->attr_dirty &&
+	       i->link_id[0] == '\0';
 }
 
 /* Larger than one copy may be: part by part.  What the object carries is

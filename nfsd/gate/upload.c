@@ -266,14 +266,13 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 	row->data_dirty = n->content_version != s->snap.content_version;
 	row->attr_dirty = n->attr_version != s->snap.attr_version;
 	row->name_dirty = strcmp(key_now, s->snap.key) != 0;
-	/* Not by a RENAME of its own: a directory above it was renamed. */
-	row->carried = row->name_dirty && (n->i.carried || !n->i.name_dirty);
+	/* A RENAME of its own would have waited: a directory above it was
+	 * renamed. */
+	row->carried = row->name_dirty;
 	strcpy(row->base_key, s->snap.key);
 	snprintf(row->base_etag, sizeof(row->base_etag), "%s", s->etag);
 	snprintf(row->dest_etag, sizeof(row->dest_etag), "%s",
-		 row->carried	   ? ""
-		 : row->name_dirty ? n->i.dest_etag
-				   : s->etag);
+		 row->carried ? "" : s->etag);
 	row->base_size = size;
 	row->base_limit = size < n->trunc_low ? size : n->trunc_low;
 	/* An alias has the file's version now; a file has made one. */
@@ -531,6 +530,39 @@ describe(const struct sending *s, int r, char *out, size_t size)
 		snprintf(out, size, "%s", strerror(-r));
 }
 
+/*
+ * What the file was to replace is not there: it was where the path led before
+ * a directory above was renamed, or somebody else removed it.  -ECANCELED:
+ * nothing is replaced, then.
+ */
+static int
+dest_gone(struct sending *s, int error)
+{
+	struct node *n = s->node;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	struct meta_batch *b;
+	int r;
+
+	if (i->dest_etag[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
+		return error;
+	r = s3_head(n->export->s3, s->snap.key, &o, NULL);
+	s3_object_free(&o);
+	if (r != -ENOENT)
+		return error;
+	b = meta_batch_new();
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	if (strcmp(n->i.dest_etag, i->dest_etag) == 0)
+		n->i.dest_etag[0] = '\0';
+	if (b != NULL && !n->dead)
+		meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
+	r = meta_commit(n->export->gate->meta, &b);
+	node_unlock(n);
+	return r < 0 ? r : -ECANCELED;
+}
+
 static void
 upload_retry_later(struct sending *s, int r)
 {
@@ -579,7 +611,8 @@ upload_refused(struct sending *s, int r)
 	 * path; it goes on being tried.  So does what is to be carried: there
 	 * are no bytes to set aside. */
 	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR ||
-	    n->i.link_ino != 0 || send_is_carried(s)) {
+	    n->i.link_ino != 0 || send_is_carried(s) ||
+	    (n->i.carried && !n->i.data_dirty)) {
 		node_unlock(n);
 		upload_retry_later(s, r);
 		return;
@@ -735,6 +768,8 @@ upload_end(struct node *n, struct sending *s, int r)
 		r = r == 0 ? upload_done(s) : r;
 	} else if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s))) {
 		r = upload_done(s);
+	} else if (r == -ESTALE && dest_gone(s, r) == -ECANCELED) {
+		r = -ECANCELED;
 	} else if ((r == -ESTALE || r == -EEXIST) &&
 		   s->snap.row.link_ino != 0) {
 		r = link_conflict(s);
