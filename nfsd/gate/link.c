@@ -145,6 +145,7 @@ link_pair_get(struct node *n, struct link_pair *out)
 	struct gate *g = n->export->gate;
 	uint64_t ino = file_of(n);
 	struct choice c = { .file = n };
+	bool linked;
 	int r = 0;
 
 	*out = (struct link_pair){ 0 };
@@ -160,7 +161,10 @@ link_pair_get(struct node *n, struct link_pair *out)
 		return r;
 	}
 	out->file = node_ref(n);
-	if (n->i.link_id[0] != '\0')
+	pthread_mutex_lock(&n->mutex);
+	linked = n->i.link_id[0] != '\0';
+	pthread_mutex_unlock(&n->mutex);
+	if (linked)
 		r = meta_each_link(g->meta, n->ino, choose, &c);
 	out->alias = c.best;
 	return r;

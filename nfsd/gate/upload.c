@@ -748,12 +748,19 @@ static bool
 key_is_free(const struct sending *s)
 {
 	struct gate_export *x = s->node->export;
+	bool own;
 
 	/* A removed file's object, or one that is to be copied away first. */
 	if (delete_pending(x, s->snap.key))
 		return false;
-	return strcmp(s->snap.key, s->snap.row.base_key) == 0 ||
-	       !hidden_has(x, s->snap.key);
+	/* The base of an alias's snapshot is its file's, which may be on its
+	 * way from just this key. */
+	pthread_mutex_lock(&s->node->mutex);
+	own = strcmp(s->snap.key, s->snap.row.link_ino != 0
+					  ? s->node->i.base_key
+					  : s->snap.row.base_key) == 0;
+	pthread_mutex_unlock(&s->node->mutex);
+	return own || !hidden_has(x, s->snap.key);
 }
 
 static int
