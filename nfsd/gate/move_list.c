@@ -233,8 +233,11 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 		    strcmp(n->i.base_etag, e->etag) == 0) ||
 		   (n->i.kind == GATE_DIR && e->size == 0)) {
 		/* It was to be replaced there, and will be elsewhere.  Or it
-		 * was carried there, and a crash came before the row. */
-		n->i.dest_etag[0] = '\0';
+		 * was carried there, and a crash came before the row.  Or it
+		 * was carried from there while the page was on its way: then
+		 * what lies at the new key has the same ETag, and is known. */
+		if (n->i.name_dirty)
+			n->i.dest_etag[0] = '\0';
 		meta_put_inode(b, &n->i);
 		hide = true;
 	}
