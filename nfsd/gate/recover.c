@@ -225,9 +225,23 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 		lost_note_locked(n, n->i.base_key, &n->i, etag);
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
+	upload_schedule_locked(n, false);
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+}
+
+/* The only copy of a file that was renamed away: before any upload begins,
+ * which may be one to that key. */
+static void
+hide_left(struct gate *g, const struct meta_upload *u)
+{
+	struct node *n = NULL;
+
+	if (node_get(g, u->ino, true, &n) < 0)
+		return;
+	pthread_mutex_lock(&n->mutex);
 	if (name_left_key(n) && !n->i.carried)
 		hidden_add(n->export, n->i.base_key);
-	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
 }
@@ -282,6 +296,8 @@ recover(struct gate *g)
 		r = meta_each_sent(g->meta, recover_lost, g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
+	for (size_t i = 0; r == 0 && i < uploads.count; i++)
+		hide_left(g, &uploads.list[i]);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		recover_upload(g, &uploads.list[i]);
 	free(uploads.list);

@@ -329,7 +329,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 	if (!m->one_dir)
 		meta_put_inode(b, &m->to.row);
 	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, b, NULL);
+	lost_rows_locked(n, b, strcmp(row.base_key, old_key) != 0 ? old_key
+								  : NULL);
 	if (row.local_only && row.base_key[0] == '\0') {
 		meta_del_upload(b, n->ino);
 	} else if (row.name_dirty || row.data_dirty || row.attr_dirty ||

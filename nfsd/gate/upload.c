@@ -377,6 +377,8 @@ upload_done(struct sending *s)
 	struct meta_inode row = { 0 };
 	struct meta_batch *b;
 	char key[META_KEY_MAX + 2];
+	uint64_t version;
+	bool again;
 	int r;
 
 	node_lock_wait(n);
@@ -393,6 +395,7 @@ upload_done(struct sending *s)
 	r = path_key(n, key);
 	b = meta_batch_new();
 	pthread_mutex_lock(&n->mutex);
+	version = n->content_version;
 	if (r == 0)
 		r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
 	if (r == 0)
@@ -400,6 +403,14 @@ upload_done(struct sending *s)
 	if (r == 0) {
 		done_row(s, n, key, &row);
 		meta_put_inode(b, &row);
+		/* The object under the old name has to go, and with it all
+		 * that may lie there: what another file, or a link of this
+		 * one, puts there later is not of this upload. */
+		if (n->i.base_key[0] != '\0' &&
+		    strcmp(n->i.base_key, s->snap.key) != 0) {
+			forget_object(n, b, &del);
+			lost_forget_locked(n, n->i.base_key);
+		}
 		lost_rows_locked(n, b, s->snap.key);
 		meta_put_extents(b, n->ino, 0, INT64_MAX, remaining.list,
 				 remaining.count);
@@ -415,10 +426,6 @@ upload_done(struct sending *s)
 		if (n->h.state != META_NONE && n->h.state != META_ACTIVE &&
 		    !row.data_dirty)
 			meta_del_handle(b, n->ino, n->h.who);
-		/* The object under the old name has to go. */
-		if (n->i.base_key[0] != '\0' &&
-		    strcmp(n->i.base_key, s->snap.key) != 0)
-			forget_object(n, b, &del);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	/* Up to here SQLite has hidden it. */
@@ -438,7 +445,11 @@ upload_done(struct sending *s)
 	if (r == 0) {
 		link_followers_get(n, &links);
 		pthread_mutex_lock(&n->mutex);
+		/* The file of an alias has a new version, since the row. */
+		again = n->content_version != version;
 		done_memory_locked(n, s, &row, &remaining);
+		if (again)
+			link_again_locked(n);
 		link_follow_locked(&links);
 		pthread_mutex_unlock(&n->mutex);
 		/* It was hidden when the file was renamed; that place in the
@@ -482,6 +493,8 @@ is_ours(struct sending *s)
 	if (s->node->up.row.expect_etag[0] != '\0' &&
 	    s->node->up.expect_version == s->snap.content_version)
 		ours = strcmp(o.etag, s->node->up.row.expect_etag) == 0;
+	else if (!link_is_version(s, &o))
+		ours = false;
 	else
 		/* A copy has the ETag of its source, so the ETag that tells
 		 * is that of what was there before. */
@@ -784,6 +797,8 @@ upload_end(struct node *n, struct sending *s, int r)
 		   (adopted = lost_adopt(s)) != 0) {
 		/* Once more, on that. */
 		r = adopted < 0 ? adopted : -ECANCELED;
+	} else if ((r == -ESTALE || r == -EEXIST) && link_replaces(s)) {
+		r = -ECANCELED;
 	} else if (r == -ESTALE || r == -EEXIST) {
 		int kept = r;
 
@@ -856,6 +871,10 @@ waits_in_circle(const struct sending *s)
 	const struct node *n = s->node;
 	const struct meta_inode *i = &s->snap.row;
 
+	/* An alias has nothing to copy yet, perhaps since the file waits for
+	 * the key that the alias has left. */
+	if (i->link_ino != 0 && i->base_key[0] == '\0')
+		return true;
 	return n->up.busy_ms != 0 && n->up.busy_ms + CIRCLE_MS < clock_ms() &&
 	       i->name_dirty && i->base_key[0] != '\0' &&
 	       (i->kind == GATE_REG || i->carried || i->link_ino != 0) &&
