@@ -334,6 +334,9 @@ int meta_each_name_between(struct meta *meta, uint64_t parent,
 			   int (*each)(void *arg,
 				       const struct meta_name *name),
 			   void *arg) __attribute__((warn_unused_result));
+/* How many of them are directories. */
+int meta_count_dirs(struct meta *meta, uint64_t parent, uint64_t *count)
+	__attribute__((warn_unused_result));
 int meta_each_handle(struct meta *meta, uint64_t ino,	/* 0: all */
 		     int (*each)(void *arg, const struct meta_handle *h),
 		     void *arg) __attribute__((warn_unused_result));

@@ -249,6 +249,21 @@ meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
 	return all(ask(m, &q, row_each_name, &w));
 }
 
+static int
+row_count(void *arg, sqlite3_stmt *s)
+{
+	*(uint64_t *)arg = col(s, 0);
+	return 0;
+}
+
+int
+meta_count_dirs(struct meta *m, uint64_t parent, uint64_t *count)
+{
+	struct question q = { SQL_COUNT_DIRS, &parent, 1, NULL, 0, false };
+
+	return one(ask(m, &q, row_count, count));
+}
+
 int
 meta_each_name_between(struct meta *m, uint64_t parent, const char *from,
 		       const char *to,

@@ -36,6 +36,9 @@ static const char schema[] =
 	" ON name (parent, name);"
 	"CREATE INDEX IF NOT EXISTS name_in_order ON name (parent, id);"
 	"CREATE INDEX IF NOT EXISTS name_by_ino ON name (ino);"
+	/* 2: directories (ftype3) */
+	"CREATE INDEX IF NOT EXISTS name_of_dir ON name (parent)"
+	" WHERE kind = 2;"
 	"CREATE TABLE IF NOT EXISTS handle ("
 	" ino INTEGER, who TEXT, state INTEGER, generation INTEGER,"
 	" opened INTEGER, created INTEGER, PRIMARY KEY (ino, who))"
@@ -151,6 +154,8 @@ static const char *const texts[SQL_COUNT] = {
 			  " FROM name n LEFT JOIN link l ON l.ino = n.ino"
 			  " WHERE parent = ? AND n.id > ? ORDER BY n.id"
 			  " LIMIT ?",
+	[SQL_COUNT_DIRS] = "SELECT count(*) FROM name"
+			   " WHERE parent = ? AND kind = 2",
 	[SQL_PUT_LINK] = "INSERT OR REPLACE INTO link (ino, export, id,"
 			 " target, version) VALUES (?,?,?,?,?)",
 	[SQL_DEL_INODE_LINK] = "DELETE FROM link WHERE ino = ?",

@@ -428,7 +428,7 @@ same_node(struct tree *t, int i, const struct nc_fh *fh, const char *path,
 		differs(t, "%s has another fileid", path);
 	if (i != 1 && (a.mode & 07777) != n->mode && n->kind != NF3LNK)
 		differs(t, "%s has mode %o, not %o", path, a.mode, n->mode);
-	if (a.nlink != nlink && !(anew && n->kind == NF3DIR))
+	if (a.nlink != nlink)
 		differs(t, "%s has %u links, not %u", path, a.nlink, nlink);
 	if (n->kind == NF3CHR && a.rdev.specdata2 != n->major)
 		differs(t, "%s is another device", path);
@@ -443,6 +443,22 @@ same_node(struct tree *t, int i, const struct nc_fh *fh, const char *path,
 				(unsigned long long)a.size, n->len);
 		same_bytes(t, fh, n, path);
 	}
+}
+
+/* What a listing tells of a name, if it does. */
+static void
+same_entry(struct tree *t, const struct nc_entry *e, int c, const char *path)
+{
+	const struct tnode *n = &t->n[c];
+
+	if (!e->has_attr)
+		return;
+	if ((int)e->attr.type != n->kind)
+		differs(t, "%s/%s is listed as of type %d, not %d", path,
+			e->name, e->attr.type, n->kind);
+	if ((e->attr.mode & 07777) != n->mode && n->kind != NF3LNK)
+		differs(t, "%s/%s is listed with mode %o, not %o", path,
+			e->name, e->attr.mode, n->mode);
 }
 
 static unsigned
@@ -472,6 +488,7 @@ listed(struct tree *t, const struct nc_fh *fh, const struct tnode *n,
 			if (c == NAMES || n->child[c] == 0)
 				differs(t, "%s/%s is listed", path,
 					entries[i].name);
+			same_entry(t, &entries[i], n->child[c], path);
 			seen++;
 		}
 	}
@@ -486,7 +503,8 @@ same_tree(struct tree *t, int dir, const struct nc_fh *fh, const char *path,
 	const struct tnode *n = &t->n[dir];
 	unsigned count = 0;
 
-	/* How many directories are in it is known when it was listed. */
+	/* How many directories are in it is known when it was listed, and
+	 * what they are like before anybody asked for them. */
 	if (anew)
 		(void)listed(t, fh, n, path);
 	same_node(t, dir, fh, path, anew);

@@ -97,6 +97,7 @@ static void
 unmake(struct node *n)
 {
 	node_unname(n);
+	subdirs_gone(n);
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state != META_NONE)
 		admit_drop_locked(n);
@@ -104,6 +105,15 @@ unmake(struct node *n)
 	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+}
+
+/* On its way to disk, or there, or not: subdirs_count() has to wait. */
+static void
+count_making(struct node *dir, int by)
+{
+	pthread_mutex_lock(&dir->mutex);
+	dir->making += (unsigned)by;
+	pthread_mutex_unlock(&dir->mutex);
 }
 
 /*
@@ -151,7 +161,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	handle.ino = upload.ino = row.ino;
 	who_text(x, rq, handle.who);
 	if (rec->kind == GATE_DIR)
-		d->row.nlink++;
+		subdirs_more(&d->row);
 	b = meta_batch_new();
 	if (b == NULL)
 		return -ENOMEM;
@@ -183,6 +193,8 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	*ticket = b;
 	negative_del(g, d->node->ino, name);
 	change_dir_apply(d);
+	if (rec->kind == GATE_DIR)
+		count_making(d->node, 1);
 	pthread_mutex_lock(&n->mutex);
 	if (rec->opens) {
 		uint64_t now = clock_ms();
@@ -327,6 +339,8 @@ make_once(struct gate_export *x, struct gate_request *rq,
 		if (ticket != NULL) {
 			r = meta_wait(x->gate->meta, &ticket);
 			failpoint("create-after-commit");
+			if (rec->kind == GATE_DIR)
+				count_making(d.node, -1);
 			if (r < 0)
 				unmake(n);
 			else if (!rec->opens)

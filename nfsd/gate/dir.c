@@ -45,7 +45,7 @@ knows_attr(struct node *n)
 	bool known;
 
 	pthread_mutex_lock(&n->mutex);
-	known = n->i.attr_known || n->i.kind == GATE_DIR;
+	known = n->i.attr_known;
 	pthread_mutex_unlock(&n->mutex);
 	return known;
 }
@@ -68,7 +68,7 @@ learn_run(void *arg)
 	struct learning *all = l->learning;
 
 	/* A failure leaves the attributes out, which is allowed. */
-	(void)object_learn(l->node);
+	(void)lookup_learn(l->node);
 	pthread_mutex_lock(&all->mutex);
 	if (--all->left == 0)
 		pthread_cond_signal(&all->all_done);

@@ -128,7 +128,7 @@ make_root(struct gate_export *x)
 		.mode = x->c.dir_mode,
 		.uid = x->c.uid,
 		.gid = x->c.gid,
-		.nlink = 2,
+		.nlink = 1,	/* subdirs.c */
 		.atime_ns = now,
 		.mtime_ns = now,
 		.ctime_ns = now,

@@ -200,6 +200,7 @@ struct node {
 	struct upload up;
 	struct scan *scan;		/* directories */
 	uint64_t merges;		/* pages merged: names may be new */
+	unsigned making;		/* sub-directories that are not on disk */
 	uint64_t tick_ms;		/* timer set for; 0: none */
 };
 
@@ -588,6 +589,9 @@ int lookup_entry(struct node *dir, struct gate_request *rq, const char *name,
 /* Make sure the node agrees with S3 as of attr_ttl ago. */
 int lookup_refresh(struct node *n, struct gate_request *rq)
 	__attribute__((warn_unused_result));
+/* Attributes that a listing does not tell, with one HEAD.  They may stay
+ * unknown. */
+int lookup_learn(struct node *n);
 /* A directory: HEAD of its own object, or a look at what is below it.
  * -ESTALE: it is gone. */
 int lookup_refresh_dir(struct node *n, uint64_t asked_ms)
@@ -632,6 +636,19 @@ int scan_source_any(struct gate_export *x, const char *prefix)
 void scan_begin(struct node *dir);
 /* Has the listing under way (or a fresh one) passed this name? */
 bool scan_passed(struct node *dir, const struct meta_name *name);
+
+/* ---- subdirs.c: link counts of directories ---- */
+/* A sub-directory comes to, or leaves, the directory of this row. */
+void subdirs_more(struct meta_inode *row);
+void subdirs_less(struct meta_inode *row);
+/* S3 has one that was not known; its name is in the batch.  The directory is
+ * locked. */
+void subdirs_found(struct node *dir, struct meta_batch *b);
+/* Its listing has reached the end: count.  No lock is held. */
+int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
+/* A node was found to be gone, by others' doing: if it was a directory,
+ * its parent's next listing is due. */
+void subdirs_gone(struct node *n);
 
 /* ---- sweep.c: names that a listing lacks ---- */
 struct sweep {			/* inodes that are gone */

@@ -180,6 +180,7 @@ lookup_bury(struct node *n)
 		meta_del_inode(b, n->ino);
 	r = meta_commit(g->meta, &b);
 	if (r == 0) {
+		subdirs_gone(n);
 		node_unname(n);
 		pthread_mutex_lock(&n->mutex);
 		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
@@ -235,26 +236,64 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	return r;
 }
 
-int
-lookup_refresh_dir(struct node *n, uint64_t asked)
+/* What the object of a directory says.  -ENOENT: it has none. */
+static int
+ask_marker(struct node *n, const char *key, uint64_t asked)
 {
 	struct gate_export *x = n->export;
 	struct s3_object o = { 0 };
+	int r = hidden_has(x, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	strcpy(n->i.base_key, key);
+	n->i.marker = true;
+	pthread_mutex_unlock(&n->mutex);
+	r = lookup_adopt(n, &o, asked);
+	s3_object_free(&o);
+	return r;
+}
+
+int
+lookup_learn(struct node *n)
+{
+	char key[META_KEY_MAX + 2], now[META_KEY_MAX + 2];
+	bool unread;
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	unread = object_unread_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	if (unread || node_kind(n) != GATE_DIR)
+		return object_learn(n);
+	/* On its way: not known where its object lies. */
+	if (move_lists(n) || path_key(n, key) < 0)
+		return 0;
+	r = ask_marker(n, key, clock_ms());
+	if (r != -ENOENT)
+		return r;
+	node_lock_wait(n);
+	r = node_dead(n) ? -ESTALE : path_key(n, now);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0 && strcmp(key, now) == 0) {
+		n->i.attr_known = true;
+		post_inode(n);
+	}
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+int
+lookup_refresh_dir(struct node *n, uint64_t asked)
+{
 	char key[META_KEY_MAX + 2];
 	int r;
 
 	if (path_key(n, key) < 0)
 		return -ESTALE;
-	r = hidden_has(x, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
-	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
-		strcpy(n->i.base_key, key);
-		n->i.marker = true;
-		pthread_mutex_unlock(&n->mutex);
-		r = lookup_adopt(n, &o, asked);
-		s3_object_free(&o);
-		return r;
-	}
+	r = ask_marker(n, key, asked);
 	if (r != -ENOENT)
 		return r;
 	r = scan_any(n);
@@ -549,6 +588,8 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	if (b != NULL) {
 		meta_put_inode(b, row);
 		meta_put_name(b, &entry);
+		if (row->kind == GATE_DIR)
+			subdirs_found(dir, b);
 	}
 	if (r == 0)
 		r = meta_commit(g->meta, &b);

@@ -365,6 +365,7 @@ static int
 new_dir(struct lister *l, const char *part, const char *name,
 	const struct listed *e, bool is_last, uint64_t *ino)
 {
+	const struct level *top = &l->levels[l->depth - 1];
 	char key[META_KEY_MAX + 2];
 	struct meta_inode row = { 0 };
 	int r;
@@ -379,7 +380,9 @@ new_dir(struct lister *l, const char *part, const char *name,
 		return -ENAMETOOLONG;
 	r = odd_note(l->x, key, &row);
 	if (r == 0)
-		put_new(l, l->levels[l->depth - 1].ino, name, &row);
+		put_new(l, top->ino, name, &row);
+	if (r == 0 && top->node != NULL)
+		subdirs_found(top->node, l->b);
 	*ino = row.ino;
 	meta_inode_fini(&row);
 	return r;

@@ -45,7 +45,7 @@ object_to_inode(struct gate_export *x, const char *key,
 	i->ctime_ns = a.ctime_ns;
 	i->btime_ns = a.btime_ns;
 	if (i->nlink == 0)
-		i->nlink = i->kind == GATE_DIR ? 2 : 1;
+		i->nlink = 1;	/* of a directory: see subdirs.c */
 	i->size = i->kind == GATE_REG || i->kind == GATE_LNK ? o->size : 0;
 	strcpy(i->base_key, key);
 	strcpy(i->base_etag, o->etag);

@@ -187,11 +187,11 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	p->row.ctime_ns = clock_ns() > p->row.ctime_ns ? clock_ns()
 						       : p->row.ctime_ns + 1;
 	if (m->from.node != m->to.node) {
-		if (m->from.row.nlink > 2)
-			m->from.row.nlink--;
-		m->to.row.nlink += m->victim == NULL;
-	} else if (m->victim != NULL && m->from.row.nlink > 2) {
-		m->from.row.nlink--;
+		subdirs_less(&m->from.row);
+		if (m->victim == NULL)
+			subdirs_more(&m->to.row);
+	} else if (m->victim != NULL) {
+		subdirs_less(&m->from.row);
 	}
 	*entry = (struct meta_name){ .id = meta_new_name_id(
 					     n->export->gate->meta),

@@ -455,6 +455,8 @@ finish(struct node *dir, struct scan *s)
 	if (r == 0 && !s->disorder)
 		r = drop_all(dir, s, &gone.sweep);
 	sweep_free(&gone.sweep);
+	if (r == 0)
+		r = subdirs_count(dir);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&dir->mutex);

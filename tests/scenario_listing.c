@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What listings tell of a directory and of what is in it, to a gateway that
+ * has nothing but the bucket: link counts, attributes, and the requests that
+ * they take.
+ */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/scenario.h"
+
+#define ENTRIES 2048
+
+static void
+sput(struct scene *s, const char *key, const char *text)
+{
+	object_put(s, key, text, strlen(text), NULL);
+}
+
+static struct nc_fh
+lookup(struct rpcc *c, const struct nc_fh *dir, const char *name)
+{
+	struct nc_fh fh = { 0 };
+
+	SOON(20000, nc_lookup(c, dir, name, &fh, NULL), NFS3_OK);
+	return fh;
+}
+
+static unsigned
+links(struct rpcc *c, const struct nc_fh *fh)
+{
+	fattr3 a = { 0 };
+
+	SOON(20000, nc_getattr(c, fh, &a), NFS3_OK);
+	return a.nlink;
+}
+
+/* How many names, "." and ".." aside. */
+static unsigned
+list(struct rpcc *c, const struct nc_fh *dir)
+{
+	static struct nc_entry entries[ENTRIES];
+	uint64_t cookie = 0;
+	uint8_t verf[8] = { 0 };
+	unsigned total = 0, count;
+	bool eof = false;
+
+	while (!eof) {
+		SOON(60000, nc_readdirplus(c, dir, cookie, verf, 8192, 65536,
+					   entries, ENTRIES, &count, &eof),
+		     NFS3_OK);
+		CHECK(count > 0 || eof);
+		for (unsigned i = 0; i < count; i++) {
+			total += strcmp(entries[i].name, ".") != 0 &&
+				 strcmp(entries[i].name, "..") != 0;
+			cookie = entries[i].cookie;
+		}
+	}
+	return total;
+}
+
+/* ---- link counts of directories ---- */
+
+static void
+counts(struct scene *s)
+{
+	struct nc_fh d, a;
+
+	sput(s, "d/a/x", "");
+	sput(s, "d/b/", "");
+	sput(s, "d/f", "");
+	sput(s, "e/f", "");
+	/* Nobody has looked: "not known", not "none". */
+	CHECK(links(&s->a, &s->root) == 1);
+	d = look(&s->a, s, "d");
+	CHECK(links(&s->a, &d) == 1);
+	CHECK(list(&s->a, &s->root) == 2 && links(&s->a, &s->root) == 4);
+	CHECK(list(&s->a, &d) == 3 && links(&s->a, &d) == 4);
+	/* It follows what is done here, */
+	OK(nc_mkdir(&s->a, &d, "n", NULL, &a, NULL));
+	CHECK(links(&s->a, &d) == 5 && links(&s->a, &a) == 2);
+	OK(nc_rmdir(&s->a, &d, "n"));
+	CHECK(links(&s->a, &d) == 4);
+	OK(nc_rename(&s->a, &d, "a", &s->root, "a"));
+	CHECK(links(&s->a, &d) == 3 && links(&s->a, &s->root) == 5);
+	a = look(&s->a, s, "a");
+	CHECK(links(&s->a, &a) == 1);
+	OK(nc_rename(&s->a, &s->root, "a", &d, "c"));
+	CHECK(links(&s->a, &d) == 4 && links(&s->a, &s->root) == 4);
+	/* and what others did, when it is listed again. */
+	sput(s, "d/o/x", "");
+	WITHIN(20000, list(&s->a, &d) == 4 && links(&s->a, &d) == 5);
+	object_remove(s, "d/o/x");
+	object_remove(s, "d/b/");
+	WITHIN(20000, list(&s->a, &d) == 2 && links(&s->a, &d) == 3);
+	/* One that is found gone by itself counts until then. */
+	sput(s, "d/p/x", "");
+	WITHIN(20000, list(&s->a, &d) == 3 && links(&s->a, &d) == 4);
+	a = lookup(&s->a, &d, "p");
+	object_remove(s, "d/p/x");
+	WITHIN(20000, nc_getattr(&s->a, &a, &(fattr3){ 0 }) ==
+			      NFS3ERR_STALE);
+	WITHIN(20000, links(&s->a, &d) == 3);
+	OK(ctl_status(s, "flush --all"));
+	scene_crash(s);
+	CHECK(links(&s->a, &d) == 3 && links(&s->a, &s->root) == 4);
+	CHECK(status_number(s, "invariant_failures") == 0);
+}
+
+/* Before it was listed nothing is counted that comes and goes. */
+static void
+counts_unlisted(struct scene *s)
+{
+	struct nc_fh d, n;
+	char key[32];
+
+	for (int i = 0; i < 1100; i++) {
+		snprintf(key, sizeof(key), "d/f%d", i);
+		sput(s, key, "");
+	}
+	sput(s, "d/z/x", "");
+	d = look(&s->a, s, "d");
+	OK(nc_mkdir(&s->a, &d, "n", NULL, &n, NULL));
+	OK(nc_mkdir(&s->a, &d, "m", NULL, NULL, NULL));
+	(void)lookup(&s->a, &d, "z");
+	OK(nc_rmdir(&s->a, &d, "m"));
+	CHECK(links(&s->a, &d) == 1 && links(&s->a, &n) == 2);
+	CHECK(list(&s->a, &d) == 1102 && links(&s->a, &d) == 4);
+	/* More than a page: LOOKUP finds one without a listing. */
+	sput(s, "d/y/x", "");
+	WITHIN(20000, nc_lookup(&s->a, &d, "y", NULL, NULL) == NFS3_OK);
+	CHECK(links(&s->a, &d) == 5);
+	WITHIN(20000, list(&s->a, &d) == 1103);
+	CHECK(links(&s->a, &d) == 5);
+}
+
+SCENARIOS(
+	{ "counts", "directories of a bucket that nobody has listed, then "
+	  "listed, changed here and there / links are 1, then 2 and one for "
+	  "each sub-directory", counts, "attr_ttl_ms=300", false },
+	{ "counts-unlisted", "sub-directories come and go in a large directory "
+	  "that was never listed / not counted until then", counts_unlisted,
+	  "attr_ttl_ms=300", false })
