@@ -28,9 +28,32 @@ wake(void *arg, void *token)
 static void
 say(void *arg, int level, const char *line)
 {
-	(void)arg;
+	struct bed *b = arg;
+
 	if (getenv("BED_LOG") != NULL)
 		fprintf(stderr, "%d: %s\n", level, line);
+	if (b == NULL || level > 0)
+		return;
+	pthread_mutex_lock(&b->mutex);
+	if (strlen(b->said) + strlen(line) + 2 < sizeof(b->said))
+		strcat(strcat(b->said, line), "\n");
+	pthread_mutex_unlock(&b->mutex);
+}
+
+bool
+bed_said(struct bed *b, const char *text)
+{
+	uint64_t until = clock_ms() + 3000;
+	bool said = false;
+
+	while (!said && clock_ms() < until) {
+		pthread_mutex_lock(&b->mutex);
+		said = strstr(b->said, text) != NULL;
+		pthread_mutex_unlock(&b->mutex);
+		if (!said)
+			nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	}
+	return said;
 }
 
 static void
@@ -55,6 +78,7 @@ start(struct bed *b)
 	b->config.state_dir = b->dir;
 	b->config.wake = wake;
 	b->config.log = say;
+	b->config.log_arg = b;
 	must(gate_open(&b->config, b->meta, &b->gate), "gate_open");
 	must(gate_export_add(b->gate, &b->export, b->s3, &b->x), "export");
 	must(s3_probe(b->s3, "", &caps, NULL), "probe");

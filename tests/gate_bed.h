@@ -8,6 +8,7 @@
  * after 30 ms, requests are held for 300 ms.
  */
 
+#include <pthread.h>
 #include <semaphore.h>
 
 #include "nfsd/gate/gate_priv.h"
@@ -23,9 +24,16 @@ struct bed {
 	/* Set before bed_open to differ from the default. */
 	struct gate_export_config export;
 	struct gate_config config;
+	/* Errors that the gate has logged, one a line. */
+	pthread_mutex_t mutex;
+	char said[8192];
 };
 
-#define BED { .export = BED_EXPORT, .config = BED_CONFIG }
+#define BED                                                                   \
+	{                                                                     \
+		.export = BED_EXPORT, .config = BED_CONFIG,                   \
+		.mutex = PTHREAD_MUTEX_INITIALIZER,                           \
+	}
 #define BED_EXPORT                                                            \
 	{                                                                     \
 		.name = "/b", .prefix = "", .settle_ms = 30,                  \
@@ -48,6 +56,9 @@ void bed_lose_state(struct bed *b);
 void bed_close(struct bed *b);
 /* Until nothing is owed to S3; false after 3 s. */
 bool bed_settled(struct bed *b);
+
+/* Comes true within 3 s: an error with this text was logged. */
+bool bed_said(struct bed *b, const char *text);
 
 /* A client, by name.  Requests are held as in the daemon. */
 struct client {

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/watch.h"
 
 static uint64_t *
 counter_of(struct gate *g, enum meta_state state)
@@ -53,8 +54,8 @@ handle_move_locked(struct node *n, enum meta_event event)
 	enum meta_state from = n->h.state;
 
 	if (meta_handle_move(&n->h, event) < 0) {
-		gate_broken(g, "a handle was asked for a move it cannot make",
-			    n->ino);
+		watch_broken_locked(n, "a handle was asked for a move it "
+				    "cannot make", n->h.who);
 		return;
 	}
 	count_move(g, from, n->h.state);
@@ -507,7 +508,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 
 	/* Watched, not believed: one writer or none. */
 	if (n->h.state != META_NONE && strcmp(n->h.who, who) != 0) {
-		gate_broken(x->gate, "a second writer was let in", n->ino);
+		watch_broken_locked(n, "a second writer was let in", who);
 		return -EIO;
 	}
 	if (n->h.state == META_NONE) {
@@ -590,8 +591,8 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 		return -ESTALE;
 	if (s.reserved &&
 	    n->reserved_until_ms > now + n->export->c.reserve_ms)
-		gate_broken(n->export->gate,
-			    "a reservation is longer than its time", n->ino);
+		watch_broken_locked(n, "a reservation is longer than its time",
+				    n->reserved_who);
 	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;
 	switch (meta_rule(&s, &wait_ms)) {
 	case META_ADMIT:

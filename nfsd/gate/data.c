@@ -69,8 +69,8 @@ data_fini(struct node *n)
 	data_account_locked(n);
 }
 
-static void
-file_name(uint64_t ino, char out[32])
+void
+data_file_name(uint64_t ino, char out[32])
 {
 	snprintf(out, 32, "%02x/%016llx", (unsigned)(ino & 0xff),
 		 (unsigned long long)ino);
@@ -84,7 +84,7 @@ data_open_locked(struct node *n, bool make)
 
 	if (n->d.fd >= 0)
 		return 0;
-	file_name(n->ino, name);
+	data_file_name(n->ino, name);
 	n->d.fd = openat(g->data_dir, name, O_RDWR | O_CLOEXEC);
 	if (n->d.fd < 0 && errno == ENOENT && make) {
 		n->d.fd = openat(g->data_dir, name,
@@ -256,7 +256,7 @@ data_sync(struct node *n)
 	if (!n->d.new_file)
 		return 0;
 	/* A new file is on disk when its name is. */
-	file_name(n->ino, name);
+	data_file_name(n->ino, name);
 	name[2] = '\0';
 	dir = openat(g->data_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
@@ -369,7 +369,7 @@ data_remove_locked(struct node *n)
 	if (d->fd < 0)
 		return;
 	if (!d->unlinked) {
-		file_name(n->ino, name);
+		data_file_name(n->ino, name);
 		(void)unlinkat(n->export->gate->data_dir, name, 0);
 	}
 	data_forget_file_locked(n);
@@ -382,7 +382,7 @@ data_unlink(struct node *n)
 
 	if (n->d.fd < 0)
 		return;
-	file_name(n->ino, name);
+	data_file_name(n->ino, name);
 	(void)unlinkat(n->export->gate->data_dir, name, 0);
 	n->d.unlinked = true;
 }
@@ -490,7 +490,7 @@ replay_sync(struct replay *p)
 		close(p->fd);
 		p->fd = -1;
 		/* It may have been made just now. */
-		file_name(p->ino, name);
+		data_file_name(p->ino, name);
 		name[2] = '\0';
 		dir = openat(p->g->data_dir, name,
 			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -514,7 +514,7 @@ replay_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
 
 		if (r < 0)
 			return r;
-		file_name(ino, name);
+		data_file_name(ino, name);
 		p->ino = ino;
 		p->fd = openat(p->g->data_dir, name,
 			       O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -72,7 +72,7 @@ delete_run(void *arg)
 	uint64_t wait = RETRY_FIRST_MS;
 	int r;
 
-	if (!key_try(d->x, d->row.key)) {
+	if (!key_try(d->x, d->row.key, d->row.id)) {
 		try_later(d, KEY_BUSY_MS, 0);
 		return;
 	}
@@ -80,7 +80,7 @@ delete_run(void *arg)
 	r = s3_delete(d->x->s3, d->row.key,
 		      d->row.etag[0] ? d->row.etag : NULL, &err);
 	failpoint("delete-after-s3");
-	key_release(d->x, d->row.key);
+	key_release(d->x, d->row.key, d->row.id);
 	/* -ESTALE: somebody put another object there; it is not ours. */
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {
 		done(d);

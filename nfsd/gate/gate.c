@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/watch.h"
 
 void
 gate_say(struct gate *g, int level, const char *format, ...)
@@ -30,14 +31,6 @@ gate_say(struct gate *g, int level, const char *format, ...)
 	vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
 	g->config.log(g->config.log_arg, level, line);
-}
-
-void
-gate_broken(struct gate *g, const char *what, uint64_t ino)
-{
-	__atomic_add_fetch(&g->invariant_failures, 1, __ATOMIC_RELAXED);
-	gate_say(g, 0, "broken invariant: %s: inode=%llu", what,
-		 (unsigned long long)ino);
 }
 
 /* ---- identity of this server: verifier and handle key ---- */
@@ -338,6 +331,8 @@ gate_start(struct gate *g)
 		if (r == 0)
 			r = quota_start(x);
 	}
+	if (r == 0)
+		watch_start(g);
 	return r;
 }
 

@@ -202,6 +202,7 @@ struct node {
 	uint64_t merges;		/* pages merged: names may be new */
 	unsigned making;		/* sub-directories that are not on disk */
 	uint64_t tick_ms;		/* timer set for; 0: none */
+	uint8_t watch_sees, watch_told;	/* watch.c */
 };
 
 /* A writer that must look again before it may write (rule.md 6), or be
@@ -240,6 +241,7 @@ struct identity {			/* a client with live connections */
 
 struct busy_key {			/* an S3 key in somebody's hands */
 	UT_hash_handle hh;
+	uint64_t owner;			/* inode, or row of a deletion */
 	size_t len;
 	char key[];
 };
@@ -369,14 +371,14 @@ struct gate {
 	uint64_t disk_limit, disk_looked_ms;
 	uint64_t active, pending, uploading, held, nodes, handles;
 	uint64_t invariant_failures, conflicts;
+
+	uint64_t watch_kept, watch_told;	/* of the patrol alone */
 };
 
 void gate_say(struct gate *g, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 uint64_t clock_ms(void);	/* CLOCK_MONOTONIC */
 int64_t clock_ns(void);		/* CLOCK_REALTIME */
-/* An invariant of the design that does not hold: counted and logged. */
-void gate_broken(struct gate *g, const char *what, uint64_t ino);
 
 /* ---- fail.c: crash and stall points, in test builds only ---- */
 #ifdef FAILPOINTS
@@ -519,12 +521,16 @@ bool hidden_has(struct gate_export *x, const char *key);
 /* But for keys that are hidden because nobody has looked at them yet. */
 bool hidden_exactly(struct gate_export *x, const char *key);
 bool key_busy(struct gate_export *x, const char *key);
-/* Only one transfer may change a key at a time.  Blocks. */
-void key_take(struct gate_export *x, const char *key);
+/* Only one transfer may change a key at a time; owner: the inode, or another
+ * number for who is no file's.  Blocks.  -ENOMEM. */
+int key_take(struct gate_export *x, const char *key, uint64_t owner)
+	__attribute__((warn_unused_result));
 /* The same for threads of a pool, which must not wait for each other: parts
  * of the upload that has the key may be queued behind them. */
-bool key_try(struct gate_export *x, const char *key);
-void key_release(struct gate_export *x, const char *key);
+bool key_try(struct gate_export *x, const char *key, uint64_t owner);
+/* Whose it is; 0: nobody's. */
+uint64_t key_owner(struct gate_export *x, const char *key);
+void key_release(struct gate_export *x, const char *key, uint64_t owner);
 bool negative_has(struct gate *g, uint64_t parent, const char *name);
 void negative_add(struct gate *g, uint64_t parent, const char *name,
 		  uint64_t until_ms);
@@ -700,6 +706,8 @@ void data_drop_live_locked(struct node *n);
 void data_remove_locked(struct node *n);	/* and the file */
 /* The name of the file only: of a node that leaves the tables. */
 void data_unlink(struct node *n);
+/* Below STATE_DIR/data. */
+void data_file_name(uint64_t ino, char out[32]);
 /* The file is no longer this node's; who reads it may finish. */
 void data_forget_file_locked(struct node *n);
 void data_account_locked(struct node *n);
@@ -877,6 +885,8 @@ int quarantine_put(struct node *n, const char *error)
 /* The same where the bytes are safe elsewhere, so that none are kept. */
 int quarantine_fall_back(struct node *n) __attribute__((warn_unused_result));
 int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
+/* From STATE_DIR/data. */
+void quarantine_file_name(uint64_t id, char out[64]);
 
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));

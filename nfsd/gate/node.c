@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/watch.h"
 
 static struct shard *
 shard_of(struct gate *g, uint64_t ino)
@@ -151,8 +152,8 @@ evict(struct gate *g, struct shard *s)
 		s->count--;
 		s->evictions++;
 		if (n->d.staged.count > 0)
-			gate_broken(g, "committed bytes left with a node",
-				    n->ino);
+			watch_broken(g, "committed bytes left with a node",
+				     "inode=%llu", (unsigned long long)n->ino);
 		/* Clean bytes go with it: nothing remembers them.  Before
 		 * anybody can load the inode anew and make a file of the
 		 * same name. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/watch.h"
 
 #define DEPTH_MAX 1100		/* a key may be nothing but slashes */
 #define NEGATIVES_MAX 65536
@@ -264,32 +265,39 @@ hidden_has(struct gate_export *x, const char *key)
 	return move_claims(x, key) || hidden_exactly(x, key);
 }
 
-bool
-key_busy(struct gate_export *x, const char *key)
+uint64_t
+key_owner(struct gate_export *x, const char *key)
 {
 	struct gate *g = x->gate;
 	char full[EXPORT_KEY_MAX];
 	size_t len = export_key(x, key, full);
 	struct busy_key *b;
+	uint64_t owner;
 
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND(hh, g->busy_keys, full, len, b);
+	owner = b != NULL ? b->owner : 0;
 	pthread_mutex_unlock(&g->mutex);
-	return b != NULL;
+	return owner;
 }
 
-void
-key_take(struct gate_export *x, const char *key)
+bool
+key_busy(struct gate_export *x, const char *key)
+{
+	return key_owner(x, key) != 0;
+}
+
+int
+key_take(struct gate_export *x, const char *key, uint64_t owner)
 {
 	struct gate *g = x->gate;
 	char full[EXPORT_KEY_MAX];
 	size_t len = export_key(x, key, full);
 	struct busy_key *b = malloc(sizeof(*b) + len), *other;
 
-	/* Without memory the caller still has to go on; two transfers of one
-	 * key are then kept apart by the store's own order only. */
 	if (b == NULL)
-		return;
+		return -ENOMEM;
+	b->owner = owner;
 	b->len = len;
 	memcpy(b->key, full, len);
 	pthread_mutex_lock(&g->mutex);
@@ -301,10 +309,11 @@ key_take(struct gate_export *x, const char *key)
 	}
 	HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
 	pthread_mutex_unlock(&g->mutex);
+	return 0;
 }
 
 bool
-key_try(struct gate_export *x, const char *key)
+key_try(struct gate_export *x, const char *key, uint64_t owner)
 {
 	struct gate *g = x->gate;
 	char full[EXPORT_KEY_MAX];
@@ -313,6 +322,7 @@ key_try(struct gate_export *x, const char *key)
 
 	if (b == NULL)
 		return false;
+	b->owner = owner;
 	b->len = len;
 	memcpy(b->key, full, len);
 	pthread_mutex_lock(&g->mutex);
@@ -326,23 +336,26 @@ key_try(struct gate_export *x, const char *key)
 }
 
 void
-key_release(struct gate_export *x, const char *key)
+key_release(struct gate_export *x, const char *key, uint64_t owner)
 {
 	struct gate *g = x->gate;
 	char full[EXPORT_KEY_MAX];
 	size_t len = export_key(x, key, full);
 	struct busy_key *b;
+	bool mine;
 
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND(hh, g->busy_keys, full, len, b);
-	if (b != NULL) {
+	mine = b != NULL && b->owner == owner;
+	if (mine) {
 		HASH_DEL(g->busy_keys, b);
 		free(b);
 	}
 	pthread_cond_broadcast(&g->key_free);
 	pthread_mutex_unlock(&g->mutex);
-	if (b == NULL)
-		gate_broken(g, "two transfers changed one key at once", 0);
+	if (!mine)
+		watch_broken(g, "two transfers changed one key at once",
+			     "key=%s", key);
 }
 
 /* ---- names that are not there ---- */

@@ -20,15 +20,8 @@
 
 #include "nfsd/gate/gate_priv.h"
 
-static void
-data_name(uint64_t ino, char out[64])
-{
-	snprintf(out, 64, "%02x/%016llx", (unsigned)(ino & 0xff),
-		 (unsigned long long)ino);
-}
-
-static void
-kept_name(uint64_t id, char out[64])
+void
+quarantine_file_name(uint64_t id, char out[64])
 {
 	snprintf(out, 64, "../quarantine/%016llx", (unsigned long long)id);
 }
@@ -36,10 +29,10 @@ kept_name(uint64_t id, char out[64])
 static int
 keep_file(struct gate *g, uint64_t ino, uint64_t id)
 {
-	char from[64], to[64];
+	char from[32], to[64];
 
-	data_name(ino, from);
-	kept_name(id, to);
+	data_file_name(ino, from);
+	quarantine_file_name(id, to);
 	if (renameat(g->data_dir, from, g->data_dir, to) < 0 &&
 	    errno != ENOENT)
 		return -errno;
@@ -236,7 +229,7 @@ settle_one(void *arg, const struct meta_quarantine *q)
 	struct gate *g = arg;
 	char kept[64];
 
-	kept_name(q->id, kept);
+	quarantine_file_name(q->id, kept);
 	if (faccessat(g->data_dir, kept, F_OK, 0) < 0 &&
 	    keep_file(g, q->ino, q->id) < 0)
 		gate_say(g, 0, "cannot find quarantined bytes: id=%llu",
@@ -342,7 +335,7 @@ kept_open(struct gate *g, uint64_t id, struct kept *k)
 			k->x = x;
 	}
 	r = meta_each_quarantine_extent(g->meta, id, take_extent, &k->staged);
-	kept_name(id, name);
+	quarantine_file_name(id, name);
 	k->fd = openat(g->data_dir, name, O_RDONLY | O_CLOEXEC);
 	if (r == 0 && k->fd < 0 && k->staged.count > 0)
 		r = -EIO;
@@ -440,7 +433,7 @@ gate_quarantine_drop(struct gate *g, uint64_t id)
 		meta_del_quarantine(b, id);
 	r = meta_commit(g->meta, &b);
 	if (r == 0) {
-		kept_name(id, name);
+		quarantine_file_name(id, name);
 		(void)unlinkat(g->data_dir, name, 0);
 	}
 	return r;
@@ -503,14 +496,16 @@ gate_quarantine_retry(struct gate *g, uint64_t id)
 			cond.if_none_match = true;
 		source.len = k->q.size;
 		source.arg = k;
-		key_take(k->x, k->q.key);
 		if (body != NULL) {
 			source.read = body_source;
 			source.arg = body;
 		}
+		r = key_take(k->x, k->q.key, id);
+	}
+	if (r == 0) {
 		r = s3_put(k->x->s3, k->q.key, &source, &headers, &cond, etag,
 			   NULL);
-		key_release(k->x, k->q.key);
+		key_release(k->x, k->q.key, id);
 	}
 	if (r == 0) {
 		/* See it at once. */

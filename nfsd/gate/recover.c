@@ -17,6 +17,7 @@
 
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/watch.h"
 
 /* Rows are collected first: loading nodes asks the same database. */
 struct found_handles {
@@ -63,8 +64,8 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 	if (h->state == META_FAILED || h->state == META_FENCED) {
 		(void)fence_locked(n, h->who, h->state, true);
 	} else if (n->h.state != META_NONE) {
-		gate_broken(g, "a file has two writers in the database",
-			    n->ino);
+		watch_broken_locked(n, "two writers of one file in the "
+				    "database", h->who);
 	} else {
 		n->h = *h;
 		n->h.state = META_NONE;

@@ -25,6 +25,7 @@
 
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/watch.h"
 
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
@@ -165,6 +166,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	struct meta_batch *b = NULL;
 	int r = 0;
 
+	watch_key(s);
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.cancel || n->dead) {
 		r = -ECANCELED;
@@ -699,8 +701,7 @@ upload_begin(struct node *n, struct sending *s)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.run != UP_QUEUED)
-		gate_broken(n->export->gate, "two uploads of one file",
-			    n->ino);
+		watch_broken_locked(n, "two uploads of one file", n->h.who);
 	kicked = n->up.kicked;
 	n->up.kicked = false;
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
@@ -970,14 +971,14 @@ upload_run(void *arg)
 							 : pull_base(&s));
 	} else if (r == 0) {
 		char key[META_KEY_MAX + 2];
-		bool mine = key_try(n->export, s.snap.key);
+		bool mine = key_try(n->export, s.snap.key, n->ino);
 
 		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
 		r = !mine || !key_is_free(&s) ? -EBUSY : upload_send(&s);
 		if (mine)
-			key_release(n->export, key);
+			key_release(n->export, key, n->ino);
 		r = upload_end(n, &s, r);
 		__atomic_sub_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 	}

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/watch.h"
 
 /* ---- the file lock ---- */
 
@@ -227,6 +228,10 @@ node_tick(void *arg, uint64_t ino)
 	bool empty_due = false, lease_due = false;
 	struct due *due;
 
+	if (ino == WATCH_TICK) {
+		watch_tick(g);
+		return;
+	}
 	if (ino == 0) {		/* not a node's: a deletion is to be retried */
 		delete_tick(g);
 		return;

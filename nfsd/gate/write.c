@@ -20,6 +20,7 @@
 #include <sys/random.h>
 
 #include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/watch.h"
 
 #define INLINE_MAX (64U << 10)	/* bytes that an event thread may write */
 
@@ -58,12 +59,15 @@ write_lost(struct gate *g, struct node *n)
 
 /* The handle is ours and active.  Mutex held; released while writing. */
 static int
-stage_locked(struct node *n, uint64_t off, const void *data, uint32_t len)
+stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
+	     uint32_t len)
 {
 	struct gate *g = n->export->gate;
 	uint64_t at;
-	int r = quota_allows(n->export, n->live_size, off + len);
+	int r = watch_writer_locked(n, who);
 
+	if (r == 0)
+		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)
 		r = room_reserve(g, len, n->d.accounted_staged);
 	if (r == 0)
@@ -434,7 +438,7 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 	    !n->settle_empty && LIST_EMPTY(&n->fenced) &&
 	    strcmp(n->h.who, who) == 0 &&
 	    (rq->may_block || len <= INLINE_MAX)) {
-		r = stage_locked(n, off, data, len);
+		r = stage_locked(n, who, off, data, len);
 		if (r == 0)
 			strip_set_id_locked(n, rq);
 		r = r < 0 ? r : 1;
@@ -456,7 +460,7 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
-	r = stage_locked(n, off, data, len);
+	r = stage_locked(n, who, off, data, len);
 	if (r == 0)
 		strip_set_id_locked(n, rq);
 	small = len <= JOURNAL_WRITE_MAX &&

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The program watches itself: four sentences of the design hold at any time,
+ * or somebody is told.
+ *
+ *	one writer		never two active writers of one file
+ *	one upload a key	never two changes of one key at once
+ *	no byte astray		what was committed is in the staging area, in
+ *				quarantine or in the bucket
+ *	reservations end	none outlives its time
+ *
+ * Some of it is looked at where it would go wrong: when a writer is let in,
+ * when bytes are staged, before the request that changes an object.  The
+ * rest is the patrol's, which passes all nodes every ten seconds, takes no
+ * lock for longer than a look and asks the disk only about files with
+ * staged bytes.  What it sees must be there in two passes running: nodes
+ * change while it walks.  Each failure is told once as long as it lasts, in
+ * one line with file and client, and counted (`s3nfsctl status`).  Nothing
+ * is mended here.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "nfsd/gate/watch.h"
+
+#define PASS_MS 10000
+#define LATE_MS 1000		/* a timer may be that late */
+#define BAD_ROWS_MAX 16		/* of one pass */
+
+/* ---- telling ---- */
+
+static void
+count(struct gate *g)
+{
+	__atomic_add_fetch(&g->invariant_failures, 1, __ATOMIC_RELAXED);
+}
+
+void
+watch_broken(struct gate *g, const char *what, const char *format, ...)
+{
+	char about[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(about, sizeof(about), format, ap);
+	va_end(ap);
+	count(g);
+	gate_say(g, 0, "broken invariant: %s: %s", what, about);
+}
+
+/* A line that waits to be written: no path is spelled under a mutex. */
+struct line {
+	struct node *node;
+	const char *what;
+	enum meta_state state;
+	char holder[META_WHO_MAX], client[META_WHO_MAX];
+};
+
+static void
+say_line(void *arg)
+{
+	struct line *l = arg;
+	char path[512];
+
+	path_text(l->node, path, sizeof(path));
+	gate_say(l->node->export->gate, 0,
+		 "broken invariant: %s: file=%s inode=%llu holder=%s state=%s "
+		 "client=%s", l->what, path, (unsigned long long)l->node->ino,
+		 l->holder, meta_state_name(l->state), l->client);
+	node_put(&l->node);
+	free(l);
+}
+
+void
+watch_broken_locked(struct node *n, const char *what, const char *client)
+{
+	struct gate *g = n->export->gate;
+	struct line *l = calloc(1, sizeof(*l));
+
+	count(g);
+	if (l != NULL) {
+		l->node = node_ref(n);
+		l->what = what;
+		l->state = n->h.state;
+		if (n->h.state != META_NONE)
+			strcpy(l->holder, n->h.who);
+		snprintf(l->client, sizeof(l->client), "%s", client);
+		if (pool_add(&g->transfers, say_line, l) == 0)
+			return;
+		node_put(&l->node);
+		free(l);
+	}
+	gate_say(g, 0, "broken invariant: %s: inode=%llu client=%s", what,
+		 (unsigned long long)n->ino, client);
+}
+
+/* ---- on the spot ---- */
+
+int
+watch_writer_locked(struct node *n, const char *who)
+{
+	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0)
+		return 0;
+	watch_broken_locked(n, "bytes of who is not the writer", who);
+	return -EIO;
+}
+
+void
+watch_key(struct sending *s)
+{
+	struct node *n = s->node;
+
+	/* Beside: a name that nobody had before. */
+	if (s->beside || key_owner(n->export, s->snap.key) == n->ino)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	watch_broken_locked(n, "two uploads of one key", n->h.who);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* ---- the patrol ---- */
+
+enum {
+	SEES_RESERVED = 1, SEES_STUCK = 2, SEES_UNSENT = 4, SEES_ASTRAY = 8,
+	SEES_LIVE = 16, SEES_ROWS = 32,
+};
+
+static const struct {
+	unsigned sees;
+	const char *what;
+} names[] = {
+	{ SEES_RESERVED, "a reservation has outlived its time" },
+	{ SEES_STUCK, "nothing will end a flushed handle" },
+	{ SEES_UNSENT, "no upload is due for committed bytes" },
+	{ SEES_ASTRAY, "committed bytes are not in the staging area" },
+	{ SEES_LIVE, "uncommitted bytes without a writer" },
+	{ SEES_ROWS, "two writers of one file in the database" },
+};
+
+/* Files that have two rows of writers. */
+struct rows {
+	uint64_t last, bad[BAD_ROWS_MAX];
+	size_t count;
+};
+
+static int
+look_at_row(void *arg, const struct meta_handle *h)
+{
+	struct rows *rows = arg;
+
+	if (h->state != META_ACTIVE && h->state != META_FLUSHED &&
+	    h->state != META_UPLOADING && h->state != META_FINISHING)
+		return 0;
+	if (h->ino == rows->last && rows->count < BAD_ROWS_MAX)
+		rows->bad[rows->count++] = h->ino;
+	rows->last = h->ino;
+	return 0;
+}
+
+static bool
+is_idle_locked(const struct node *n)
+{
+	return !n->up.pending && n->up.run == UP_IDLE && !n->locked;
+}
+
+/* Where the last staged byte lies in the data file; 0: none is in one. */
+static uint64_t
+file_end_locked(const struct node *n)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; n->d.memory == NULL && i < n->d.staged.count; i++) {
+		const struct meta_extent *e = &n->d.staged.list[i];
+
+		if (e->at + e->len > end)
+			end = e->at + e->len;
+	}
+	return end;
+}
+
+static unsigned
+look_locked(const struct node *n, uint64_t now)
+{
+	unsigned sees = 0;
+
+	if (n->reserved_who != NULL && n->reserved_until_ms + LATE_MS < now)
+		sees |= SEES_RESERVED;
+	if (n->h.state == META_FLUSHED && is_idle_locked(n))
+		sees |= SEES_STUCK;
+	if (n->d.staged.count > 0 && is_idle_locked(n) && !n->i.local_only &&
+	    n->h.state != META_ACTIVE)
+		sees |= SEES_UNSENT;
+	if (n->d.live.count > 0 && n->h.state != META_ACTIVE && !n->locked)
+		sees |= SEES_LIVE;
+	return sees;
+}
+
+static bool
+lacks_bytes(const struct node *n, uint64_t end)
+{
+	struct stat st;
+	char name[32];
+
+	data_file_name(n->ino, name);
+	if (fstatat(n->export->gate->data_dir, name, &st, 0) < 0)
+		return errno == ENOENT;
+	return (uint64_t)st.st_size < end;
+}
+
+static int
+pass_node(void *arg, struct node *n)
+{
+	const struct rows *rows = arg;
+	uint64_t end, version;
+	unsigned sees, tell;
+	bool astray;
+
+	pthread_mutex_lock(&n->mutex);
+	end = n->dead ? 0 : file_end_locked(n);
+	version = n->content_version;
+	pthread_mutex_unlock(&n->mutex);
+	astray = end > 0 && lacks_bytes(n, end);
+	pthread_mutex_lock(&n->mutex);
+	sees = n->dead ? 0 : look_locked(n, clock_ms());
+	if (astray && !n->dead && version == n->content_version &&
+	    file_end_locked(n) == end)
+		sees |= SEES_ASTRAY;
+	for (size_t i = 0; i < rows->count; i++)
+		sees |= rows->bad[i] == n->ino ? SEES_ROWS : 0;
+	tell = sees & n->watch_sees & ~n->watch_told;
+	n->watch_sees = (uint8_t)sees;
+	n->watch_told = (uint8_t)((n->watch_told & sees) | tell);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (tell & names[i].sees)
+			watch_broken_locked(n, names[i].what,
+					    names[i].sees == SEES_RESERVED
+						    ? n->reserved_who
+						    : n->h.who);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+/* The first whose bytes are not there. */
+struct kept {
+	struct gate *g;
+	uint64_t id;
+	char path[512], who[META_WHO_MAX];
+};
+
+static int
+look_at_kept(void *arg, const struct meta_quarantine *q)
+{
+	struct kept *k = arg;
+	char name[64];
+
+	quarantine_file_name(q->id, name);
+	if (q->bytes == 0 || faccessat(k->g->data_dir, name, F_OK, 0) == 0 ||
+	    errno != ENOENT)
+		return 0;
+	k->id = q->id;
+	snprintf(k->path, sizeof(k->path), "%s", q->path);
+	snprintf(k->who, sizeof(k->who), "%s", q->who);
+	return 1;
+}
+
+static void
+pass_quarantine(struct gate *g)
+{
+	struct kept k = { .g = g };
+
+	if (meta_each_quarantine(g->meta, look_at_kept, &k) < 0)
+		return;
+	if (k.id != 0 && k.id == g->watch_kept && k.id != g->watch_told) {
+		g->watch_told = k.id;
+		watch_broken(g, "quarantined bytes are gone",
+			     "file=%s client=%s id=%llu", k.path, k.who,
+			     (unsigned long long)k.id);
+	}
+	g->watch_kept = k.id;
+}
+
+void
+watch_patrol(struct gate *g)
+{
+	struct rows rows = { 0 };
+
+	/* Without memory or disk it looks again in ten seconds. */
+	if (meta_each_handle(g->meta, 0, look_at_row, &rows) < 0)
+		rows.count = 0;
+	(void)!each_node(g, pass_node, &rows);
+	pass_quarantine(g);
+}
+
+static uint64_t
+pass_ms(void)
+{
+#ifdef FAILPOINTS
+	const char *text = getenv("S3NFSD_WATCH_MS");
+
+	if (text != NULL)
+		return strtoull(text, NULL, 10);
+#endif
+	return PASS_MS;
+}
+
+void
+watch_start(struct gate *g)
+{
+	timers_add(&g->timers, clock_ms() + pass_ms(), WATCH_TICK);
+}
+
+static void
+patrol_job(void *arg)
+{
+	struct gate *g = arg;
+
+	if (__atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
+		return;
+	watch_patrol(g);
+	watch_start(g);
+}
+
+void
+watch_tick(struct gate *g)
+{
+	if (pool_add(&g->transfers, patrol_job, g) < 0)
+		watch_start(g);
+}
