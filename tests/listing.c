@@ -2,13 +2,14 @@
 /*
  * One listing of a directory over the wire, for tests/check-listing:
  *
- *	listing HOST PORT EXPORT [PATH] [-p] [-n FILE] [-b BYTES]
+ *	listing HOST PORT EXPORT [PATH] [-p] [-m NAME] [-n FILE] [-b BYTES]
  *
- * -p READDIRPLUS; -n: the names, each with a NUL behind it, in the order in
- * which they came; -b: size of a reply.  Prints one line, `entries N twice N
- * first S total S longest S`: names that came twice, and the time to the
- * first reply with a name other than . and .., to the end, and of the
- * longest call.
+ * -p READDIRPLUS; -m: rename PATH, of one part, to that name first; -n: the
+ * names, each with a NUL behind it, in the order in which they came; -b: size
+ * of a reply.  Prints one line, `entries N twice N first S total S longest S`:
+ * names that came twice, and the time to the first reply with a name other
+ * than . and .., to the end, and of the longest call; with -m one before it,
+ * `renamed S`.
  */
 #include <config.h>
 
@@ -32,7 +33,7 @@ struct name {
 
 struct listing {
 	struct rpcc c;
-	struct nc_fh dir;
+	struct nc_fh root, dir;
 	bool plus;
 	uint32_t bytes;
 	FILE *names;
@@ -120,6 +121,7 @@ go(struct listing *l, char **argv, const char *path)
 	if (r == 0) {
 		rpcc_identity(&l->c, "lister", 0, 0, 0, NULL);
 		r = nc_mnt(&l->c, argv[3], &l->dir);
+		l->root = l->dir;
 	}
 	while (r == 0 && (name = strsep(&rest, "/")) != NULL) {
 		up = l->dir;
@@ -130,17 +132,33 @@ go(struct listing *l, char **argv, const char *path)
 	return r;
 }
 
+static int
+rename_to(struct listing *l, const char *from, const char *to)
+{
+	double start = now();
+	int r;
+
+	while ((r = nc_rename(&l->c, &l->root, from, &l->root, to)) ==
+	       NFS3ERR_JUKEBOX)
+		usleep(50000);
+	if (r == 0)
+		printf("renamed %.4f\n", now() - start);
+	return r;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct listing l = { .bytes = 65536 };
-	const char *path = "";
+	const char *path = "", *to = NULL;
 	double start, end;
 	int option, r;
 
-	while ((option = getopt(argc, argv, "pn:b:")) != -1) {
+	while ((option = getopt(argc, argv, "pm:n:b:")) != -1) {
 		if (option == 'p')
 			l.plus = true;
+		else if (option == 'm')
+			to = optarg;
 		else if (option == 'n')
 			l.names = fopen(optarg, "w");
 		else if (option == 'b')
@@ -153,6 +171,8 @@ main(int argc, char **argv)
 	if (argc - optind > 3)
 		path = argv[optind + 3];
 	r = go(&l, argv + optind - 1, path);
+	if (r == 0 && to != NULL)
+		r = rename_to(&l, path, to);
 	start = now();
 	if (r == 0)
 		r = walk(&l, start);

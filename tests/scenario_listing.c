@@ -137,10 +137,72 @@ counts_unlisted(struct scene *s)
 	CHECK(links(&s->a, &d) == 5);
 }
 
+/* ---- where a large directory was ---- */
+
+static unsigned
+moves(struct scene *s)
+{
+	json_t *status = ctl(s, "status");
+	unsigned n;
+
+	CHECK(status != NULL);
+	n = (unsigned)json_array_size(json_object_get(status, "moves"));
+	json_decref(status);
+	return n;
+}
+
+/* Its objects are still there: its name is gone and can be used, and nobody
+ * pages through them. */
+static void
+left_large(struct scene *s)
+{
+	unsigned lists;
+	struct nc_fh d, n, f;
+	char key[32];
+
+	for (int i = 0; i < 2500; i++) {
+		snprintf(key, sizeof(key), "d/f%04d", i);
+		sput(s, key, "x");
+	}
+	sput(s, "z", "");
+	scene_faults(s, "op=copy hold");
+	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
+	n = look(&s->a, s, "n");
+	CHECK(list(&s->a, &n) == 2500);
+	WITHIN(60000, scene_calls(s, "copy", "n/f0000", "held") == 1);
+	lists = scene_calls(s, "list", "d/", "begin");
+	IS(nc_lookup(&s->b, &s->root, "d", NULL, NULL), NFS3ERR_NOENT);
+	CHECK(list(&s->b, &s->root) == 2);
+	SOON(20000, nc_mkdir(&s->b, &s->root, "d", NULL, &d, NULL), NFS3_OK);
+	IS(nc_lookup(&s->b, &d, "f0100", NULL, NULL), NFS3ERR_NOENT);
+	SOON(20000, nc_create(&s->b, &d, "f0100", UNCHECKED, NULL, NULL, &f,
+			      NULL), NFS3_OK);
+	SOON(20000, nc_mkdir(&s->b, &d, "g", NULL, NULL, NULL), NFS3_OK);
+	for (int i = 0; i < 3; i++) {
+		DURING(400, true);	/* what is known gets old */
+		CHECK(list(&s->b, &d) == 2 && links(&s->b, &d) == 3);
+		CHECK(list(&s->b, &s->root) == 3);
+	}
+	SOON(20000, nc_rmdir(&s->b, &d, "g"), NFS3_OK);
+	CHECK(scene_calls(s, "list", "d/", "begin") - lists < 5);
+	/* What others put there is found when those have gone. */
+	sput(s, "d/f9999", "theirs");
+	scene_faults(s, "");
+	WITHIN(120000, moves(s) == 0);
+	WITHIN(20000, list(&s->b, &d) == 2);
+	f = lookup(&s->b, &d, "f9999");
+	CHECK(reads(&s->b, &f, "theirs"));
+	CHECK(list(&s->b, &n) == 2500);
+	CHECK(status_number(s, "invariant_failures") == 0);
+}
+
 SCENARIOS(
 	{ "counts", "directories of a bucket that nobody has listed, then "
 	  "listed, changed here and there / links are 1, then 2 and one for "
 	  "each sub-directory", counts, "attr_ttl_ms=300", false },
 	{ "counts-unlisted", "sub-directories come and go in a large directory "
 	  "that was never listed / not counted until then", counts_unlisted,
-	  "attr_ttl_ms=300", false })
+	  "attr_ttl_ms=300", false },
+	{ "left-large", "the objects of a large directory have not left its old "
+	  "name yet / that is free, and costs no listing of them",
+	  left_large, "attr_ttl_ms=300", true })

@@ -200,9 +200,14 @@ static int
 check_next(struct walk *w, uint64_t cookie)
 {
 	struct gate *g = w->dir->export->gate;
-	struct batch *b = calloc(1, sizeof(*b));
+	struct batch *b;
 	int r, stepped = 0;
 
+	/* Renamed, and its old keys are being listed: what is known by now
+	 * is there, and told before the last page is. */
+	if (move_lists(w->dir))
+		return 0;
+	b = calloc(1, sizeof(*b));
 	if (b == NULL)
 		return -ENOMEM;
 	r = meta_each_name(g->meta, w->dir->ino, cookie, BATCH, take_name, b);

@@ -633,7 +633,10 @@ void scan_forget(struct node *dir);
 int scan_any(struct node *dir) __attribute__((warn_unused_result));
 int scan_prefix_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
-/* The same where only keys count that nobody here knows of. */
+/* The same, and an object of no bytes at the prefix itself is nothing. */
+int scan_prefix_below(struct gate_export *x, const char *prefix)
+	__attribute__((warn_unused_result));
+/* As scan_prefix_any where only keys count that nobody here knows of. */
 int scan_source_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 

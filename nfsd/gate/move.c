@@ -110,6 +110,30 @@ move_touches(struct gate_export *x, const char *prefix)
 	return m != NULL;
 }
 
+bool
+move_skip(struct gate_export *x, const char *key, char past[META_KEY_MAX + 8])
+{
+	struct moves *all = &x->gate->moves;
+	const struct move *m, *in = NULL;
+
+	if (!moves_any(x->gate))
+		return false;
+	pthread_mutex_lock(&all->mutex);
+	LIST_FOREACH(m, &all->list, link) {
+		if (m->x == x && m->row.listed &&
+		    m->row.objects > SCAN_PAGE && begins(key, m->row.source) &&
+		    (in == NULL ||
+		     strlen(m->row.source) > strlen(in->row.source)))
+			in = m;
+	}
+	/* The last character that there is. */
+	if (in != NULL)
+		snprintf(past, META_KEY_MAX + 8, "%s\xf4\x8f\xbf\xbf",
+			 in->row.source);
+	pthread_mutex_unlock(&all->mutex);
+	return in != NULL && strlen(past) <= META_KEY_MAX;
+}
+
 /* ---- above a node ---- */
 
 /* A source, and the names from its directory down to where we began. */

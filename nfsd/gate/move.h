@@ -31,6 +31,13 @@ bool move_claims(struct gate_export *x, const char *key);
 bool move_claims_other(struct move *m, const char *key);
 /* Does the prefix hold, or lie in, the source of any move? */
 bool move_touches(struct gate_export *x, const char *prefix);
+/*
+ * Sources of more than a page, all keys of which are known, so that nothing
+ * but these is expected below them until they have left.  Does the key lie
+ * below one?  past: a place behind all of that one's keys.
+ */
+bool move_skip(struct gate_export *x, const char *key,
+	       char past[META_KEY_MAX + 8]);
 /* Is the node below a directory whose objects have not all followed? */
 bool move_covers(struct node *n);
 /* ... or whose old keys are not all known yet? */

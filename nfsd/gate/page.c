@@ -116,7 +116,9 @@ page_in_order(const struct page *p, const char *at)
 struct any {
 	struct gate_export *x;
 	bool (*hidden)(struct gate_export *x, const char *key);
+	size_t own_len;		/* of a key that does not count; 0: none */
 	bool found;
+	char last[META_KEY_MAX + 2];	/* that was met */
 };
 
 static int
@@ -124,30 +126,45 @@ any_entry(void *arg, const struct s3_entry *e)
 {
 	struct any *any = arg;
 
-	if (any->hidden(any->x, e->key))
+	if (e->key_len <= META_KEY_MAX)
+		strcpy(any->last, e->key);
+	/* With bytes in it, it is not only the directory's own. */
+	if ((e->key_len == any->own_len && e->size == 0) ||
+	    any->hidden(any->x, e->key))
 		return 0;
 	any->found = true;
 	return 1;
 }
 
+/* A page of keys that all belong to a large directory that has left: the
+ * rest of those, perhaps a million, is not looked at. */
 static int
 prefix_any(struct any *any, const char *prefix)
 {
 	struct gate_export *x = any->x;
-	char *token = NULL, *next = NULL;
+	char *token = NULL, *next = NULL, past[META_KEY_MAX + 8] = "";
 	int r;
 
 	do {
 		/* There may be many that are hidden. */
 		struct s3_list list = { .prefix = prefix, .token = token,
+					.start_after = past,
 					.max_keys = moves_any(x->gate) ? 1000
+						    : any->own_len > 0 ? 100
 								       : 16 };
 
 		next = NULL;
+		any->last[0] = '\0';
 		r = s3_list_page(x->s3, &list, any_entry, any, &next, NULL);
 		free(token);
 		token = next;
-	} while (r == 0 && !any->found && token != NULL);
+		past[0] = '\0';
+		if (r == 0 && token != NULL && !any->found &&
+		    move_skip(x, any->last, past)) {
+			free(token);
+			token = NULL;
+		}
+	} while (r == 0 && !any->found && (token != NULL || past[0] != '\0'));
 	free(token);
 	return any->found ? 1 : r;
 }
@@ -159,6 +176,15 @@ scan_prefix_any(struct gate_export *x, const char *prefix)
 
 	/* Whoever lies there has left. */
 	return move_claims(x, prefix) ? 0 : prefix_any(&any, prefix);
+}
+
+int
+scan_prefix_below(struct gate_export *x, const char *prefix)
+{
+	struct any any = { .x = x, .hidden = hidden_has,
+			   .own_len = strlen(prefix) };
+
+	return prefix_any(&any, prefix);
 }
 
 int

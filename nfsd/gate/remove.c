@@ -313,56 +313,11 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 	return r;
 }
 
-/* Nothing in S3 below it but its own object? */
-struct below {
-	struct gate_export *x;
-	size_t prefix_len;
-	bool found;
-};
-
-static int
-below_entry(void *arg, const struct s3_entry *e)
-{
-	struct below *b = arg;
-
-	/* Its own object does not count, unless somebody put bytes there:
-	 * those are not ours to remove. */
-	if ((e->key_len == b->prefix_len && e->size == 0) ||
-	    hidden_has(b->x, e->key))
-		return 0;
-	b->found = true;
-	return 1;
-}
-
-static int
-s3_is_empty(struct node *n, bool *empty)
-{
-	char key[META_KEY_MAX + 2], *token = NULL, *next;
-	struct below below = { .x = n->export };
-	int r = path_key(n, key);
-
-	below.prefix_len = r < 0 ? 0 : strlen(key);
-	while (r == 0) {
-		struct s3_list list = { .prefix = key, .token = token,
-					.max_keys = 100 };
-
-		next = NULL;
-		r = s3_list_page(n->export->s3, &list, below_entry, &below,
-				 &next, NULL);
-		free(token);
-		token = next;
-		if (token == NULL || below.found)
-			break;
-	}
-	free(token);
-	*empty = !below.found;
-	return below.found ? 0 : r;
-}
-
 int
 remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
 {
-	bool any = false, empty = true;
+	char key[META_KEY_MAX + 2];
+	bool any = false;
 	int r;
 
 	/* What may be in it is not known before the listing has ended. */
@@ -378,8 +333,10 @@ remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
 		r = -EAGAIN;
 	}
 	if (r == 0 && !locked)
-		r = s3_is_empty(n, &empty);
-	return r < 0 ? r : empty ? 0 : -ENOTEMPTY;
+		r = path_key(n, key);
+	if (r == 0 && !locked)
+		r = scan_prefix_below(n->export, key);
+	return r > 0 ? -ENOTEMPTY : r;
 }
 
 int

@@ -685,10 +685,44 @@ step(struct node *dir, struct scan *s)
 
 static int scan_step_once(struct node *dir);
 
+/*
+ * Its prefix is full of what has left (a directory that bears the old name of
+ * a large one): what is known here is all, and what others put there is met
+ * when those have gone.  1: so it is.
+ */
+static int
+left_behind(struct node *dir)
+{
+	char key[META_KEY_MAX + 2], past[META_KEY_MAX + 8];
+	struct scan *s;
+	bool first;
+	int r;
+
+	if (!moves_any(dir->export->gate))
+		return 0;
+	r = path_key(dir, key);
+	if (r < 0 || !move_skip(dir->export, key, past))
+		return r;
+	pthread_mutex_lock(&dir->mutex);
+	s = scan_of_locked(dir);
+	first = s != NULL && !s->complete;
+	if (s != NULL && !s->stepping) {
+		scan_end_locked(s);
+		s->complete = true;
+		s->fresh_ms = clock_ms();
+	}
+	pthread_mutex_unlock(&dir->mutex);
+	r = s == NULL ? -ENOMEM : first ? subdirs_count(dir) : 0;
+	return r < 0 ? r : 1;
+}
+
 int
 scan_step(struct node *dir)
 {
-	int r;
+	int r = left_behind(dir);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
 
 	for (int tries = 0; tries < 8; tries++) {
 		struct gate_request rq = { .may_block = true };
