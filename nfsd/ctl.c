@@ -236,10 +236,12 @@ quarantine_item(void *arg, const struct gate_quarantine_info *info)
 	if (gmtime_r(&seconds, &tm) != NULL)
 		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return list_item(arg, json_pack(
-		"{s:I, s:o, s:o, s:I, s:o, s:s}",
+		"{s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:s}",
 		"id", (json_int_t)info->id,
 		"path", text_json(info->path),
 		"key", text_json(info->key),
+		"client", text_json(info->client),
+		"size", (json_int_t)info->size,
 		"bytes", (json_int_t)info->bytes,
 		"error", text_json(info->error),
 		"since", since));
@@ -488,6 +490,66 @@ same_id(void *arg, const struct gate_quarantine_info *info)
 	return 0;
 }
 
+/* What r means for who tries it again. */
+static void
+answer_retry(struct connection *c, int r, const char *why)
+{
+	const char *text = r == -EEXIST ? "another object has its name now"
+			   : r == -ESTALE ? "the object that it is a change of "
+					    "was changed or removed since"
+			   : r == -EBUSY ? "the file is being written, or its "
+					   "object deleted; try again when "
+					   "that is done"
+			   : r == -ENODEV ? "its export is not served any more"
+			   : r == -EIO ? "its bytes cannot be read"
+				       : strerror(-r);
+	char line[512];
+
+	snprintf(line, sizeof(line), "%s%s%s; it is still kept%s", text,
+		 why[0] != '\0' ? ": " : "", why,
+		 r == -EEXIST || r == -ESTALE ? " and can be saved to a file"
+					      : "");
+	answer_error(c, -r, line);
+}
+
+static void
+do_retry(struct connection *c, uint64_t id)
+{
+	char why[256];
+	int r = gate_quarantine_retry(c->ctl->config.gate, id, why);
+
+	if (r < 0)
+		answer_retry(c, r, why);
+	else
+		answer(c, 0, NULL);
+}
+
+static void
+do_save(struct connection *c, uint64_t id, const char *file)
+{
+	uint64_t missing = 0;
+	int r = gate_quarantine_save(c->ctl->config.gate, id, file, &missing);
+	char line[512];
+
+	if (r == 0 && missing > 0) {
+		snprintf(line, sizeof(line), "saved, and still kept; %llu "
+			 "bytes that it had in common with an object are gone "
+			 "with that, and are zeros", (unsigned long long)missing);
+		answer(c, 0, json_pack("{s:I, s:s}", "missing_bytes",
+				       (json_int_t)missing, "note", line));
+	} else if (r == 0) {
+		answer(c, 0, json_pack("{s:I}", "missing_bytes",
+				       (json_int_t)0));
+	} else {
+		snprintf(line, sizeof(line), "%.400s: %s", file,
+			 r == -EEXIST ? "there is a file of that name already"
+			 : r == -ENOENT ? "there is no such directory"
+			 : r == -ENOSPC ? "there is not enough space for it"
+					: strerror(-r));
+		answer_error(c, -r, line);
+	}
+}
+
 static void
 do_quarantine(struct connection *c, const char *verb)
 {
@@ -503,13 +565,13 @@ do_quarantine(struct connection *c, const char *verb)
 		 !kept.found)
 		answer_error(c, ENOENT, "nothing with this id is kept");
 	else if (strcmp(verb, "retry") == 0)
-		answer(c, gate_quarantine_retry(gate, id), NULL);
+		do_retry(c, id);
 	else if (strcmp(verb, "drop") == 0)
 		answer(c, gate_quarantine_drop(gate, id), NULL);
 	else if (file == NULL || file[0] != '/')
 		answer_error(c, EINVAL, "save needs a file's absolute path");
 	else
-		answer(c, gate_quarantine_save(gate, id, file), NULL);
+		do_save(c, id, file);
 }
 
 static void

@@ -77,8 +77,9 @@ static const struct print_column upload_columns[] = {
 };
 static const struct print_column quarantine_columns[] = {
 	{"id", "ID", PRINT_NUMBER},
-	{"bytes", "SIZE", PRINT_SIZE},
+	{"size", "SIZE", PRINT_SIZE},
 	{"since", "SINCE", PRINT_TEXT},
+	{"client", "CLIENT", PRINT_TEXT},
 	{"path", "PATH", PRINT_TEXT},
 	{"error", "ERROR", PRINT_TEXT},
 };
@@ -327,6 +328,8 @@ finish(struct client *c, const json_t *line)
 	} else if (c->command->columns != NULL) {
 		print_fields(stdout, result, c->command->columns,
 			     c->command->column_count);
+	} else if (json_object_get(result, "note") != NULL) {
+		puts(json_string_value(json_object_get(result, "note")));
 	} else if (c->command->done != NULL) {
 		puts(c->command->done);
 	}

@@ -543,7 +543,8 @@ gate_each_quarantined(struct gate *gate,
 	for (size_t i = 0; r == 0 && i < 3; i++) {
 		struct gate_quarantine_info info = {
 			.id = ids[i], .path = "/data/a", .key = "a",
-			.error = "AccessDenied",
+			.client = "a@127.0.0.1", .error = "AccessDenied",
+			.size = 5, .bytes = 3,
 		};
 
 		r = each(arg, &info);
@@ -552,17 +553,24 @@ gate_each_quarantined(struct gate *gate,
 }
 
 int
-gate_quarantine_retry(struct gate *gate, uint64_t id)
+gate_quarantine_retry(struct gate *gate, uint64_t id, char why[256])
 {
 	(void)gate;
+	strcpy(why, id == 9 ? "AccessDenied: no" : "");
+	if (id == 9)
+		return -EACCES;
 	return id == 1 ? 0 : -ENOENT;
 }
 
 int
-gate_quarantine_save(struct gate *gate, uint64_t id, const char *file)
+gate_quarantine_save(struct gate *gate, uint64_t id, const char *file,
+		     uint64_t *missing)
 {
 	(void)gate;
 	(void)file;
+	*missing = id == 9 ? 4096 : 0;
+	if (id == 9)
+		return 0;
 	return id == 1 ? 0 : -ENOENT;
 }
 

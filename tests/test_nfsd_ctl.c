@@ -321,11 +321,19 @@ the_tools_exit_status_tells(void)
 			       "with this id is kept\n");
 	CU_ASSERT_EQUAL(tool("quarantine retry 5"), 1);
 	CU_ASSERT_STRING_EQUAL(output, "s3nfsctl: quarantine retry: No such "
-			       "file or directory\n");
+			       "file or directory; it is still kept\n");
+	CU_ASSERT_EQUAL(tool("quarantine retry 9"), 1);
+	CU_ASSERT_STRING_EQUAL(output, "s3nfsctl: quarantine retry: "
+			       "Permission denied: AccessDenied: no; it is "
+			       "still kept\n");
 	CU_ASSERT_EQUAL(tool("quarantine"), 2);
 	CU_ASSERT_EQUAL(tool("quarantine drop 9"), 0);
 	CU_ASSERT_EQUAL(fake_gate.dropped, 9);
 	CU_ASSERT_EQUAL(tool("quarantine save 1 out"), 0);
+	CU_ASSERT_STRING_EQUAL(output, "saved, and still kept\n");
+	CU_ASSERT_EQUAL(tool("quarantine save 9 out"), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(output, "; 4096 bytes that it had in "
+				      "common"));
 	CU_ASSERT_EQUAL(tool("flush"), 2);
 	CU_ASSERT_EQUAL(tool("flush a"), 2);
 	CU_ASSERT_EQUAL(tool("--all flush /data"), 2);

@@ -379,19 +379,33 @@ int gate_each_upload(struct gate *gate,
 		     void *arg) __attribute__((warn_unused_result));
 
 struct gate_quarantine_info {
-	uint64_t id, bytes;
-	const char *path, *key, *error;
+	uint64_t id;
+	uint64_t size, bytes;	/* of the file; of what is kept of it */
+	const char *path, *key, *client, *error;
 	int64_t since_ns;	/* wall clock */
 };
 int gate_each_quarantined(struct gate *gate,
 			  int (*each)(void *arg,
 				      const struct gate_quarantine_info *),
 			  void *arg) __attribute__((warn_unused_result));
-int gate_quarantine_retry(struct gate *gate, uint64_t id)
+/*
+ * Upload it again; then it is kept no longer.  -EEXIST, -ESTALE: somebody
+ * else's object is there, or the one it builds on is gone.  -EBUSY: the file
+ * is being written, or its key deleted.  -ENODEV: its export is gone.  why:
+ * what S3 said, or "".  Blocks for as long as the upload takes.
+ */
+int gate_quarantine_retry(struct gate *gate, uint64_t id, char why[256])
 	__attribute__((warn_unused_result));
-/* Write the kept bytes to a new local file. */
-int gate_quarantine_save(struct gate *gate, uint64_t id, const char *file)
+/*
+ * Write the kept version to a new local file (-EEXIST), which is gone again
+ * if that fails.  *missing: bytes that were not kept, because they were in
+ * the object that the file was a change of, and are gone from there too:
+ * zeros.
+ */
+int gate_quarantine_save(struct gate *gate, uint64_t id, const char *file,
+			 uint64_t *missing)
 	__attribute__((warn_unused_result));
+/* It is gone then, and its space is free. */
 int gate_quarantine_drop(struct gate *gate, uint64_t id)
 	__attribute__((warn_unused_result));
 

@@ -890,6 +890,12 @@ int quarantine_fall_back(struct node *n) __attribute__((warn_unused_result));
 int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
 /* From STATE_DIR/data. */
 void quarantine_file_name(uint64_t id, char out[64]);
+#define QUARANTINE_DROPPED ".dropped"	/* after that: it is about to go */
+
+/* ---- kept.c: what the operator does with it ---- */
+/* out NULL: is it there?  -ENOENT. */
+int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
+	__attribute__((warn_unused_result));
 
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));

@@ -5,11 +5,12 @@
  * to rows of their own, and the file falls back to the version that S3 has;
  * if it has none, the name goes.  The writer and all who wait are told once.
  *
- * `s3nfsctl quarantine` lists, saves to a local file, tries again, drops.
+ * What becomes of it is the operator's to say: kept.c.
  */
 
 #include <config.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -237,292 +238,51 @@ settle_one(void *arg, const struct meta_quarantine *q)
 	return 0;
 }
 
+/*
+ * Dropped, up to which step?  With a row it is kept still, and has its name
+ * again.  Files that nobody knows of are left alone: perhaps the database was
+ * put back from a copy.
+ */
+static int
+settle_dropped(struct gate *g)
+{
+	struct dirent *entry;
+	int fd = openat(g->data_dir, "../quarantine",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	int r = 0;
+
+	if (dir == NULL)
+		return -errno;
+	while (r == 0 && (entry = readdir(dir)) != NULL) {
+		char kept[64], dropped[80], *end;
+		uint64_t id = strtoull(entry->d_name, &end, 16);
+
+		if (strcmp(end, QUARANTINE_DROPPED) != 0)
+			continue;
+		quarantine_file_name(id, kept);
+		snprintf(dropped, sizeof(dropped), "%s%s", kept,
+			 QUARANTINE_DROPPED);
+		r = kept_find(g, id, NULL);
+		if (r == 0)
+			(void)renameat(g->data_dir, dropped, g->data_dir,
+				       kept);
+		else if (r == -ENOENT)
+			(void)unlinkat(g->data_dir, dropped, 0);
+		r = r == -ENOENT ? 0 : r;
+	}
+	closedir(dir);
+	return r;
+}
+
 int
 quarantine_recover(struct gate *g)
 {
+	int r;
+
 	if (mkdirat(g->data_dir, "../quarantine", 0700) < 0 &&
 	    errno != EEXIST)
 		return -errno;
-	return meta_each_quarantine(g->meta, settle_one, g);
-}
-
-/* ---- the operator's side ---- */
-
-struct listing {
-	int (*each)(void *arg, const struct gate_quarantine_info *);
-	void *arg;
-};
-
-static int
-list_one(void *arg, const struct meta_quarantine *q)
-{
-	struct listing *l = arg;
-	struct gate_quarantine_info info = {
-		.id = q->id,
-		.bytes = q->bytes,
-		.path = q->path,
-		.key = q->key,
-		.error = q->error,
-		.since_ns = q->since_ns,
-	};
-
-	return l->each(l->arg, &info);
-}
-
-int
-gate_each_quarantined(struct gate *g,
-		      int (*each)(void *arg,
-				  const struct gate_quarantine_info *),
-		      void *arg)
-{
-	struct listing l = { each, arg };
-
-	return meta_each_quarantine(g->meta, list_one, &l);
-}
-
-struct find {
-	uint64_t id;
-	struct meta_quarantine *out;
-	bool found;
-};
-
-static int
-find_one(void *arg, const struct meta_quarantine *q)
-{
-	struct find *f = arg;
-
-	if (q->id != f->id)
-		return 0;
-	*f->out = *q;
-	f->found = true;
-	return 1;
-}
-
-static int
-find(struct gate *g, uint64_t id, struct meta_quarantine *q)
-{
-	struct find f = { id, q, false };
-	int r = meta_each_quarantine(g->meta, find_one, &f);
-
-	return r < 0 ? r : f.found ? 0 : -ENOENT;
-}
-
-static int
-take_extent(void *arg, const struct meta_extent *e)
-{
-	return extents_set(arg, e->off, e->len, e->at) < 0;
-}
-
-/* A reader of what was kept: staged bytes, the base from S3, zeros. */
-struct kept {
-	struct gate_export *x;
-	struct meta_quarantine q;
-	struct extents staged;
-	int fd;
-};
-
-static int
-kept_open(struct gate *g, uint64_t id, struct kept *k)
-{
-	struct gate_export *x;
-	char name[64];
-	int r = find(g, id, &k->q);
-
-	if (r < 0)
-		return r;
-	LIST_FOREACH(x, &g->exports, link) {
-		if (x->id == k->q.export_id)
-			k->x = x;
-	}
-	r = meta_each_quarantine_extent(g->meta, id, take_extent, &k->staged);
-	quarantine_file_name(id, name);
-	k->fd = openat(g->data_dir, name, O_RDONLY | O_CLOEXEC);
-	if (r == 0 && k->fd < 0 && k->staged.count > 0)
-		r = -EIO;
-	return r;
-}
-
-static void
-kept_close(struct kept *k)
-{
-	if (k->fd >= 0)
-		close(k->fd);
-	extents_free(&k->staged);
-}
-
-static int
-kept_read(struct kept *k, uint64_t off, char *buf, uint64_t len)
-{
-	while (len > 0) {
-		uint64_t at, run;
-		bool here = extents_at(&k->staged, off, &at, &run);
-
-		run = run < len ? run : len;
-		if (here) {
-			if (pread(k->fd, buf, run, (off_t)at) != (ssize_t)run)
-				return -EIO;
-		} else if (off < k->q.base_limit) {
-			if (k->q.base_limit - off < run)
-				run = k->q.base_limit - off;
-			if (k->x == NULL ||
-			    s3_get(k->x->s3, k->q.base_key, k->q.base_etag,
-				   off, buf, run, NULL,
-				   NULL) != (ssize_t)run)
-				return -ESTALE;
-		} else {
-			memset(buf, 0, run);
-		}
-		off += run;
-		buf += run;
-		len -= run;
-	}
-	return 0;
-}
-
-int
-gate_quarantine_save(struct gate *g, uint64_t id, const char *file)
-{
-	struct kept *k = calloc(1, sizeof(*k));
-	char *buf = malloc(MIB);
-	int r = k == NULL || buf == NULL ? -ENOMEM : 0, out = -1;
-
-	if (r == 0) {
-		k->fd = -1;
-		r = kept_open(g, id, k);
-	}
-	if (r == 0) {
-		out = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-			   0600);
-		r = out < 0 ? -errno : 0;
-	}
-	for (uint64_t off = 0; r == 0 && off < k->q.size;) {
-		uint64_t len = k->q.size - off < MIB ? k->q.size - off : MIB;
-
-		r = kept_read(k, off, buf, len);
-		if (r == 0 && write(out, buf, len) != (ssize_t)len)
-			r = errno == ENOSPC ? -ENOSPC : -EIO;
-		off += len;
-	}
-	if (r == 0 && fsync(out) < 0)
-		r = -EIO;
-	if (out >= 0) {
-		close(out);
-		if (r < 0)
-			(void)unlink(file);
-	}
-	if (k != NULL)
-		kept_close(k);
-	free(k);
-	free(buf);
-	return r;
-}
-
-int
-gate_quarantine_drop(struct gate *g, uint64_t id)
-{
-	struct meta_quarantine *q = calloc(1, sizeof(*q));
-	struct meta_batch *b;
-	char name[64];
-	int r = q == NULL ? -ENOMEM : find(g, id, q);
-
-	free(q);
-	if (r < 0)
-		return r;
-	b = meta_batch_new();
-	if (b != NULL)
-		meta_del_quarantine(b, id);
-	r = meta_commit(g->meta, &b);
-	if (r == 0) {
-		quarantine_file_name(id, name);
-		(void)unlinkat(g->data_dir, name, 0);
-	}
-	return r;
-}
-
-static ssize_t
-kept_source(void *arg, uint64_t off, void *buf, size_t len)
-{
-	int r = kept_read(arg, off, buf, len);
-
-	return r < 0 ? r : (ssize_t)len;
-}
-
-static ssize_t
-body_source(void *arg, uint64_t off, void *buf, size_t len)
-{
-	memcpy(buf, (const char *)arg + off, len);
-	return (ssize_t)len;
-}
-
-/*
- * Once more, under the same key and the same conditions; what is then in the
- * bucket is found by the next look at it.
- * XXX up to 5 GiB, the limit of one PUT; larger files can be saved.
- */
-int
-gate_quarantine_retry(struct gate *g, uint64_t id)
-{
-	struct kept *k = calloc(1, sizeof(*k));
-	struct s3_headers headers = { 0 };
-	struct meta_inode row = { .kind = GATE_REG };
-	struct s3_source source = { .read = kept_source };
-	struct s3_cond cond = { 0 };
-	char etag[S3_ETAG_MAX], path[sizeof(k->q.path)];
-	char *slash, *body = NULL;
-	int r = k == NULL ? -ENOMEM : 0;
-
-	if (r == 0) {
-		k->fd = -1;
-		r = kept_open(g, id, k);
-	}
-	if (r == 0 && k->x == NULL)
-		r = -ENODEV;
-	if (r == 0 && k->q.base_limit > 0) {
-		/* Bytes of the base cannot be fetched from inside a PUT. */
-		body = k->q.size <= SMALL_UPLOAD ? malloc(k->q.size) : NULL;
-		r = body == NULL ? -EFBIG : kept_read(k, 0, body, k->q.size);
-	}
-	if (r == 0) {
-		row.mode = k->q.mode;
-		row.uid = k->q.uid;
-		row.gid = k->q.gid;
-		row.mtime_ns = row.atime_ns = k->q.mtime_ns;
-		r = object_headers(k->x, &row, &headers);
-	}
-	if (r == 0) {
-		if (k->q.base_etag[0] != '\0')
-			cond.if_match = k->q.base_etag;
-		else
-			cond.if_none_match = true;
-		source.len = k->q.size;
-		source.arg = k;
-		if (body != NULL) {
-			source.read = body_source;
-			source.arg = body;
-		}
-		r = key_take(k->x, k->q.key, id);
-	}
-	if (r == 0) {
-		r = s3_put(k->x->s3, k->q.key, &source, &headers, &cond, etag,
-			   NULL);
-		key_release(k->x, k->q.key, id);
-	}
-	if (r == 0) {
-		/* See it at once. */
-		strcpy(path, k->q.path);
-		slash = strrchr(path, '/');
-		if (slash != NULL) {
-			*slash = '\0';
-			/* Else the next look at it finds it. */
-			if (gate_refresh(g, path) < 0)
-				gate_say(g, 2, "cannot refresh path=%s", path);
-		}
-		r = gate_quarantine_drop(g, id);
-	}
-	s3_headers_free(&headers);
-	if (k != NULL)
-		kept_close(k);
-	free(body);
-	free(k);
-	return r;
+	r = settle_dropped(g);
+	return r < 0 ? r : meta_each_quarantine(g->meta, settle_one, g);
 }

@@ -534,7 +534,8 @@ is_transient(int r)
 static void
 describe(const struct sending *s, int r, char *out, size_t size)
 {
-	if (s->err.http != 0 || s->err.message[0] != '\0')
+	/* err may be of a request that went well and told of the object. */
+	if (s->err.http >= 300 || s->err.message[0] != '\0')
 		snprintf(out, size, "%s%s%s (HTTP %d)", s->err.code,
 			 s->err.code[0] ? ": " : "", s->err.message,
 			 s->err.http);
