@@ -410,7 +410,7 @@ data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 	const struct data *d = &n->d;
 	uint64_t len = end - off, run, at;
 
-	*out = (struct piece){ PIECE_FILE, off, len, 0 };
+	*out = (struct piece){ PIECE_FILE, off, len, 0, NULL };
 	if (live) {
 		if (extents_at(&d->live, off, &at, &run))
 			goto in_file;

@@ -4,6 +4,8 @@
  * to the ETag of the base (If-Match), so that a file never mixes two
  * versions.
  *
+ * Readers have the bytes when they are in memory, before they are on disk.
+ *
  * Readers of one file are told apart as streams.  READs of a stream arrive
  * out of order, so anything near where it was expected counts as going on;
  * its window doubles.  Anything else is a seek and fetches a small range.
@@ -25,15 +27,23 @@
 #define NEAR (8 * MIB)		/* disorder of READs of one stream */
 #define FETCHES_MAX 8		/* in flight for one file */
 
-static void
-memory_take(struct gate *g, uint64_t bytes)
+static bool
+memory_try(struct gate *g, uint64_t bytes, bool wait)
 {
+	bool fits;
+
 	pthread_mutex_lock(&g->mutex);
-	while (g->memory_used > 0 &&
-	       g->memory_used + bytes > g->config.memory_size)
+	for (;;) {
+		fits = g->memory_used == 0 ||
+		       g->memory_used + bytes <= g->config.memory_size;
+		if (fits || !wait)
+			break;
 		pthread_cond_wait(&g->memory_free, &g->mutex);
-	g->memory_used += bytes;
+	}
+	if (fits)
+		g->memory_used += bytes;
 	pthread_mutex_unlock(&g->mutex);
+	return fits;
 }
 
 static void
@@ -45,15 +55,101 @@ memory_give(struct gate *g, uint64_t bytes)
 	pthread_mutex_unlock(&g->mutex);
 }
 
+/* ---- the buffers, from the last byte of the GET to the data file ---- */
+
+/* Nobody shall find it any more. */
+static void
+leave_locked(struct fetch *f, struct fetch_list *gone)
+{
+	struct node *n = f->node;
+
+	LIST_REMOVE(f, link);
+	f->gone = true;
+	if (f->users == 0)
+		LIST_INSERT_HEAD(gone, f, link);
+	pthread_cond_broadcast(&n->changed);
+}
+
+void
+fetch_free(struct fetch_list *gone)
+{
+	struct fetch *f;
+
+	while ((f = LIST_FIRST(gone)) != NULL) {
+		LIST_REMOVE(f, link);
+		if (f->buf != NULL)
+			free(f->buf);
+		memory_give(f->node->export->gate, f->len);
+		node_put(&f->node);
+		free(f);
+	}
+}
+
+/*
+ * Readers come first: when the disk does not keep up and memory for the next
+ * GETs is needed, what they have taken already is not stored; nor what is of
+ * an old version.
+ */
+static void
+skip_read_locked(struct node *n, struct fetch_list *gone)
+{
+	struct fetch *f, *next;
+
+	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
+		next = LIST_NEXT(f, link);
+		if (f->buf != NULL && !f->storing &&
+		    (f->given >= f->len ||
+		     strcmp(f->etag, n->i.base_etag) != 0))
+			leave_locked(f, gone);
+	}
+}
+
+void
+fetch_piece_locked(struct node *n, struct piece *p)
+{
+	struct fetch *f;
+
+	LIST_FOREACH(f, &n->d.fetches, link) {
+		if (f->buf == NULL || p->off < f->off ||
+		    p->off >= f->off + f->len ||
+		    strcmp(f->etag, n->i.base_etag) != 0)
+			continue;
+		if (p->len > f->off + f->len - p->off)
+			p->len = f->off + f->len - p->off;
+		p->from = f;
+		return;
+	}
+}
+
+void
+fetch_use_locked(const struct piece *p)
+{
+	p->from->users++;
+}
+
+void
+fetch_done_locked(const struct piece *p, struct fetch_list *gone)
+{
+	struct fetch *f = p->from;
+	struct node *n = f->node;
+
+	f->given += p->len;
+	f->users--;
+	if (f->gone && f->users == 0)
+		LIST_INSERT_HEAD(gone, f, link);
+	else if (__atomic_load_n(&n->export->gate->memory_wanted,
+				 __ATOMIC_SEQ_CST) > 0)
+		skip_read_locked(n, gone);
+}
+
 /*
  * The bytes are here: put those that are still wanted where there is room.
  * Called with the mutex; released while the disk works.
  */
 static int
-store_locked(struct node *n, const struct fetch *f, const char *buf,
-	     uint64_t got)
+store_locked(struct node *n, const struct fetch *f)
 {
-	uint64_t off = f->off, end = f->off + got;
+	uint64_t off = f->off, end = f->off + f->len;
 	int r = 0;
 
 	while (r == 0 && off < end) {
@@ -71,7 +167,7 @@ store_locked(struct node *n, const struct fetch *f, const char *buf,
 		r = data_place_locked(n, off, len, true, &at);
 		if (r < 0)
 			break;
-		r = data_put_locked(n, buf + (off - f->off), len, at);
+		r = data_put_locked(n, f->buf + (off - f->off), len, at);
 		if (at == off && extents_cut(&n->d.filling, off, len) < 0)
 			r = -ENOMEM;
 		if (r == 0 && !n->dead &&
@@ -128,45 +224,114 @@ trim_behind_locked(struct node *n)
 	data_account_locked(n);
 }
 
-static void
-fetch_run(void *arg)
+static struct fetch *
+to_store_locked(struct node *n)
 {
-	struct fetch *f = arg;
-	struct node *n = f->node;
-	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
-	char key[META_KEY_MAX + 2];
-	ssize_t got = -ENOMEM;
-	char *buf;
+	struct fetch *f, *found = NULL;
 
-	memory_take(g, f->len);
-	buf = malloc(f->len);
+	/* The oldest: readers have passed it. */
+	LIST_FOREACH(f, &n->d.fetches, link)
+		found = f->buf != NULL ? f : found;
+	return found;
+}
+
+/* Put what has come into the data file.  One thread for each file does that,
+ * the others go on fetching; readers are served meanwhile. */
+static void
+store_all_locked(struct node *n)
+{
+	struct fetch *f;
+
+	if (n->d.storing)
+		return;
+	n->d.storing = true;
+	while ((f = to_store_locked(n)) != NULL) {
+		struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
+		int r;
+
+		f->storing = true;
+		r = store_locked(n, f);
+		if (r < 0) {
+			n->d.fetch_error = r;
+			n->d.fetch_failed_ms = clock_ms();
+		}
+		leave_locked(f, &gone);
+		pthread_mutex_unlock(&n->mutex);
+		fetch_free(&gone);
+		pthread_mutex_lock(&n->mutex);
+	}
+	n->d.storing = false;
+}
+
+/* Waits until there is memory for another one of this node. */
+static void
+memory_take(struct node *n, uint64_t bytes)
+{
+	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
+	struct gate *g = n->export->gate;
+
+	if (memory_try(g, bytes, false))
+		return;
+	/* From here on readers give what they have taken; before it they may
+	 * have left it to be stored. */
+	__atomic_add_fetch(&g->memory_wanted, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&n->mutex);
-	strcpy(key, n->i.base_key);
+	skip_read_locked(n, &gone);
 	pthread_mutex_unlock(&n->mutex);
+	fetch_free(&gone);
+	(void)memory_try(g, bytes, true);
+	__atomic_sub_fetch(&g->memory_wanted, 1, __ATOMIC_SEQ_CST);
+}
+
+static char *
+get(struct fetch *f, const char *key, int *error)
+{
+	struct gate_export *x = f->node->export;
+	char *buf = malloc(f->len);
+	ssize_t got = -ENOMEM;
+
 	if (buf != NULL)
 		got = s3_get(x->s3, key, f->etag, f->off, buf, f->len, NULL,
 			     NULL);
 	/* The object is shorter than the listing said: not that version. */
 	if (got >= 0 && (uint64_t)got < f->len)
 		got = -EBADMSG;
-	pthread_mutex_lock(&n->mutex);
-	if (got >= 0) {
-		int r = store_locked(n, f, buf, (uint64_t)got);
-
-		n->d.fetch_error = r;
-	} else if (strcmp(key, n->i.base_key) != 0) {
-		n->d.fetch_error = 0;	/* it has moved: ask there */
-	} else {
-		n->d.fetch_error = (int)got;
+	*error = got < 0 ? (int)got : 0;
+	if (got < 0) {
+		free(buf);
+		buf = NULL;
 	}
-	n->d.fetch_failed_ms = n->d.fetch_error < 0 ? clock_ms() : 0;
-	LIST_REMOVE(f, link);
-	pthread_cond_broadcast(&n->changed);
+	return buf;
+}
+
+static void
+fetch_run(void *arg)
+{
+	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
+	struct fetch *f = arg;
+	struct node *n = node_ref(f->node);
+	struct gate *g = n->export->gate;
+	char key[META_KEY_MAX + 2], *buf;
+	int r;
+
+	memory_take(n, f->len);
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
-	free(buf);
-	memory_give(g, f->len);
-	free(f);
+	buf = get(f, key, &r);
+	pthread_mutex_lock(&n->mutex);
+	/* If it has moved: ask there. */
+	n->d.fetch_error = r < 0 && strcmp(key, n->i.base_key) != 0 ? 0 : r;
+	n->d.fetch_failed_ms = n->d.fetch_error < 0 ? clock_ms() : 0;
+	if (buf != NULL) {
+		f->buf = buf;
+		pthread_cond_broadcast(&n->changed);
+		store_all_locked(n);
+	} else {
+		leave_locked(f, &gone);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	fetch_free(&gone);
 	if (room_short(g))
 		room_make(g);
 	if (room_short(g)) {
@@ -184,17 +349,19 @@ in_flight_locked(const struct node *n)
 	unsigned count = 0;
 
 	LIST_FOREACH(f, &n->d.fetches, link)
-		count++;
+		count += f->buf == NULL;
 	return count;
 }
 
-/* The fetch under way that covers off, or how far none does. */
+/* The fetch of the present base that covers off, or how far none does. */
 static const struct fetch *
 covering_locked(const struct node *n, uint64_t off, uint64_t *gap)
 {
 	const struct fetch *f;
 
 	LIST_FOREACH(f, &n->d.fetches, link) {
+		if (strcmp(f->etag, n->i.base_etag) != 0)
+			continue;
 		if (f->off <= off && off < f->off + f->len)
 			return f;
 		if (f->off > off && f->off - off < *gap)
@@ -207,7 +374,7 @@ static int
 start_locked(struct node *n, uint64_t off, uint64_t len)
 {
 	struct gate *g = n->export->gate;
-	struct fetch *f = malloc(sizeof(*f));
+	struct fetch *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
 		return -ENOMEM;

@@ -75,8 +75,14 @@ struct fetch {
 	LIST_ENTRY(fetch) link;
 	struct node *node;
 	uint64_t off, len;
+	char *buf;		/* all of it is here; NULL: S3 is at work */
+	uint64_t given;		/* bytes that readers took of it */
+	unsigned users;		/* readers that copy from it now */
+	bool storing;		/* on its way to the data file */
+	bool gone;		/* out of the list: the last user frees it */
 	char etag[META_ETAG_MAX];
 };
+LIST_HEAD(fetch_list, fetch);
 
 #define STREAMS 4
 struct stream {			/* a sequential reader */
@@ -108,7 +114,8 @@ struct data {
 	bool displaced;		/* which may look at places given up since */
 	unsigned writing;	/* WRITEs between place and live */
 	uint64_t accounted_staged, accounted_clean;
-	LIST_HEAD(, fetch) fetches;
+	struct fetch_list fetches;
+	bool storing;		/* a thread puts their bytes into the file */
 	int fetch_error;	/* of the last one that failed, negative */
 	uint64_t fetch_failed_ms;
 	struct stream streams[STREAMS];
@@ -362,6 +369,7 @@ struct gate {
 	LIST_HEAD(, deletion) deletions;
 	unsigned deletes_pending;
 	uint64_t memory_used;
+	unsigned memory_wanted;	/* fetches that wait for some */
 	pthread_cond_t memory_free;
 	pthread_cond_t quota_stop;
 	bool stopping;			/* atomic */
@@ -724,6 +732,7 @@ enum piece_kind { PIECE_FILE, PIECE_BASE, PIECE_ZERO };
 struct piece {
 	enum piece_kind kind;
 	uint64_t off, len, at;
+	struct fetch *from;	/* of PIECE_BASE: it is here, or NULL */
 };
 /* What lies at off, as seen with or without uncommitted bytes; goes no
  * further than `end`.  Mutex held. */
@@ -747,6 +756,14 @@ void fetch_want_locked(struct node *n, uint64_t off, uint64_t len);
 /* Bytes at off of the base are needed.  Mutex held, released while it waits.
  * 0 when something changed (look again), or a negative errno. */
 int fetch_wait_locked(struct node *n, uint64_t off, uint64_t end);
+/* Bytes of the base that have come, and are not in the data file yet: makes a
+ * PIECE_BASE one with `from`, perhaps shorter.  They stay as long as the mutex
+ * is held, or from fetch_use_locked to fetch_done_locked, which puts what has
+ * to be freed without the mutex into `gone`, for fetch_free. */
+void fetch_piece_locked(struct node *n, struct piece *p);
+void fetch_use_locked(const struct piece *p);
+void fetch_done_locked(const struct piece *p, struct fetch_list *gone);
+void fetch_free(struct fetch_list *gone);
 
 /* ---- admit.c: the rule, applied ---- */
 

@@ -119,7 +119,9 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 		struct piece *p = &plan->pieces[plan->count];
 
 		data_piece_locked(n, at, end, live, p);
-		if (p->kind == PIECE_BASE) {
+		if (p->kind == PIECE_BASE)
+			fetch_piece_locked(n, p);
+		if (p->kind == PIECE_BASE && p->from == NULL) {
 			int r;
 
 			if (!rq->may_block) {
@@ -137,6 +139,12 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 	return 0;
 }
 
+static void
+copy_fetch(const struct piece *p, char *to)
+{
+	memcpy(to, p->from->buf + (p->off - p->from->off), p->len);
+}
+
 /* Without the mutex.  -EAGAIN: the disk would have to be waited for. */
 static int
 copy_pieces(int fd, const struct plan *plan, uint64_t off, char *buf,
@@ -148,6 +156,10 @@ copy_pieces(int fd, const struct plan *plan, uint64_t off, char *buf,
 
 		if (p->kind == PIECE_ZERO) {
 			memset(buf + (p->off - off), 0, p->len);
+			continue;
+		}
+		if (p->from != NULL) {
+			copy_fetch(p, buf + (p->off - off));
 			continue;
 		}
 		while (done < p->len) {
@@ -182,16 +194,40 @@ copy_memory(const struct node *n, const struct plan *plan, uint64_t off,
 
 		if (p->kind == PIECE_ZERO)
 			memset(buf + (p->off - off), 0, p->len);
+		else if (p->from != NULL)
+			copy_fetch(p, buf + (p->off - off));
 		else
 			memcpy(buf + (p->off - off), n->d.memory + p->at,
 			       p->len);
 	}
 }
 
+static void
+pin_locked(struct node *n, const struct plan *plan)
+{
+	n->d.pins++;
+	for (size_t i = 0; i < plan->count; i++) {
+		if (plan->pieces[i].from != NULL)
+			fetch_use_locked(&plan->pieces[i]);
+	}
+}
+
+static void
+unpin_locked(struct node *n, const struct plan *plan, struct fetch_list *gone)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		if (plan->pieces[i].from != NULL)
+			fetch_done_locked(&plan->pieces[i], gone);
+	}
+	if (--n->d.pins == 0)
+		data_idle_locked(n);
+}
+
 int
 read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	  uint32_t len, uint32_t *got, bool *eof)
 {
+	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct plan plan;
 	int r, fd;
 
@@ -215,17 +251,17 @@ read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		return r;
 	}
 	if (n->d.memory == NULL) {
-		n->d.pins++;
+		pin_locked(n, &plan);
 		fd = n->d.fd;
 		pthread_mutex_unlock(&n->mutex);
 		r = copy_pieces(fd, &plan, off, buf, rq->may_block);
 		pthread_mutex_lock(&n->mutex);
-		if (--n->d.pins == 0)
-			data_idle_locked(n);
+		unpin_locked(n, &plan, &gone);
 	}
 	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
 		n->h_last_ms = clock_ms();
 	pthread_mutex_unlock(&n->mutex);
+	fetch_free(&gone);
 	if (r == -EAGAIN)
 		rq->again = GATE_NEEDS_THREAD;
 	if (r < 0)

@@ -78,7 +78,7 @@ snapshot_piece(const struct snapshot *s, uint64_t off, uint64_t end,
 {
 	uint64_t len = end - off, run, at;
 
-	*out = (struct piece){ PIECE_FILE, off, len, 0 };
+	*out = (struct piece){ PIECE_FILE, off, len, 0, NULL };
 	if (extents_at(&s->staged, off, &at, &run) ||
 	    (len = run < len ? run : len,
 	     extents_at(&s->clean, off, &at, &run))) {
