@@ -169,8 +169,8 @@ show_upload(void *arg, struct node *n)
 					     : "PENDING";
 	info.bytes_total = n->i.data_dirty ? n->i.size : 0;
 	info.bytes_sent = n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
-	info.attempts = n->up.row.attempts;
-	strcpy(error, n->up.row.error);
+	info.attempts = n->up.attempts;
+	strcpy(error, n->up.row != NULL ? n->up.row->error : "");
 	pthread_mutex_unlock(&n->mutex);
 	if (!pending)
 		return 0;

@@ -210,7 +210,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	if (rec->kind == GATE_DIR)
 		scan_set_empty_locked(n);
 	if (!row.local_only) {
-		n->up.row = upload;
+		upload_row_begin_locked(n, upload.since_ns);
 		n->up.pending = true;
 		n->up.dirty_ms = clock_ms();
 		n->up.due_ms = n->up.dirty_ms + x->c.settle_ms;

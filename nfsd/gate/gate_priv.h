@@ -124,7 +124,9 @@ struct data {
 enum upload_run { UP_IDLE, UP_QUEUED, UP_RUNNING };
 
 struct upload {
-	struct meta_upload row;
+	struct meta_upload *row;	/* upload_row.c; NULL: nothing to say */
+	int64_t since_ns;	/* wall clock, of the first change */
+	unsigned attempts;
 	bool pending;		/* S3 has to be told of something */
 	enum upload_run run;
 	bool cancel;		/* the running one should stop */
@@ -142,7 +144,7 @@ struct upload {
 	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
 	uint64_t bytes_total, bytes_sent;
 	int last_error;
-	uint64_t expect_version;/* content_version of row.expect_etag */
+	uint64_t expect_version;/* content_version of row->expect_etag */
 };
 
 /* The listing of a directory. */
@@ -840,6 +842,19 @@ void upload_note_locked(struct node *n, struct meta_batch *batch);
 void upload_schedule_locked(struct node *n, bool now);
 void upload_cancel_locked(struct node *n);
 void upload_run(void *node);	/* a pool's job; owns a reference */
+
+/* ---- upload_row.c; mutex held ---- */
+/* A new upload is pending. */
+void upload_row_begin_locked(struct node *n, int64_t since_ns);
+/* The row, to be filled in.  NULL: no memory. */
+struct meta_upload *upload_row_locked(struct node *n);
+/* All of it is over, or of an older version. */
+void upload_row_drop_locked(struct node *n);
+/* Into a batch, as it is. */
+void upload_row_put_locked(struct node *n, struct meta_batch *b);
+void upload_row_error_locked(struct node *n, const char *error);
+/* After a restart: as it was, but for what was under way. */
+void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 
 /* ---- delete.c ---- */
 /* Delete these objects, after their rows are committed. */

@@ -301,7 +301,7 @@ linked(struct node *n, struct node *alias, const struct linking *l)
 		return;
 	/* It has nothing to copy yet: link_stored starts it. */
 	pthread_mutex_lock(&alias->mutex);
-	alias->up.row = l->upload;
+	upload_row_begin_locked(alias, l->upload.since_ns);
 	alias->up.pending = true;
 	alias->up.dirty_ms = clock_ms();
 	pthread_mutex_unlock(&alias->mutex);

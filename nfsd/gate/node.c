@@ -81,6 +81,7 @@ node_free(struct node *n)
 	meta_inode_fini(&n->i);
 	free(n->reserved_who);
 	lost_forget_locked(n, NULL);
+	upload_row_drop_locked(n);
 	free(n->up.sent_key);
 	free(n->namekey);
 	pthread_mutex_destroy(&n->mutex);

@@ -214,10 +214,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	failpoint("recover-aborted");
 	recover_sent(n, etag);
 	pthread_mutex_lock(&n->mutex);
-	n->up.row = *u;
-	n->up.row.attempts = 0;
-	n->up.row.phase = META_UP_QUEUED;
-	n->up.row.upload_id[0] = '\0';
+	upload_row_recover_locked(n, u);
 	n->up.pending = true;
 	n->up.recovered = true;
 	lost_note_locked(n, key, &n->i, etag);

@@ -52,14 +52,13 @@ upload_note_locked(struct node *n, struct meta_batch *batch)
 		n->up.pending = true;
 		n->up.rowless = false;
 		n->up.dirty_ms = now;
-		n->up.row = (struct meta_upload){ .ino = n->ino,
-						  .since_ns = clock_ns() };
-		meta_put_upload(batch, &n->up.row);
-	} else if (n->up.row.expect_etag[0] != '\0') {
+		upload_row_begin_locked(n, clock_ns());
+		upload_row_put_locked(n, batch);
+	} else if (n->up.row != NULL && n->up.row->expect_etag[0] != '\0') {
 		/* That was the ETag of an older version: found after a crash
 		 * it must not pass for this one. */
-		n->up.row.expect_etag[0] = '\0';
-		meta_put_upload(batch, &n->up.row);
+		n->up.row->expect_etag[0] = '\0';
+		upload_row_put_locked(n, batch);
 	}
 	latest = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
 	/* A retry's pause may be over; the new version settles all the same. */
@@ -145,16 +144,21 @@ upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 {
 	struct node *n = s->node;
 	struct meta_batch *b = meta_batch_new();
+	struct meta_upload *row;
 
 	pthread_mutex_lock(&n->mutex);
-	n->up.row.phase = META_UP_PARTS;
-	strcpy(n->up.row.key, s->snap.key);
-	strncpy(n->up.row.upload_id, upload_id,
-		sizeof(n->up.row.upload_id) - 1);
-	n->up.row.part_size = part_size;
-	if (b != NULL && !n->dead)
-		meta_put_upload(b, &n->up.row);
+	row = upload_row_locked(n);
+	if (row != NULL) {
+		row->phase = META_UP_PARTS;
+		strcpy(row->key, s->snap.key);
+		strncpy(row->upload_id, upload_id, sizeof(row->upload_id) - 1);
+		row->part_size = part_size;
+	}
+	if (b != NULL && row != NULL && !n->dead)
+		upload_row_put_locked(n, b);
 	pthread_mutex_unlock(&n->mutex);
+	if (row == NULL)
+		meta_batch_free(&b);
 	return meta_commit(n->export->gate->meta, &b);
 }
 
@@ -179,15 +183,19 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 		/* A single PUT needs no record: whether it was carried out
 		 * can be seen from the object's ETag. */
 		if (upload_id[0] != '\0') {
-			n->up.row.phase = META_UP_FINISHING;
-			n->up.expect_version = s->snap.content_version;
-			snprintf(n->up.row.expect_etag,
-				 sizeof(n->up.row.expect_etag), "%s", expect);
-			b = meta_batch_new();
-			if (b != NULL)
-				meta_put_upload(b, &n->up.row);
-			else
+			struct meta_upload *row = upload_row_locked(n);
+
+			b = row != NULL ? meta_batch_new() : NULL;
+			if (b == NULL) {
 				r = -ENOMEM;
+			} else {
+				row->phase = META_UP_FINISHING;
+				snprintf(row->expect_etag,
+					 sizeof(row->expect_etag), "%s",
+					 expect);
+				n->up.expect_version = s->snap.content_version;
+				upload_row_put_locked(n, b);
+			}
 		}
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -345,7 +353,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	/* Whoever was in a hurry has what it waited for: the next version
 	 * settles, and its writer has its quiet time. */
 	n->up.kicked = n->up.kicked && n->up.pending;
-	n->up.row.attempts = 0;
+	n->up.attempts = 0;
 	n->up.failing_ms = 0;
 	n->up.recovered = false;
 	lost_forget_locked(n, s->snap.key);
@@ -418,11 +426,9 @@ upload_done(struct sending *s)
 				 remaining.count);
 		if (remaining.count == 0)
 			meta_del_journal(b, n->ino);
-		n->up.row.phase = META_UP_QUEUED;
-		n->up.row.upload_id[0] = n->up.row.expect_etag[0] = '\0';
-		n->up.row.error[0] = '\0';
+		upload_row_drop_locked(n);
 		if (owes_upload(&row))
-			meta_put_upload(b, &n->up.row);
+			upload_row_put_locked(n, b);
 		else
 			meta_del_upload(b, n->ino);
 		if (n->h.state != META_NONE && n->h.state != META_ACTIVE &&
@@ -473,6 +479,20 @@ upload_done(struct sending *s)
 
 /* ---- failure ---- */
 
+/* The ETag that this version was to have, if that is on record. */
+static void
+expected(struct sending *s, char etag[META_ETAG_MAX])
+{
+	struct node *n = s->node;
+
+	etag[0] = '\0';
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.row != NULL &&
+	    n->up.expect_version == s->snap.content_version)
+		strcpy(etag, n->up.row->expect_etag);
+	pthread_mutex_unlock(&n->mutex);
+}
+
 /*
  * The object at the key is not what we built on.  Is it our own, made by a
  * request whose answer was lost, perhaps before a crash?
@@ -483,6 +503,7 @@ is_ours(struct sending *s)
 	struct gate_export *x = s->node->export;
 	struct s3_object o = { 0 };
 	struct meta_inode seen = { 0 };
+	char expect[META_ETAG_MAX];
 	bool ours = false;
 
 	if (s->snap.row.link_ino != 0)
@@ -492,9 +513,9 @@ is_ours(struct sending *s)
 	object_to_inode(x, s->snap.key, &o, &seen);
 	/* What is expected was written down for one version: an older one
 	 * that did arrive is not this one. */
-	if (s->node->up.row.expect_etag[0] != '\0' &&
-	    s->node->up.expect_version == s->snap.content_version)
-		ours = strcmp(o.etag, s->node->up.row.expect_etag) == 0;
+	expected(s, expect);
+	if (expect[0] != '\0')
+		ours = strcmp(o.etag, expect) == 0;
 	else if (!link_is_version(s, &o))
 		ours = false;
 	else
@@ -585,6 +606,8 @@ upload_retry_later(struct sending *s, int r)
 	struct node *n = s->node;
 	struct gate_export *x = n->export;
 	uint64_t now = clock_ms(), wait = RETRY_FIRST_MS;
+	char error[256];
+	bool first = false;
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state == META_UPLOADING || n->h.state == META_FINISHING)
@@ -593,24 +616,25 @@ upload_retry_later(struct sending *s, int r)
 	if (r == -ECANCELED)
 		n->up.not_before_ms = now + KEY_BUSY_MS;
 	if (r != -ECANCELED) {
-		for (unsigned i = 0; i < n->up.row.attempts &&
+		for (unsigned i = 0; i < n->up.attempts &&
 				     wait < RETRY_MAX_MS; i++)
 			wait *= 2;
 		if (n->up.failing_ms == 0)
 			n->up.failing_ms = now;
-		n->up.row.attempts++;
+		first = n->up.attempts++ == 0 && !n->up.rowless;
 		n->up.due_ms = now + wait;
 		n->up.last_error = r;
-		describe(s, r, n->up.row.error, sizeof(n->up.row.error));
+		describe(s, r, error, sizeof(error));
+		upload_row_error_locked(n, error);
 		/* Who waits has waited long enough; the bytes stay and are
 		 * tried again (docs/semantics.md). */
 		if (now - n->up.failing_ms >= x->c.upload_retry_ms)
 			admit_failed_locked(n);
 	}
 	pthread_mutex_unlock(&n->mutex);
-	if (r != -ECANCELED && n->up.row.attempts == 1 && !n->up.rowless)
+	if (first)
 		gate_say(x->gate, 1, "upload failed, will be retried: key=%s "
-			 "error=%s", s->snap.key, n->up.row.error);
+			 "error=%s", s->snap.key, error);
 }
 
 static void
@@ -653,7 +677,8 @@ carry_settle_locked(struct node *n)
 		return;
 	n->up.rowless = n->up.pending = n->up.kicked = false;
 	n->up.failing_ms = n->up.not_before_ms = 0;
-	n->up.row.attempts = 0;
+	n->up.attempts = 0;
+	upload_row_drop_locked(n);
 }
 
 /* The path of a file changed below it, and nobody has noted it yet. */
