@@ -33,7 +33,7 @@ begin(uint64_t memory)
 	bed_open(&b);
 	fake_s3_set(b.s3, "f", bytes, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "f", &fh), 0);
-	alarm(60);		/* a reader that waits for the disk hangs */
+	alarm(300);		/* a reader that waits for the disk hangs */
 }
 
 /* The disk takes nothing from now on: as if a thread were storing, for ever. */
