@@ -109,10 +109,10 @@ show_handle(void *arg, struct node *n)
 	struct handle_walk *w = arg;
 	struct gate_handle_info info = { 0 };
 	char path[4096], client[META_WHO_MAX];
-	bool any;
+	bool any, held;
 
 	pthread_mutex_lock(&n->mutex);
-	any = n->h.state != META_NONE;
+	held = any = n->h.state != META_NONE;
 	strcpy(client, n->h.who);
 	info.state = meta_state_name(n->h.state);
 	info.uncommitted_bytes = n->uncommitted;
@@ -125,7 +125,7 @@ show_handle(void *arg, struct node *n)
 	path_text(n, path, sizeof(path));
 	if (!below(path, w->path))
 		return 0;
-	if (n->h.state != META_NONE) {
+	if (held) {
 		int r;
 
 		info.path = path;
