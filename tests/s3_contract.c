@@ -5,6 +5,9 @@
  *
  *	s3_contract URL [ENDPOINT]
  *
+ * One list of promises in one file, though a long one: what is true of every
+ * bucket can be read here from top to bottom.
+ *
  * All keys lie below a random prefix and are removed at the end.  Credentials
  * come as the AWS tools find them.  Exit status as of the unit tests.
  */

@@ -3,7 +3,10 @@
 #define NFSD_GATE_GATE_PRIV_H
 
 /*
- * Inside of gate/.
+ * Inside of gate/: what a node is, who may touch it when, and what each file
+ * does for the others.  It is longer than other files, as the map of the room:
+ * who changes one part sees here what the rest relies on.  What only two files
+ * share has a header of its own.
  *
  * Locks, in the order in which they are taken:
  *	0. moves.renames, over the rename of a directory
