@@ -489,7 +489,8 @@ SCENARIOS(
 	  "again once S3 takes it; wrong ids and names are told",
 	  by_the_operator, NULL, false },
 	{ "q-new", "the same of a new file / its name is gone, and is back with "
-	  "bytes, mode and time after a retry", never_there, NULL, false },
+	  "bytes, mode and time after a retry", never_there,
+	  "create_settle_ms=20000", false },
 	{ "q-part", "a change within a large object was refused / saved whole; "
 	  "a retry that was killed is made good by the next", a_part_of_it,
 	  NULL, false },
