@@ -9,6 +9,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -499,13 +500,16 @@ apply_put_delete(const struct change *c, struct sql *sql)
 {
 	const struct meta_delete *d = (const void *)c->data;
 	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_DELETE);
+	char etag[META_ETAG_MAX + 1];
 
 	if (s == NULL)
 		return sql_run(sql, s);
 	bind_u64(s, 1, d->id);
 	bind_u64(s, 2, d->export_id);
 	bind_bytes(s, 3, d->key);
-	bind_str(s, 4, d->etag);
+	/* No ETag begins like that. */
+	snprintf(etag, sizeof(etag), "%s%s", d->parts ? "+" : "", d->etag);
+	bind_str(s, 4, etag);
 	return sql_run(sql, s);
 }
 

@@ -195,6 +195,8 @@ struct meta_delete {
 	uint32_t export_id;
 	char key[META_KEY_MAX + 2];
 	char etag[META_ETAG_MAX];	/* "" whatever is there */
+	bool parts;		/* and multipart uploads to it that a crash
+				 * may have left */
 };
 
 /*

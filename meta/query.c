@@ -500,8 +500,12 @@ row_delete(void *arg, sqlite3_stmt *s)
 	struct meta_delete d = { .id = col(s, 0),
 				 .export_id = (uint32_t)col(s, 1) };
 
+	char etag[META_ETAG_MAX + 1];
+
 	sql_text(s, 2, d.key, sizeof(d.key));
-	sql_text(s, 3, d.etag, sizeof(d.etag));
+	sql_text(s, 3, etag, sizeof(etag));
+	d.parts = etag[0] == '+';
+	strcpy(d.etag, etag + d.parts);
 	return w->each(w->arg, &d) != 0;
 }
 

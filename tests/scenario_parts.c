@@ -6,6 +6,8 @@
 
 #include <config.h>
 
+#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +114,132 @@ append_to_1g(struct scene *s)
 	change(s, &(struct change){ 1024 * MB, 1024 * MB, MB, MB, true });
 }
 
+/* ---- kills ---- */
+
+/* How many uploads s3nfsctl tells of. */
+static unsigned
+told(struct scene *s)
+{
+	json_t *list = ctl(s, "uploads");
+	unsigned n;
+
+	CHECK(list != NULL);
+	n = (unsigned)json_array_size(list);
+	json_decref(list);
+	return n;
+}
+
+/* A large file whose parts are on their way. */
+static unsigned char *
+begin_parts(struct scene *s, struct nc_fh *f)
+{
+	unsigned char *data = malloc(20 * MB);
+
+	CHECK(data != NULL);
+	fill(data, 20 * MB, 9);
+	scene_faults(s, "op=part hold");
+	*f = create(&s->a, s, "f");
+	SOON(60000, put_many(&s->a, f, 0, data, 20 * MB, UNSTABLE), NFS3_OK);
+	SOON(60000, commit(&s->a, f), NFS3_OK);
+	WITHIN(60000, scene_calls(s, "part", "f", "held") > 0);
+	return data;
+}
+
+static void
+killed_after_remove(struct scene *s)
+{
+	struct nc_fh f;
+
+	free(begin_parts(s, &f));
+	SOON(20000, nc_remove(&s->a, &s->root, "f"), NFS3_OK);
+	scene_kill(s);
+	scene_faults(s, "");
+	CHECK(uploads_left(s) == 1);
+	scene_start(s);
+	scene_reconnect(s);
+	WITHIN(60000, uploads_left(s) == 0);
+	CHECK(object_absent(s, "f") && told(s) == 0);
+}
+
+/* Renamed while its object is copied part by part; killed; again. */
+static void
+killed_copying(struct scene *s)
+{
+	unsigned char *data = malloc(20 * MB);
+	const char *const to[] = { "g", "h", "i" };
+	const char *from = "f";
+	char rule[64];
+	struct nc_fh f;
+
+	CHECK(data != NULL);
+	fill(data, 20 * MB, 10);
+	object_put(s, "f", data, 20 * MB, NULL);
+	scene_env(s, "S3NFSD_COPY_MAX", "6000000");
+	scene_crash(s);
+	f = look(&s->a, s, "f");
+	for (int i = 0; i < 3; i++) {
+		snprintf(rule, sizeof(rule), "op=partcopy key=%s hold", to[i]);
+		scene_faults(s, rule);
+		SOON(60000, nc_rename(&s->a, &s->root, from, &s->root, to[i]),
+		     NFS3_OK);
+		from = to[i];
+		CHECK(told(s) == 1);
+		WITHIN(60000, scene_calls(s, "partcopy", from, "held") > 0);
+		CHECK(told(s) == 1 && uploads_left(s) == 1);
+		scene_kill(s);
+		if (i == 2)
+			scene_faults(s, "");
+		scene_start(s);
+		scene_reconnect(s);
+		CHECK(told(s) <= 1);
+	}
+	WITHIN(60000, object_has(s, "i", data, 20 * MB));
+	WITHIN(60000, objects(s) == 1 && uploads_left(s) == 0);
+	WITHIN(60000, told(s) == 0);
+	CHECK(reads_many(&s->a, &f, data, 20 * MB));
+	free(data);
+}
+
+/* The same with the directory above it: no upload row of its own. */
+static void
+killed_carrying(struct scene *s)
+{
+	unsigned char *data = malloc(20 * MB);
+	const char *const to[] = { "e", "k", "l" };
+	const char *from = "d";
+	char rule[64], key[16];
+	struct nc_fh d, f;
+
+	CHECK(data != NULL);
+	fill(data, 20 * MB, 11);
+	object_put(s, "d/f", data, 20 * MB, NULL);
+	scene_env(s, "S3NFSD_COPY_MAX", "6000000");
+	scene_crash(s);
+	d = look(&s->a, s, "d");
+	SOON(60000, nc_lookup(&s->a, &d, "f", &f, NULL), NFS3_OK);
+	for (int i = 0; i < 3; i++) {
+		snprintf(key, sizeof(key), "%s/f", to[i]);
+		snprintf(rule, sizeof(rule), "op=partcopy key=%s hold", key);
+		scene_faults(s, rule);
+		SOON(60000, nc_rename(&s->a, &s->root, from, &s->root, to[i]),
+		     NFS3_OK);
+		from = to[i];
+		WITHIN(60000, scene_calls(s, "partcopy", key, "held") > 0);
+		CHECK(told(s) <= 1 && uploads_left(s) == 1);
+		scene_kill(s);
+		if (i == 2)
+			scene_faults(s, "");
+		scene_start(s);
+		scene_reconnect(s);
+		CHECK(told(s) <= 1);
+	}
+	WITHIN(60000, object_has(s, "l/f", data, 20 * MB));
+	WITHIN(60000, objects(s) == 1 && uploads_left(s) == 0);
+	WITHIN(60000, told(s) == 0);
+	CHECK(reads_many(&s->a, &f, data, 20 * MB));
+	free(data);
+}
+
 #define PARTS "create_settle_ms=5000 part_size=5M server.log_level=warning"
 
 SCENARIOS(
@@ -127,5 +255,13 @@ SCENARIOS(
 	  false },
 	{ "parts-equal", "equal_parts=1: one part of 13 and the short last one are sent", equal,
 	  PARTS " equal_parts=1", false },
+	{ "parts-killed-remove", "killed after REMOVE of a file whose parts are "
+	  "on their way / none are left in the bucket", killed_after_remove,
+	  PARTS, false },
+	{ "parts-killed-copy", "renamed, killed while the parts of its object "
+	  "are copied, renamed / one object, told once, no parts left",
+	  killed_copying, PARTS, false },
+	{ "parts-killed-carry", "the same by its directory", killed_carrying,
+	  PARTS, false },
 	{ "parts-append-1g", "1 MiB appended to 1 GiB sends 1 MiB",
 	  append_to_1g, PARTS, true })

@@ -21,7 +21,8 @@
 #include "tests/scenario.h"
 
 #define NODES 400
-#define NAMES 10
+#define NAMES 11
+#define SILLY 10		/* what clients call a removed open file */
 #define BYTES_MAX 300000
 
 struct tnode {
@@ -42,10 +43,12 @@ struct tree {
 	unsigned seed, step;
 	bool links;		/* the gateway has them */
 	bool faults;		/* S3 fails now and then */
+	unsigned names;		/* of NAMES: with or without SILLY */
 };
 
 static const char *const names[NAMES] = { "a", "b", "c", "d", "e with space",
-					  "f.txt", "g", "h", "i", "j\303\244" };
+					  "f.txt", "g", "h", "i", "j\303\244",
+					  ".nfs00000000deadbeef" };
 
 static unsigned
 rnd(struct tree *t, unsigned below)
@@ -194,7 +197,7 @@ make_one(struct tree *t, int dir, int name)
 		return;
 	switch (rnd(t, 6)) {
 	case 0:
-		if (depth(t, dir) >= 3)
+		if (depth(t, dir) >= 3 || name == SILLY)
 			return;
 		set.mode = 0700 + rnd(t, 64);
 		tell(t, "mkdir %d/%s", dir, names[name]);
@@ -308,12 +311,12 @@ chmod_some(struct tree *t, int i)
 }
 
 static void
-remove_one(struct tree *t, int dir, int name)
+remove_one(struct tree *t, int dir, int name, bool other)
 {
 	struct tnode *d = &t->n[dir];
 	int i = d->child[name], r;
 	bool is_dir = i != 0 && t->n[i].kind == NF3DIR;
-	bool as_dir = rnd(t, 8) == 0 ? !is_dir : is_dir;
+	bool as_dir = other ? !is_dir : is_dir;
 
 	tell(t, "%s %d/%s", as_dir ? "rmdir" : "remove", dir, names[name]);
 	if (as_dir)
@@ -334,7 +337,7 @@ rename_one(struct tree *t, int from, int name, int to, int new_name)
 	int i = t->n[from].child[name], over = t->n[to].child[new_name], r;
 	bool is_dir = i != 0 && t->n[i].kind == NF3DIR, good = i != 0;
 
-	if (is_dir && depth(t, to) >= 3)
+	if (is_dir && (depth(t, to) >= 3 || new_name == SILLY))
 		return;
 	if (good && over != i && over != 0)
 		good = is_dir == (t->n[over].kind == NF3DIR) &&
@@ -481,7 +484,8 @@ listed(struct tree *t, const struct nc_fh *fh, const struct tnode *n,
 			int c = 0;
 
 			cookie = entries[i].cookie;
-			if (entries[i].name[0] == '.')
+			if (strcmp(entries[i].name, ".") == 0 ||
+			    strcmp(entries[i].name, "..") == 0)
 				continue;
 			while (c < NAMES && strcmp(entries[i].name, names[c]))
 				c++;
@@ -535,7 +539,7 @@ static void
 one_step(struct tree *t)
 {
 	int dir = some(t, NF3DIR), to = some(t, NF3DIR);
-	int name = (int)rnd(t, NAMES), file = some(t, NF3REG);
+	int name = (int)rnd(t, t->names), file = some(t, NF3REG);
 
 	switch (rnd(t, 16)) {
 	case 0: case 1: case 2: case 3:
@@ -553,10 +557,10 @@ one_step(struct tree *t)
 		chmod_some(t, some(t, 0));
 		break;
 	case 9: case 10:
-		remove_one(t, dir, name);
+		remove_one(t, dir, name, rnd(t, 8) == 0);
 		break;
 	case 11: case 12: case 13:
-		rename_one(t, dir, name, to, (int)rnd(t, NAMES));
+		rename_one(t, dir, name, to, (int)rnd(t, t->names));
 		break;
 	case 14:
 		link_one(t, file, dir, name);
@@ -588,10 +592,21 @@ fault(struct tree *t)
 	scene_faults(t->s, text);
 }
 
+/* They are not in the bucket. */
 static void
-play(struct scene *s, unsigned seed, bool links)
+remove_silly(struct tree *t)
+{
+	for (int i = 1; i < NODES; i++) {
+		if (t->n[i].kind == NF3DIR && t->n[i].child[SILLY] != 0)
+			remove_one(t, i, SILLY, false);
+	}
+}
+
+static void
+play(struct scene *s, unsigned seed, bool links, bool silly)
 {
 	struct tree t = { .s = s, .seed = seed,
+			  .names = silly ? NAMES : NAMES - 1,
 			  .links = links || getenv("TREE_LINKS") != NULL,
 			  .faults = getenv("TREE_FAULTS") != NULL };
 	unsigned steps = 400;
@@ -624,6 +639,7 @@ play(struct scene *s, unsigned seed, bool links)
 		}
 	}
 	scene_faults(s, "");
+	remove_silly(&t);
 	OK(ctl_status(s, "flush --all"));
 	WITHIN(60000, status_number(s, "uploads") == 0);
 	same_tree(&t, 1, &s->root, "", false);
@@ -645,11 +661,13 @@ play(struct scene *s, unsigned seed, bool links)
 	free(t.n);
 }
 
-static void tree1(struct scene *s) { play(s, 1, false); }
-static void tree2(struct scene *s) { play(s, 22, false); }
-static void tree3(struct scene *s) { play(s, 333, false); }
-static void links1(struct scene *s) { play(s, 4444, true); }
-static void links2(struct scene *s) { play(s, 333, true); }
+static void tree1(struct scene *s) { play(s, 1, false, false); }
+static void tree2(struct scene *s) { play(s, 22, false, false); }
+static void tree3(struct scene *s) { play(s, 333, false, false); }
+static void links1(struct scene *s) { play(s, 4444, true, false); }
+static void links2(struct scene *s) { play(s, 333, true, false); }
+static void silly1(struct scene *s) { play(s, 55, false, true); }
+static void silly2(struct scene *s) { play(s, 666, true, true); }
 
 #define LATE "settle_ms=3000 create_settle_ms=3000 server.log_level=warning"
 #define SETTINGS "settle_ms=50 create_settle_ms=50 server.log_level=warning"
@@ -665,4 +683,8 @@ SCENARIOS(
 	  "the model's, also from the bucket alone", links1,
 	  SETTINGS " attr_ttl_ms=0", false },
 	{ "tree-links-late", "with hard links, and uploads that are late",
-	  links2, LATE, false })
+	  links2, LATE, false },
+	{ "tree-silly", "names that clients give to removed open files come, "
+	  "go and come back / the model's", silly1, SETTINGS, false },
+	{ "tree-silly-links", "the same with hard links", silly2,
+	  SETTINGS " attr_ttl_ms=0", false })

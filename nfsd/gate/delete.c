@@ -63,6 +63,41 @@ try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
 	timers_add(&g->timers, due, 0);
 }
 
+/* ---- multipart uploads ---- */
+
+struct orphan {
+	struct gate_export *x;
+	const char *key;
+	int error;
+};
+
+static int
+abort_orphan(void *arg, const char *key, const char *upload_id,
+	     int64_t initiated_ns)
+{
+	struct orphan *o = arg;
+	int r;
+
+	(void)initiated_ns;
+	if (strcmp(key, o->key) != 0)
+		return 0;
+	r = s3_upload_abort(o->x->s3, key, upload_id, NULL);
+	if (r < 0 && r != -ENOENT)
+		o->error = r;
+	return 0;
+}
+
+int
+delete_parts(struct gate_export *x, const char *key)
+{
+	struct orphan o = { .x = x, .key = key };
+	int r = s3_upload_list(x->s3, key, abort_orphan, &o, NULL);
+
+	return r == -ENOTSUP || r == -ENOENT ? 0 : r < 0 ? r : o.error;
+}
+
+/* ---- the run ---- */
+
 static void
 delete_run(void *arg)
 {
@@ -80,6 +115,8 @@ delete_run(void *arg)
 	r = s3_delete(d->x->s3, d->row.key,
 		      d->row.etag[0] ? d->row.etag : NULL, &err);
 	failpoint("delete-after-s3");
+	if ((r == 0 || r == -ESTALE || r == -ENOENT) && d->row.parts)
+		r = delete_parts(d->x, d->row.key);
 	key_release(d->x, d->row.key, d->row.id);
 	/* -ESTALE: somebody put another object there; it is not ours. */
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {

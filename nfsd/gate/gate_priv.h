@@ -864,6 +864,9 @@ void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 void delete_start(struct gate_export *x, const struct meta_delete *d);
 /* Give S3 a moment, so that what is removed is gone when `rm` returns. */
 void delete_wait(struct gate *g, uint64_t id, uint64_t until_ms);
+/* Abort all multipart uploads to the key; nobody here is at one. */
+int delete_parts(struct gate_export *x, const char *key)
+	__attribute__((warn_unused_result));
 /* Is one of this key still to come? */
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */

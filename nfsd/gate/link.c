@@ -304,6 +304,10 @@ linked(struct node *n, struct node *alias, const struct linking *l)
 	upload_row_begin_locked(alias, l->upload.since_ns);
 	alias->up.pending = true;
 	alias->up.dirty_ms = clock_ms();
+	/* But of a file that had been removed: it comes back by this name
+	 * (link_aside.c). */
+	if (l->file.local_only)
+		upload_schedule_locked(alias, true);
 	pthread_mutex_unlock(&alias->mutex);
 }
 
@@ -322,9 +326,6 @@ link_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 
 	if (r == 0)
 		r = n->dead ? -ESTALE : n->i.link_ino != 0 ? -ESTALE : 0;
-	/* A file that was removed is for no bucket, nor would its link be. */
-	if (r == 0 && n->i.local_only)
-		r = -EPERM;
 	if (r == 0 && n->i.nlink >= LINKS_MAX)
 		r = -EMLINK;
 	if (r == 0)
@@ -733,73 +734,6 @@ link_remove_first(struct change_dir *d, struct gate_request *rq,
 		*delete_id = t.del[0].id;
 	}
 	link_turn_free(&t);
-	return r;
-}
-
-int
-link_set_aside(struct change_dir *from, struct change_dir *to,
-	       struct gate_request *rq, const char *from_name,
-	       const char *to_name, const struct link_pair *p)
-{
-	struct gate_export *x = from->node->export;
-	struct gate *g = x->gate;
-	struct link_turn t = { 0 };
-	struct node *a = p->alias;
-	struct meta_inode row = { 0 };
-	struct meta_name entry = { .id = meta_new_name_id(g->meta),
-				   .parent = to->node->ino, .ino = a->ino,
-				   .kind = a->i.kind };
-	struct meta_batch *b = meta_batch_new();
-	int r = link_quiet(p->file, rq);
-
-	if (r == 0)
-		r = link_quiet(a, rq);
-	if (r == 0)
-		r = b == NULL ? -ENOMEM : meta_inode_copy(&a->i, &row);
-	strcpy(entry.name, to_name);
-	if (r == 0) {
-		meta_del_name(b, from->node->ino, from_name);
-		r = link_turn_rows(&t, p->file, a, b, false, false);
-	}
-	if (r == 0) {
-		row.local_only = true;
-		row.name_dirty = row.data_dirty = false;
-		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
-		meta_del_upload(b, a->ino);
-		meta_put_inode(b, &row);
-		meta_put_name(b, &entry);
-		meta_put_inode(b, &from->row);
-		if (to->node != from->node)
-			meta_put_inode(b, &to->row);
-		replay_note(b, rq, NULL);
-		link_turn_hide(&t);
-		failpoint("link-aside-before-commit");
-		r = meta_commit(g->meta, &b);
-		failpoint("link-aside-after-commit");
-		if (r < 0)
-			link_turn_unhide(&t);
-	}
-	meta_batch_free(&b);
-	if (r == 0) {
-		negative_removed(g, from->node->ino, from_name,
-				 clock_ms() + x->c.attr_ttl_ms);
-		negative_del(g, to->node->ino, to_name);
-		pthread_mutex_lock(&a->mutex);
-		a->i.local_only = true;
-		a->i.name_dirty = a->i.data_dirty = false;
-		a->i.base_key[0] = a->i.base_etag[0] = '\0';
-		a->i.dest_etag[0] = '\0';
-		a->up.pending = false;
-		pthread_mutex_unlock(&a->mutex);
-		r = node_rename(a, &entry);
-		if (r == 0)
-			r = link_turn_apply(&t);
-		change_dir_apply(from);
-		if (to->node != from->node)
-			change_dir_apply(to);
-	}
-	link_turn_free(&t);
-	meta_inode_fini(&row);
 	return r;
 }
 

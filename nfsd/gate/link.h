@@ -107,6 +107,9 @@ int link_set_aside(struct change_dir *from, struct change_dir *to,
 		   struct gate_request *rq, const char *from_name,
 		   const char *to_name, const struct link_pair *p)
 	__attribute__((warn_unused_result));
+/* An alias with a name for the bucket is to be uploaded: if its file has none
+ * but .nfsXXXX, it takes that name.  No locks are held; blocks. */
+void link_come_back(struct node *alias);
 /* The file's object was removed or replaced by other hands, while it has an
  * alias with a good one: it lives there.  The file's lock is held.  1: it
  * does; 0: there is none. */

@@ -112,38 +112,18 @@ take_upload(void *arg, const struct meta_upload *u)
 	return 0;
 }
 
-struct orphan {
-	struct gate_export *x;
-	const char *key;
-};
-
-static int
-abort_orphan(void *arg, const char *key, const char *upload_id,
-	     int64_t initiated_ns)
-{
-	struct orphan *o = arg;
-
-	(void)initiated_ns;
-	if (strcmp(key, o->key) == 0 &&
-	    s3_upload_abort(o->x->s3, key, upload_id, NULL) < 0)
-		gate_say(o->x->gate, 1,
-			 "cannot abort a multipart upload: key=%s", key);
-	return 0;
-}
-
 /* A multipart upload was under way.  Its parts are sent again. */
 static void
 abort_upload(struct gate_export *x, const struct meta_upload *u)
 {
-	struct orphan o = { x, u->key };
 	int r;
 
 	if (u->upload_id[0] != '\0')
 		r = s3_upload_abort(x->s3, u->key, u->upload_id, NULL);
 	else
 		/* Its id was not on record yet. */
-		r = s3_upload_list(x->s3, u->key, abort_orphan, &o, NULL);
-	if (r < 0 && r != -ENOENT && r != -ENOTSUP)
+		r = delete_parts(x, u->key);
+	if (r < 0 && r != -ENOENT)
 		gate_say(x->gate, 1,
 			 "cannot abort a multipart upload: key=%s", u->key);
 }

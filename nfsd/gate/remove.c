@@ -59,6 +59,17 @@ bury(struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 }
 
+/* A multipart upload is under way to the key that is to be deleted.  It will
+ * be aborted, but for a crash before that. */
+static void
+note_parts(struct meta_delete *d, const char *key, struct meta_batch *b)
+{
+	if (d->id == 0 || strcmp(d->key, key) != 0)
+		return;
+	d->parts = true;
+	meta_put_delete(b, d);
+}
+
 /* All locks are held.  file: what n is a further name of, or n. */
 static int
 remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
@@ -71,7 +82,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	struct meta_inode row = { 0 };
 	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
 	struct name_settled was = { 0 };
-	bool left, hide;
+	bool left, hide, parts;
 	int r = move_old_key(n, key);
 
 	/* A path that no key can spell: nothing went there. */
@@ -101,10 +112,14 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	strcpy(sent, n->up.run == UP_RUNNING && n->up.sent_key != NULL
 			     ? n->up.sent_key
 			     : key);
+	parts = n->up.run == UP_RUNNING && n->up.row != NULL &&
+		n->up.row->phase != META_UP_QUEUED;
 	pthread_mutex_unlock(&n->mutex);
 	if (left && sent[0] != '\0' && strcmp(sent, del.key) != 0 &&
 	    !hidden_exactly(x, sent))
 		forget_key(n, sent, b, &late);
+	if (parts && sent[0] != '\0')
+		note_parts(late.id != 0 ? &late : &del, sent, b);
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    strcmp(key, del.key) != 0 &&
 	    strcmp(key, late.key) != 0 && !hidden_exactly(x, key))

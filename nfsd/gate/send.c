@@ -382,7 +382,7 @@ same_headers(const struct s3_headers *a, const struct s3_headers *b)
 
 /* Only attributes or the name changed: the store has the bytes. */
 static bool
-sends_copy(const struct meta_inode *i)
+sends_copy(const struct gate_export *x, const struct meta_inode *i)
 {
 	if (i->data_dirty || i->base_key[0] == '\0')
 		return false;
@@ -390,7 +390,7 @@ sends_copy(const struct meta_inode *i)
 	if (i->kind == GATE_DIR)
 		return i->base_size > 0;
 	return i->kind == GATE_REG && i->base_limit == i->base_size &&
-	       i->size == i->base_size && i->size <= S3_COPY_MAX;
+	       i->size == i->base_size && i->size <= x->copy_max;
 }
 
 /*
@@ -461,7 +461,7 @@ prepare(struct sending *s)
 	/* Tags and the like, which no HEAD tells.  Not before that: they
 	 * would always differ. */
 	if (r == 0 && found)
-		r = s3_extras(x->s3, from, &o, sends_copy(i), &s->headers,
+		r = s3_extras(x->s3, from, &o, sends_copy(x, i), &s->headers,
 			      &s->err);
 	s3_object_free(&o);
 	if (r != 0)
@@ -607,7 +607,7 @@ send_version(struct sending *s)
 	r = prepare(s);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (sends_copy(i))
+	if (sends_copy(s->node->export, i))
 		return send_copy(s);
 	return send_bytes(s);
 }

@@ -989,9 +989,12 @@ upload_run(void *arg)
 	struct node *n = arg;
 	struct gate *g = n->export->gate;
 	struct sending s = { .node = n, .snap.fd = -1 };
-	int r = upload_begin(n, &s);
 	bool by_carrier;
+	int r;
 
+	if (link_is_alias(n))
+		link_come_back(n);
+	r = upload_begin(n, &s);
 	if (r == 0 && (s.snap.row.local_only || waits_in_circle(&s))) {
 		pull_end(n, &s, s.snap.row.link_ino != 0 ? link_drop_base(n)
 							 : pull_base(&s));

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Several names of a file, of which some are .nfsXXXX: names that clients give
+ * to what was removed and is still open.  Those are for no bucket; as long as
+ * the file has another name, that is the file's own, and the others are
+ * aliases without objects.  So a file that gets such a name gives up its own
+ * to an alias, and takes that one's; and a file that had only such names, and
+ * gets another one again (RENAME, LINK), takes that.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "nfsd/gate/link.h"
+
+/* An alias that is for no bucket: its row, and its memory after the commit. */
+static void
+aside_row(struct meta_inode *row)
+{
+	row->local_only = true;
+	row->name_dirty = row->data_dirty = row->carried = false;
+	row->base_key[0] = row->base_etag[0] = row->dest_etag[0] = '\0';
+}
+
+static void
+aside_memory(struct node *a)
+{
+	pthread_mutex_lock(&a->mutex);
+	aside_row(&a->i);
+	a->up.pending = false;
+	pthread_mutex_unlock(&a->mutex);
+}
+
+int
+link_set_aside(struct change_dir *from, struct change_dir *to,
+	       struct gate_request *rq, const char *from_name,
+	       const char *to_name, const struct link_pair *p)
+{
+	struct gate_export *x = from->node->export;
+	struct gate *g = x->gate;
+	struct link_turn t = { 0 };
+	struct node *a = p->alias;
+	struct meta_inode row = { 0 };
+	struct meta_name entry = { .id = meta_new_name_id(g->meta),
+				   .parent = to->node->ino, .ino = a->ino,
+				   .kind = a->i.kind };
+	struct meta_batch *b = meta_batch_new();
+	int r = link_quiet(p->file, rq);
+
+	if (r == 0)
+		r = link_quiet(a, rq);
+	if (r == 0)
+		r = b == NULL ? -ENOMEM : meta_inode_copy(&a->i, &row);
+	strcpy(entry.name, to_name);
+	if (r == 0) {
+		meta_del_name(b, from->node->ino, from_name);
+		r = link_turn_rows(&t, p->file, a, b, false, false);
+	}
+	if (r == 0) {
+		aside_row(&row);
+		meta_del_upload(b, a->ino);
+		meta_put_inode(b, &row);
+		meta_put_name(b, &entry);
+		meta_put_inode(b, &from->row);
+		if (to->node != from->node)
+			meta_put_inode(b, &to->row);
+		replay_note(b, rq, NULL);
+		link_turn_hide(&t);
+		failpoint("link-aside-before-commit");
+		r = meta_commit(g->meta, &b);
+		failpoint("link-aside-after-commit");
+		if (r < 0)
+			link_turn_unhide(&t);
+	}
+	meta_batch_free(&b);
+	if (r == 0) {
+		negative_removed(g, from->node->ino, from_name,
+				 clock_ms() + x->c.attr_ttl_ms);
+		negative_del(g, to->node->ino, to_name);
+		aside_memory(a);
+		r = node_rename(a, &entry);
+		if (r == 0)
+			r = link_turn_apply(&t);
+		change_dir_apply(from);
+		if (to->node != from->node)
+			change_dir_apply(to);
+	}
+	link_turn_free(&t);
+	meta_inode_fini(&row);
+	return r;
+}
+
+/* ---- back ---- */
+
+/* The alias has a name for the bucket, and its file has not. */
+static bool
+has_to_come(const struct link_pair *p)
+{
+	bool file, alias;
+
+	pthread_mutex_lock(&p->file->mutex);
+	file = p->file->i.local_only && !p->file->dead;
+	pthread_mutex_unlock(&p->file->mutex);
+	pthread_mutex_lock(&p->alias->mutex);
+	alias = p->alias->i.local_only || p->alias->dead;
+	pthread_mutex_unlock(&p->alias->mutex);
+	return file && !alias;
+}
+
+/* Both are locked and quiet: they change their names. */
+static int
+come_back(const struct link_pair *p)
+{
+	struct gate *g = p->file->export->gate;
+	struct link_turn t = { 0 };
+	struct meta_inode row = { 0 };
+	struct meta_name entry = { .ino = p->alias->ino,
+				   .kind = p->alias->i.kind };
+	struct meta_batch *b = meta_batch_new();
+	int r = b == NULL ? -ENOMEM : meta_inode_copy(&p->alias->i, &row);
+
+	node_name(p->file, &entry.parent, entry.name);
+	entry.id = p->file->name_id;
+	if (r == 0)
+		r = link_turn_rows(&t, p->file, p->alias, b, false, false);
+	if (r == 0) {
+		aside_row(&row);
+		meta_del_upload(b, row.ino);
+		meta_put_inode(b, &row);
+		meta_put_name(b, &entry);
+		link_turn_hide(&t);
+		failpoint("link-back-before-commit");
+		r = meta_commit(g->meta, &b);
+		failpoint("link-back-after-commit");
+		if (r < 0)
+			link_turn_unhide(&t);
+	}
+	meta_batch_free(&b);
+	if (r == 0) {
+		aside_memory(p->alias);
+		r = node_rename(p->alias, &entry);
+		if (r == 0)
+			r = link_turn_apply(&t);
+	}
+	link_turn_free(&t);
+	meta_inode_fini(&row);
+	return r;
+}
+
+/* 1: an upload of the file has to end first. */
+static int
+try_back(struct link_pair *p)
+{
+	bool busy = false;
+	int r;
+
+	node_lock_wait(p->file);
+	node_lock_wait(p->alias);
+	r = link_pair_check(p->alias, p);
+	if (r == 0 && has_to_come(p)) {
+		pthread_mutex_lock(&p->file->mutex);
+		busy = p->file->up.run == UP_RUNNING;
+		if (busy)
+			upload_cancel_locked(p->file);
+		pthread_mutex_unlock(&p->file->mutex);
+		r = busy ? 1 : come_back(p);
+	}
+	node_unlock(p->alias);
+	node_unlock(p->file);
+	return r;
+}
+
+#define TRIES 50
+#define AGAIN_MS 1000
+
+void
+link_come_back(struct node *alias)
+{
+	struct link_pair p;
+	int r = 1;
+
+	for (int tries = 0; r == 1 && tries < TRIES; tries++) {
+		struct gate_request rq = { .may_block = true };
+
+		r = link_pair_get(alias, &p);
+		if (r < 0)
+			break;
+		if (p.alias != NULL && has_to_come(&p))
+			r = try_back(&p);
+		if (r == 1) {
+			pthread_mutex_lock(&p.file->mutex);
+			(void)node_hold_locked(p.file, &rq, clock_ms() + 100);
+			pthread_mutex_unlock(&p.file->mutex);
+		}
+		link_pair_put(&p);
+	}
+	if (r == 0)
+		return;
+	pthread_mutex_lock(&alias->mutex);
+	alias->up.due_ms = clock_ms() + AGAIN_MS;
+	node_tick_at_locked(alias, alias->up.due_ms);
+	pthread_mutex_unlock(&alias->mutex);
+}
