@@ -17,7 +17,7 @@
 
 enum change_kind {
 	PUT_INODE, DEL_INODE, PUT_NAME, DEL_NAME, PUT_HANDLE, DEL_HANDLE,
-	PUT_EXTENTS, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD, PUT_SENT,
+	PUT_EXTENTS, PUT_HARD, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD, PUT_SENT,
 	PUT_DELETE, DEL_DELETE, PUT_REPLAY, PUT_QUARANTINE, DEL_QUARANTINE,
 	PUT_SETTING, PUT_MOVE, DEL_MOVE
 };
@@ -136,17 +136,33 @@ meta_del_handle(struct meta_batch *b, uint64_t ino, const char *who)
 	add_text(b, c, who);
 }
 
-void
-meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
-		 uint64_t to, const struct meta_extent *list, size_t count)
+static void
+put_extents(struct meta_batch *b, enum change_kind kind, uint64_t ino,
+	    uint64_t from, uint64_t to, const struct meta_extent *list,
+	    size_t count)
 {
-	struct change *c = add(b, PUT_EXTENTS, list, count * sizeof(*list));
+	struct change *c = add(b, kind, list, count * sizeof(*list));
 
 	if (c != NULL) {
 		c->a = ino;
 		c->b = from;
 		c->c = to;
 	}
+}
+
+void
+meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+		 uint64_t to, const struct meta_extent *list, size_t count)
+{
+	put_extents(b, PUT_EXTENTS, ino, from, to, list, count);
+}
+
+void
+meta_put_hard_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+		      uint64_t to, const struct meta_extent *list,
+		      size_t count)
+{
+	put_extents(b, PUT_HARD, ino, from, to, list, count);
 }
 
 void
@@ -366,8 +382,8 @@ apply_del_inode(const struct change *c, struct sql *sql)
 {
 	static const enum sql_id ids[] = {
 		SQL_DEL_INODE, SQL_DEL_INODE_NAMES, SQL_DEL_INODE_HANDLES,
-		SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD, SQL_DEL_JOURNAL,
-		SQL_DEL_SENT,
+		SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_HARD,
+		SQL_DEL_INODE_UPLOAD, SQL_DEL_JOURNAL, SQL_DEL_SENT,
 		SQL_DEL_INODE_LINK,
 	};
 	int r = 0;
@@ -414,7 +430,8 @@ static int
 apply_put_extents(const struct change *c, struct sql *sql)
 {
 	const struct meta_extent *list = (const void *)c->data;
-	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_EXTENTS);
+	bool hard = c->kind == PUT_HARD;
+	sqlite3_stmt *s = sql_stmt(sql, hard ? SQL_DEL_HARD : SQL_DEL_EXTENTS);
 	int r;
 
 	if (s != NULL) {
@@ -424,7 +441,7 @@ apply_put_extents(const struct change *c, struct sql *sql)
 	}
 	r = sql_run(sql, s);
 	for (size_t i = 0; r == 0 && i < c->len / sizeof(*list); i++) {
-		s = sql_stmt(sql, SQL_PUT_EXTENT);
+		s = sql_stmt(sql, hard ? SQL_PUT_HARD : SQL_PUT_EXTENT);
 		if (s != NULL) {
 			bind_u64(s, 1, c->a);
 			bind_u64(s, 2, list[i].off);
@@ -645,6 +662,7 @@ apply(const struct change *c, struct sql *sql)
 	case DEL_HANDLE:
 		return apply_del_named(c, sql, SQL_DEL_HANDLE);
 	case PUT_EXTENTS:
+	case PUT_HARD:
 		return apply_put_extents(c, sql);
 	case PUT_JOURNAL:
 		return apply_put_journal(c, sql);

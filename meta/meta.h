@@ -251,6 +251,11 @@ void meta_del_handle(struct meta_batch *b, uint64_t ino, const char *who);
 void meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
 		      uint64_t to, const struct meta_extent *list,
 		      size_t count);
+/* The same of bytes that are on stable storage and no part of the flushed
+ * version yet: what a COMMIT of a part leaves (rule.md 2). */
+void meta_put_hard_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+			   uint64_t to, const struct meta_extent *list,
+			   size_t count);
 /* Bytes of a small stable WRITE, until a flush of the data file. */
 void meta_put_journal(struct meta_batch *b, uint64_t ino, uint64_t at,
 		      const void *data, size_t len);
@@ -342,8 +347,10 @@ int meta_count_dirs(struct meta *meta, uint64_t parent, uint64_t *count)
 int meta_each_handle(struct meta *meta, uint64_t ino,	/* 0: all */
 		     int (*each)(void *arg, const struct meta_handle *h),
 		     void *arg) __attribute__((warn_unused_result));
+/* In no order; of both kinds. */
 int meta_each_extent(struct meta *meta, uint64_t ino,
-		     int (*each)(void *arg, const struct meta_extent *e),
+		     int (*each)(void *arg, const struct meta_extent *e,
+				 bool hard),
 		     void *arg) __attribute__((warn_unused_result));
 int meta_each_journal(struct meta *meta,
 		      int (*each)(void *arg, uint64_t ino, uint64_t at,

@@ -380,15 +380,30 @@ row_extent(void *arg, sqlite3_stmt *s)
 	return w->each(w->arg, &e) != 0;
 }
 
+struct either {
+	int (*each)(void *arg, const struct meta_extent *e, bool hard);
+	void *arg;
+};
+
+static int
+row_either(void *arg, sqlite3_stmt *s)
+{
+	struct either *to = arg;
+	struct meta_extent e = { col(s, 0), col(s, 1), col(s, 2) };
+
+	return to->each(to->arg, &e, col(s, 3) != 0) != 0;
+}
+
 int
 meta_each_extent(struct meta *m, uint64_t ino,
-		 int (*each)(void *arg, const struct meta_extent *e),
+		 int (*each)(void *arg, const struct meta_extent *e,
+			     bool hard),
 		 void *arg)
 {
 	struct question q = { SQL_EACH_EXTENT, &ino, 1, NULL, 0, false };
-	struct walk w = WALK(each, arg);
+	struct either to = { each, arg };
 
-	return all(ask(m, &q, row_extent, &w));
+	return all(ask(m, &q, row_either, &to));
 }
 
 int

@@ -46,6 +46,9 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS extent ("
 	" ino INTEGER, off INTEGER, len INTEGER, at INTEGER,"
 	" PRIMARY KEY (ino, off)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS hard_extent ("
+	" ino INTEGER, off INTEGER, len INTEGER, at INTEGER,"
+	" PRIMARY KEY (ino, off)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS journal ("
 	" seq INTEGER PRIMARY KEY AUTOINCREMENT, ino INTEGER, at INTEGER,"
 	" data BLOB);"
@@ -99,6 +102,7 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_DEL_INODE_NAMES] = "DELETE FROM name WHERE ino = ?",
 	[SQL_DEL_INODE_HANDLES] = "DELETE FROM handle WHERE ino = ?",
 	[SQL_DEL_INODE_EXTENTS] = "DELETE FROM extent WHERE ino = ?",
+	[SQL_DEL_INODE_HARD] = "DELETE FROM hard_extent WHERE ino = ?",
 	[SQL_DEL_INODE_UPLOAD] = "DELETE FROM upload WHERE ino = ?",
 	[SQL_PUT_NAME] = "INSERT OR REPLACE INTO name (id, parent, name, ino,"
 			 " kind) VALUES (?,?,?,?,?)",
@@ -111,6 +115,10 @@ static const char *const texts[SQL_COUNT] = {
 			    " AND off + len > ?2",
 	[SQL_PUT_EXTENT] = "INSERT OR REPLACE INTO extent (ino, off, len, at)"
 			   " VALUES (?,?,?,?)",
+	[SQL_DEL_HARD] = "DELETE FROM hard_extent WHERE ino = ?1"
+			 " AND off < ?3 AND off + len > ?2",
+	[SQL_PUT_HARD] = "INSERT OR REPLACE INTO hard_extent (ino, off, len,"
+			 " at) VALUES (?,?,?,?)",
 	[SQL_PUT_JOURNAL] = "INSERT INTO journal (ino, at, data)"
 			    " VALUES (?,?,?)",
 	[SQL_DEL_JOURNAL] = "DELETE FROM journal WHERE ino = ?",
@@ -177,8 +185,9 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_HANDLE_OF] = "SELECT ino, who, state, generation, opened,"
 			       " created FROM handle WHERE ino = ?"
 			       " ORDER BY who",
-	[SQL_EACH_EXTENT] = "SELECT off, len, at FROM extent WHERE ino = ?"
-			    " ORDER BY off",
+	[SQL_EACH_EXTENT] = "SELECT off, len, at, 0 FROM extent WHERE ino = ?1"
+			    " UNION ALL SELECT off, len, at, 1"
+			    " FROM hard_extent WHERE ino = ?1",
 	[SQL_EACH_JOURNAL] = "SELECT ino, at, data FROM journal ORDER BY seq",
 	[SQL_EACH_UPLOAD] = "SELECT ino, phase, key, upload_id, expect,"
 			    " part_size, since, attempts, error FROM upload"

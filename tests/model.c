@@ -218,8 +218,8 @@ crashed(const struct state *s, int64_t now_ms, struct set *out)
 				continue;
 			f->may_be_owed |= f->owed_opener | f->waited;
 			f->reserved = f->waited = f->owed_opener = 0;
-			f->live = f->flushed;
-			f->live_mtime = f->mtime;
+			f->live = f->hardened ? f->hard : f->flushed;
+			f->live_mtime = f->hardened ? 0 : f->mtime;
 			f->uncommitted = 0;
 			f->kicked = 1;
 			f->riding = f->dirty;
@@ -228,6 +228,8 @@ crashed(const struct state *s, int64_t now_ms, struct set *out)
 				/* As a writer, as one from before, not at
 				 * all, as one that has only created it. */
 				f->last_ms = f->opened_ms = now_ms;
+				if (f->hardened)
+					continue;
 				if (choice[i] == 1)
 					f->state = PENDING, f->dirty = 1;
 				else if (choice[i] == 2 && !f->created)

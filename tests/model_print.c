@@ -41,6 +41,8 @@ m_print(const struct m_world *w, FILE *out)
 			print_content("flushed", &f->flushed, out);
 			if (f->state == ACTIVE)
 				print_content("live", &f->live, out);
+			if (f->hardened)
+				print_content("hard", &f->hard, out);
 			if (f->has_object)
 				print_content("object", &f->object, out);
 			if (f->owed_writer | f->owed_opener | f->may_be_owed)

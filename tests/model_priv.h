@@ -36,10 +36,12 @@ struct file {
 	uint8_t waited;		/* clients that were put off */
 	uint8_t has_object;
 	uint16_t uncommitted;	/* cells */
+	uint16_t hardened;	/* committed amid others that are not */
 	uint16_t verf;
 	uint16_t mode;
 	uint16_t mtime, live_mtime;	/* ids; 0: any */
 	struct content flushed, live, object;
+	struct content hard;	/* flushed, and what is hardened */
 	int64_t last_ms, opened_ms, due_ms, owed_until_ms;
 	/* It ends between these. */
 	int64_t reserved_until_ms, reserved_latest_ms;

@@ -62,7 +62,8 @@ static bool
 attr_fits(struct m_world *w, const struct file *f, unsigned client,
 	  const struct m_seen *seen)
 {
-	bool live = sees_live(w, f, client) && f->uncommitted != 0;
+	bool live = sees_live(w, f, client) &&
+		    (f->uncommitted != 0 || f->hardened != 0);
 	const struct content *c = live ? &f->live : &f->flushed;
 	uint16_t mtime = live ? f->live_mtime : f->mtime;
 
@@ -189,7 +190,7 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 {
 	struct file *f = &n->f[name];
 	bool changes = op->to != f->flushed.cells || f->uncommitted != 0 ||
-		       f->created;
+		       f->hardened != 0 || f->created;
 
 	if (!enter(w, n, name, op, seen, out))
 		return;
@@ -197,6 +198,8 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 	m_resize(&f->live, op->to);
 	m_resize(&f->flushed, op->to);
 	f->uncommitted &= (uint16_t)((1U << op->to) - 1);
+	if (f->hardened != 0)
+		m_resize(&f->hard, op->to);
 	f->mtime = f->live_mtime = op->id;
 	if (changes) {
 		f->dirty = 1;
@@ -205,8 +208,12 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 		/* S3 was not told, and is to be asked. */
 		f->mtime = f->live_mtime = 0;
 	}
-	if (f->uncommitted == 0)
+	if (f->uncommitted == 0) {
+		f->flushed = f->live;
+		f->hardened = 0;
+		memset(&f->hard, 0, sizeof(f->hard));
 		f->state = PENDING, f->kicked = f->born = 0;
+	}
 	f->due_ms = seen->sent_ms + w->c.settle_ms;
 	keep(w, n, f, op->client, seen, out);
 }

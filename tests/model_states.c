@@ -139,7 +139,8 @@ m_opened(struct file *f, unsigned client, int64_t ms)
 	if (f->state != ACTIVE) {
 		f->live = f->flushed;
 		f->live_mtime = f->mtime;
-		f->uncommitted = 0;
+		f->uncommitted = f->hardened = 0;
+		memset(&f->hard, 0, sizeof(f->hard));
 		f->riding = f->state == IDLE && f->dirty;
 	}
 	f->state = ACTIVE;
@@ -158,22 +159,30 @@ m_harden(const struct m_world *w, struct file *f, unsigned from, unsigned to,
 	unsigned range = ((1U << to) - 1) & ~((1U << from) - 1);
 	unsigned taken = f->uncommitted & range;
 
-	for (unsigned i = 0; i < M_CELLS; i++) {
-		if (!(taken >> i & 1))
-			continue;
-		f->flushed.cell[i] = f->live.cell[i];
-		if (f->flushed.cells < i + 1)
-			f->flushed.cells = (uint16_t)(i + 1);
-	}
 	f->uncommitted &= (uint16_t)~range;
-	if (taken != 0) {
-		f->mtime = f->live_mtime;
-		f->dirty = 1;
-		f->riding = 0;
-		f->due_ms = ms + w->c.settle_ms;
+	if (f->uncommitted != 0 && taken != 0) {
+		/* Nobody sees it but its writer, and a crash. */
+		if (f->hardened == 0)
+			f->hard = f->flushed;
+		for (unsigned i = 0; i < M_CELLS; i++) {
+			if (!(taken >> i & 1))
+				continue;
+			f->hard.cell[i] = f->live.cell[i];
+			if (f->hard.cells < i + 1)
+				f->hard.cells = (uint16_t)(i + 1);
+		}
+		f->hardened |= (uint16_t)taken;
 	}
 	if (f->uncommitted == 0) {
+		if (taken != 0 || f->hardened != 0) {
+			f->mtime = f->live_mtime;
+			f->dirty = 1;
+			f->riding = 0;
+			f->due_ms = ms + w->c.settle_ms;
+		}
 		f->flushed = f->live;
+		f->hardened = 0;
+		memset(&f->hard, 0, sizeof(f->hard));
 		f->state = PENDING;
 		f->created = f->born = 0;
 		f->kicked = 0;

@@ -28,7 +28,7 @@
 
 /* Times so short that a whole story takes a second or two. */
 static const char *const defaults[] = {
-	"export.settle_ms=100", "export.create_settle_ms=100",
+	"export.settle_ms=100", "export.create_settle_ms=60000",
 	"export.supersede_quiet_ms=50", "export.hold_ms=100",
 	"export.reserve_ms=3000", "s3.retry_ms=200",
 	"server.shutdown_timeout_ms=5000", "server.event_threads=1",

@@ -47,6 +47,140 @@ s35(struct scene *s)
 	free(got);
 }
 
+static bool
+times_are(struct rpcc *c, const struct nc_fh *f, const fattr3 *want)
+{
+	fattr3 now;
+
+	OK(nc_getattr(c, f, &now));
+	return now.size == want->size &&
+	       now.mtime.seconds == want->mtime.seconds &&
+	       now.mtime.nseconds == want->mtime.nseconds;
+}
+
+static void
+s35_hidden(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "the old version");
+	fattr3 old;
+
+	CHECK(reads(&s->b, &f, "the old version"));
+	OK(nc_getattr(&s->b, &f, &old));
+	/* A part by COMMIT, a part by stable WRITE, and one that is open. */
+	OK(put(&s->a, &f, 0, "THE", UNSTABLE));
+	OK(put(&s->a, &f, 15, ", longer", UNSTABLE));
+	OK(nc_commit(&s->a, &f, 0, 3, NULL));
+	OK(put(&s->a, &f, 4, "NEW", FILE_SYNC));
+	CHECK(holds(s, "f", "a", "ACTIVE"));
+	CHECK(reads(&s->b, &f, "the old version"));
+	CHECK(times_are(&s->b, &f, &old));
+	CHECK(reads(&s->a, &f, "THE NEW version, longer"));
+	CHECK(size_of(&s->a, &f) == 23);
+	/* Uncommitted bytes go in a crash, and nothing else. */
+	scene_crash(s);
+	CHECK(reads(&s->b, &f, "the old version"));
+	CHECK(times_are(&s->b, &f, &old));
+	CHECK(reads(&s->a, &f, "THE NEW version"));
+	BUSY(s, put(&s->b, &f, 0, "B", UNSTABLE));
+	DURING(300, object_is(s, "f", "the old version"));
+	OK(put(&s->a, &f, 15, ", longer", UNSTABLE));
+	OK(commit(&s->a, &f));
+	CHECK(reads(&s->b, &f, "THE NEW version, longer"));
+	WITHIN(10000, object_is(s, "f", "THE NEW version, longer"));
+	WITHIN(10000, state_is(s, "f", ""));
+	CHECK(reads(&s->b, &f, "THE NEW version, longer"));
+	CHECK(scene_versions(s, "f") == 1);
+}
+
+/* Its writer does not come back: what is left is a version, in the end. */
+static void
+s35_abandoned(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "the old version");
+
+	OK(put(&s->a, &f, 0, "THE", UNSTABLE));
+	OK(put(&s->a, &f, 15, ", longer", UNSTABLE));
+	OK(nc_commit(&s->a, &f, 0, 3, NULL));
+	scene_crash(s);
+	CHECK(reads(&s->b, &f, "the old version"));
+	WITHIN(20000, object_is(s, "f", "THE old version"));
+	CHECK(reads(&s->b, &f, "THE old version"));
+	SOON(20000, put(&s->b, &f, 0, "B", FILE_SYNC), NFS3_OK);
+}
+
+/* What is hard is cut and lengthened with the rest. */
+static void
+s35_truncated(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "0123456789");
+
+	OK(put(&s->a, &f, 2, "ABCDEFGH", UNSTABLE));
+	OK(put(&s->a, &f, 20, "tail", UNSTABLE));
+	OK(nc_commit(&s->a, &f, 2, 8, NULL));
+	CHECK(reads(&s->b, &f, "0123456789"));
+	OK(nc_truncate(&s->a, &f, 6));
+	/* Nothing is uncommitted any more. */
+	CHECK(!holds(s, "f", "a", "ACTIVE"));
+	CHECK(reads(&s->b, &f, "01ABCD") && reads(&s->a, &f, "01ABCD"));
+	scene_crash(s);
+	CHECK(reads(&s->b, &f, "01ABCD"));
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "01ABCD"));
+	/* Over hard bytes, once more, in all three places. */
+	OK(put(&s->a, &f, 0, "aaaaaa", UNSTABLE));
+	OK(put(&s->a, &f, 6, "zz", UNSTABLE));
+	OK(nc_commit(&s->a, &f, 0, 6, NULL));
+	OK(put(&s->a, &f, 2, "bb", UNSTABLE));
+	OK(nc_commit(&s->a, &f, 2, 2, NULL));
+	OK(put(&s->a, &f, 3, "c", UNSTABLE));
+	CHECK(reads(&s->a, &f, "aabcaazz") && reads(&s->b, &f, "01ABCD"));
+	OK(commit(&s->a, &f));
+	CHECK(reads(&s->b, &f, "aabcaazz"));
+	scene_crash(s);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "aabcaazz"));
+}
+
+/* An upload of the version before ends while parts of the next are hard. */
+static void
+s35_upload(struct scene *s)
+{
+	struct nc_fh f = create(&s->a, s, "f");
+
+	scene_faults(s, "op=put key=f hold_after");
+	OK(put(&s->a, &f, 0, "first", FILE_SYNC));
+	WITHIN(10000, scene_calls(s, "put", "f", "held") == 1);
+	scene_faults(s, "op=put key=f hold");
+	/* The next writer waits for that, and is A again. */
+	SOON(10000, put(&s->a, &f, 0, "SECOND", UNSTABLE), NFS3_OK);
+	OK(put(&s->a, &f, 6, "!", UNSTABLE));
+	OK(nc_commit(&s->a, &f, 0, 6, NULL));
+	CHECK(reads(&s->b, &f, "first"));
+	scene_crash(s);
+	CHECK(reads(&s->a, &f, "SECOND") && reads(&s->b, &f, "first"));
+	OK(put(&s->a, &f, 6, "!", UNSTABLE));
+	OK(commit(&s->a, &f));
+	scene_faults(s, "");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "SECOND!"));
+	CHECK(reads(&s->b, &f, "SECOND!"));
+}
+
+/* In the bucket there are whole versions only. */
+static void
+s35_s3(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "the old version");
+
+	OK(put(&s->a, &f, 0, "THE", UNSTABLE));
+	OK(put(&s->a, &f, 15, ", longer", UNSTABLE));
+	SOON(10000, nc_commit(&s->a, &f, 0, 3, NULL), NFS3_OK);
+	CHECK(object_is(s, "f", "THE old version, longer"));
+	OK(put(&s->a, &f, 0, "the", UNSTABLE));
+	SOON(10000, put(&s->a, &f, 4, "NEW", FILE_SYNC), NFS3_OK);
+	CHECK(object_is(s, "f", "the NEW version, longer"));
+}
+
 static void
 s36(struct scene *s)
 {
@@ -332,6 +466,17 @@ s46_s3(struct scene *s)
 SCENARIOS(
 	{ "s35", "A wrote 0-1M and 2-3M UNSTABLE / COMMIT 0-1M / A still "
 	  "ACTIVE, B busy", s35, NULL, false },
+	{ "s35-hidden", "parts of a change are committed, others not / only A "
+	  "sees it, over a crash too; then all at once", s35_hidden, NULL,
+	  false },
+	{ "s35-abandoned", "the same, and A does not come back / published "
+	  "when its lease ends", s35_abandoned, "lease_ms=2000", false },
+	{ "s35-truncated", "the same, and A truncates / cut with the rest",
+	  s35_truncated, "settle_ms=60000", false },
+	{ "s35-upload", "the same while the version before is uploaded / "
+	  "nothing of either is lost", s35_upload, NULL, false },
+	{ "s35-s3", "commit=s3: A COMMITs a part / all of it is in S3",
+	  s35_s3, "commit=s3", false },
 	{ "s36", "then COMMIT 2-3M / FLUSHED", s36, "settle_ms=60000",
 	  false },
 	{ "s37", "COMMIT offset 0 count 0 / whole file hardened, FLUSHED",

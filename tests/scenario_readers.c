@@ -259,6 +259,69 @@ s34(struct scene *s)
 	free(new);
 }
 
+/* A piece of it, in full; want NULL: STALE */
+static void
+piece(struct rpcc *c, const struct nc_fh *f, uint64_t off,
+      const unsigned char *want)
+{
+	unsigned char buf[65536];
+	uint32_t got = 0;
+	int r = nc_read(c, f, off, buf, sizeof(buf), &got, NULL);
+
+	IS(r, want != NULL ? NFS3_OK : NFS3ERR_STALE);
+	CHECK(want == NULL ||
+	      (got == sizeof(buf) && all_from(buf, got, want, off)));
+}
+
+static void
+s34_strict(struct scene *s)
+{
+	size_t len = 48 << 20, near = 65536, far = 40 << 20;
+	unsigned char *old = malloc(len), *new = malloc(len);
+	struct nc_fh f;
+	uint64_t until;
+
+	CHECK(old != NULL && new != NULL);
+	fill(old, len, 1);
+	fill(new, len, 2);
+	object_put(s, "f", old, len, NULL);
+	f = look(&s->a, s, "f");
+	piece(&s->b, &f, 0, old);
+	piece(&s->b, &f, near, old);
+	object_put(s, "f", new, len, NULL);
+	/* What is here is of the version that B reads, for as long as it
+	 * reads; what is not here is no longer to be had. */
+	DURING(300, (piece(&s->b, &f, near, old), true));
+	piece(&s->b, &f, far, NULL);
+	piece(&s->b, &f, far, new);
+	piece(&s->b, &f, near, new);
+	/* Somebody else has seen that there is another one. */
+	object_put(s, "f", old, len, NULL);
+	until = scene_now_ms() + 200;
+	while (scene_now_ms() < until)
+		scene_pause();
+	piece(&s->c, &f, far, old);
+	piece(&s->b, &f, near, NULL);
+	piece(&s->b, &f, near, old);
+	/* From the start is anew, and so it is when the lease is over. */
+	object_put(s, "f", new, len, NULL);
+	until = scene_now_ms() + 200;
+	while (scene_now_ms() < until)
+		scene_pause();
+	piece(&s->b, &f, 0, new);
+	piece(&s->b, &f, far, new);
+	object_put(s, "f", old, len, NULL);
+	until = scene_now_ms() + READER_LEASE_MS + 200;
+	while (scene_now_ms() < until)
+		scene_pause();
+	piece(&s->b, &f, near, old);
+	/* And gone is gone. */
+	object_remove(s, "f");
+	piece(&s->b, &f, far + 65536, NULL);
+	free(old);
+	free(new);
+}
+
 SCENARIOS(
 	{ "s27", "many clients READ / all OK together", s27, NULL, false },
 	{ "s28", "default: B reading / A WRITEs / OK, B keeps one whole "
@@ -276,6 +339,9 @@ SCENARIOS(
 	  "last flushed bytes, size, mtime agree", s33, "settle_ms=400", false },
 	{ "s33-strict", "the same in strict mode / READ refused", s33_strict,
 	  "strict=1", false },
+	{ "s34-strict", "strict: the same / B's READs stay on one version for "
+	  "its lease, or get STALE; then move on", s34_strict,
+	  "strict=1 attr_ttl_ms=100", true },
 	{ "s34", "object replaced directly in S3 while B reads / B READs far "
 	  "ahead / old or new version or STALE, never a mix", s34, NULL,
 	  false })

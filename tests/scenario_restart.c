@@ -249,7 +249,7 @@ static void
 s75(struct scene *s)
 {
 	struct nc_fh f = make(s, "f", "old");
-	uint32_t xid;
+	uint32_t xid, granted;
 
 	scene_faults(s, "op=put key=f hold");
 	OK(put(&s->a, &f, 0, "A's", FILE_SYNC));
@@ -259,9 +259,11 @@ s75(struct scene *s)
 	WITHIN(5000, status_number(s, "held_requests") == 1);
 	OK(nc_write_send(&s->b, xid, &f, 0, "B", 1, FILE_SYNC));
 	OK(nc_write_send(&s->b, xid, &f, 0, "B", 1, FILE_SYNC));
+	/* When this is answered the server has seen those before it. */
+	OK(nc_access(&s->b, &s->root, 1, &granted));
 	CHECK(status_number(s, "held_requests") == 1);
 	scene_faults(s, "");
-	OK(nc_write_recv(&s->b, xid, 10000, NULL));
+	OK(nc_write_recv(&s->b, xid, 60000, NULL));
 	IS(nc_write_recv(&s->b, xid, 300, NULL), -ETIMEDOUT);
 	WITHIN(10000, object_is(s, "f", "B's"));
 	DURING(300, scene_versions(s, "f") == 2);
@@ -520,7 +522,7 @@ SCENARIOS(
 	{ "s74", "A's WRITE retransmitted (same xid) after B superseded / "
 	  "cached reply, B's bytes intact", s74, NULL, false },
 	{ "s75", "duplicate of a held request arrives / dropped, executed "
-	  "once", s75, "hold_ms=8000", false },
+	  "once", s75, "hold_ms=30000", false },
 	{ "s76", "JUKEBOX was answered, same xid comes again / executed, not "
 	  "replayed", s76, NULL, false },
 	{ "s77", "two files, two clients, any order / verifier equal in every "
@@ -531,8 +533,8 @@ SCENARIOS(
 	  "freed slot admits it", s79, "max_handles=2", false },
 	{ "s79-strict", "the same in strict mode / NOSPC", s79_strict,
 	  "max_handles=2 strict=1", false },
-	{ "s79-create", "the same for CREATE", s79_create, "max_handles=2",
-	  false },
+	{ "s79-create", "the same for CREATE", s79_create, "max_handles=2 "
+	  "create_settle_ms=100", false },
 	{ "s80", "upload ends / GETATTR before and after identical (size, "
 	  "mtime, fileid)", s80, "settle_ms=300 attr_ttl_ms=100", false },
 	{ "s80-base", "S3 has the new version, the row not yet / READ of what "

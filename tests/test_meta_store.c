@@ -113,12 +113,20 @@ add_extent(void *arg, const struct meta_extent *e)
 	return 0;
 }
 
+static int
+add_either(void *arg, const struct meta_extent *e, bool hard)
+{
+	if (hard)
+		strcat(arg, "hard ");
+	return add_extent(arg, e);
+}
+
 static bool
 extents_are(struct meta *m, uint64_t ino, const char *want)
 {
 	char text[4096] = "";
 
-	if (meta_each_extent(m, ino, add_extent, text) < 0)
+	if (meta_each_extent(m, ino, add_either, text) < 0)
 		return false;
 	if (strcmp(text, want) != 0)
 		fprintf(stderr, "extents %s, not %s\n", text, want);

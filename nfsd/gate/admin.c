@@ -116,7 +116,8 @@ show_handle(void *arg, struct node *n)
 	strcpy(client, n->h.who);
 	info.state = meta_state_name(n->h.state);
 	info.uncommitted_bytes = n->uncommitted;
-	info.staged_bytes = extents_bytes(&n->d.staged);
+	info.staged_bytes = extents_bytes(&n->d.staged) +
+			    extents_bytes(&n->d.hard);
 	info.age_ms = clock_ms() - n->h_opened_ms;
 	any |= !LIST_EMPTY(&n->fenced) || n->reserved_who != NULL;
 	pthread_mutex_unlock(&n->mutex);

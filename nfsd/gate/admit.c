@@ -423,7 +423,7 @@ void
 admit_undo_locked(struct node *n)
 {
 	if (n->h.state != META_ACTIVE || n->d.live.count > 0 ||
-	    n->d.writing > 0)
+	    n->d.hard.count > 0 || n->d.writing > 0)
 		return;
 	handle_move_locked(n, META_EV_FLUSH);
 	upload_schedule_locked(n, false);

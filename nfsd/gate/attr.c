@@ -168,7 +168,9 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 			n->trunc_low = n->i.size;
 		n->settle_empty = false;
 		n->h.created = false;
-		if (n->h.state == META_ACTIVE && n->d.live.count == 0)
+		/* As write_resize has written it down. */
+		if (n->h.state == META_ACTIVE && n->d.live.count == 0 &&
+		    data_publish_locked(n) == 0)
 			handle_move_locked(n, META_EV_FLUSH);
 		data_account_locked(n);
 	}

@@ -412,6 +412,7 @@ source_changed(struct sending *s, const struct s3_object *o)
 		meta_inode_fini(&n->i);
 		data_drop_clean_locked(n);
 		n->content_version++;
+		n->replaced++;
 		if (b != NULL)
 			meta_put_inode(b, &n->i);
 	}

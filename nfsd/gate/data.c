@@ -14,8 +14,8 @@
  * memory, and what was committed of them also in the journal rows of SQLite.
  * Creating, writing and forgetting a file costs more than its bytes do.
  *
- * SQLite has the staged maps; clean and live ones are memory only, and after
- * a restart files without staged bytes are removed.
+ * SQLite has the staged and the hard maps; clean and live ones are memory
+ * only, and after a restart files without staged or hard bytes are removed.
  */
 
 #include <config.h>
@@ -63,6 +63,7 @@ data_fini(struct node *n)
 	d->fd = d->retired_fd = -1;
 	memory_free(n);
 	extents_free(&d->live);
+	extents_free(&d->hard);
 	extents_free(&d->staged);
 	extents_free(&d->clean);
 	extents_free(&d->filling);
@@ -74,6 +75,17 @@ data_file_name(uint64_t ino, char out[32])
 {
 	snprintf(out, 32, "%02x/%016llx", (unsigned)(ino & 0xff),
 		 (unsigned long long)ino);
+}
+
+static void
+skip_places(struct data *d, const struct extents *m)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		uint64_t end = m->list[i].at + m->list[i].len;
+
+		if (end > d->overflow)
+			d->overflow = (end + 4095) & ~4095ULL;
+	}
 }
 
 int
@@ -94,12 +106,8 @@ data_open_locked(struct node *n, bool make)
 	if (n->d.fd < 0)
 		return errno == ENOSPC || errno == ENOENT ? -errno : -EIO;
 	/* After a restart: do not write over what lies behind. */
-	for (size_t i = 0; i < n->d.staged.count; i++) {
-		const struct meta_extent *e = &n->d.staged.list[i];
-
-		if (e->at + e->len > n->d.overflow)
-			n->d.overflow = (e->at + e->len + 4095) & ~4095ULL;
-	}
+	skip_places(&n->d, &n->d.staged);
+	skip_places(&n->d, &n->d.hard);
 	return 0;
 }
 
@@ -132,8 +140,8 @@ fits_memory(const struct node *n, uint64_t off, uint64_t len)
 
 	return d->fd < 0 && off + len <= SMALL_FILE &&
 	       (d->memory != NULL ||
-		(d->live.count == 0 && d->staged.count == 0 &&
-		 d->clean.count == 0 && d->journal_bytes == 0)) &&
+		(d->live.count == 0 && d->hard.count == 0 &&
+		 d->staged.count == 0 && d->clean.count == 0 && d->journal_bytes == 0)) &&
 	       __atomic_load_n(&n->export->gate->small_bytes,
 			       __ATOMIC_RELAXED) +
 			       len <=
@@ -190,6 +198,7 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 
 	in_place = !(d->pins > 0 && d->displaced) &&
 		   !(base && extents_in_place(&d->live, off, len)) &&
+		   !extents_in_place(&d->hard, off, len) &&
 		   !extents_in_place(&d->staged, off, len) &&
 		   !extents_in_place(&d->filling, off, len);
 	if (in_place && extents_in_place(&d->clean, off, len)) {
@@ -281,6 +290,65 @@ data_punch(struct node *n, uint64_t at, uint64_t len)
 				(off_t)at, (off_t)len);
 }
 
+void
+data_give_up_locked(struct node *n, const struct extents *old,
+		    const struct extents *over)
+{
+	for (size_t i = 0; i < over->count; i++) {
+		uint64_t off = over->list[i].off;
+		uint64_t end = off + over->list[i].len;
+
+		while (off < end) {
+			uint64_t at, len;
+			bool there = extents_at(old, off, &at, &len);
+
+			if (len > end - off)
+				len = end - off;
+			if (there && n->d.pins > 0)
+				n->d.displaced = true;
+			else if (there && at != over->list[i].at +
+						    (off - over->list[i].off))
+				data_punch(n, at, len);
+			off += len;
+		}
+	}
+}
+
+uint64_t
+data_hard_end(const struct data *d)
+{
+	const struct meta_extent *last;
+
+	if (d->hard.count == 0)
+		return 0;
+	last = &d->hard.list[d->hard.count - 1];
+	return last->off + last->len;
+}
+
+int
+data_publish_locked(struct node *n)
+{
+	struct data *d = &n->d;
+	struct extents staged = { 0 };
+	int r = extents_copy(&d->staged, &staged);
+
+	for (size_t i = 0; r == 0 && i < d->hard.count; i++)
+		r = extents_set(&staged, d->hard.list[i].off,
+				d->hard.list[i].len, d->hard.list[i].at);
+	if (r < 0) {
+		extents_free(&staged);
+		return r;
+	}
+	data_give_up_locked(n, &d->staged, &d->hard);
+	for (size_t i = 0; i < d->hard.count; i++)
+		(void)extents_cut(&d->clean, d->hard.list[i].off,
+				  d->hard.list[i].len);
+	extents_free(&d->staged);
+	extents_free(&d->hard);
+	d->staged = staged;
+	return 0;
+}
+
 int
 data_truncate_locked(struct node *n, uint64_t size)
 {
@@ -288,6 +356,8 @@ data_truncate_locked(struct node *n, uint64_t size)
 	int r;
 
 	r = extents_cut(&d->live, size, UINT64_MAX - size);
+	if (r == 0)
+		r = extents_cut(&d->hard, size, UINT64_MAX - size);
 	if (r == 0)
 		r = extents_cut(&d->staged, size, UINT64_MAX - size);
 	if (r == 0)
@@ -304,7 +374,8 @@ data_account_locked(struct node *n)
 {
 	struct gate *g = n->export->gate;
 	struct data *d = &n->d;
-	uint64_t staged = extents_bytes(&d->staged) + extents_bytes(&d->live);
+	uint64_t staged = extents_bytes(&d->staged) + extents_bytes(&d->hard) +
+			  extents_bytes(&d->live);
 	uint64_t clean = extents_bytes(&d->clean);
 
 	__atomic_add_fetch(&g->staged_bytes, staged - d->accounted_staged,
@@ -332,10 +403,13 @@ data_drop_clean_locked(struct node *n)
 void
 data_drop_live_locked(struct node *n)
 {
+	uint64_t end = data_hard_end(&n->d);
+
 	extents_free(&n->d.live);
 	n->uncommitted = 0;
-	quota_size_locked(n, n->i.size);
-	n->live_mtime_ns = n->i.mtime_ns;
+	quota_size_locked(n, n->i.size > end ? n->i.size : end);
+	if (n->d.hard.count == 0)
+		n->live_mtime_ns = n->i.mtime_ns;
 	data_account_locked(n);
 }
 
@@ -361,6 +435,7 @@ data_remove_locked(struct node *n)
 	char name[32];
 
 	extents_free(&d->live);
+	extents_free(&d->hard);
 	extents_free(&d->staged);
 	extents_free(&d->clean);
 	data_account_locked(n);
@@ -399,7 +474,8 @@ data_idle_locked(struct node *n)
 		close(d->retired_fd);
 		d->retired_fd = -1;
 	}
-	if (d->live.count == 0 && d->staged.count == 0 && d->clean.count == 0)
+	if (d->live.count == 0 && d->hard.count == 0 && d->staged.count == 0 &&
+	    d->clean.count == 0)
 		data_remove_locked(n);
 }
 
@@ -413,6 +489,9 @@ data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 	*out = (struct piece){ PIECE_FILE, off, len, 0, NULL };
 	if (live) {
 		if (extents_at(&d->live, off, &at, &run))
+			goto in_file;
+		len = run < len ? run : len;
+		if (extents_at(&d->hard, off, &at, &run))
 			goto in_file;
 		len = run < len ? run : len;
 	}
@@ -549,9 +628,10 @@ data_replay(struct gate *g)
 }
 
 static int
-some_extent(void *arg, const struct meta_extent *e)
+some_extent(void *arg, const struct meta_extent *e, bool hard)
 {
 	(void)e;
+	(void)hard;
 	*(bool *)arg = true;
 	return 1;
 }

@@ -67,6 +67,7 @@ struct refused {
 struct reader {
 	LIST_ENTRY(reader) link;
 	uint64_t until_ms;	/* a writer has to wait for it */
+	uint64_t version;	/* that it reads until then: replaced, below */
 	uint64_t refused_ms;	/* it waits for a writer since; 0: not */
 	bool waits;		/* for an upload, */
 	bool owed_error;	/* which has failed for good */
@@ -96,9 +97,10 @@ struct stream {			/* a sequential reader */
 
 /*
  * Bytes on disk, one sparse file an inode.  Live extents are written and not
- * committed; staged ones are committed and not in S3; clean ones are a copy
- * of the base object.  A write never lands on staged bytes: those belong to
- * a version that somebody was promised.
+ * committed; hard ones are committed, by a COMMIT of a part or a stable WRITE
+ * amid others, and wait for the rest; staged ones are a flushed version and
+ * not in S3; clean ones are a copy of the base object.  A write never lands
+ * on hard or staged bytes: somebody was promised those.
  */
 struct data {
 	int fd;			/* -1: no file */
@@ -109,7 +111,7 @@ struct data {
 	bool suspect;		/* a flush failed: what it should have written
 				 * may be lost, though it can be read */
 	bool unlinked;		/* it has none any more */
-	struct extents live, staged, clean;
+	struct extents live, hard, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
 	uint64_t overflow;	/* next free place of that area */
 	uint64_t journal_bytes;	/* in SQLite */
@@ -191,6 +193,7 @@ struct node {
 	uint64_t checked_ms;		/* S3 agreed then */
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
+	uint64_t replaced;		/* times that S3's became ours */
 	uint64_t trunc_low;		/* smallest size since a snapshot */
 
 	/* the writer, if state is not META_NONE */
@@ -373,6 +376,7 @@ struct gate {
 	pthread_cond_t progress;	/* an upload or a deletion ended */
 	LIST_HEAD(, deletion) deletions;
 	unsigned deletes_pending;
+	unsigned setting_aside;		/* row committed, file not moved yet */
 	uint64_t memory_used;
 	unsigned memory_wanted;	/* fetches that wait for some */
 	pthread_cond_t memory_free;
@@ -714,6 +718,14 @@ int data_spill_locked(struct node *n);
 /* The place is written: it becomes part of `live` or `clean`. */
 int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
 int data_sync(struct node *n);		/* no mutex: blocks */
+/* The hard map becomes part of the staged one.  Mutex held.  -ENOMEM. */
+int data_publish_locked(struct node *n) __attribute__((warn_unused_result));
+/* Where places of `over` took the place of others in `old`, those are given
+ * up.  Mutex held. */
+void data_give_up_locked(struct node *n, const struct extents *old,
+			 const struct extents *over);
+/* Where the last hard byte ends; 0: there is none. */
+uint64_t data_hard_end(const struct data *d);
 /* Cut what lies past size from every map.  Mutex held. */
 int data_truncate_locked(struct node *n, uint64_t size);
 void data_punch(struct node *n, uint64_t at, uint64_t len);
@@ -815,10 +827,11 @@ int read_node(struct node *n, struct gate_request *rq, uint64_t off,
 	      void *buf, uint32_t len, uint32_t *got, bool *eof)
 	__attribute__((warn_unused_result));
 
-/* ---- write.c ---- */
+/* ---- commit.c, write.c ---- */
 
-/* Make live bytes in [from, to) staged: on stable storage, with the handle's
- * row and the upload's.  The file lock is held.  journal: those bytes, few
+/* Make live bytes in [from, to) hard or, if no others are left, all staged: on
+ * stable storage, with the handle's row and the upload's.  The file lock is
+ * held.  journal: those bytes, few
  * enough to go through the database. */
 int write_commit(struct node *n, uint64_t from, uint64_t to,
 		 const void *journal, uint64_t journal_len)

@@ -89,6 +89,16 @@ kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 	return r < 0 ? r : f.found ? 0 : -ENOENT;
 }
 
+/* Rows are there a moment before their files. */
+static void
+wait_for_files(struct gate *g)
+{
+	pthread_mutex_lock(&g->mutex);
+	while (g->setting_aside > 0)
+		pthread_cond_wait(&g->progress, &g->mutex);
+	pthread_mutex_unlock(&g->mutex);
+}
+
 /* ---- its bytes ---- */
 
 struct kept {
@@ -130,6 +140,7 @@ kept_open(struct gate *g, uint64_t id, struct kept **out)
 	if (k == NULL)
 		return -ENOMEM;
 	k->fd = -1;
+	wait_for_files(g);
 	r = kept_find(g, id, &k->q);
 	LIST_FOREACH(x, &g->exports, link) {
 		if (x->id == k->q.export_id)
@@ -299,8 +310,10 @@ gate_quarantine_drop(struct gate *g, uint64_t id)
 {
 	struct meta_batch *b;
 	char name[64], dropped[80];
-	int r = kept_find(g, id, NULL);
+	int r;
 
+	wait_for_files(g);
+	r = kept_find(g, id, NULL);
 	if (r < 0)
 		return r;
 	quarantine_file_name(id, name);

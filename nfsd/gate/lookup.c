@@ -139,6 +139,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		if (!same_bytes) {
 			data_drop_clean_locked(n);
 			n->content_version++;
+			n->replaced++;
 		}
 		post_inode(n);
 	}

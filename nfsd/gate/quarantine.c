@@ -151,12 +151,23 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	n->checked_ms = 0;
 	quota_size_locked(n, n->i.size);
 	n->content_version++;
+	n->replaced++;
 	/* Last: who is told finds the last good version. */
 	if (handle_is_refused(n))
 		handle_move_locked(n, META_EV_REFUSED);
 	admit_failed_locked(n);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+}
+
+/* Whoever finds the row in between must not look for the file yet. */
+static void
+setting_aside(struct gate *g, bool begins)
+{
+	pthread_mutex_lock(&g->mutex);
+	g->setting_aside += begins ? 1 : -1U;
+	pthread_cond_broadcast(&g->progress);
+	pthread_mutex_unlock(&g->mutex);
 }
 
 /* q NULL: nothing is kept. */
@@ -183,12 +194,14 @@ set_aside(struct node *n, const struct meta_quarantine *q)
 		pthread_mutex_unlock(&n->mutex);
 	}
 	failpoint("quarantine-before-row");
+	setting_aside(g, true);
 	if (r == 0)
 		r = meta_commit(g->meta, &b);
 	meta_batch_free(&b);
 	failpoint("quarantine-after-row");
 	if (r == 0 && q != NULL)
 		r = keep_file(g, n->ino, q->id);
+	setting_aside(g, false);
 	failpoint("quarantine-after-file");
 	if (r == 0) {
 		fall_back_memory(n, &row, q == NULL);

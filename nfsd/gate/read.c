@@ -17,6 +17,10 @@
 #include "nfsd/gate/gate_priv.h"
 
 #define PIECES_MAX 256		/* of one READ; more makes it shorter */
+#define READER_LEASE_MS 5000
+/* The version that a client was reading is gone: STALE, whatever else there
+ * may be by now. */
+#define REPLACED (-EREMCHG)
 
 struct plan {
 	struct piece pieces[PIECES_MAX];
@@ -52,11 +56,41 @@ reader_locked(struct node *n, const char *who)
 }
 
 /*
+ * A READ goes on with the version that the client reads, as long as its lease
+ * lasts.  One that begins at the start, or beyond the end, begins anew.
+ */
+static bool
+goes_on_locked(const struct node *n, const struct reader *r, uint64_t off)
+{
+	return r->until_ms > clock_ms() && off > 0 && off < n->i.size;
+}
+
+/* ... and that version need not be looked for, then. */
+static bool
+is_pinned(struct node *n, struct gate_request *rq, uint64_t off)
+{
+	char who[META_WHO_MAX];
+	struct reader *r;
+	bool pinned = false;
+
+	if (n->export->c.reads != GATE_READS_REFUSE)
+		return false;
+	who_text(n->export, rq, who);
+	pthread_mutex_lock(&n->mutex);
+	LIST_FOREACH(r, &n->readers, link) {
+		if (strcmp(r->who, who) == 0)
+			pinned = goes_on_locked(n, r, off);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return pinned;
+}
+
+/*
  * Strict exports refuse a reader beside an active writer, and remember who
- * read (rule.md 10).
+ * read, and what (rule.md 10).
  */
 static int
-strict_locked(struct node *n, struct gate_request *rq)
+strict_locked(struct node *n, struct gate_request *rq, uint64_t off)
 {
 	struct gate_export *x = n->export;
 	char who[META_WHO_MAX];
@@ -95,7 +129,12 @@ strict_locked(struct node *n, struct gate_request *rq)
 		return -EAGAIN;
 	}
 	r->refused_ms = 0;
-	r->until_ms = now + 5000;
+	if (goes_on_locked(n, r, off) && r->version != n->replaced) {
+		r->until_ms = 0;
+		return REPLACED;
+	}
+	r->until_ms = now + READER_LEASE_MS;
+	r->version = n->replaced;
 	return 0;
 }
 
@@ -229,14 +268,19 @@ read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 {
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct plan plan;
+	uint64_t version;
 	int r, fd;
 
 	pthread_mutex_lock(&n->mutex);
-	r = strict_locked(n, rq);
+	r = strict_locked(n, rq, off);
+	version = n->replaced;
 	if (r == 0)
 		fetch_want_locked(n, off, len);
 	while (r == 0 && (r = plan_locked(n, rq, off, len, &plan)) == 1)
 		r = n->dead ? -ESTALE : 0;
+	/* While bytes were waited for. */
+	if (r == 0 && version != n->replaced)
+		r = strict_locked(n, rq, off);
 	/* A foreign reader of flushed bytes: S3 should have them soon. */
 	if (r == 0 && n->h.state == META_FLUSHED && !who_holds_locked(n, rq))
 		upload_schedule_locked(n, true);
@@ -311,7 +355,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		return r;
 	if (node_kind(n) != GATE_REG)
 		r = node_kind(n) == GATE_DIR ? -EISDIR : -EINVAL;
-	else
+	else if (!is_pinned(n, rq, off))
 		r = lookup_refresh(n, rq);
 	p = node_perm(n);
 	/* Who may execute a program may read it (RFC 1813 4.4). */
@@ -340,7 +384,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		node_attr(n, rq, attr);
 	else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
-	else if (r == -ENOENT)
+	else if (r == -ENOENT || r == REPLACED)
 		r = -ESTALE;
 	else if (r == -EBADMSG)
 		r = -EIO;

@@ -74,9 +74,10 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		handle_move_locked(n, META_EV_OPEN);
 		if (h->state == META_ACTIVE) {
 			/* Created and never written: as if just created. */
-			n->settle_empty = h->created;
+			n->h.created &= n->d.hard.count == 0;
+			n->settle_empty = n->h.created;
 			node_tick_at_locked(
-				n, now + (h->created
+				n, now + (n->h.created
 						  ? n->export->c
 							    .create_settle_ms
 						  : n->lease_ms));

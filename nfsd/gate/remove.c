@@ -51,6 +51,7 @@ bury(struct node *n)
 	n->up.pending = false;
 	upload_cancel_locked(n);
 	extents_free(&n->d.live);
+	extents_free(&n->d.hard);
 	extents_free(&n->d.staged);
 	extents_free(&n->d.clean);
 	data_account_locked(n);

@@ -218,6 +218,7 @@ merge_node(struct merge *m, struct node *n, const char *key,
 				meta_inode_fini(&n->i);
 				data_drop_clean_locked(n);
 				n->content_version++;
+				n->replaced++;
 			}
 			merge_post(n);
 		} else {

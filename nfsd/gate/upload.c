@@ -330,6 +330,7 @@ done_memory_locked(struct node *n, struct sending *s,
 		n->i.attr_known = false;
 		n->i.size = n->live_size = row->size;
 		n->content_version++;
+		n->replaced++;
 		data_drop_clean_locked(n);
 	}
 	n->i.marker = row->marker;
@@ -338,7 +339,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	(void)extents_cut(&n->d.clean, n->i.base_limit,
 			  UINT64_MAX - n->i.base_limit);
 	become_clean_locked(n, s, remaining);
-	if (n->d.staged.count == 0)
+	if (n->d.staged.count == 0 && n->d.hard.count == 0)
 		n->d.journal_bytes = 0;
 	/* Memory is for files that are being made. */
 	if (n->d.memory != NULL && n->d.live.count == 0 &&
@@ -398,7 +399,7 @@ upload_done(struct sending *s)
 	}
 	/* Written since: the next try meets the same, with those bytes. */
 	if (s->theirs && (n->i.data_dirty || n->d.live.count > 0 ||
-			  n->d.staged.count > 0)) {
+			  n->d.hard.count > 0 || n->d.staged.count > 0)) {
 		node_unlock(n);
 		return -EAGAIN;
 	}
@@ -424,7 +425,7 @@ upload_done(struct sending *s)
 		lost_rows_locked(n, b, s->snap.key);
 		meta_put_extents(b, n->ino, 0, INT64_MAX, remaining.list,
 				 remaining.count);
-		if (remaining.count == 0)
+		if (remaining.count == 0 && n->d.hard.count == 0)
 			meta_del_journal(b, n->ino);
 		upload_row_drop_locked(n);
 		if (owes_upload(&row))

@@ -45,7 +45,8 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 		.ctime_ns = i->ctime_ns,
 	};
 	/* Uncommitted bytes are the writer's own view, unless live. */
-	if (n->h.state == META_ACTIVE && n->uncommitted > 0 &&
+	if (n->h.state == META_ACTIVE &&
+	    (n->uncommitted > 0 || n->d.hard.count > 0) &&
 	    (n->export->c.reads == GATE_READS_LIVE ||
 	     who_holds_locked(n, rq))) {
 		out->size = n->live_size;

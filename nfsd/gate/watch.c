@@ -176,13 +176,16 @@ is_idle_locked(const struct node *n)
 static uint64_t
 file_end_locked(const struct node *n)
 {
+	const struct extents *const maps[] = { &n->d.staged, &n->d.hard };
 	uint64_t end = 0;
 
-	for (size_t i = 0; n->d.memory == NULL && i < n->d.staged.count; i++) {
-		const struct meta_extent *e = &n->d.staged.list[i];
+	for (size_t m = 0; n->d.memory == NULL && m < 2; m++) {
+		for (size_t i = 0; i < maps[m]->count; i++) {
+			const struct meta_extent *e = &maps[m]->list[i];
 
-		if (e->at + e->len > end)
-			end = e->at + e->len;
+			if (e->at + e->len > end)
+				end = e->at + e->len;
+		}
 	}
 	return end;
 }
@@ -199,7 +202,8 @@ look_locked(const struct node *n, uint64_t now)
 	if (n->d.staged.count > 0 && is_idle_locked(n) && !n->i.local_only &&
 	    n->h.state != META_ACTIVE)
 		sees |= SEES_UNSENT;
-	if (n->d.live.count > 0 && n->h.state != META_ACTIVE && !n->locked)
+	if (n->d.live.count + n->d.hard.count > 0 &&
+	    n->h.state != META_ACTIVE && !n->locked)
 		sees |= SEES_LIVE;
 	return sees;
 }

@@ -2,11 +2,8 @@
 /*
  * WRITE and COMMIT.
  *
- * A WRITE goes to a free place of the data file and into the live map.  To
- * commit means: the data file is flushed (or, for a few KiB, the bytes stand
- * in the database), then one transaction records the places as staged, the
- * new size and times, the handle's state and the upload that is now due.
- * Only then is the client told.
+ * A WRITE goes to a free place of the data file and into the live map.  What
+ * it means to commit is told in commit.c.
  *
  * While a writer streams, WRITEs take the short way: the handle is theirs
  * and active, nobody holds the file lock, nothing has to be decided.
@@ -91,325 +88,6 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	return 0;
 }
 
-/* ---- committing ---- */
-
-static void
-widen(const struct extents *m, uint64_t *from, uint64_t *to)
-{
-	/* Neighbours count: they may have been merged with the range.  Theirs
-	 * do not, or a file in many pieces would be written down whole. */
-	uint64_t end = *to;
-	size_t i = extents_seek(m, *from > 0 ? *from - 1 : 0);
-
-	for (; i < m->count && m->list[i].off <= end; i++) {
-		if (m->list[i].off < *from)
-			*from = m->list[i].off;
-		if (m->list[i].off + m->list[i].len > *to)
-			*to = m->list[i].off + m->list[i].len;
-	}
-}
-
-void
-write_extent_rows(struct meta_batch *b, uint64_t ino,
-		  const struct extents *old, const struct extents *now,
-		  uint64_t from, uint64_t to)
-{
-	size_t i, j;
-
-	widen(old, &from, &to);
-	widen(now, &from, &to);
-	i = extents_seek(now, from);
-	for (j = i; j < now->count && now->list[j].off < to; j++)
-		;
-	meta_put_extents(b, ino, from, to > INT64_MAX ? INT64_MAX : to,
-			 now->count > 0 ? now->list + i : NULL, j - i);
-}
-
-/* Live extents within [from, to). */
-static int
-take(const struct extents *live, uint64_t from, uint64_t to,
-     struct extents *out, uint64_t *end)
-{
-	*end = 0;
-	for (size_t i = extents_seek(live, from);
-	     i < live->count && live->list[i].off < to; i++) {
-		struct meta_extent e = live->list[i];
-
-		if (e.off < from) {
-			e.at += from - e.off;
-			e.len -= from - e.off;
-			e.off = from;
-		}
-		if (e.off + e.len > to)
-			e.len = to - e.off;
-		if (extents_set(out, e.off, e.len, e.at) < 0)
-			return -ENOMEM;
-		*end = e.off + e.len;
-	}
-	return 0;
-}
-
-struct step {			/* one commit, from maps to maps */
-	struct extents taken, staged, live;
-	struct meta_inode row;
-	struct meta_handle handle;
-	bool flushes;
-};
-
-static void
-step_free(struct step *s)
-{
-	extents_free(&s->taken);
-	extents_free(&s->staged);
-	extents_free(&s->live);
-	meta_inode_fini(&s->row);
-}
-
-/* What memory will be when the transaction is done.  Mutex held. */
-static int
-prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
-{
-	uint64_t end;
-	int r = take(&n->d.live, from, to, &s->taken, &end);
-
-	if (r == 0)
-		r = extents_copy(&n->d.staged, &s->staged);
-	if (r == 0)
-		r = extents_copy(&n->d.live, &s->live);
-	for (size_t i = 0; r == 0 && i < s->taken.count; i++) {
-		const struct meta_extent *e = &s->taken.list[i];
-
-		r = extents_set(&s->staged, e->off, e->len, e->at);
-		if (r == 0)
-			r = extents_cut(&s->live, e->off, e->len);
-	}
-	if (r == 0)
-		r = meta_inode_copy(&n->i, &s->row);
-	if (r < 0)
-		return r;
-	s->flushes = s->live.count == 0;
-	if (s->taken.count > 0) {
-		s->row.data_dirty = true;
-		if (s->flushes)
-			s->row.size = n->live_size;
-		else if (end > s->row.size)
-			s->row.size = end;
-		s->row.mtime_ns = n->live_mtime_ns;
-		if (s->row.ctime_ns < n->live_mtime_ns)
-			s->row.ctime_ns = n->live_mtime_ns;
-	}
-	s->handle = n->h;
-	return s->flushes ? meta_handle_move(&s->handle, META_EV_FLUSH) : 0;
-}
-
-/* Places that the staged map gives up. */
-static void
-punch_displaced_locked(struct node *n, const struct extents *taken)
-{
-	for (size_t i = 0; i < taken->count; i++) {
-		uint64_t off = taken->list[i].off;
-		uint64_t end = off + taken->list[i].len;
-
-		while (off < end) {
-			uint64_t at, len;
-			bool there = extents_at(&n->d.staged, off, &at, &len);
-
-			if (len > end - off)
-				len = end - off;
-			if (there && n->d.pins > 0)
-				n->d.displaced = true;
-			else if (there && at != taken->list[i].at +
-						    (off - taken->list[i].off))
-				data_punch(n, at, len);
-			off += len;
-		}
-	}
-}
-
-static void
-applied_locked(struct node *n, struct step *s)
-{
-	struct data *d = &n->d;
-
-	punch_displaced_locked(n, &s->taken);
-	/* A copy of the base below staged bytes is of no more use. */
-	for (size_t i = 0; i < s->taken.count; i++)
-		(void)extents_cut(&d->clean, s->taken.list[i].off,
-				  s->taken.list[i].len);
-	extents_free(&d->staged);
-	d->staged = s->staged;
-	extents_free(&d->live);
-	d->live = s->live;
-	s->staged = s->live = (struct extents){ 0 };
-	if (s->taken.count > 0) {
-		n->content_version++;
-		n->i.data_dirty = true;
-		n->i.size = s->row.size;
-		n->i.mtime_ns = s->row.mtime_ns;
-		n->i.ctime_ns = s->row.ctime_ns;
-	}
-	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->live);
-	if (s->flushes && n->h.state == META_ACTIVE)
-		handle_move_locked(n, META_EV_FLUSH);
-	n->h.created = n->h.created && s->taken.count == 0;
-	data_account_locked(n);
-	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
-	admit_settle_locked(n);
-}
-
-/* Wait for WRITEs under way, then flush the file, if there is one.
- * *in_memory: there is none. */
-static int
-sync_file(struct node *n, bool *in_memory)
-{
-	bool suspect;
-	int r = 0;
-
-	pthread_mutex_lock(&n->mutex);
-	while (n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
-	/* Too much for the journal: then it is a file like others. */
-	if (n->d.memory != NULL &&
-	    n->d.journal_bytes + extents_bytes(&n->d.live) > JOURNAL_FILE_MAX)
-		r = data_spill_locked(n);
-	*in_memory = n->d.memory != NULL;
-	suspect = n->d.suspect;
-	pthread_mutex_unlock(&n->mutex);
-	if (r == 0 && suspect)
-		r = data_rewrite(n);
-	return r < 0 ? r : data_sync(n);
-}
-
-/* A small file's bytes go through the database. */
-static uint64_t
-journal_memory(struct node *n, const struct extents *taken,
-	       struct meta_batch *b)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < taken->count; i++) {
-		const struct meta_extent *e = &taken->list[i];
-
-		meta_put_journal(b, n->ino, e->at, n->d.memory + e->at,
-				 e->len);
-		bytes += e->len;
-	}
-	return bytes;
-}
-
-int
-write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
-	     uint64_t journal_len)
-{
-	struct gate *g = n->export->gate;
-	struct step s = { 0 };
-	struct meta_batch *b;
-	bool journaled = false, in_memory = false;
-	int r;
-
-	failpoint("commit-before-sync");
-	for (;;) {
-		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0) {
-			write_lost(g, n);
-			return r;
-		}
-		failpoint("commit-after-sync");
-		pthread_mutex_lock(&n->mutex);
-		/* A reader's fetch may just have made it a file. */
-		if (journal != NULL || !in_memory || n->d.memory != NULL)
-			break;
-		pthread_mutex_unlock(&n->mutex);
-	}
-	b = meta_batch_new();
-	if (b == NULL) {
-		pthread_mutex_unlock(&n->mutex);
-		return -ENOMEM;
-	}
-	r = prepare_locked(n, from, to, &s);
-	if (r == 0) {
-		if (s.taken.count > 0) {
-			write_extent_rows(b, n->ino, &n->d.staged, &s.staged,
-					  s.taken.list[0].off,
-					  s.taken.list[s.taken.count - 1].off +
-						  s.taken.list[s.taken.count -
-							       1]
-							  .len);
-			meta_put_inode(b, &s.row);
-			upload_note_locked(n, b);
-			lost_rows_locked(n, b, NULL);
-		}
-		if (journal != NULL)
-			meta_put_journal(b, n->ino, s.taken.list[0].at,
-					 journal, journal_len);
-		else if (n->d.memory != NULL)
-			journal_len = journal_memory(n, &s.taken, b);
-		else if (n->d.journal_bytes > 0)
-			meta_del_journal(b, n->ino);
-		journaled = journal != NULL || n->d.memory != NULL;
-		if (s.flushes)
-			meta_put_handle(b, &s.handle);
-	}
-	pthread_mutex_unlock(&n->mutex);
-	if (r == 0)
-		r = meta_commit(g->meta, &b);
-	else
-		meta_batch_free(&b);
-	failpoint("commit-done");
-	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
-		n->d.journal_bytes =
-			journaled ? n->d.journal_bytes + journal_len : 0;
-		applied_locked(n, &s);
-		pthread_mutex_unlock(&n->mutex);
-	}
-	step_free(&s);
-	return r;
-}
-
-int
-write_resize(struct node *n, uint64_t size, struct meta_inode *row,
-	     struct meta_batch *batch)
-{
-	struct extents staged = { 0 };
-	struct meta_handle handle;
-	int r;
-
-	if (size > FILE_SIZE_MAX)
-		return -EFBIG;
-	r = quota_allows(n->export, n->i.size, size);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&n->mutex);
-	while (n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
-	r = extents_copy(&n->d.staged, &staged);
-	if (r == 0)
-		r = extents_cut(&staged, size, UINT64_MAX - size);
-	if (r < 0) {
-		pthread_mutex_unlock(&n->mutex);
-		extents_free(&staged);
-		return r;
-	}
-	if (size != row->size || n->uncommitted > 0 || n->h.created)
-		row->data_dirty = true;
-	row->size = size;
-	if (row->base_limit > size)
-		row->base_limit = size;
-	write_extent_rows(batch, n->ino, &n->d.staged, &staged, size,
-			  INT64_MAX);
-	extents_free(&staged);
-	handle = n->h;
-	/* Uncommitted bytes below the new size remain uncommitted. */
-	if (extents_seek(&n->d.live, 0) == n->d.live.count ||
-	    n->d.live.list[0].off >= size)
-		r = meta_handle_move(&handle, META_EV_FLUSH);
-	meta_put_handle(batch, &handle);
-	if (row->data_dirty)
-		upload_note_locked(n, batch);
-	pthread_mutex_unlock(&n->mutex);
-	return r;
-}
-
 /* ---- WRITE ---- */
 
 /* Who writes to a program does not inherit its rights.  The row follows with
@@ -454,7 +132,7 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 {
 	struct gate *g = n->export->gate;
 	struct meta_batch *b;
-	bool small;
+	bool small, all;
 	int r = admit_writer(n, rq, who);
 
 	if (r < 0)
@@ -465,8 +143,12 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 		strip_set_id_locked(n, rq);
 	small = len <= JOURNAL_WRITE_MAX &&
 		n->d.journal_bytes + len <= JOURNAL_FILE_MAX;
+	/* Where it is to be in S3, so is all that is below or beside it. */
+	all = n->export->c.commit_s3 && extents_bytes(&n->d.live) > len;
 	pthread_mutex_unlock(&n->mutex);
-	if (r == 0 && stable != GATE_UNSTABLE) {
+	if (r == 0 && stable != GATE_UNSTABLE && all) {
+		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
+	} else if (r == 0 && stable != GATE_UNSTABLE) {
 		r = write_commit(n, off, off + len, small ? data : NULL, len);
 	} else if (r == 0) {
 		/* The row need not be waited for: without committed bytes a
@@ -635,6 +317,11 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 	bool mine, active;
 	int r;
 
+	/* S3 gets no half of a file: there it is the whole or nothing. */
+	if (n->export->c.commit_s3) {
+		off = 0;
+		to = UINT64_MAX;
+	}
 	pthread_mutex_lock(&n->mutex);
 	r = admit_check_locked(n, who, true);
 	mine = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;

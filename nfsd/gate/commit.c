@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What it means to commit: the data file is flushed (or, for a few KiB, the
+ * bytes stand in the database), then one transaction records the places, the
+ * new size and times, the handle's state and the upload that is now due.
+ * Only then is the client told.
+ *
+ * A COMMIT of a part, or a stable WRITE amid others, makes its bytes hard: a
+ * crash does not lose them.  But a version is what a writer has flushed
+ * whole; until then others, and S3, have the one before.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/gate_priv.h"
+
+static void
+widen(const struct extents *m, uint64_t *from, uint64_t *to)
+{
+	/* Neighbours count: they may have been merged with the range.  Theirs
+	 * do not, or a file in many pieces would be written down whole. */
+	uint64_t end = *to;
+	size_t i = extents_seek(m, *from > 0 ? *from - 1 : 0);
+
+	for (; i < m->count && m->list[i].off <= end; i++) {
+		if (m->list[i].off < *from)
+			*from = m->list[i].off;
+		if (m->list[i].off + m->list[i].len > *to)
+			*to = m->list[i].off + m->list[i].len;
+	}
+}
+
+static void
+extent_rows(void (*put)(struct meta_batch *b, uint64_t ino, uint64_t from,
+			uint64_t to, const struct meta_extent *list,
+			size_t count),
+	    struct meta_batch *b, uint64_t ino, const struct extents *old,
+	    const struct extents *now, uint64_t from, uint64_t to)
+{
+	size_t i, j;
+
+	widen(old, &from, &to);
+	widen(now, &from, &to);
+	i = extents_seek(now, from);
+	for (j = i; j < now->count && now->list[j].off < to; j++)
+		;
+	put(b, ino, from, to > INT64_MAX ? INT64_MAX : to,
+	    now->count > 0 ? now->list + i : NULL, j - i);
+}
+
+void
+write_extent_rows(struct meta_batch *b, uint64_t ino,
+		  const struct extents *old, const struct extents *now,
+		  uint64_t from, uint64_t to)
+{
+	extent_rows(meta_put_extents, b, ino, old, now, from, to);
+}
+
+/* Live extents within [from, to). */
+static int
+take(const struct extents *live, uint64_t from, uint64_t to,
+     struct extents *out)
+{
+	for (size_t i = extents_seek(live, from);
+	     i < live->count && live->list[i].off < to; i++) {
+		struct meta_extent e = live->list[i];
+
+		if (e.off < from) {
+			e.at += from - e.off;
+			e.len -= from - e.off;
+			e.off = from;
+		}
+		if (e.off + e.len > to)
+			e.len = to - e.off;
+		if (extents_set(out, e.off, e.len, e.at) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/*
+ * One commit, from maps to maps.  If nothing stays uncommitted, the hard map
+ * and what is taken become part of the flushed version; else what is taken
+ * becomes hard, and nobody but its writer sees it yet (rule.md 10).
+ */
+struct step {
+	struct extents taken, added;	/* what leaves live; what staged gets */
+	struct extents staged, hard, live;
+	struct meta_inode row;
+	struct meta_handle handle;
+	bool flushes;
+};
+
+static void
+step_free(struct step *s)
+{
+	extents_free(&s->taken);
+	extents_free(&s->added);
+	extents_free(&s->staged);
+	extents_free(&s->hard);
+	extents_free(&s->live);
+	meta_inode_fini(&s->row);
+}
+
+static int
+lay_over(struct extents *m, const struct extents *over)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < over->count; i++)
+		r = extents_set(m, over->list[i].off, over->list[i].len,
+				over->list[i].at);
+	return r;
+}
+
+static int
+cut_out(struct extents *m, const struct extents *what)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < what->count; i++)
+		r = extents_cut(m, what->list[i].off, what->list[i].len);
+	return r;
+}
+
+/* The version that others will see, and S3. */
+static void
+publish_row(struct node *n, struct step *s)
+{
+	const struct meta_extent *last = &s->added.list[s->added.count - 1];
+
+	s->row.data_dirty = true;
+	if (s->flushes)
+		s->row.size = n->live_size;
+	else if (last->off + last->len > s->row.size)
+		s->row.size = last->off + last->len;
+	s->row.mtime_ns = n->live_mtime_ns;
+	if (s->row.ctime_ns < n->live_mtime_ns)
+		s->row.ctime_ns = n->live_mtime_ns;
+}
+
+/* What memory will be when the transaction is done.  Mutex held. */
+static int
+prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
+{
+	int r = take(&n->d.live, from, to, &s->taken);
+
+	if (r == 0)
+		r = extents_copy(&n->d.staged, &s->staged);
+	if (r == 0)
+		r = extents_copy(&n->d.hard, &s->hard);
+	if (r == 0)
+		r = extents_copy(&n->d.live, &s->live);
+	if (r == 0)
+		r = cut_out(&s->live, &s->taken);
+	if (r == 0)
+		r = lay_over(&s->hard, &s->taken);
+	if (r == 0)
+		r = meta_inode_copy(&n->i, &s->row);
+	if (r < 0)
+		return r;
+	s->flushes = s->live.count == 0;
+	/* Without room it has to be sent as it is: what waits for the rest
+	 * would keep the rest out. */
+	if (s->flushes || room_short(n->export->gate)) {
+		s->added = s->hard;
+		s->hard = (struct extents){ 0 };
+		r = lay_over(&s->staged, &s->added);
+	}
+	if (r == 0 && s->added.count > 0)
+		publish_row(n, s);
+	s->handle = n->h;
+	return r == 0 && s->flushes
+		       ? meta_handle_move(&s->handle, META_EV_FLUSH)
+		       : r;
+}
+
+static void
+step_rows_locked(struct node *n, const struct step *s, struct meta_batch *b)
+{
+	const struct extents *h = &s->taken, *a = &s->added;
+
+	if (s->added.count > 0) {
+		write_extent_rows(b, n->ino, &n->d.staged, &s->staged,
+				  a->list[0].off,
+				  a->list[a->count - 1].off +
+					  a->list[a->count - 1].len);
+		if (n->d.hard.count > 0)
+			meta_put_hard_extents(b, n->ino, 0, INT64_MAX, NULL,
+					      0);
+		meta_put_inode(b, &s->row);
+		upload_note_locked(n, b);
+		lost_rows_locked(n, b, NULL);
+	} else if (h->count > 0) {
+		extent_rows(meta_put_hard_extents, b, n->ino, &n->d.hard,
+			    &s->hard, h->list[0].off,
+			    h->list[h->count - 1].off +
+				    h->list[h->count - 1].len);
+		meta_put_inode(b, &s->row);
+	}
+	if (s->flushes)
+		meta_put_handle(b, &s->handle);
+}
+
+static void
+applied_locked(struct node *n, struct step *s)
+{
+	struct data *d = &n->d;
+
+	data_give_up_locked(n, &d->hard, &s->taken);
+	data_give_up_locked(n, &d->staged, &s->added);
+	/* A copy of the base below staged bytes is of no more use. */
+	(void)cut_out(&d->clean, &s->added);
+	extents_free(&d->staged);
+	d->staged = s->staged;
+	extents_free(&d->hard);
+	d->hard = s->hard;
+	extents_free(&d->live);
+	d->live = s->live;
+	s->staged = s->hard = s->live = (struct extents){ 0 };
+	if (s->added.count > 0) {
+		n->content_version++;
+		n->i.data_dirty = true;
+		n->i.size = s->row.size;
+		n->i.mtime_ns = s->row.mtime_ns;
+		n->i.ctime_ns = s->row.ctime_ns;
+	}
+	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->live);
+	if (s->flushes && n->h.state == META_ACTIVE)
+		handle_move_locked(n, META_EV_FLUSH);
+	n->h.created = n->h.created && s->taken.count == 0;
+	data_account_locked(n);
+	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
+	admit_settle_locked(n);
+}
+
+/* Wait for WRITEs under way, then flush the file, if there is one.
+ * *in_memory: there is none. */
+static int
+sync_file(struct node *n, bool *in_memory)
+{
+	bool suspect;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	while (n->d.writing > 0)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	/* Too much for the journal: then it is a file like others. */
+	if (n->d.memory != NULL &&
+	    n->d.journal_bytes + extents_bytes(&n->d.live) > JOURNAL_FILE_MAX)
+		r = data_spill_locked(n);
+	*in_memory = n->d.memory != NULL;
+	suspect = n->d.suspect;
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0 && suspect)
+		r = data_rewrite(n);
+	return r < 0 ? r : data_sync(n);
+}
+
+/* A small file's bytes go through the database. */
+static uint64_t
+journal_memory(struct node *n, const struct extents *taken,
+	       struct meta_batch *b)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < taken->count; i++) {
+		const struct meta_extent *e = &taken->list[i];
+
+		meta_put_journal(b, n->ino, e->at, n->d.memory + e->at,
+				 e->len);
+		bytes += e->len;
+	}
+	return bytes;
+}
+
+int
+write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
+	     uint64_t journal_len)
+{
+	struct gate *g = n->export->gate;
+	struct step s = { 0 };
+	struct meta_batch *b;
+	bool journaled = false, in_memory = false;
+	int r;
+
+	failpoint("commit-before-sync");
+	for (;;) {
+		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0) {
+			write_lost(g, n);
+			return r;
+		}
+		failpoint("commit-after-sync");
+		pthread_mutex_lock(&n->mutex);
+		/* A reader's fetch may just have made it a file. */
+		if (journal != NULL || !in_memory || n->d.memory != NULL)
+			break;
+		pthread_mutex_unlock(&n->mutex);
+	}
+	b = meta_batch_new();
+	if (b == NULL) {
+		pthread_mutex_unlock(&n->mutex);
+		return -ENOMEM;
+	}
+	r = prepare_locked(n, from, to, &s);
+	if (r == 0) {
+		step_rows_locked(n, &s, b);
+		if (journal != NULL)
+			meta_put_journal(b, n->ino, s.taken.list[0].at,
+					 journal, journal_len);
+		else if (n->d.memory != NULL)
+			journal_len = journal_memory(n, &s.taken, b);
+		else if (n->d.journal_bytes > 0)
+			meta_del_journal(b, n->ino);
+		journaled = journal != NULL || n->d.memory != NULL;
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	else
+		meta_batch_free(&b);
+	failpoint("commit-done");
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		n->d.journal_bytes =
+			journaled ? n->d.journal_bytes + journal_len : 0;
+		applied_locked(n, &s);
+		pthread_mutex_unlock(&n->mutex);
+	}
+	step_free(&s);
+	return r;
+}
+
+int
+write_resize(struct node *n, uint64_t size, struct meta_inode *row,
+	     struct meta_batch *batch)
+{
+	struct extents staged = { 0 }, hard = { 0 };
+	struct meta_handle handle;
+	bool flushes;
+	int r;
+
+	if (size > FILE_SIZE_MAX)
+		return -EFBIG;
+	r = quota_allows(n->export, n->i.size, size);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	while (n->d.writing > 0)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	/* Uncommitted bytes below the new size remain uncommitted. */
+	flushes = extents_seek(&n->d.live, 0) == n->d.live.count ||
+		  n->d.live.list[0].off >= size;
+	r = extents_copy(&n->d.staged, &staged);
+	if (r == 0)
+		r = extents_copy(&n->d.hard, &hard);
+	if (r == 0 && flushes)
+		r = lay_over(&staged, &hard);
+	if (r == 0)
+		r = extents_cut(&staged, size, UINT64_MAX - size);
+	if (r == 0)
+		r = extents_cut(&hard, size, UINT64_MAX - size);
+	if (r < 0) {
+		pthread_mutex_unlock(&n->mutex);
+		extents_free(&staged);
+		extents_free(&hard);
+		return r;
+	}
+	if (size != row->size || n->uncommitted > 0 || n->d.hard.count > 0 ||
+	    n->h.created)
+		row->data_dirty = true;
+	row->size = size;
+	if (row->base_limit > size)
+		row->base_limit = size;
+	write_extent_rows(batch, n->ino, &n->d.staged, &staged,
+			  flushes && n->d.hard.count > 0 ? 0 : size,
+			  INT64_MAX);
+	if (n->d.hard.count > 0)
+		meta_put_hard_extents(batch, n->ino, 0, INT64_MAX, hard.list,
+				      flushes ? 0 : hard.count);
+	extents_free(&staged);
+	extents_free(&hard);
+	handle = n->h;
+	if (flushes)
+		r = meta_handle_move(&handle, META_EV_FLUSH);
+	meta_put_handle(batch, &handle);
+	if (row->data_dirty)
+		upload_note_locked(n, batch);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
