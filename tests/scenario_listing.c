@@ -137,6 +137,109 @@ counts_unlisted(struct scene *s)
 	CHECK(links(&s->a, &d) == 5);
 }
 
+/* ---- what `ls -l` costs ---- */
+
+#define FILES 1200		/* more than a page, more than max_nodes */
+#define OURS 200		/* of those */
+
+/* Calls that began, by their kind, for what is in d. */
+static unsigned
+asked(struct scene *s, const char *op)
+{
+	unsigned n = 0;
+
+	(void)scene_calls(s, op, "", "begin");	/* reads the log */
+	for (size_t i = 0; i < s->call_count; i++)
+		n += strcmp(s->calls[i].op, op) == 0 &&
+		     strcmp(s->calls[i].phase, "begin") == 0 &&
+		     strncmp(s->calls[i].key, "d/", 2) == 0;
+	return n;
+}
+
+/* A client that asks for each name, as one does whose cache is old. */
+static void
+stat_all(struct scene *s, const struct nc_fh *d)
+{
+	for (int i = 0; i < FILES; i++) {
+		struct nc_fh fh;
+		char name[32];
+		fattr3 a;
+
+		snprintf(name, sizeof(name), "f%04d", i);
+		fh = lookup(&s->a, d, name);
+		SOON(20000, nc_getattr(&s->a, &fh, &a), NFS3_OK);
+	}
+}
+
+static void
+list_cheaply(struct scene *s, const struct nc_fh *d, unsigned heads)
+{
+	unsigned lists;
+
+	CHECK(list(&s->a, d) == FILES && asked(s, "head") == heads);
+	for (int i = 0; i < 2; i++) {
+		DURING(600, true);	/* attr_ttl_ms is over */
+		lists = asked(s, "list");
+		CHECK(list(&s->a, d) == FILES);
+		CHECK(asked(s, "list") - lists <= 4);
+		stat_all(s, d);
+		CHECK(asked(s, "head") == heads);
+	}
+}
+
+static void
+heads_once(struct scene *s)
+{
+	struct nc_fh d;
+	char text[600];
+	unsigned heads;
+
+	for (int i = OURS; i < FILES; i++) {
+		snprintf(text, sizeof(text), "d/f%04d", i);
+		sput(s, text, "theirs");
+	}
+	d = look(&s->a, s, "d");
+	for (int i = 0; i < OURS; i++) {
+		struct nc_set set = { .mode_set = true, .mode = 0601 };
+
+		snprintf(text, sizeof(text), "f%04d", i);
+		SOON(20000, nc_create(&s->a, &d, text, UNCHECKED, &set, NULL,
+				      NULL, NULL), NFS3_OK);
+	}
+	OK(ctl_status(s, "flush --all"));
+	/* Whose they are is in their metadata: one HEAD each, and no more;
+	 * none for those that were made here, */
+	heads = asked(s, "head");
+	list_cheaply(s, &d, heads + FILES - OURS);
+	/* neither after a restart. */
+	scene_crash(s);
+	d = look(&s->a, s, "d");
+	list_cheaply(s, &d, asked(s, "head"));
+	/* One that has changed is asked for, alone. */
+	heads = asked(s, "head");
+	sput(s, "d/f0500", "changed");
+	DURING(600, true);
+	list_cheaply(s, &d, heads + 1);
+	CHECK(scene_calls(s, "head", "d/f0500", "begin") >= 2);
+	/* The same for a gateway that has nothing but the bucket, */
+	CHECK(scene_stop(s) == 0);
+	snprintf(text, sizeof(text), "rm -rf %s/state && mkdir %s/state",
+		 s->dir, s->dir);
+	CHECK(system(text) == 0);
+	scene_start(s);
+	scene_reconnect(s);
+	d = look(&s->a, s, "d");
+	list_cheaply(s, &d, asked(s, "head") + FILES);
+	/* and none where metadata does not count. */
+	CHECK(scene_stop(s) == 0);
+	CHECK(system(text) == 0);
+	scene_set(s, "metadata", "none");
+	scene_start(s);
+	scene_reconnect(s);
+	d = look(&s->a, s, "d");
+	list_cheaply(s, &d, asked(s, "head"));
+}
+
 /* ---- where a large directory was ---- */
 
 static unsigned
@@ -203,6 +306,10 @@ SCENARIOS(
 	{ "counts-unlisted", "sub-directories come and go in a large directory "
 	  "that was never listed / not counted until then", counts_unlisted,
 	  "attr_ttl_ms=300", false },
+	{ "heads-once", "1200 objects and a table of 1000 nodes: listed with "
+	  "attributes, again, after a restart, by a new gateway / one HEAD "
+	  "for each, later LISTs only", heads_once,
+	  "attr_ttl_ms=500 server.max_nodes=1000", true },
 	{ "left-large", "the objects of a large directory have not left its old "
 	  "name yet / that is free, and costs no listing of them",
 	  left_large, "attr_ttl_ms=300", true })
