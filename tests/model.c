@@ -218,6 +218,10 @@ crashed(const struct state *s, int64_t now_ms, struct set *out)
 				continue;
 			f->may_be_owed |= f->owed_opener | f->waited;
 			f->reserved = f->waited = f->owed_opener = 0;
+			/* Rows of fenced writers are there when somebody else
+			 * has begun to write, and say no more than that. */
+			f->hazy |= f->fenced;
+			f->fenced = f->discarded = f->lapsed = 0;
 			f->live = f->hardened ? f->hard : f->flushed;
 			f->live_mtime = f->hardened ? 0 : f->mtime;
 			f->uncommitted = 0;

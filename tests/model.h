@@ -77,6 +77,7 @@ struct m_config {
 	int64_t reserve_ms, lease_ms;
 	bool live;		/* reads=live */
 	bool busy_fail;
+	bool discard;		/* abandon=discard, else publish */
 };
 
 struct m_world;

@@ -127,13 +127,15 @@ daemon_start(struct daemon_ *d)
 	snprintf(faults, sizeof(faults), "S3NFSD_FAULTS=%s/faults", d->dir);
 	snprintf(calls, sizeof(calls), "S3NFSD_FAULTS_LOG=%s/calls", d->dir);
 	snprintf(clock, sizeof(clock), "S3NFSD_CLOCK=%s/clock", d->dir);
-	while (environ[n] != NULL && n < ARGS_MAX * 4 - 4) {
+	while (environ[n] != NULL && n < ARGS_MAX * 4 - 5) {
 		env[n] = environ[n];
 		n++;
 	}
 	env[n++] = faults;
 	env[n++] = calls;
 	env[n++] = clock;
+	/* Leases of 90 ms, where the settings say a second. */
+	env[n++] = (char *)(uintptr_t)"S3NFSD_LEASE_DIV=11";
 	env[n] = NULL;
 	arguments(d, argv, fixed);
 	d->pid = spawn(d->program, argv, env, log, log);

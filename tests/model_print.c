@@ -48,6 +48,10 @@ m_print(const struct m_world *w, FILE *out)
 			if (f->owed_writer | f->owed_opener | f->may_be_owed)
 				fprintf(out, " owed=%x/%x/%x", f->owed_writer,
 					f->owed_opener, f->may_be_owed);
+			if (f->lapsed | f->fenced | f->hazy)
+				fprintf(out, " lapsed=%x fenced=%x/%x "
+					"hazy=%x", f->lapsed, f->fenced,
+					f->discarded, f->hazy);
 			fprintf(out, " uncommitted=%x mtime=%u/%u\n",
 				f->uncommitted, f->mtime, f->live_mtime);
 		}

@@ -34,6 +34,10 @@ struct file {
 	uint8_t reserved;	/* client + 1 */
 	uint8_t owed_writer, owed_opener, may_be_owed;	/* NFS3ERR_IO, once */
 	uint8_t waited;		/* clients that were put off */
+	/* Clients: whose lease ended, flushed by the server; who lost the
+	 * file after that and has to look; of these, whose bytes are gone;
+	 * perhaps fenced, perhaps not (a crash). */
+	uint8_t lapsed, fenced, discarded, hazy;
 	uint8_t has_object;
 	uint16_t uncommitted;	/* cells */
 	uint16_t hardened;	/* committed amid others that are not */

@@ -117,6 +117,18 @@ told(struct file *f, unsigned bit)
 	f->may_be_owed &= (uint8_t)~bit;
 }
 
+/* The client has looked at the file: its late pages are over. */
+static void
+looked(struct file *f, unsigned client)
+{
+	uint8_t others = (uint8_t)~(1U << client);
+
+	f->lapsed &= others;
+	f->fenced &= others;
+	f->discarded &= others;
+	f->hazy &= others;
+}
+
 /* An open for writing.  true: let in, the caller goes on.  Else what follows
  * from the refusal was added, if it was right. */
 static bool
@@ -133,6 +145,14 @@ enter(struct m_world *w, const struct state *s, unsigned name,
 		     seen->recv_ms < f->owed_until_ms);
 	int64_t since = f->refused_ms[op->client];
 
+	if ((f->fenced | f->hazy) & bit) {
+		if (seen->status == NFS3ERR_IO) {
+			n.f[name].fenced |= (uint8_t)bit;
+			m_add(out, &n);
+		}
+		if (f->fenced & bit)
+			return false;
+	}
 	if (seen->status == NFS3_OK)
 		return !must && !reserved && !foreign;
 	if (seen->status == NFS3ERR_IO) {
@@ -192,6 +212,7 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 	bool changes = op->to != f->flushed.cells || f->uncommitted != 0 ||
 		       f->hardened != 0 || f->created;
 
+	looked(f, op->client);
 	if (!enter(w, n, name, op, seen, out))
 		return;
 	m_opened(f, op->client, seen->sent_ms);
@@ -226,6 +247,14 @@ apply_commit(struct m_world *w, struct state *n, unsigned name,
 	struct file *f = &n->f[name];
 	unsigned bit = 1U << op->client;
 
+	if (seen->status == NFS3ERR_IO &&
+	    ((f->fenced & f->discarded & bit) || (f->hazy & bit))) {
+		f->fenced |= (uint8_t)bit;
+		m_add(out, n);
+		return;
+	}
+	if (f->fenced & f->discarded & ~f->hazy & bit)
+		return;
 	if (seen->status == NFS3ERR_IO && (f->owed_writer & bit)) {
 		told(f, bit);
 		m_add(out, n);
@@ -336,6 +365,8 @@ apply_create(struct m_world *w, struct state *n, const struct m_op *op,
 		truncated(w, n, op->name, op, seen, out);
 		return;
 	}
+	if (op->how == UNCHECKED)
+		looked(f, op->client);
 	if (seen->status == NFS3_OK && attr_fits(w, f, op->client, seen))
 		m_add(out, n);
 }
@@ -393,6 +424,7 @@ apply_lookup(struct m_world *w, struct state *n, const struct m_op *op,
 	}
 	if (f->number == UNSEEN && seen->fresh)
 		f->number = seen->file;
+	looked(f, op->client);
 	if (seen->status == NFS3_OK && seen->file == f->number &&
 	    attr_fits(w, f, op->client, seen))
 		m_add(out, n);
@@ -469,9 +501,13 @@ m_apply(struct m_world *w, const struct state *s, const struct m_op *op,
 		apply_read(w, &n, name, op, seen, out);
 		break;
 	case M_GETATTR:
-		if (seen->status == NFS3_OK &&
-		    attr_fits(w, f, op->client, seen))
-			m_add(out, &n);
+		if (seen->status != NFS3_OK ||
+		    !attr_fits(w, f, op->client, seen))
+			break;
+		m_add(out, &n);
+		/* A look, once no late pages have come for a while. */
+		looked(f, op->client);
+		m_add(out, &n);
 		break;
 	case M_MODE:
 	case M_MTIME:

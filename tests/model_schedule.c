@@ -55,8 +55,8 @@ range(struct dice *d, struct m_op *op)
 static void
 detail(struct dice *d, struct m_op *op, unsigned trouble)
 {
-	static const uint16_t waits[] = { 1, 3, 8, 15, 25, 40, 60, 120 };
-	static const unsigned often[] = { 20, 20, 15, 15, 12, 10, 6, 3 };
+	static const uint16_t waits[] = { 1, 3, 8, 15, 25, 40, 60, 120, 350 };
+	static const unsigned often[] = { 20, 20, 15, 15, 12, 10, 6, 3, 2 };
 
 	switch (op->kind) {
 	case M_WRITE:
@@ -95,7 +95,7 @@ detail(struct dice *d, struct m_op *op, unsigned trouble)
 			op->to = (uint8_t)(roll(d, 4) ? 0 : roll(d, 5));
 		break;
 	case M_WAIT:
-		op->arg = waits[weighted(d, often, 8)];
+		op->arg = waits[weighted(d, often, 9)];
 		break;
 	case M_FAULT:
 		op->how = (uint8_t)(roll(d, 5) < 3 ? trouble : M_HEAL);
@@ -151,6 +151,12 @@ draw(struct dice *d, struct schedule *s, const struct m_op *last,
 	}
 	*crashes -= op->kind == M_CRASH;
 	detail(d, op, s->trouble);
+	/* Or nothing comes for longer than a lease. */
+	if (last->kind == M_WRITE && last->how == UNSTABLE &&
+	    op->kind != M_CRASH && roll(d, 25) == 0) {
+		op->kind = M_WAIT;
+		op->arg = 350;
+	}
 }
 
 /* Neighbours of different clients go out together now and then. */

@@ -143,6 +143,12 @@ m_opened(struct file *f, unsigned client, int64_t ms)
 		memset(&f->hard, 0, sizeof(f->hard));
 		f->riding = f->state == IDLE && f->dirty;
 	}
+	/* Who lost it without its own doing must look again. */
+	if (f->state == IDLE || f->writer != client) {
+		f->fenced |= f->lapsed & (uint8_t)~(1U << client);
+		f->lapsed = 0;
+	}
+	f->lapsed &= (uint8_t)~(1U << client);
 	f->state = ACTIVE;
 	f->writer = (uint8_t)client;
 	f->created = 0;
@@ -204,8 +210,10 @@ stored(struct file *f)
 static void
 failed(struct state *s, struct file *f, int64_t until_ms)
 {
-	if (f->state == PENDING)
+	if (f->state == PENDING && !(f->fenced >> f->writer & 1)) {
 		f->owed_writer |= (uint8_t)(1U << f->writer);
+		f->lapsed &= (uint8_t)~(1U << f->writer);
+	}
 	if (f->reserved != 0)
 		f->owed_opener |= (uint8_t)(1U << (f->reserved - 1));
 	f->owed_until_ms = until_ms;
@@ -234,6 +242,27 @@ failed(struct state *s, struct file *f, int64_t until_ms)
 }
 
 static void
+lease_over(const struct m_world *w, struct file *f)
+{
+	uint8_t bit = (uint8_t)(1U << f->writer);
+
+	/* Created and never written: that was meant. */
+	if (f->created)
+		return;
+	f->owed_writer &= (uint8_t)~bit;
+	if (!w->c.discard) {
+		f->lapsed |= bit;
+		return;
+	}
+	f->fenced |= bit;
+	f->discarded |= bit;
+	f->live = f->hardened ? f->hard : f->flushed;
+	if (!f->hardened)
+		f->live_mtime = f->mtime;
+	f->uncommitted = 0;
+}
+
+static void
 unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 		int64_t now)
 {
@@ -250,6 +279,8 @@ unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 	if (f->state == ACTIVE &&
 	    ((f->created && now >= f->opened_ms + w->c.create_settle_ms) ||
 	     now >= f->last_ms + w->c.lease_ms)) {
+		if (now >= f->last_ms + w->c.lease_ms)
+			lease_over(w, f);
 		m_harden(w, f, 0, M_CELLS, now);
 		f->kicked = 1;
 		m_add(set, &s);

@@ -144,6 +144,36 @@ published(struct scene *s)
 	CHECK(object_is(s, "f", "B's late bytes"));
 }
 
+/* What it lost once is over when it has begun anew. */
+static void
+lapsed_anew(struct scene *s)
+{
+	struct nc_fh f = lost(s);
+
+	CHECK(reads(&s->b, &f, "A's late bytes"));
+	SOON(10000, put(&s->a, &f, 0, "again A", UNSTABLE), NFS3_OK);
+	OK(commit(&s->a, &f));
+	SOON(10000, put(&s->b, &f, 0, "B", UNSTABLE), NFS3_OK);
+	/* Superseded after a flush: a stranger, who waits like others. */
+	BUSY(s, put(&s->a, &f, 0, "A", UNSTABLE));
+	OK(commit(&s->b, &f));
+	SOON(10000, put(&s->a, &f, 0, "A", FILE_SYNC), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "Again Ae bytes"));
+}
+
+static void
+create_looks(struct scene *s)
+{
+	struct nc_fh f = lost(s), g;
+
+	IS(put(&s->a, &f, 0, "late", UNSTABLE), NFS3ERR_IO);
+	OK(nc_create(&s->a, &s->root, "f", UNCHECKED, NULL, NULL, &g, NULL));
+	SOON(10000, put(&s->a, &f, 0, "A", FILE_SYNC), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "Ald"));
+}
+
 static void
 fenced_after_crash(struct scene *s)
 {
@@ -306,6 +336,12 @@ SCENARIOS(
 	{ "published", "abandon=publish: A's lease ends, B takes over / A's "
 	  "COMMIT OK, its late WRITE IO until it looks", published,
 	  "lease_ms=1000 settle_ms=60000", false },
+	{ "lapsed-anew", "A's lease ended, it wrote and flushed anew, B took "
+	  "over / A waits like anybody, and is not fenced", lapsed_anew,
+	  "lease_ms=1000 settle_ms=60000", false },
+	{ "create-looks", "A is fenced, and opens the file by CREATE / it may "
+	  "write again", create_looks, "lease_ms=1000 abandon=discard",
+	  false },
 	{ "fenced-crash", "a fenced writer stays fenced over a crash",
 	  fenced_after_crash, "lease_ms=1000 abandon=discard", false },
 	{ "live", "reads=live: B sees A's uncommitted bytes and size", live,

@@ -500,6 +500,20 @@ fence_off_locked(struct node *n, const char *who)
 		meta_post(n->export->gate->meta, &b);
 }
 
+static void
+unlapse_locked(struct node *n, const char *who)
+{
+	struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		if (f->state == META_FLUSHED && strcmp(f->who, who) == 0) {
+			LIST_REMOVE(f, link);
+			free(f);
+			return;
+		}
+	}
+}
+
 static int
 open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		   uint64_t now)
@@ -530,6 +544,9 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	} else if (n->h.state != META_ACTIVE) {
 		upload_cancel_locked(n);
 	}
+	/* It begins anew, and may be superseded like anybody: what it lost
+	 * when its time ran out is over. */
+	unlapse_locked(n, who);
 	if (n->h.state != META_ACTIVE)
 		n->up.kicked = false;
 	failpoint("admitted");

@@ -255,8 +255,10 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 		return -EEXIST;
 	/* UNCHECKED on an existing file: only the size counts, and it is an
 	 * open for writing (rule.md 2). */
-	if (set == NULL || !set->set_size)
+	if (set == NULL || !set->set_size) {
+		admit_looked(n, rq, true);
 		return 0;
+	}
 	size.size = set->size;
 	return gate_setattr(n->export, rq, &fh, &size, NULL, NULL);
 }
