@@ -29,40 +29,16 @@
 
 #include <jansson.h>
 
-#include "nfsd/ctl.h"
+#include "nfsd/ctl_priv.h"
 #include "nfsd/log.h"
 
 #define CONNECTIONS_MAX 16
 #define REQUEST_MAX 65536
 #define LIST_MAX_BYTES (64UL << 20)
 #define TALK_S 10		/* to send a request, to take an answer */
-#define FLUSH_SLICE_MS 1000
 
-struct ctl {
-	struct ctl_config config;
-	char *path;
-	int socket, stop_event;
-	atomic_bool stopping;
-	pthread_t thread;
-	uint64_t started_ms;
-	pthread_mutex_t lock;
-	pthread_cond_t connection_ended;
-	unsigned connections;
-};
-
-struct connection {
-	struct ctl *ctl;
-	int fd;
-	json_t *request;
-	/* A list under way: */
-	FILE *list;
-	char *list_bytes;
-	size_t list_size;
-	bool too_long;
-};
-
-static uint64_t
-now_ms(void)
+uint64_t
+ctl_now_ms(void)
 {
 	struct timespec now;
 
@@ -89,8 +65,8 @@ send_all(int fd, const char *bytes, size_t len)
 }
 
 /* Takes line over. */
-static int
-send_line(struct connection *c, json_t *line)
+int
+ctl_send_line(struct connection *c, json_t *line)
 {
 	char *text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII);
 	int r = -ENOMEM;
@@ -105,8 +81,8 @@ send_line(struct connection *c, json_t *line)
 	return r;
 }
 
-static void
-answer(struct connection *c, int r, json_t *result)
+void
+ctl_answer(struct connection *c, int r, json_t *result)
 {
 	json_t *line;
 
@@ -118,21 +94,21 @@ answer(struct connection *c, int r, json_t *result)
 		line = json_pack("{s:o}", "result",
 				 result != NULL ? result : json_object());
 	}
-	if (send_line(c, line) < 0)
+	if (ctl_send_line(c, line) < 0)
 		log_debug("ctl", "a peer left before its answer");
 }
 
-static void
-answer_error(struct connection *c, int error, const char *text)
+void
+ctl_answer_error(struct connection *c, int error, const char *text)
 {
-	(void)send_line(c, json_pack("{s:s, s:i}", "error", text, "errno",
+	(void)ctl_send_line(c, json_pack("{s:s, s:i}", "error", text, "errno",
 				     error));
 }
 
 /* A text from a client or the bucket may be no UTF-8, which JSON has to be:
  * such bytes come as they would in a URL. */
-static json_t *
-text_json(const char *text)
+json_t *
+ctl_text_json(const char *text)
 {
 	json_t *json = json_string(text != NULL ? text : "");
 	size_t len, used = 0;
@@ -159,24 +135,24 @@ text_json(const char *text)
 	return json;
 }
 
-static const char *
-request_text(struct connection *c, const char *key)
+const char *
+ctl_request_text(struct connection *c, const char *key)
 {
 	return json_string_value(json_object_get(c->request, key));
 }
 
 /* ---- lists ---- */
 
-static int
-list_begin(struct connection *c)
+int
+ctl_list_begin(struct connection *c)
 {
 	c->list = open_memstream(&c->list_bytes, &c->list_size);
 	return c->list == NULL ? -ENOMEM : 0;
 }
 
 /* Takes item over. */
-static int
-list_item(struct connection *c, json_t *item)
+int
+ctl_list_item(struct connection *c, json_t *item)
 {
 	json_t *line = json_pack("{s:o}", "item", item);
 
@@ -189,6 +165,15 @@ list_item(struct connection *c, json_t *item)
 	return c->too_long ? -E2BIG : 0;
 }
 
+void
+ctl_list_error(struct connection *c, int error, const char *text)
+{
+	fclose(c->list);
+	if (send_all(c->fd, c->list_bytes, c->list_size) == 0)
+		ctl_answer_error(c, error, text);
+	free(c->list_bytes);
+}
+
 static void
 list_end(struct connection *c, int r)
 {
@@ -196,16 +181,16 @@ list_end(struct connection *c, int r)
 	if (r >= 0 && send_all(c->fd, c->list_bytes, c->list_size) < 0)
 		r = -EPIPE;
 	free(c->list_bytes);
-	answer(c, r, NULL);
+	ctl_answer(c, r, NULL);
 }
 
 static int
 handle_item(void *arg, const struct gate_handle_info *info)
 {
-	return list_item(arg, json_pack(
+	return ctl_list_item(arg, json_pack(
 		"{s:o, s:o, s:s, s:I, s:I, s:I}",
-		"path", text_json(info->path),
-		"client", text_json(info->client),
+		"path", ctl_text_json(info->path),
+		"client", ctl_text_json(info->client),
 		"state", info->state,
 		"uncommitted_bytes", (json_int_t)info->uncommitted_bytes,
 		"staged_bytes", (json_int_t)info->staged_bytes,
@@ -215,15 +200,15 @@ handle_item(void *arg, const struct gate_handle_info *info)
 static int
 upload_item(void *arg, const struct gate_upload_info *info)
 {
-	return list_item(arg, json_pack(
+	return ctl_list_item(arg, json_pack(
 		"{s:o, s:o, s:s, s:I, s:I, s:i, s:o}",
-		"path", text_json(info->path),
-		"key", text_json(info->key),
+		"path", ctl_text_json(info->path),
+		"key", ctl_text_json(info->key),
 		"state", info->state,
 		"bytes_total", (json_int_t)info->bytes_total,
 		"bytes_sent", (json_int_t)info->bytes_sent,
 		"attempts", (int)info->attempts,
-		"error", text_json(info->error)));
+		"error", ctl_text_json(info->error)));
 }
 
 static int
@@ -235,15 +220,15 @@ quarantine_item(void *arg, const struct gate_quarantine_info *info)
 
 	if (gmtime_r(&seconds, &tm) != NULL)
 		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return list_item(arg, json_pack(
+	return ctl_list_item(arg, json_pack(
 		"{s:I, s:o, s:o, s:o, s:I, s:I, s:o, s:s}",
 		"id", (json_int_t)info->id,
-		"path", text_json(info->path),
-		"key", text_json(info->key),
-		"client", text_json(info->client),
+		"path", ctl_text_json(info->path),
+		"key", ctl_text_json(info->key),
+		"client", ctl_text_json(info->client),
 		"size", (json_int_t)info->size,
 		"bytes", (json_int_t)info->bytes,
-		"error", text_json(info->error),
+		"error", ctl_text_json(info->error),
 		"since", since));
 }
 
@@ -262,12 +247,12 @@ client_item(void *arg, const struct clients_info *info)
 	char address[INET6_ADDRSTRLEN] = "";
 
 	address_text(&info->who.addr, address);
-	(void)list_item(arg, json_pack(
+	(void)ctl_list_item(arg, json_pack(
 		"{s:o, s:s, s:i, s:I}",
-		"name", text_json(info->who.name),
+		"name", ctl_text_json(info->who.name),
 		"address", address,
 		"connections", (int)info->connections,
-		"age_ms", (json_int_t)(now_ms() - info->since_ms)));
+		"age_ms", (json_int_t)(ctl_now_ms() - info->since_ms)));
 }
 
 /* ---- commands ---- */
@@ -275,23 +260,23 @@ client_item(void *arg, const struct clients_info *info)
 static void
 do_handles(struct connection *c)
 {
-	int r = list_begin(c);
+	int r = ctl_list_begin(c);
 
 	if (r < 0) {
-		answer(c, r, NULL);
+		ctl_answer(c, r, NULL);
 		return;
 	}
 	list_end(c, gate_each_handle(c->ctl->config.gate,
-				     request_text(c, "path"), handle_item, c));
+				     ctl_request_text(c, "path"), handle_item, c));
 }
 
 static void
 do_uploads(struct connection *c)
 {
-	int r = list_begin(c);
+	int r = ctl_list_begin(c);
 
 	if (r < 0) {
-		answer(c, r, NULL);
+		ctl_answer(c, r, NULL);
 		return;
 	}
 	list_end(c, gate_each_upload(c->ctl->config.gate, upload_item, c));
@@ -300,10 +285,10 @@ do_uploads(struct connection *c)
 static void
 do_quarantine_list(struct connection *c)
 {
-	int r = list_begin(c);
+	int r = ctl_list_begin(c);
 
 	if (r < 0) {
-		answer(c, r, NULL);
+		ctl_answer(c, r, NULL);
 		return;
 	}
 	list_end(c, gate_each_quarantined(c->ctl->config.gate, quarantine_item,
@@ -313,10 +298,10 @@ do_quarantine_list(struct connection *c)
 static void
 do_clients(struct connection *c)
 {
-	int r = list_begin(c);
+	int r = ctl_list_begin(c);
 
 	if (r < 0) {
-		answer(c, r, NULL);
+		ctl_answer(c, r, NULL);
 		return;
 	}
 	clients_each(c->ctl->config.clients, client_item, c);
@@ -331,7 +316,7 @@ exports_json(struct exports *exports)
 
 	while ((entry = exports_next(exports, entry)) != NULL)
 		json_array_append_new(list,
-				      text_json(exports_entry_name(entry)));
+				      ctl_text_json(exports_entry_name(entry)));
 	return list;
 }
 
@@ -348,14 +333,14 @@ add_move(void *arg, const struct gate_move_info *m)
 		 m->error);
 	json_array_append_new(arg, json_pack(
 		"{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
-		"path", text_json(m->path), "source", text_json(m->source),
+		"path", ctl_text_json(m->path), "source", ctl_text_json(m->source),
 		"phase", m->phase, "objects", (json_int_t)m->objects,
 		"objects_left", (json_int_t)m->objects_left,
 		"bytes", (json_int_t)m->bytes,
 		"bytes_left", (json_int_t)m->bytes_left,
 		"failures", (json_int_t)m->failures,
 		"age_ms", (json_int_t)m->age_ms,
-		"error", text_json(m->error), "text", text_json(text)));
+		"error", ctl_text_json(m->error), "text", ctl_text_json(text)));
 	return 0;
 }
 
@@ -381,12 +366,12 @@ do_status(struct connection *c)
 	gate_status(config->gate, &s);
 	if (config->rpc != NULL)
 		rpc_server_stats(config->rpc, &rpc);
-	answer(c, 0, json_pack(
+	ctl_answer(c, 0, json_pack(
 		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
 		" s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
-		"uptime_ms", (json_int_t)(now_ms() - c->ctl->started_ms),
+		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
 		"exports", exports_json(config->exports),
 		"staged_bytes", (json_int_t)s.staged_bytes,
 		"clean_bytes", (json_int_t)s.clean_bytes,
@@ -411,69 +396,16 @@ do_status(struct connection *c)
 		"mounts", (int)mount3_count(config->mounts)));
 }
 
-struct flushing {
-	struct connection *c;
-	bool gone;		/* nobody reads: stop telling */
-};
-
-static void
-progress(void *arg, uint64_t sent, uint64_t total)
-{
-	struct flushing *f = arg;
-
-	if (!f->gone && send_line(f->c, json_pack(
-			"{s:{s:I, s:I}}", "progress", "sent", (json_int_t)sent,
-			"total", (json_int_t)total)) < 0)
-		f->gone = true;
-}
-
-/* In slices, so that the daemon's end and the peer's are noticed. */
-static void
-do_flush(struct connection *c, const char *path)
-{
-	json_int_t limit = json_integer_value(json_object_get(c->request,
-							      "timeout_ms"));
-	uint64_t deadline = now_ms() + (limit > 0 && limit < INT32_MAX ?
-					(uint64_t)limit : INT32_MAX);
-	struct flushing f = {.c = c};
-	int r = -ETIMEDOUT;
-
-	do {
-		uint64_t now = now_ms(), left = deadline - now;
-
-		if (now >= deadline)
-			break;
-		r = gate_flush(c->ctl->config.gate, path,
-			       left < FLUSH_SLICE_MS ? left : FLUSH_SLICE_MS,
-			       progress, &f);
-	} while (r == -ETIMEDOUT && !f.gone && now_ms() < deadline &&
-		 !atomic_load(&c->ctl->stopping));
-	answer(c, r, NULL);
-}
-
-/* All that is staged goes to the buckets; what stays is told. */
-static void
-do_drain(struct connection *c)
-{
-	struct gate_status s = {0};
-
-	do_flush(c, NULL);
-	gate_status(c->ctl->config.gate, &s);
-	if (s.staged_bytes > 0)
-		log_warn("ctl", "drained, but staged_bytes=%llu remain",
-			 (unsigned long long)s.staged_bytes);
-}
-
 static void
 do_refresh(struct connection *c)
 {
-	const char *path = request_text(c, "path");
+	const char *path = ctl_request_text(c, "path");
 
 	if (path == NULL) {
-		answer_error(c, EINVAL, "refresh needs a path");
+		ctl_answer_error(c, EINVAL, "refresh needs a path");
 		return;
 	}
-	answer(c, gate_refresh(c->ctl->config.gate, path), NULL);
+	ctl_answer(c, gate_refresh(c->ctl->config.gate, path), NULL);
 }
 
 struct kept {
@@ -509,7 +441,7 @@ answer_retry(struct connection *c, int r, const char *why)
 		 why[0] != '\0' ? ": " : "", why,
 		 r == -EEXIST || r == -ESTALE ? " and can be saved to a file"
 					      : "");
-	answer_error(c, -r, line);
+	ctl_answer_error(c, -r, line);
 }
 
 static void
@@ -521,7 +453,7 @@ do_retry(struct connection *c, uint64_t id)
 	if (r < 0)
 		answer_retry(c, r, why);
 	else
-		answer(c, 0, NULL);
+		ctl_answer(c, 0, NULL);
 }
 
 static void
@@ -535,10 +467,10 @@ do_save(struct connection *c, uint64_t id, const char *file)
 		snprintf(line, sizeof(line), "saved, and still kept; %llu "
 			 "bytes that it had in common with an object are gone "
 			 "with that, and are zeros", (unsigned long long)missing);
-		answer(c, 0, json_pack("{s:I, s:s}", "missing_bytes",
+		ctl_answer(c, 0, json_pack("{s:I, s:s}", "missing_bytes",
 				       (json_int_t)missing, "note", line));
 	} else if (r == 0) {
-		answer(c, 0, json_pack("{s:I}", "missing_bytes",
+		ctl_answer(c, 0, json_pack("{s:I}", "missing_bytes",
 				       (json_int_t)0));
 	} else {
 		snprintf(line, sizeof(line), "%.400s: %s", file,
@@ -546,7 +478,7 @@ do_save(struct connection *c, uint64_t id, const char *file)
 			 : r == -ENOENT ? "there is no such directory"
 			 : r == -ENOSPC ? "there is not enough space for it"
 					: strerror(-r));
-		answer_error(c, -r, line);
+	ctl_answer_error(c, -r, line);
 	}
 }
 
@@ -555,21 +487,21 @@ do_quarantine(struct connection *c, const char *verb)
 {
 	json_t *number = json_object_get(c->request, "id");
 	uint64_t id = (uint64_t)json_integer_value(number);
-	const char *file = request_text(c, "file");
+	const char *file = ctl_request_text(c, "file");
 	struct gate *gate = c->ctl->config.gate;
 	struct kept kept = {.id = id};
 
 	if (!json_is_integer(number))
-		answer_error(c, EINVAL, "an id is missing");
+		ctl_answer_error(c, EINVAL, "an id is missing");
 	else if (gate_each_quarantined(gate, same_id, &kept) == 0 &&
 		 !kept.found)
-		answer_error(c, ENOENT, "nothing with this id is kept");
+		ctl_answer_error(c, ENOENT, "nothing with this id is kept");
 	else if (strcmp(verb, "retry") == 0)
 		do_retry(c, id);
 	else if (strcmp(verb, "drop") == 0)
-		answer(c, gate_quarantine_drop(gate, id), NULL);
+		ctl_answer(c, gate_quarantine_drop(gate, id), NULL);
 	else if (file == NULL || file[0] != '/')
-		answer_error(c, EINVAL, "save needs a file's absolute path");
+		ctl_answer_error(c, EINVAL, "save needs a file's absolute path");
 	else
 		do_save(c, id, file);
 }
@@ -577,10 +509,10 @@ do_quarantine(struct connection *c, const char *verb)
 static void
 dispatch(struct connection *c)
 {
-	const char *command = request_text(c, "command");
+	const char *command = ctl_request_text(c, "command");
 
 	if (command == NULL)
-		answer_error(c, EINVAL, "no command");
+		ctl_answer_error(c, EINVAL, "no command");
 	else if (strcmp(command, "status") == 0)
 		do_status(c);
 	else if (strcmp(command, "handles") == 0)
@@ -590,9 +522,9 @@ dispatch(struct connection *c)
 	else if (strcmp(command, "clients") == 0)
 		do_clients(c);
 	else if (strcmp(command, "flush") == 0)
-		do_flush(c, request_text(c, "path"));
+		ctl_flush(c, ctl_request_text(c, "path"));
 	else if (strcmp(command, "drain") == 0)
-		do_drain(c);
+		ctl_drain(c);
 	else if (strcmp(command, "refresh") == 0)
 		do_refresh(c);
 	else if (strcmp(command, "quarantine list") == 0)
@@ -602,7 +534,7 @@ dispatch(struct connection *c)
 		 strcmp(command, "quarantine drop") == 0)
 		do_quarantine(c, command + strlen("quarantine "));
 	else
-		answer_error(c, ENOSYS, "unknown command");
+		ctl_answer_error(c, ENOSYS, "unknown command");
 }
 
 /* ---- connections ---- */
@@ -655,11 +587,11 @@ serve(void *arg)
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &talk, sizeof(talk));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &talk, sizeof(talk));
 	if (!peer_allowed(c->fd)) {
-		answer_error(c, EPERM, "only root and the daemon's user may");
+		ctl_answer_error(c, EPERM, "only root and the daemon's user may");
 	} else {
 		c->request = receive(c->fd);
 		if (c->request == NULL)
-			answer_error(c, EINVAL, "no request");
+			ctl_answer_error(c, EINVAL, "no request");
 		else
 			dispatch(c);
 	}
@@ -776,7 +708,7 @@ ctl_start(const struct ctl_config *config, struct ctl **out)
 	if (ctl == NULL)
 		return -ENOMEM;
 	ctl->config = *config;
-	ctl->started_ms = now_ms();
+	ctl->started_ms = ctl_now_ms();
 	pthread_mutex_init(&ctl->lock, NULL);
 	pthread_cond_init(&ctl->connection_ended, NULL);
 	ctl->path = strdup(config->path);

@@ -26,6 +26,7 @@
 
 enum { EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3 };
 
+#define TIMEOUT_MAX_S 1000000	/* the daemon counts ms in 31 bits */
 #define COLUMNS(list) list, sizeof(list) / sizeof(*(list))
 
 struct command {
@@ -90,6 +91,13 @@ static const struct print_column client_columns[] = {
 	{"age_ms", "AGE", PRINT_AGE},
 };
 
+/* Of flush and drain: what did not make it. */
+static const struct print_column left_columns[] = {
+	{"state", "STATE", PRINT_TEXT},
+	{"path", "PATH", PRINT_TEXT},
+	{"error", "ERROR", PRINT_TEXT},
+};
+
 static const struct command commands[] = {
 	{"status", "", false, COLUMNS(status_columns),
 	 "how the gateway does", NULL},
@@ -120,6 +128,7 @@ static const struct command commands[] = {
 struct client {
 	const char *socket_path, *state_dir;
 	bool json, all, terminal, shown_progress;
+	const char *timeout;	/* in seconds; NULL: the daemon's default */
 	const struct command *command;
 	json_t *items;
 };
@@ -142,7 +151,9 @@ usage(FILE *out)
 		}
 		fprintf(out, "  %-26s%s\n", line, commands[i].help);
 	}
-	fputs("\nPATH begins with the export's name: /data/dir/file\n", out);
+	fputs("\nPATH begins with the export's name: /data/dir/file\n"
+	      "flush and drain wait at most 600 seconds (--timeout SECONDS), "
+	      "and tell what\ndid not make it.\n", out);
 }
 
 static int
@@ -223,8 +234,22 @@ build_request(const struct client *c, int argc, char **argv, json_t **out)
 	json_t *request = json_pack("{s:s}", "command", c->command->name);
 	const char *keys = c->command->arguments;
 	int at = 0, r = 0;
+	char *rest;
 
 	*out = request;
+	if (c->timeout != NULL) {
+		long long seconds = strtoll(c->timeout, &rest, 10);
+
+		if (strcmp(c->command->name, "flush") != 0 &&
+		    strcmp(c->command->name, "drain") != 0)
+			return wrong("--timeout goes with flush and drain",
+				     "");
+		if (*c->timeout == '\0' || *rest != '\0' || seconds < 1 ||
+		    seconds > TIMEOUT_MAX_S)
+			return wrong("not a number of seconds: ", c->timeout);
+		json_object_set_new(request, "timeout_ms",
+				    json_integer(seconds * 1000));
+	}
 	if (c->all && strcmp(c->command->name, "flush") != 0)
 		return wrong("--all goes with flush only", "");
 	if (c->all)
@@ -316,6 +341,13 @@ finish(struct client *c, const json_t *line)
 		fputc('\n', stderr);
 	if (error != NULL) {
 		fprintf(stderr, "s3nfsctl: %s: %s\n", c->command->name, error);
+		if (json_array_size(c->items) > 0 && !c->json)
+			print_table(stderr, c->items,
+				    COLUMNS(left_columns));
+		if (c->json && json_array_size(c->items) > 0) {
+			json_dumpf(c->items, stdout, JSON_INDENT(2));
+			fputc('\n', stdout);
+		}
 		return EXIT_ERROR;
 	}
 	if (c->json) {
@@ -397,12 +429,13 @@ run(struct client *c, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	enum { STATE_DIR = 256, SOCKET, JSON, ALL, VERSION, HELP };
+	enum { STATE_DIR = 256, SOCKET, JSON, ALL, TIMEOUT, VERSION, HELP };
 	static const struct option options[] = {
 		{"state-dir", required_argument, NULL, STATE_DIR},
 		{"socket", required_argument, NULL, SOCKET},
 		{"json", no_argument, NULL, JSON},
 		{"all", no_argument, NULL, ALL},
+		{"timeout", required_argument, NULL, TIMEOUT},
 		{"version", no_argument, NULL, VERSION},
 		{"help", no_argument, NULL, HELP},
 		{NULL, 0, NULL, 0}
@@ -423,6 +456,9 @@ main(int argc, char **argv)
 			break;
 		case ALL:
 			c.all = true;
+			break;
+		case TIMEOUT:
+			c.timeout = optarg;
 			break;
 		case VERSION:
 			puts("s3nfsctl " PACKAGE_VERSION);

@@ -53,6 +53,7 @@ struct fake_gate {
 	unsigned limit, walked;
 	uint64_t cookie;
 	char flushed[64];
+	int flush_result;
 	unsigned long dropped;
 };
 

@@ -157,11 +157,15 @@ flush_tells_how_far_it_is(void)
 	CU_ASSERT_PTR_NOT_NULL(at(lines, 1, "result"));
 	CU_ASSERT_STRING_EQUAL(fake_gate.flushed, "/data/a");
 	json_decref(lines);
-	fake_gate.result = -ETIMEDOUT;
+	fake_gate.flush_result = -ETIMEDOUT;
 	lines = ask("{\"command\":\"flush\",\"timeout_ms\":20}\n");
 	CU_ASSERT_STRING_EQUAL(fake_gate.flushed, "all");
 	CU_ASSERT_EQUAL(json_integer_value(at(lines,
 			json_array_size(lines) - 1, "errno")), ETIMEDOUT);
+	/* What did not make it comes before. */
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(at(lines,
+			json_array_size(lines) - 2, "item"), "error")),
+			"SlowDown");
 	json_decref(lines);
 }
 
@@ -316,6 +320,16 @@ the_tools_exit_status_tells(void)
 	CU_ASSERT_EQUAL(tool("drain"), 0);
 	CU_ASSERT_EQUAL(tool("flush /data/a/"), 0);
 	CU_ASSERT_STRING_EQUAL(fake_gate.flushed, "/data/a");
+	CU_ASSERT_EQUAL(tool("--timeout 5 flush /data/a"), 0);
+	CU_ASSERT_EQUAL(tool("--timeout 0 flush /data/a"), 2);
+	CU_ASSERT_EQUAL(tool("--timeout 5 status"), 2);
+	fake_gate.flush_result = -ETIMEDOUT;
+	CU_ASSERT_EQUAL(tool("--timeout 1 flush --all"), 1);
+	CU_ASSERT_STRING_EQUAL(output, "s3nfsctl: flush: time is up, and 1 "
+			       "did not make it into the bucket\n"
+			       "STATE     PATH     ERROR\n"
+			       "RETRYING  /data/a  SlowDown\n");
+	fake_gate.flush_result = 0;
 	CU_ASSERT_EQUAL(tool("quarantine retry 7"), 1);
 	CU_ASSERT_STRING_EQUAL(output, "s3nfsctl: quarantine retry: nothing "
 			       "with this id is kept\n");

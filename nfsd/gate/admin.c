@@ -153,6 +153,15 @@ struct upload_walk {
 	void *arg;
 };
 
+static const char *
+upload_state_locked(const struct node *n)
+{
+	if (n->up.run == UP_RUNNING)
+		return n->h.state == META_FINISHING ? "FINISHING"
+						    : "UPLOADING";
+	return n->up.failing_ms != 0 ? "RETRYING" : "PENDING";
+}
+
 static int
 show_upload(void *arg, struct node *n)
 {
@@ -163,11 +172,7 @@ show_upload(void *arg, struct node *n)
 
 	pthread_mutex_lock(&n->mutex);
 	pending = n->up.pending && !n->dead && !n->i.local_only;
-	info.state = n->up.run == UP_RUNNING
-			     ? (n->h.state == META_FINISHING ? "FINISHING"
-							     : "UPLOADING")
-		     : n->up.failing_ms != 0 ? "RETRYING"
-					     : "PENDING";
+	info.state = upload_state_locked(n);
 	info.bytes_total = n->i.data_dirty ? n->i.size : 0;
 	info.bytes_sent = n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
 	info.attempts = n->up.attempts;
@@ -199,8 +204,17 @@ gate_each_upload(struct gate *g,
 struct flush {
 	const char *path;
 	uint64_t left, sent, total;
-	int error;
 };
+
+/* Does it wait for S3?  Bytes that a writer has not committed are not ours to
+ * publish.  Mutex held. */
+static bool
+is_left_locked(const struct node *n)
+{
+	return n->up.pending && !n->dead && !n->i.local_only &&
+	       (n->h.state != META_ACTIVE || n->d.staged.count > 0 ||
+		n->settle_empty);
+}
 
 static int
 flush_one(void *arg, struct node *n)
@@ -210,7 +224,7 @@ flush_one(void *arg, struct node *n)
 	bool pending;
 
 	pthread_mutex_lock(&n->mutex);
-	pending = n->up.pending && !n->dead && !n->i.local_only;
+	pending = is_left_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	if (!pending)
 		return 0;
@@ -218,14 +232,10 @@ flush_one(void *arg, struct node *n)
 	if (!below(path, f->path))
 		return 0;
 	pthread_mutex_lock(&n->mutex);
-	/* Bytes that a writer has not committed are not ours to publish. */
-	if (n->h.state != META_ACTIVE || n->d.staged.count > 0 ||
-	    n->settle_empty) {
+	if (is_left_locked(n)) {
 		f->left++;
 		f->total += n->i.data_dirty ? n->i.size : 0;
 		f->sent += n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
-		if (n->up.failing_ms != 0)
-			f->error = n->up.last_error;
 		if (n->h.state != META_ACTIVE)
 			upload_schedule_locked(n, true);
 	}
@@ -266,13 +276,66 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 		if (f.left == 0)
 			return 0;
 		if (now >= until)
-			return f.error < 0 ? f.error : -ETIMEDOUT;
+			return -ETIMEDOUT;
 		ts.tv_sec = (time_t)(next / 1000);
 		ts.tv_nsec = (long)(next % 1000) * 1000000;
 		pthread_mutex_lock(&g->mutex);
 		(void)pthread_cond_timedwait(&g->progress, &g->mutex, &ts);
 		pthread_mutex_unlock(&g->mutex);
 	}
+}
+
+/* ---- what is left ---- */
+
+struct left_walk {
+	const char *path;
+	int (*each)(void *arg, const struct gate_left_info *);
+	void *arg;
+};
+
+static int
+tell_left(void *arg, struct node *n)
+{
+	struct left_walk *w = arg;
+	struct gate_left_info info = { 0 };
+	char path[4096], error[256];
+	bool left;
+
+	pthread_mutex_lock(&n->mutex);
+	left = is_left_locked(n);
+	info.state = upload_state_locked(n);
+	strcpy(error, n->up.row != NULL ? n->up.row->error : "");
+	pthread_mutex_unlock(&n->mutex);
+	if (!left)
+		return 0;
+	path_text(n, path, sizeof(path));
+	if (!below(path, w->path))
+		return 0;
+	info.path = path;
+	info.error = error;
+	return w->each(w->arg, &info);
+}
+
+static int
+tell_left_move(void *arg, const struct gate_move_info *move)
+{
+	struct left_walk *w = arg;
+	struct gate_left_info info = { move->path, move->phase, move->error };
+
+	return w->each(w->arg, &info);
+}
+
+int
+gate_each_left(struct gate *g, const char *path,
+	       int (*each)(void *arg, const struct gate_left_info *),
+	       void *arg)
+{
+	struct left_walk w = { path, each, arg };
+	int r = each_node(g, tell_left, &w);
+
+	if (r == 0 && path == NULL)
+		r = gate_each_move(g, tell_left_move, &w);
+	return r != 0 || path != NULL ? r : deletes_each(g, each, arg);
 }
 
 int

@@ -9,6 +9,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,6 +206,37 @@ delete_wait(struct gate *g, uint64_t id, uint64_t until_ms)
 			break;
 	}
 	pthread_mutex_unlock(&g->mutex);
+}
+
+int
+deletes_each(struct gate *g,
+	     int (*each)(void *arg, const struct gate_left_info *), void *arg)
+{
+	struct gate_left_info info = { NULL, "DELETING", "" };
+	struct deletion *d;
+	char **keys;
+	size_t count = 0;
+	int r = 0;
+
+	pthread_mutex_lock(&g->mutex);
+	keys = calloc(g->deletes_pending + 1, sizeof(*keys));
+	LIST_FOREACH(d, &g->deletions, link) {
+		if (keys != NULL && count < g->deletes_pending &&
+		    asprintf(&keys[count], "%s/%s", d->x->c.name,
+			     d->row.key) >= 0)
+			count++;
+	}
+	pthread_mutex_unlock(&g->mutex);
+	if (keys == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		info.path = keys[i];
+		if (r == 0)
+			r = each(arg, &info);
+		free(keys[i]);
+	}
+	free(keys);
+	return r;
 }
 
 void

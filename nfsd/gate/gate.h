@@ -425,12 +425,23 @@ int gate_each_move(struct gate *gate,
 		   void *arg) __attribute__((warn_unused_result));
 
 /*
- * Upload path (NULL: all) now and wait at most timeout_ms.  progress may be
- * NULL; it is called now and then with bytes sent and to send.
+ * Upload path (NULL: all) now and wait at most timeout_ms, also while uploads
+ * fail and are tried again.  progress may be NULL; it is called now and then
+ * with bytes sent and to send.  -ETIMEDOUT: something is left.
  */
 int gate_flush(struct gate *gate, const char *path, uint64_t timeout_ms,
 	       void (*progress)(void *arg, uint64_t sent, uint64_t total),
 	       void *arg) __attribute__((warn_unused_result));
+/* What gate_flush waits for: files, and with path NULL renamed directories and
+ * deletions. */
+struct gate_left_info {
+	const char *path;	/* of a deletion the key: "/BUCKET/a/b" */
+	const char *state;	/* "RETRYING", "MOVING", "DELETING" ... */
+	const char *error;	/* of the last try, or "" */
+};
+int gate_each_left(struct gate *gate, const char *path,
+		   int (*each)(void *arg, const struct gate_left_info *),
+		   void *arg) __attribute__((warn_unused_result));
 /* Forget what is remembered of the bucket below path. */
 int gate_refresh(struct gate *gate, const char *path)
 	__attribute__((warn_unused_result));

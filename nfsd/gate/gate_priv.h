@@ -884,6 +884,9 @@ int delete_parts(struct gate_export *x, const char *key)
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */
 void deletes_free(struct gate *g);
+int deletes_each(struct gate *g,
+		 int (*each)(void *arg, const struct gate_left_info *),
+		 void *arg) __attribute__((warn_unused_result));
 
 /* ---- lost.c ---- */
 /* This version goes out, or may have gone out before a crash.  Mutex
