@@ -506,6 +506,8 @@ apply_put_sent(const struct change *c, struct sql *sql)
 			bind_u64(s, 8, list[i].mode);
 			bind_u64(s, 9, list[i].uid);
 			bind_u64(s, 10, list[i].gid);
+			bind_u64(s, 11, (uint64_t)list[i].kind);
+			bind_str(s, 12, list[i].link_id);
 		}
 		r = sql_run(sql, s);
 	}

@@ -179,10 +179,12 @@ struct meta_upload {
 };
 
 /* A version that went out to S3 and of which no answer is known, while the
- * file has changed since. */
+ * file, its name or its path has changed since. */
 struct meta_sent {
 	char key[META_KEY_MAX + 2];
 	char etag[META_ETAG_MAX];	/* "" not known beforehand */
+	char link_id[META_LINK_MAX];	/* of a file with several names */
+	int kind;
 	bool replaced;			/* of a file whose name was taken */
 	uint64_t size;
 	int64_t mtime_ns;

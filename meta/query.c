@@ -493,6 +493,8 @@ row_sent(void *arg, sqlite3_stmt *s)
 	sent.mode = (uint32_t)col(s, 6);
 	sent.uid = (uint32_t)col(s, 7);
 	sent.gid = (uint32_t)col(s, 8);
+	sent.kind = (int)col(s, 9);
+	sql_text(s, 10, sent.link_id, sizeof(sent.link_id));
 	return w->each(w->arg, col(s, 0), &sent) != 0;
 }
 

@@ -57,10 +57,13 @@ static const char schema[] =
 	" ino INTEGER PRIMARY KEY, phase INTEGER, key TEXT, upload_id TEXT,"
 	" expect TEXT, part_size INTEGER, since INTEGER, attempts INTEGER,"
 	" error TEXT);"
-	"CREATE TABLE IF NOT EXISTS sent ("
+	/* That of an older version has not all columns. */
+	"DROP TABLE IF EXISTS sent;"
+	"CREATE TABLE IF NOT EXISTS unanswered ("
 	" ino INTEGER, n INTEGER, key TEXT, etag TEXT, replaced INTEGER,"
 	" size INTEGER, mtime INTEGER, mode INTEGER, uid INTEGER,"
-	" gid INTEGER, PRIMARY KEY (ino, n)) WITHOUT ROWID;"
+	" gid INTEGER, kind INTEGER, link TEXT, PRIMARY KEY (ino, n))"
+	" WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS deletion ("
 	" id INTEGER PRIMARY KEY, export INTEGER, key TEXT, etag TEXT);"
 	"CREATE TABLE IF NOT EXISTS replay ("
@@ -125,12 +128,13 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_PUT_UPLOAD] = "INSERT OR REPLACE INTO upload (ino, phase, key,"
 			   " upload_id, expect, part_size, since, attempts,"
 			   " error) VALUES (?,?,?,?,?,?,?,?,?)",
-	[SQL_PUT_SENT] = "INSERT INTO sent (ino, n, key, etag, replaced, size,"
-			 " mtime, mode, uid, gid)"
-			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	[SQL_DEL_SENT] = "DELETE FROM sent WHERE ino = ?",
+	[SQL_PUT_SENT] = "INSERT INTO unanswered (ino, n, key, etag, replaced,"
+			 " size, mtime, mode, uid, gid, kind, link)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_DEL_SENT] = "DELETE FROM unanswered WHERE ino = ?",
 	[SQL_EACH_SENT] = "SELECT ino, key, etag, replaced, size, mtime, mode,"
-			  " uid, gid FROM sent ORDER BY ino, n DESC",
+			  " uid, gid, kind, link FROM unanswered"
+			  " ORDER BY ino, n DESC",
 	[SQL_DEL_UPLOAD] = "DELETE FROM upload WHERE ino = ?",
 	[SQL_PUT_DELETE] = "INSERT OR REPLACE INTO deletion (id, export, key,"
 			   " etag) VALUES (?,?,?,?)",

@@ -174,15 +174,18 @@ static void
 made(struct tree *t, int i, int kind, int dir, int name, unsigned mode)
 {
 	fattr3 attr;
+	int r;
 
 	t->n[i].kind = kind;
 	t->n[i].mode = mode;
 	t->n[dir].child[name] = i;
 	if (kind == NF3DIR)
 		t->n[i].parent = dir;
-	OK(nc_lookup(&t->s->a, &t->n[dir].fh, names[name], &t->n[i].fh,
-		     &attr));
+	ASK(r, nc_lookup(&t->s->a, &t->n[dir].fh, names[name], &t->n[i].fh,
+			 &attr));
+	same(t, r, true, "LOOKUP of what was made");
 	t->n[i].fileid = attr.fileid;
+	tell(t, "... is %d, fileid %llu", i, (unsigned long long)attr.fileid);
 }
 
 static void
@@ -227,7 +230,8 @@ make_one(struct tree *t, int dir, int name)
 			fattr3 attr;
 
 			made(t, i, NF3CHR, dir, name, 0);
-			OK(nc_getattr(&t->s->a, &t->n[i].fh, &attr));
+			ASK(r, nc_getattr(&t->s->a, &t->n[i].fh, &attr));
+			same(t, r, true, "GETATTR of what was made");
 			t->n[i].mode = attr.mode & 07777;
 			t->n[i].major = t->step;
 		}
@@ -318,7 +322,8 @@ remove_one(struct tree *t, int dir, int name, bool other)
 	bool is_dir = i != 0 && t->n[i].kind == NF3DIR;
 	bool as_dir = other ? !is_dir : is_dir;
 
-	tell(t, "%s %d/%s", as_dir ? "rmdir" : "remove", dir, names[name]);
+	tell(t, "%s %d/%s (%d)", as_dir ? "rmdir" : "remove", dir,
+	     names[name], i);
 	if (as_dir)
 		ASK(r, nc_rmdir(&t->s->a, &d->fh, names[name]));
 	else
@@ -344,7 +349,8 @@ rename_one(struct tree *t, int from, int name, int to, int new_name)
 		       (!is_dir || empty(&t->n[over]));
 	if (good && is_dir && over != i && below(t, to, i))
 		good = false;
-	tell(t, "rename %d/%s %d/%s", from, names[name], to, names[new_name]);
+	tell(t, "rename %d/%s %d/%s (%d over %d)", from, names[name], to,
+	     names[new_name], i, over);
 	ASK(r, nc_rename(&t->s->a, &t->n[from].fh, names[name], &t->n[to].fh,
 			 names[new_name]));
 	same(t, r, good, "RENAME");
@@ -603,12 +609,13 @@ remove_silly(struct tree *t)
 }
 
 static void
-play(struct scene *s, unsigned seed, bool links, bool silly)
+play(struct scene *s, unsigned seed, bool links, bool silly,
+     bool faults)
 {
 	struct tree t = { .s = s, .seed = seed,
 			  .names = silly ? NAMES : NAMES - 1,
 			  .links = links || getenv("TREE_LINKS") != NULL,
-			  .faults = getenv("TREE_FAULTS") != NULL };
+			  .faults = faults || getenv("TREE_FAULTS") != NULL };
 	unsigned steps = 400;
 	char path[320];
 
@@ -661,13 +668,15 @@ play(struct scene *s, unsigned seed, bool links, bool silly)
 	free(t.n);
 }
 
-static void tree1(struct scene *s) { play(s, 1, false, false); }
-static void tree2(struct scene *s) { play(s, 22, false, false); }
-static void tree3(struct scene *s) { play(s, 333, false, false); }
-static void links1(struct scene *s) { play(s, 4444, true, false); }
-static void links2(struct scene *s) { play(s, 333, true, false); }
-static void silly1(struct scene *s) { play(s, 55, false, true); }
-static void silly2(struct scene *s) { play(s, 666, true, true); }
+static void tree1(struct scene *s) { play(s, 1, false, false, false); }
+static void tree2(struct scene *s) { play(s, 22, false, false, false); }
+static void tree3(struct scene *s) { play(s, 333, false, false, false); }
+static void links1(struct scene *s) { play(s, 4444, true, false, false); }
+static void links2(struct scene *s) { play(s, 333, true, false, false); }
+static void silly1(struct scene *s) { play(s, 55, false, true, false); }
+static void silly2(struct scene *s) { play(s, 666, true, true, false); }
+static void faults1(struct scene *s) { play(s, 29, false, false, true); }
+static void faults2(struct scene *s) { play(s, 6, true, false, true); }
 
 #define LATE "settle_ms=3000 create_settle_ms=3000 server.log_level=warning"
 #define SETTINGS "settle_ms=50 create_settle_ms=50 server.log_level=warning"
@@ -687,4 +696,9 @@ SCENARIOS(
 	{ "tree-silly", "names that clients give to removed open files come, "
 	  "go and come back / the model's", silly1, SETTINGS, false },
 	{ "tree-silly-links", "the same with hard links", silly2,
-	  SETTINGS " attr_ttl_ms=0", false })
+	  SETTINGS " attr_ttl_ms=0", false },
+	{ "tree-faults", "one on an S3 that loses answers, cuts them, is slow "
+	  "or busy / no conflict with ourselves, nothing is found again",
+	  faults1, LATE, false },
+	{ "tree-faults-links", "the same with hard links", faults2,
+	  SETTINGS, false })

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/lost.h"
 
 int
 gate_getattr(struct gate_export *x, struct gate_request *rq,
@@ -216,7 +216,7 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	if (r == 0) {
 		meta_put_inode(b, &row);
 		pthread_mutex_lock(&n->mutex);
-		lost_rows_locked(n, b, NULL);
+		lost_rows_locked(n, b, NULL, NULL);
 		pthread_mutex_unlock(&n->mutex);
 		if (rq->replay != NULL && guard != NULL)
 			meta_put_replay(b, rq->replay->key,

@@ -24,6 +24,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
@@ -244,9 +245,13 @@ finish_all(struct gate *g)
 		next = LIST_NEXT(m, link);
 		pthread_mutex_unlock(&g->moves.mutex);
 		if (ready) {
+			/* In this order: one that is no more lost may be
+			 * carried since. */
+			bool lost = lost_below(m->x, m->row.source);
+
 			r = meta_count_carried(g->meta, m->x->id,
 					       m->row.source, &count, &bytes);
-			if (r == 0 && count == 0)
+			if (r == 0 && count == 0 && !lost)
 				r = finish(m);
 			left |= r != 1;
 		}
@@ -437,6 +442,14 @@ same_metadata(const struct s3_headers *a, const struct s3_headers *b)
 	return any && a->count == b->count;
 }
 
+bool
+carry_is_copy(const struct s3_object *from, const struct s3_object *to)
+{
+	return to->size == from->size &&
+	       (strcmp(to->etag, from->etag) == 0 ||
+		same_metadata(&from->headers, &to->headers));
+}
+
 /* Theirs has the key.  Ours goes beside it, or stays where it is. */
 static int
 dest_taken(struct sending *s, const struct s3_object *theirs)
@@ -492,9 +505,7 @@ carry_conflict(struct sending *s, int error)
 		return r;
 	}
 	r = s3_head(x->s3, s->snap.key, &to, NULL);
-	if (r == 0 && to.size == from.size &&
-	    (strcmp(to.etag, from.etag) == 0 ||
-	     same_metadata(&from.headers, &to.headers))) {
+	if (r == 0 && carry_is_copy(&from, &to)) {
 		/* Our copy, whose answer was lost, perhaps in a crash. */
 		snprintf(s->etag, sizeof(s->etag), "%s", to.etag);
 	} else if (r == 0) {

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/lost.h"
 
 static void
 widen(const struct extents *m, uint64_t *from, uint64_t *to)
@@ -194,7 +194,7 @@ step_rows_locked(struct node *n, const struct step *s, struct meta_batch *b)
 					      0);
 		meta_put_inode(b, &s->row);
 		upload_note_locked(n, b);
-		lost_rows_locked(n, b, NULL);
+		lost_rows_locked(n, b, NULL, NULL);
 	} else if (h->count > 0) {
 		extent_rows(meta_put_hard_extents, b, n->ino, &n->d.hard,
 			    &s->hard, h->list[0].off,

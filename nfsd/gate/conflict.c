@@ -18,6 +18,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/upload.h"
 
 static int

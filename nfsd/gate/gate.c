@@ -282,6 +282,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	g->meta = meta;
 	g->data_dir = -1;
 	LIST_INIT(&g->exports);
+	TAILQ_INIT(&g->shown);
 	LIST_INIT(&g->deletions);
 	pthread_mutex_init(&g->mutex, NULL);
 	pthread_mutex_init(&g->links, NULL);

@@ -137,7 +137,7 @@ struct upload {
 	bool cancel;		/* the running one should stop */
 	bool kicked;		/* do not wait for the file to settle */
 	bool recovered;		/* from before a crash: look first */
-	struct lost *lost;	/* went out and had no answer (lost.c) */
+	LIST_HEAD(, lost) lost;	/* went out and had no answer (lost.h) */
 	bool sent_rows;		/* some of them are on record */
 	char *sent_key;		/* of the one under way */
 	bool rowless;		/* pending for its object is carried: no row */
@@ -242,7 +242,10 @@ struct negative {			/* a name that S3 does not have */
 
 struct hidden {				/* a key that names nothing any more */
 	UT_hash_handle hh;
+	TAILQ_ENTRY(hidden) link;	/* while count is 0 */
 	unsigned count;
+	unsigned strays;		/* of those (lost_place.c) */
+	uint64_t gone_ms;		/* when count became 0 */
 	size_t len;
 	char key[];			/* export number and key */
 };
@@ -370,6 +373,8 @@ struct gate {
 	uint8_t verifier[8];
 	struct negative *negatives;
 	struct hidden *hidden;
+	TAILQ_HEAD(, hidden) shown;	/* hidden until lately, oldest first */
+	unsigned shown_count;
 	struct busy_key *busy_keys;
 	struct identity *identities;
 	pthread_cond_t key_free;
@@ -377,6 +382,7 @@ struct gate {
 	LIST_HEAD(, deletion) deletions;
 	unsigned deletes_pending;
 	unsigned setting_aside;		/* row committed, file not moved yet */
+	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
 	unsigned memory_wanted;	/* fetches that wait for some */
 	pthread_cond_t memory_free;
@@ -535,8 +541,20 @@ void hidden_add(struct gate_export *x, const char *key);
 void hidden_del(struct gate_export *x, const char *key);
 /* Asks SQLite while directories are on their way. */
 bool hidden_has(struct gate_export *x, const char *key);
+/* Or it was at that time or since: what a listing tells that began then may
+ * have been deleted. */
+bool hidden_since(struct gate_export *x, const char *key, uint64_t since_ms);
+bool hidden_any(struct gate *g);	/* lately; cheap */
+/* All such keys below a prefix, without it; under gate->mutex. */
+void hidden_below(struct gate_export *x, const char *prefix,
+		  uint64_t since_ms,
+		  void (*each)(void *arg, const char *below), void *arg);
 /* But for keys that are hidden because nobody has looked at them yet. */
 bool hidden_exactly(struct gate_export *x, const char *key);
+/* But for those, too, where an upload without an answer may have left
+ * something. */
+bool hidden_for_good(struct gate_export *x, const char *key);
+void hidden_stray(struct gate_export *x, const char *key, bool stray);
 bool key_busy(struct gate_export *x, const char *key);
 /* Only one transfer may change a key at a time; owner: the inode, or another
  * number for who is no file's.  Blocks.  -ENOMEM. */
@@ -887,38 +905,6 @@ void deletes_free(struct gate *g);
 int deletes_each(struct gate *g,
 		 int (*each)(void *arg, const struct gate_left_info *),
 		 void *arg) __attribute__((warn_unused_result));
-
-/* ---- lost.c ---- */
-/* This version goes out, or may have gone out before a crash.  Mutex
- * held. */
-void lost_note_locked(struct node *n, const char *key,
-		      const struct meta_inode *row, const char *etag);
-/* For the batch of a change of the file: what went out and may be met at its
- * key after a crash, but for that key (NULL: all).  Mutex held. */
-void lost_rows_locked(struct node *n, struct meta_batch *b, const char *but);
-void lost_recover_locked(struct node *n, const struct meta_sent *sent);
-/* What became of those at the key is known; NULL: of all.  Mutex held. */
-void lost_forget_locked(struct node *n, const char *key);
-/* May the key have got an object of ours, of which we do not know?  Mutex
- * held. */
-bool lost_at_locked(const struct node *n, const char *key);
-/* Went one to another key, that is not the base's?  A directory above the file
- * was renamed since.  Mutex held. */
-bool lost_elsewhere_locked(const struct node *n, const char *key,
-			   char sent[META_KEY_MAX + 2]);
-/* An object of ours lies at such a key.  1: it is the base now; 0: it was
- * not, or is deleted. */
-int lost_adopt_left(struct node *n, const char *key)
-	__attribute__((warn_unused_result));
-/* What lies at such a key is a copy of ours, which nobody will need: it
- * goes. */
-int lost_drop(struct node *n, const char *key, const struct s3_object *o)
-	__attribute__((warn_unused_result));
-/* The base is not what the row says.  1: it is one of those, and the row says
- * so now; 0: no; -EAGAIN. */
-int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));
-/* The node has taken the victim's name, which spells this key. */
-void lost_inherit(struct node *n, struct node *victim, const char *key);
 
 /* ---- quota.c ---- */
 int quota_start(struct gate_export *x) __attribute__((warn_unused_result));

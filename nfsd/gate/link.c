@@ -24,10 +24,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 
 #define LINKS_MAX 32000
@@ -569,6 +571,8 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		r = name_settle(file, &t->file_was);
 	if (r == 0)
 		r = name_settle(alias, &t->alias_was);
+	if (r == 0)
+		r = lost_leave(alias, t->new_key, &t->heirloom);
 	if (r < 0) {
 		name_unsettle(file, &t->file_was);
 		return r;
@@ -608,12 +612,16 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	/* As in rename.c. */
 	lost_rows_locked(file, b, strcmp(t->row.base_key, t->old_key) != 0
 					  ? t->old_key
-					  : NULL);
+					  : NULL,
+			 &t->heirloom);
 	pthread_mutex_unlock(&file->mutex);
+	r = lost_gone_rows(alias,
+			   (const char *const[]){ t->new_key, t->del[2].key },
+			   b, &t->gone);
 	/* After the alias's own rows are gone or have another name. */
 	meta_put_name(b, &t->entry);
 	meta_put_inode(b, &t->row);
-	return 0;
+	return r;
 }
 
 void
@@ -627,6 +635,7 @@ link_turn_hide(struct link_turn *t)
 		if (t->del[i].id != 0)
 			hidden_add(x, t->del[i].key);
 	}
+	lost_gone_hide(&t->gone);
 }
 
 void
@@ -640,6 +649,7 @@ link_turn_unhide(struct link_turn *t)
 		if (t->del[i].id != 0)
 			hidden_del(x, t->del[i].key);
 	}
+	lost_gone_undo(&t->gone);
 	name_unsettle(t->file, &t->file_was);
 	name_unsettle(t->alias, &t->alias_was);
 }
@@ -652,9 +662,8 @@ link_turn_apply(struct link_turn *t)
 	const struct meta_inode *row = &t->row;
 	int r;
 
-	lost_inherit(n, t->alias, t->new_key);
+	lost_inherit(n, t->alias, t->new_key, &t->heirloom);
 	r = node_rename(n, &t->entry);
-
 	if (t->was_hidden && !t->hide)
 		hidden_del(x, row->base_key);	/* it went back */
 	pthread_mutex_lock(&n->mutex);
@@ -679,12 +688,16 @@ link_turn_apply(struct link_turn *t)
 		n->up.pending = false;
 	else
 		upload_schedule_locked(n, t->hide);
+	if (row->local_only)
+		lost_forget_left_locked(n);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	lost_place(n);
 	for (int i = 0; i < 3; i++) {
 		if (t->del[i].id != 0)
 			delete_start(x, &t->del[i]);
 	}
+	lost_gone_start(&t->gone);
 	return r;
 }
 
@@ -692,6 +705,8 @@ void
 link_turn_free(struct link_turn *t)
 {
 	meta_inode_fini(&t->row);
+	lost_heirloom_free(&t->heirloom);
+	free(t->gone.list);
 }
 
 int
@@ -895,7 +910,10 @@ link_move_over(struct node *file)
 		t.row.base_limit = t.row.base_size;
 		t.row.attr_known = false;
 		meta_put_inode(b, &t.row);
+		lost_gone_hide(&t.gone);
 		r = meta_commit(g->meta, &b);
+		if (r < 0)
+			lost_gone_undo(&t.gone);
 	}
 	meta_batch_free(&b);
 	if (r == 0) {

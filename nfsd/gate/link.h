@@ -9,6 +9,7 @@
  * alias: names lead to the file.  link.c has the whole story.
  */
 
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
@@ -83,6 +84,8 @@ struct link_turn {
 	struct meta_name entry;
 	struct meta_delete del[3];	/* ids are 0 where there is none */
 	struct name_settled file_was, alias_was;
+	struct lost_heirloom heirloom;	/* that the alias leaves */
+	struct lost_gone gone;		/* what else it may have made */
 };
 /* keep: an object at the file's old key is somebody else's to replace.
  * less: a name goes.  The alias's rows are the caller's affair. */
@@ -141,8 +144,9 @@ void link_again_locked(struct node *alias);
 void link_followers_put(struct link_followers *f);
 /* After a crash: those that had not followed. */
 int link_recover(struct gate *g) __attribute__((warn_unused_result));
-/* Is what lies at the alias's key the copy that was to be made? */
-bool link_is_ours(struct sending *s);
+/* Is what lies at the alias's key the copy that was to be made?  0, 1, or a
+ * negative errno. */
+int link_is_ours(struct sending *s) __attribute__((warn_unused_result));
 /* It is not: an older copy of ours, or somebody else's object.  The error to
  * go on with. */
 int link_conflict(struct sending *s) __attribute__((warn_unused_result));
@@ -150,8 +154,9 @@ int link_conflict(struct sending *s) __attribute__((warn_unused_result));
  * True for one that has but one. */
 bool link_is_version(const struct sending *s, const struct s3_object *o);
 /* The file has taken the name of one of its aliases, where a copy lies of
- * which nobody knew: it is what the next try replaces. */
-bool link_replaces(struct sending *s);
+ * which nobody knew: it is what the next try replaces.  0, 1, or a
+ * negative errno. */
+int link_replaces(struct sending *s) __attribute__((warn_unused_result));
 /* The object under a name that the alias has left goes without a copy: the
  * file has the bytes. */
 int link_drop_base(struct node *alias) __attribute__((warn_unused_result));

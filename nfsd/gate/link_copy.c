@@ -28,6 +28,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 
 #define MARK "x-amz-meta-s3nfsd-link"
 
@@ -115,6 +116,7 @@ nothing_to_do(struct node *n, uint64_t content_version)
 	pthread_mutex_lock(&n->mutex);
 	if (b != NULL && n->content_version == content_version && !n->dead) {
 		n->up.pending = n->i.data_dirty = n->i.attr_dirty = false;
+		lost_forget_locked(n, n->i.base_key);
 		meta_del_upload(b, n->ino);
 		meta_put_inode(b, &n->i);
 	}
@@ -308,16 +310,17 @@ look(struct sending *s, struct s3_object *o, struct link_mark *mark)
 	return r;
 }
 
-bool
+int
 link_is_ours(struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
 	struct s3_object o = { 0 };
 	struct link_mark mark = { 0 };
 	bool ours;
+	int r = look(s, &o, &mark);
 
-	if (look(s, &o, &mark) < 0)
-		return false;
+	if (r < 0)
+		return r == -ENOENT || r == -EACCES ? 0 : r;
 	ours = strcmp(mark.id, i->link_id) == 0 &&
 	       mark.version == i->link_version && o.size == i->base_size;
 	if (ours)
@@ -417,19 +420,22 @@ link_is_version(const struct sending *s, const struct s3_object *o)
 	       mark.version == i->link_version + 1;
 }
 
-bool
+int
 link_replaces(struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
 	struct link_mark mark = { 0 };
 	struct s3_object o = { 0 };
 	bool ours;
+	int r;
 
 	/* What it builds on is not replaced by a guess. */
 	if (i->link_id[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
-		return false;
-	ours = look(s, &o, &mark) == 0 &&
-	       strcmp(mark.id, i->link_id) == 0 &&
+		return 0;
+	r = look(s, &o, &mark);
+	if (r < 0)
+		return r == -ENOENT || r == -EACCES ? 0 : r;
+	ours = strcmp(mark.id, i->link_id) == 0 &&
 	       strcmp(o.etag, i->dest_etag) != 0;
 	if (ours)
 		expect(s, o.etag);
@@ -473,6 +479,7 @@ link_drop_base(struct node *n)
 		name_unsettle(n, &was);
 	} else {
 		pthread_mutex_lock(&n->mutex);
+		lost_forget_locked(n, n->i.base_key);
 		n->i.base_key[0] = n->i.base_etag[0] = '\0';
 		n->i.name_dirty = false;
 		n->i.data_dirty = row.data_dirty;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 
 /* Write a row back that only remembers S3; need not survive a crash. */
@@ -185,6 +186,7 @@ lookup_bury(struct node *n)
 		node_unname(n);
 		pthread_mutex_lock(&n->mutex);
 		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
+		lost_forget_locked(n, NULL);
 		data_drop_clean_locked(n);
 		node_changed_locked(n);
 		pthread_mutex_unlock(&n->mutex);

@@ -8,12 +8,20 @@
  * if somebody else had been there.
  *
  * So each version that goes out is noted, with its key, until an answer tells
- * what became of it; and written down with whatever changes the file before
- * that, so that a crash does not make a stranger of it.  An object at the key that is one of those becomes the
- * base: it has the same bytes as the old base wherever nothing is staged, so
- * that all that is known of staged and cached ranges stays true.  If the base
- * lies under another key, since the file was renamed, or if the object is
- * that of a file whose name was taken, it is only what is replaced.
+ * what became of it; and written down with whatever changes the file, its
+ * name or its path before that, so that a crash does not make a stranger of
+ * it.  What that row need not tell is what the file's own row tells after a
+ * crash: that this version may have gone to this key (recover.c).
+ *
+ * An object at the key that is one of those becomes the base: it has the same
+ * bytes as the old base wherever nothing is staged, so that all that is known
+ * of staged and cached ranges stays true.  If the base lies under another key,
+ * since the file was renamed, or if the object is that of a file whose name
+ * was taken, it is only what is replaced.  Files of all kinds are known by
+ * what their object says of kind, size, times and owner, or by its ETag;
+ * names of a file with several by their mark.  Directories' objects are put
+ * without a condition, so that those matter only where the path has left
+ * them (lost_place.c).
  *
  * XXX After a crash with metadata=none only what multipart uploads made is
  * known.
@@ -27,127 +35,119 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
+#include "nfsd/gate/move.h"
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
-#define LOST_MAX 6
-
-struct lost {			/* LOST_MAX of them, unused ones zero */
-	char *key;		/* NULL: unused */
-	bool replaced;		/* of a file that this one took the name of */
-	uint64_t size;
-	int64_t mtime_ns;
-	uint32_t mode, uid, gid;
-	char etag[META_ETAG_MAX];	/* "": not known beforehand */
-};
+#define LOST_MAX 16
 
 static void
-clear(struct lost *l)
+forget(struct lost *l)
 {
-	free(l->key);
-	*l = (struct lost){ 0 };
+	struct gate *g = l->x->gate;
+
+	lost_stray(l, false);
+	pthread_mutex_lock(&g->mutex);
+	LIST_REMOVE(l, all);
+	pthread_mutex_unlock(&g->mutex);
+	LIST_REMOVE(l, link);
+	free(l);
 }
 
-void
-lost_rows_locked(struct node *n, struct meta_batch *b, const char *but)
+static bool
+same(const struct meta_sent *a, const struct meta_sent *b)
 {
-	struct meta_sent rows[LOST_MAX] = { 0 };
-	const struct lost *l = n->up.lost;
-	size_t count = 0;
+	return strcmp(a->key, b->key) == 0 && strcmp(a->etag, b->etag) == 0 &&
+	       strcmp(a->link_id, b->link_id) == 0 &&
+	       a->replaced == b->replaced && a->kind == b->kind &&
+	       a->size == b->size && a->mtime_ns == b->mtime_ns &&
+	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+}
 
-	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
-		struct meta_sent *row = &rows[count];
+/* NULL: it was there, or there is no memory. */
+static struct lost *
+remember_locked(struct node *n, const struct meta_sent *sent)
+{
+	struct gate *g = n->export->gate;
+	struct lost *l, *oldest = NULL;
+	unsigned count = 0;
 
-		if (l[i].key == NULL ||
-		    (but != NULL && strcmp(l[i].key, but) == 0))
-			continue;
-		snprintf(row->key, sizeof(row->key), "%s", l[i].key);
-		strcpy(row->etag, l[i].etag);
-		row->replaced = l[i].replaced;
-		row->size = l[i].size;
-		row->mtime_ns = l[i].mtime_ns;
-		row->mode = l[i].mode;
-		row->uid = l[i].uid;
-		row->gid = l[i].gid;
+	LIST_FOREACH(l, &n->up.lost, link) {
+		if (same(&l->sent, sent))
+			return NULL;
+		oldest = l;
 		count++;
 	}
-	if (count == 0 && !n->up.sent_rows)
-		return;
-	meta_put_sent(b, n->ino, rows, count);
-	n->up.sent_rows = count > 0;
+	if (count >= LOST_MAX)
+		forget(oldest);
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return NULL;
+	l->x = n->export;
+	l->ino = n->ino;
+	l->sent = *sent;
+	LIST_INSERT_HEAD(&n->up.lost, l, link);
+	pthread_mutex_lock(&g->mutex);
+	LIST_INSERT_HEAD(&g->lost, l, all);
+	pthread_mutex_unlock(&g->mutex);
+	return l;
 }
 
-/* Takes what l has. */
-static void
-remember_locked(struct node *n, struct lost *l)
-{
-	struct lost *list = n->up.lost;
-
-	if (list == NULL)
-		list = n->up.lost = calloc(LOST_MAX, sizeof(*list));
-	if (list == NULL || l->key == NULL) {
-		clear(l);
-		return;
-	}
-	clear(&list[LOST_MAX - 1]);
-	memmove(list + 1, list, (LOST_MAX - 1) * sizeof(*list));
-	list[0] = *l;
-	*l = (struct lost){ 0 };
-}
-
-void
+struct lost *
 lost_note_locked(struct node *n, const char *key,
 		 const struct meta_inode *row, const char *etag)
 {
-	struct lost l = { .key = strdup(key), .size = row->size,
-			  .mtime_ns = row->mtime_ns, .mode = row->mode,
-			  .uid = row->uid, .gid = row->gid };
+	struct meta_sent sent = { .kind = row->kind, .size = row->size,
+				  .mtime_ns = row->mtime_ns,
+				  .mode = row->mode, .uid = row->uid,
+				  .gid = row->gid };
 
-	snprintf(l.etag, sizeof(l.etag), "%s", etag);
-	remember_locked(n, &l);
+	snprintf(sent.key, sizeof(sent.key), "%s", key);
+	snprintf(sent.etag, sizeof(sent.etag), "%s", etag);
+	strcpy(sent.link_id, row->link_id);
+	return key[0] == '\0' ? NULL : remember_locked(n, &sent);
 }
 
 void
 lost_recover_locked(struct node *n, const struct meta_sent *sent)
 {
-	struct lost l = { .key = strdup(sent->key),
-			  .replaced = sent->replaced,
-			  .size = sent->size,
-			  .mtime_ns = sent->mtime_ns,
-			  .mode = sent->mode,
-			  .uid = sent->uid,
-			  .gid = sent->gid };
-
-	strcpy(l.etag, sent->etag);
-	remember_locked(n, &l);
+	(void)remember_locked(n, sent);
 	n->up.sent_rows = true;
 }
 
 void
 lost_forget_locked(struct node *n, const char *key)
 {
-	struct lost *l = n->up.lost;
-	bool any = false;
+	struct lost *l, *next;
 
-	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
-		if (l[i].key != NULL &&
-		    (key == NULL || strcmp(l[i].key, key) == 0))
-			clear(&l[i]);
-		any |= l[i].key != NULL;
+	for (l = LIST_FIRST(&n->up.lost); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (key == NULL || strcmp(l->sent.key, key) == 0)
+			forget(l);
 	}
-	if (!any) {
-		free(l);
-		n->up.lost = NULL;
+}
+
+void
+lost_forget_left_locked(struct node *n)
+{
+	struct lost *l, *next;
+
+	for (l = LIST_FIRST(&n->up.lost); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (strcmp(l->sent.key, n->i.base_key) != 0)
+			forget(l);
 	}
 }
 
 bool
 lost_at_locked(const struct node *n, const char *key)
 {
-	const struct lost *l = n->up.lost;
+	const struct lost *l;
 
-	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
-		if (l[i].key != NULL && strcmp(l[i].key, key) == 0)
+	LIST_FOREACH(l, &n->up.lost, link) {
+		if (strcmp(l->sent.key, key) == 0)
 			return true;
 	}
 	return false;
@@ -157,64 +157,87 @@ bool
 lost_elsewhere_locked(const struct node *n, const char *key,
 		      char sent[META_KEY_MAX + 2])
 {
-	const struct lost *l = n->up.lost;
+	const struct lost *l;
 
-	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
-		if (l[i].key == NULL || strcmp(l[i].key, key) == 0 ||
-		    strcmp(l[i].key, n->i.base_key) == 0 ||
-		    strlen(l[i].key) > META_KEY_MAX)
+	LIST_FOREACH(l, &n->up.lost, link) {
+		if (strcmp(l->sent.key, key) == 0 ||
+		    strcmp(l->sent.key, n->i.base_key) == 0)
 			continue;
-		strcpy(sent, l[i].key);
+		strcpy(sent, l->sent.key);
 		return true;
 	}
 	return false;
 }
 
-void
-lost_inherit(struct node *n, struct node *victim, const char *key)
-{
-	struct lost *l, got[LOST_MAX] = { 0 };
+/* ---- on record ---- */
 
+void
+lost_rows_locked(struct node *n, struct meta_batch *b, const char *but,
+		 const struct lost_heirloom *more)
+{
+	size_t count = more == NULL ? 0 : more->count, i = 0;
+	struct meta_sent *rows;
+	const struct lost *l;
+
+	LIST_FOREACH(l, &n->up.lost, link)
+		count += but == NULL || strcmp(l->sent.key, but) != 0;
+	if (count == 0 && !n->up.sent_rows)
+		return;
+	rows = count == 0 ? NULL : calloc(count, sizeof(*rows));
+	/* Without memory the batch is short of much else. */
+	if (count > 0 && rows == NULL)
+		return;
+	LIST_FOREACH(l, &n->up.lost, link) {
+		if (but == NULL || strcmp(l->sent.key, but) != 0)
+			rows[i++] = l->sent;
+	}
+	for (size_t j = 0; more != NULL && j < more->count; j++)
+		rows[i++] = more->list[j];
+	meta_put_sent(b, n->ino, rows, count);
+	n->up.sent_rows = count > 0;
+	free(rows);
+}
+
+int
+lost_leave(struct node *victim, const char *key, struct lost_heirloom *out)
+{
+	const struct lost *l;
+	size_t count = 0;
+
+	*out = (struct lost_heirloom){ 0 };
 	pthread_mutex_lock(&victim->mutex);
-	l = victim->up.lost;
-	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
-		if (l[i].key == NULL || strcmp(l[i].key, key) != 0)
+	LIST_FOREACH(l, &victim->up.lost, link)
+		count += strcmp(l->sent.key, key) == 0;
+	if (count > 0)
+		out->list = calloc(count, sizeof(*out->list));
+	LIST_FOREACH(l, &victim->up.lost, link) {
+		if (out->list == NULL || strcmp(l->sent.key, key) != 0)
 			continue;
-		got[i] = l[i];
-		l[i].key = NULL;
-		got[i].replaced = true;
+		out->list[out->count] = l->sent;
+		out->list[out->count++].replaced = true;
 	}
 	pthread_mutex_unlock(&victim->mutex);
+	return out->count == count ? 0 : -ENOMEM;
+}
+
+void
+lost_inherit(struct node *n, struct node *victim, const char *key,
+	     const struct lost_heirloom *left)
+{
+	pthread_mutex_lock(&victim->mutex);
+	lost_forget_locked(victim, key);
+	pthread_mutex_unlock(&victim->mutex);
 	pthread_mutex_lock(&n->mutex);
-	for (unsigned i = 0; i < LOST_MAX; i++) {
-		if (got[i].key != NULL)
-			remember_locked(n, &got[i]);
-	}
+	for (size_t i = left->count; i-- > 0;)
+		(void)remember_locked(n, &left->list[i]);
 	pthread_mutex_unlock(&n->mutex);
 }
 
-/* Which of them made this object?  NULL: none.  Mutex held. */
-static const struct lost *
-maker_locked(const struct node *n, const char *key, const struct s3_object *o,
-	     const struct meta_inode *seen)
+void
+lost_heirloom_free(struct lost_heirloom *left)
 {
-	const struct lost *l = n->up.lost;
-
-	if (seen->kind != GATE_REG || strcmp(o->etag, n->i.dest_etag) == 0)
-		return NULL;
-	for (unsigned i = 0; l != NULL && i < LOST_MAX; i++) {
-		if (l[i].key == NULL || strcmp(l[i].key, key) != 0)
-			continue;
-		if (l[i].etag[0] != '\0' ? strcmp(l[i].etag, o->etag) == 0
-					 : o->size == l[i].size &&
-						   seen->mtime_ns ==
-							   l[i].mtime_ns &&
-						   seen->mode == l[i].mode &&
-						   seen->uid == l[i].uid &&
-						   seen->gid == l[i].gid)
-			return &l[i];
-	}
-	return NULL;
+	free(left->list);
+	*left = (struct lost_heirloom){ 0 };
 }
 
 /* base: the object is what we build on from here on.  Else it is what the
@@ -224,12 +247,15 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 {
 	struct meta_inode row = { 0 };
 	struct meta_batch *b = meta_batch_new();
+	char path[META_KEY_MAX + 2];
 	int r;
 
+	if (path_key(n, path) < 0)
+		path[0] = '\0';
 	pthread_mutex_lock(&n->mutex);
 	r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
 	/* Where the file is to go another object may lie. */
-	if (!base || n->i.base_key[0] == '\0' || !n->i.name_dirty)
+	if (strcmp(path, key) == 0)
 		snprintf(row.dest_etag, sizeof(row.dest_etag), "%s", o->etag);
 	pthread_mutex_unlock(&n->mutex);
 	if (r < 0) {
@@ -241,10 +267,14 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		strcpy(row.base_etag, o->etag);
 		row.base_size = o->size;
 		row.base_mtime_ns = o->mtime_ns;
+		/* Where the path has left it: hidden as such from here on. */
+		if (!row.name_dirty && path[0] != '\0' &&
+		    strcmp(path, key) != 0)
+			move_mark(&row, path);
 	}
 	meta_put_inode(b, &row);
 	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, b, key);
+	lost_rows_locked(n, b, key, NULL);
 	pthread_mutex_unlock(&n->mutex);
 	r = meta_commit(n->export->gate->meta, &b);
 	if (r == 0) {
@@ -254,6 +284,9 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		strcpy(n->i.dest_etag, row.dest_etag);
 		n->i.base_size = row.base_size;
 		n->i.base_mtime_ns = row.base_mtime_ns;
+		n->i.name_dirty = row.name_dirty;
+		n->i.carried = row.carried;
+		n->i.attr_dirty |= row.attr_dirty;
 		n->d.fetch_error = 0;
 		lost_forget_locked(n, key);
 		pthread_mutex_unlock(&n->mutex);
@@ -328,44 +361,137 @@ drop(struct node *n, const char *key, const struct s3_object *o)
 	return r < 0 ? -EAGAIN : 0;
 }
 
+/* What is found at a key. */
+struct seen {
+	struct s3_object o;
+	struct meta_inode i;
+	struct link_mark mark;
+};
+
+static int
+look(struct node *n, const char *key, struct seen *seen)
+{
+	int r;
+
+	*seen = (struct seen){ 0 };
+	r = s3_head(n->export->s3, key, &seen->o, NULL);
+	if (r < 0)
+		return r;
+	object_to_inode(n->export, key, &seen->o, &seen->i);
+	(void)link_mark_read(n->export, key, &seen->o.headers, &seen->mark);
+	return 0;
+}
+
+static void
+look_end(struct seen *seen)
+{
+	meta_inode_fini(&seen->i);
+	s3_object_free(&seen->o);
+}
+
+static bool
+made(const struct meta_sent *l, const struct seen *seen)
+{
+	const struct meta_inode *i = &seen->i;
+
+	if (l->etag[0] != '\0' && strcmp(l->etag, seen->o.etag) == 0)
+		return true;
+	if (l->link_id[0] != '\0' && strcmp(l->link_id, seen->mark.id) == 0)
+		return true;
+	return i->kind == l->kind && i->mtime_ns == l->mtime_ns &&
+	       i->mode == l->mode && i->uid == l->uid && i->gid == l->gid &&
+	       (l->kind == GATE_DIR || seen->o.size == l->size);
+}
+
+/* Which of them made this object?  NULL: none.  Mutex held. */
+static const struct lost *
+maker_locked(const struct node *n, const char *key, const struct seen *seen)
+{
+	const struct lost *l;
+
+	if (strcmp(seen->o.etag, n->i.dest_etag) == 0)
+		return NULL;
+	LIST_FOREACH(l, &n->up.lost, link) {
+		if (strcmp(l->sent.key, key) == 0 && made(&l->sent, seen))
+			return l;
+	}
+	return NULL;
+}
+
+/* Is it what the file builds on from here on?  Mutex held. */
+static bool
+is_base_locked(const struct node *n, const struct lost *l,
+	       const struct seen *seen)
+{
+	return !l->sent.replaced && n->i.link_ino == 0 &&
+	       seen->i.kind == n->i.kind &&
+	       (strcmp(n->i.base_key, l->sent.key) == 0 ||
+		n->i.base_key[0] == '\0') &&
+	       seen->o.size >= n->i.base_limit;
+}
+
 /* What lies at the key: 1 if it is of ours, and known for that now.  left:
  * nothing of this file goes there any more. */
 static int
 adopt_at(struct node *n, const char *key, bool left)
 {
-	struct meta_inode seen = { 0 };
-	struct s3_object o = { 0 };
+	struct seen seen;
 	const struct lost *l;
 	bool ours = false, base = false;
-	int r = 0;
+	int r = look(n, key, &seen);
 
-	if (s3_head(n->export->s3, key, &o, NULL) < 0)
-		return 0;
-	object_to_inode(n->export, key, &o, &seen);
+	/* Nothing, or nothing that could be seen. */
+	if (r < 0)
+		return r == -ENOENT || r == -EACCES ? 0 : r;
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
-	if (!n->dead && n->i.kind == GATE_REG &&
-	    (l = maker_locked(n, key, &o, &seen)) != NULL) {
-		bool here = strcmp(n->i.base_key, key) == 0;
-
-		base = !l->replaced && (here || n->i.base_key[0] == '\0') &&
-		       o.size >= n->i.base_limit;
+	if (!n->dead && (l = maker_locked(n, key, &seen)) != NULL) {
+		base = is_base_locked(n, l, &seen);
 		/* Our base cannot be there and be another file's. */
-		ours = base || !here;
+		ours = base || strcmp(n->i.base_key, key) != 0;
 	}
 	pthread_mutex_unlock(&n->mutex);
 	if (ours && left && !base)
-		r = drop(n, key, &o);
+		r = drop(n, key, &seen.o);
 	else if (ours)
-		r = found(n, key, &o, base);
+		r = found(n, key, &seen.o, base);
 	node_unlock(n);
 	if (ours && r == 0)
 		gate_say(n->export->gate, 2,
 			 "an upload without an answer had been carried out: "
 			 "key=%s", key);
-	meta_inode_fini(&seen);
-	s3_object_free(&o);
+	look_end(&seen);
 	return r < 0 ? r : ours && (base || !left);
+}
+
+/* A file of a renamed directory, changed since, meets the mere copy of its
+ * object, of which nothing was on record when a crash came. */
+static int
+adopt_copy(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object from = { 0 }, to = { 0 };
+	bool at, copy;
+	int r;
+
+	pthread_mutex_lock(&s->node->mutex);
+	at = lost_at_locked(s->node, s->snap.key);
+	pthread_mutex_unlock(&s->node->mutex);
+	if (!i->carried || !at || i->base_etag[0] == '\0' ||
+	    s3_head(x->s3, i->base_key, &from, NULL) < 0)
+		return 0;
+	r = s3_head(x->s3, s->snap.key, &to, NULL);
+	copy = r == 0 && strcmp(from.etag, i->base_etag) == 0 &&
+	       strcmp(to.etag, i->dest_etag) != 0 && carry_is_copy(&from, &to);
+	if (copy) {
+		node_lock_wait(s->node);
+		r = found(s->node, s->snap.key, &to, false);
+		node_unlock(s->node);
+	}
+	s3_object_free(&from);
+	s3_object_free(&to);
+	return !copy ? 0 : r < 0 ? r : 1;
 }
 
 int
@@ -388,13 +514,17 @@ lost_adopt_left(struct node *n, const char *key)
 int
 lost_adopt(struct sending *s)
 {
-	const char *base = s->snap.row.base_key;
+	const struct meta_inode *i = &s->snap.row;
 	int r = 0;
 
-	/* It was renamed since: what we build on lies elsewhere. */
-	if (base[0] != '\0' && strcmp(base, s->snap.key) != 0)
-		r = adopt_at(s->node, base, false);
-	return r != 0 ? r : adopt_at(s->node, s->snap.key, false);
+	/* It was renamed since: what we build on lies elsewhere.  Not what an
+	 * alias copies from: that is the file's. */
+	if (i->link_ino == 0 && i->base_key[0] != '\0' &&
+	    strcmp(i->base_key, s->snap.key) != 0)
+		r = adopt_at(s->node, i->base_key, false);
+	if (r == 0)
+		r = adopt_at(s->node, s->snap.key, false);
+	return r != 0 ? r : adopt_copy(s);
 }
 
 int

@@ -91,6 +91,8 @@ int move_key_known(struct gate_export *x, const char *key)
 void *carry_main(void *gate);		/* the thread */
 /* An upload that carry.c started has ended, well or not. */
 void carry_ended(struct node *n, int r, const char *error);
+/* Is the second the copy that was to be made of the first? */
+bool carry_is_copy(const struct s3_object *from, const struct s3_object *to);
 /* The object that is carried has changed or gone, or its new key is taken:
  * -ECANCELED: it is settled, look again; 0: what lies there is ours. */
 struct sending;

@@ -522,7 +522,9 @@ add_key(struct lister *l, const struct listed *e)
 	bool was_new;
 	int r;
 
-	if (move_claims_other(l->m, e->key) || hidden_exactly(l->x, e->key))
+	/* What an upload without an answer has left there may have replaced
+	 * what belongs to the file of that name. */
+	if (move_claims_other(l->m, e->key) || hidden_for_good(l->x, e->key))
 		return 0;
 	/* What came after the rename bears the old name by right, whatever
 	 * the store's clock says if somebody here knows it. */

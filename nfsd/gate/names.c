@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/names.h"
 
 /* Linux renames a file that it holds open and removes to .nfs + digits. */

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/watch.h"
 
 static struct shard *
@@ -58,6 +58,7 @@ node_new(struct gate_export *x, uint64_t ino)
 	LIST_INIT(&n->readers);
 	LIST_INIT(&n->waiters);
 	LIST_INIT(&n->fenced);
+	LIST_INIT(&n->up.lost);
 	return n;
 }
 
@@ -97,7 +98,8 @@ node_idle(const struct node *n)
 	return n->h.state == META_NONE && n->reserved_who == NULL &&
 	       !n->up.pending && n->up.run == UP_IDLE &&
 	       n->d.staged.count == 0 && n->d.live.count == 0 &&
-	       n->d.hard.count == 0 && LIST_EMPTY(&n->waiters) && !admit_owes(n) &&
+	       n->d.hard.count == 0 && LIST_EMPTY(&n->waiters) &&
+	       !admit_owes(n) && LIST_EMPTY(&n->up.lost) &&
 	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
 }
 

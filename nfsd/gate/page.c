@@ -115,7 +115,8 @@ page_in_order(const struct page *p, const char *at)
 
 struct any {
 	struct gate_export *x;
-	bool (*hidden)(struct gate_export *x, const char *key);
+	bool source;		/* that is being listed, by all of its keys */
+	uint64_t asked_ms;
 	size_t own_len;		/* of a key that does not count; 0: none */
 	bool found;
 	char last[META_KEY_MAX + 2];	/* that was met */
@@ -130,7 +131,8 @@ any_entry(void *arg, const struct s3_entry *e)
 		strcpy(any->last, e->key);
 	/* With bytes in it, it is not only the directory's own. */
 	if ((e->key_len == any->own_len && e->size == 0) ||
-	    any->hidden(any->x, e->key))
+	    (any->source ? hidden_exactly(any->x, e->key)
+			 : hidden_since(any->x, e->key, any->asked_ms)))
 		return 0;
 	any->found = true;
 	return 1;
@@ -155,6 +157,7 @@ prefix_any(struct any *any, const char *prefix)
 
 		next = NULL;
 		any->last[0] = '\0';
+		any->asked_ms = clock_ms();
 		r = s3_list_page(x->s3, &list, any_entry, any, &next, NULL);
 		free(token);
 		token = next;
@@ -172,7 +175,7 @@ prefix_any(struct any *any, const char *prefix)
 int
 scan_prefix_any(struct gate_export *x, const char *prefix)
 {
-	struct any any = { .x = x, .hidden = hidden_has };
+	struct any any = { .x = x };
 
 	/* Whoever lies there has left. */
 	return move_claims(x, prefix) ? 0 : prefix_any(&any, prefix);
@@ -181,8 +184,7 @@ scan_prefix_any(struct gate_export *x, const char *prefix)
 int
 scan_prefix_below(struct gate_export *x, const char *prefix)
 {
-	struct any any = { .x = x, .hidden = hidden_has,
-			   .own_len = strlen(prefix) };
+	struct any any = { .x = x, .own_len = strlen(prefix) };
 
 	return prefix_any(&any, prefix);
 }
@@ -190,7 +192,97 @@ scan_prefix_below(struct gate_export *x, const char *prefix)
 int
 scan_source_any(struct gate_export *x, const char *prefix)
 {
-	struct any any = { .x = x, .hidden = hidden_exactly };
+	struct any any = { .x = x, .source = true };
 
 	return prefix_any(&any, prefix);
+}
+
+/* ---- what has left ---- */
+
+struct leaving {
+	struct page *page;
+	struct found **dirs;	/* by their part */
+	size_t count;
+};
+
+static int
+by_part(const void *a, const void *b)
+{
+	const struct found *const *x = a, *const *y = b;
+
+	return strcmp((*x)->part, (*y)->part);
+}
+
+static void
+mark_left(void *arg, const char *below)
+{
+	struct leaving *l = arg;
+	char part[META_KEY_MAX + 2];
+	struct found one = { .part = part }, *p = &one, **found;
+	size_t len = strcspn(below, "/");
+
+	if (below[len] != '/')
+		return;
+	memcpy(part, below, len);
+	part[len] = '\0';
+	found = bsearch(&p, l->dirs, l->count, sizeof(*l->dirs), by_part);
+	if (found != NULL)
+		(*found)->left = true;
+}
+
+/* Directories with keys below them that are hidden. */
+static int
+mark_all_left(struct gate_export *x, const char *prefix, uint64_t since_ms,
+	      struct page *p)
+{
+	struct leaving l = { .page = p };
+
+	if (!hidden_any(x->gate))
+		return 0;
+	l.dirs = calloc(p->count + 1, sizeof(*l.dirs));
+	if (l.dirs == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->count; i++) {
+		if (p->list[i].is_dir)
+			l.dirs[l.count++] = &p->list[i];
+	}
+	qsort(l.dirs, l.count, sizeof(*l.dirs), by_part);
+	if (l.count > 0)
+		hidden_below(x, prefix, since_ms, mark_left, &l);
+	free(l.dirs);
+	return 0;
+}
+
+int
+page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
+	       struct page *p)
+{
+	char key[META_KEY_MAX + PART_MAX + 4];
+	struct gate *g = dir->export->gate;
+	size_t kept = 0;
+	int r = mark_all_left(dir->export, prefix, since_ms, p);
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct found *f = &p->list[i];
+		struct meta_name name;
+		bool drop = false;
+
+		snprintf(key, sizeof(key), "%s%s/", prefix, f->part);
+		if (r == 0 && f->is_dir && strlen(key) <= META_KEY_MAX &&
+		    (f->left || move_touches(dir->export, key))) {
+			r = meta_get_name(g->meta, dir->ino, f->name, &name);
+			if (r == -ENOENT ||
+			    (r == 0 && name.kind != GATE_DIR)) {
+				r = scan_prefix_any(dir->export, key);
+				drop = r == 0;
+			}
+			r = r < 0 ? r : 0;
+		}
+		if (drop)
+			found_free(f);
+		else
+			p->list[kept++] = *f;
+	}
+	p->count = kept;
+	return r;
 }

@@ -12,6 +12,7 @@
 struct found {			/* one entry of a page, copied */
 	char *name, *part;	/* the same, most of the time */
 	bool is_dir;
+	bool left;		/* something below it has left, or is to go */
 	uint64_t size;
 	int64_t mtime_ns;
 	char etag[META_ETAG_MAX];
@@ -34,5 +35,10 @@ char *found_place(const struct found *f);
 /* Does each entry stand behind the one before, the first behind `at`?  A
  * store whose pages do not follow each other proves no name gone. */
 bool page_in_order(const struct page *p, const char *at);
+/* Directories that are only seen since objects below them have not left yet,
+ * or were deleted since the listing began, are not there: they leave the
+ * page.  Nothing is locked. */
+int page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
+		   struct page *p) __attribute__((warn_unused_result));
 
 #endif

@@ -204,65 +204,186 @@ export_key(const struct gate_export *x, const char *key, char *out)
 
 #define EXPORT_KEY_MAX (sizeof(uint32_t) + META_KEY_MAX + 2)
 
-void
-hidden_add(struct gate_export *x, const char *key)
+/* An answer of S3 does not take this long. */
+#define ANSWER_MAX_MS 120000
+/* Those that are not hidden any more are kept for as long as an answer of S3
+ * may be under way that knows them. */
+#define SHOWN_MAX 16384
+
+static void
+forget_shown_locked(struct gate *g, uint64_t now)
 {
-	struct gate *g = x->gate;
+	struct hidden *h;
+
+	while ((h = TAILQ_FIRST(&g->shown)) != NULL &&
+	       (g->shown_count > SHOWN_MAX ||
+		h->gone_ms + ANSWER_MAX_MS < now)) {
+		TAILQ_REMOVE(&g->shown, h, link);
+		g->shown_count--;
+		HASH_DEL(g->hidden, h);
+		free(h);
+	}
+}
+
+static struct hidden *
+hidden_find_locked(struct gate_export *x, const char *key)
+{
 	char full[EXPORT_KEY_MAX];
 	size_t len = export_key(x, key, full);
 	struct hidden *h;
 
-	pthread_mutex_lock(&g->mutex);
-	HASH_FIND(hh, g->hidden, full, len, h);
-	if (h != NULL) {
-		h->count++;
-	} else if ((h = malloc(sizeof(*h) + len)) != NULL) {
-		h->count = 1;
+	HASH_FIND(hh, x->gate->hidden, full, len, h);
+	return h;
+}
+
+static struct hidden *
+hidden_add_locked(struct gate_export *x, const char *key)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, key, full);
+	struct hidden *h = hidden_find_locked(x, key);
+
+	if (h != NULL && h->count == 0) {
+		TAILQ_REMOVE(&g->shown, h, link);
+		g->shown_count--;
+	} else if (h == NULL &&
+		   (h = calloc(1, sizeof(*h) + len + 1)) != NULL) {
 		h->len = len;
 		memcpy(h->key, full, len);
 		HASH_ADD_KEYPTR(hh, g->hidden, h->key, len, h);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	if (h != NULL)
+		h->count++;
+	return h;
+}
+
+static void
+hidden_del_locked(struct gate_export *x, struct hidden *h)
+{
+	struct gate *g = x->gate;
+
+	if (h == NULL || h->count == 0 || --h->count > 0)
+		return;
+	h->gone_ms = clock_ms();
+	TAILQ_INSERT_TAIL(&g->shown, h, link);
+	g->shown_count++;
+	forget_shown_locked(g, h->gone_ms);
+}
+
+void
+hidden_add(struct gate_export *x, const char *key)
+{
+	pthread_mutex_lock(&x->gate->mutex);
+	(void)hidden_add_locked(x, key);
+	pthread_mutex_unlock(&x->gate->mutex);
 }
 
 void
 hidden_del(struct gate_export *x, const char *key)
 {
-	struct gate *g = x->gate;
-	char full[EXPORT_KEY_MAX];
-	size_t len = export_key(x, key, full);
+	pthread_mutex_lock(&x->gate->mutex);
+	hidden_del_locked(x, hidden_find_locked(x, key));
+	pthread_mutex_unlock(&x->gate->mutex);
+}
+
+void
+hidden_stray(struct gate_export *x, const char *key, bool stray)
+{
 	struct hidden *h;
 
-	pthread_mutex_lock(&g->mutex);
-	HASH_FIND(hh, g->hidden, full, len, h);
-	if (h != NULL && --h->count == 0) {
-		HASH_DEL(g->hidden, h);
-		free(h);
+	pthread_mutex_lock(&x->gate->mutex);
+	if (stray && (h = hidden_add_locked(x, key)) != NULL) {
+		h->strays++;
+	} else if (!stray && (h = hidden_find_locked(x, key)) != NULL &&
+		   h->strays > 0) {
+		h->strays--;
+		hidden_del_locked(x, h);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	pthread_mutex_unlock(&x->gate->mutex);
+}
+
+/* Is it on its way, under a name that it has left? */
+static bool
+is_carried(struct gate_export *x, const char *key)
+{
+	/* If SQLite cannot tell: rather hide than show a file twice. */
+	return moves_any(x->gate) &&
+	       meta_has_carried(x->gate->meta, x->id, key) != 0;
 }
 
 bool
 hidden_exactly(struct gate_export *x, const char *key)
 {
-	struct gate *g = x->gate;
-	char full[EXPORT_KEY_MAX];
-	size_t len = export_key(x, key, full);
 	struct hidden *h;
+	bool hidden;
 
-	pthread_mutex_lock(&g->mutex);
-	HASH_FIND(hh, g->hidden, full, len, h);
-	pthread_mutex_unlock(&g->mutex);
-	if (h != NULL)
-		return true;
-	/* If SQLite cannot tell: rather hide than show a file twice. */
-	return moves_any(g) && meta_has_carried(g->meta, x->id, key) != 0;
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_find_locked(x, key);
+	hidden = h != NULL && h->count > 0;
+	pthread_mutex_unlock(&x->gate->mutex);
+	return hidden || is_carried(x, key);
+}
+
+bool
+hidden_for_good(struct gate_export *x, const char *key)
+{
+	struct hidden *h;
+	bool hidden;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_find_locked(x, key);
+	hidden = h != NULL && h->count > h->strays;
+	pthread_mutex_unlock(&x->gate->mutex);
+	return hidden || is_carried(x, key);
 }
 
 bool
 hidden_has(struct gate_export *x, const char *key)
 {
 	return move_claims(x, key) || hidden_exactly(x, key);
+}
+
+bool
+hidden_any(struct gate *g)
+{
+	bool any;
+
+	pthread_mutex_lock(&g->mutex);
+	any = g->hidden != NULL;
+	pthread_mutex_unlock(&g->mutex);
+	return any;
+}
+
+void
+hidden_below(struct gate_export *x, const char *prefix, uint64_t since_ms,
+	     void (*each)(void *arg, const char *below), void *arg)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, prefix, full);
+	struct hidden *h, *next;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_ITER(hh, g->hidden, h, next) {
+		if (h->len > len && memcmp(h->key, full, len) == 0 &&
+		    (h->count > 0 || h->gone_ms >= since_ms))
+			each(arg, h->key + len);
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+bool
+hidden_since(struct gate_export *x, const char *key, uint64_t since_ms)
+{
+	struct hidden *h;
+	bool hidden;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_find_locked(x, key);
+	hidden = h != NULL && (h->count > 0 || h->gone_ms >= since_ms);
+	pthread_mutex_unlock(&x->gate->mutex);
+	return hidden || move_claims(x, key) || is_carried(x, key);
 }
 
 uint64_t
@@ -372,9 +493,7 @@ negative_key(uint64_t parent, const char *name, char *out)
 
 #define NEGATIVE_KEY_MAX (sizeof(uint64_t) + META_NAME_MAX)
 
-/* Entries are forgotten when nobody can need them: an answer of S3 does not
- * take this long. */
-#define REMOVED_KEEP_MS 120000
+/* Entries are forgotten when nobody can need them any more. */
 
 static struct negative *
 negative_find(struct gate *g, const char *key, size_t len)
@@ -384,7 +503,7 @@ negative_find(struct gate *g, const char *key, size_t len)
 
 	HASH_FIND(hh, g->negatives, key, len, e);
 	if (e != NULL && e->until_ms <= now &&
-	    e->removed_ms + REMOVED_KEEP_MS <= now) {
+	    e->removed_ms + ANSWER_MAX_MS <= now) {
 		HASH_DEL(g->negatives, e);
 		free(e);
 		e = NULL;

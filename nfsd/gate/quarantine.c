@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/lost.h"
 
 void
 quarantine_file_name(uint64_t id, char out[64])
@@ -147,6 +147,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	extents_free(&n->d.clean);
 	data_account_locked(n);
 	n->up.pending = false;
+	lost_forget_locked(n, NULL);
 	n->up.failing_ms = 0;
 	n->checked_ms = 0;
 	quota_size_locked(n, n->i.size);

@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/lost.h"
 
 #define PIECES_MAX 256		/* of one READ; more makes it shorter */
 #define READER_LEASE_MS 5000

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/watch.h"
 
@@ -129,53 +130,13 @@ abort_upload(struct gate_export *x, const struct meta_upload *u)
 			 "cannot abort a multipart upload: key=%s", u->key);
 }
 
-struct sent {
-	struct node *node;
-	const char *part, *etag;
-};
-
-static int
-note_sent(void *arg, const char *prefix)
-{
-	struct sent *sent = arg;
-	char key[META_KEY_MAX + PART_MAX + 4];
-
-	snprintf(key, sizeof(key), "%s%s", prefix, sent->part);
-	pthread_mutex_lock(&sent->node->mutex);
-	if (strlen(key) <= META_KEY_MAX)
-		lost_note_locked(sent->node, key, &sent->node->i, sent->etag);
-	pthread_mutex_unlock(&sent->node->mutex);
-	return 0;
-}
-
-/* If a directory above was renamed, the last upload may have gone to the key
- * that the path spelled before. */
-static void
-recover_sent(struct node *n, const char *etag)
-{
-	char name[META_NAME_MAX + 1], part[PART_MAX + 1];
-	struct sent sent = { n, part, etag };
-	struct node *dir = NULL;
-	uint64_t parent;
-
-	node_name(n, &parent, name);
-	if (!moves_any(n->export->gate) || node_kind(n) != GATE_REG ||
-	    odd_part(n, name, part) < 0 ||
-	    node_get(n->export->gate, parent, true, &dir) < 0)
-		return;
-	if (move_sources(dir, true, note_sent, &sent) < 0)
-		gate_say(n->export->gate, 1, "cannot tell where an upload "
-			 "went before the crash: inode=%llu",
-			 (unsigned long long)n->ino);
-	node_put(&dir);
-}
-
 static void
 recover_upload(struct gate *g, const struct meta_upload *u)
 {
 	const char *etag = u->phase == META_UP_FINISHING ? u->expect_etag : "";
 	char key[META_KEY_MAX + 2];
 	struct node *n = NULL;
+	bool hidden;
 	int r = node_get(g, u->ino, true, &n);
 
 	if (r < 0) {
@@ -193,15 +154,17 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	if (u->phase != META_UP_QUEUED)
 		abort_upload(n->export, u);
 	failpoint("recover-aborted");
-	recover_sent(n, etag);
+	/* Nothing goes to a key that is still another's. */
+	hidden = hidden_exactly(n->export, key);
 	pthread_mutex_lock(&n->mutex);
 	upload_row_recover_locked(n, u);
 	n->up.pending = true;
 	n->up.recovered = true;
-	lost_note_locked(n, key, &n->i, etag);
+	if (!hidden)
+		(void)lost_note_locked(n, key, &n->i, etag);
 	/* Or it went out before the file was renamed. */
 	if (name_left_key(n))
-		lost_note_locked(n, n->i.base_key, &n->i, etag);
+		(void)lost_note_locked(n, n->i.base_key, &n->i, etag);
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	upload_schedule_locked(n, false);
@@ -236,6 +199,7 @@ recover_lost(void *arg, uint64_t ino, const struct meta_sent *sent)
 	pthread_mutex_lock(&n->mutex);
 	lost_recover_locked(n, sent);
 	pthread_mutex_unlock(&n->mutex);
+	lost_place(n);
 	node_put(&n);
 	return 0;
 }
@@ -268,11 +232,12 @@ recover(struct gate *g)
 	/* Deletions first: an upload of the same key waits for them. */
 	if (r == 0)
 		r = meta_each_delete(g->meta, recover_delete, g);
+	/* What is hidden is so before anybody looks. */
+	if (r == 0)
+		r = meta_each_sent(g->meta, recover_lost, g);
 	/* Uploads depend on what is on its way. */
 	if (r == 0)
 		r = moves_start(g);
-	if (r == 0)
-		r = meta_each_sent(g->meta, recover_lost, g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
@@ -280,5 +245,7 @@ recover(struct gate *g)
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		recover_upload(g, &uploads.list[i]);
 	free(uploads.list);
+	if (r == 0)
+		lost_settle(g);
 	return r < 0 ? r : link_recover(g);
 }

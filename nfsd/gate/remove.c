@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 
 /* May this client remove the file, as far as writers go?  Mutex held. */
@@ -47,6 +48,7 @@ bury(struct node *n)
 	node_unname(n);
 	pthread_mutex_lock(&n->mutex);
 	admit_drop_locked(n);
+	lost_forget_locked(n, NULL);
 	quota_size_locked(n, 0);
 	n->up.pending = false;
 	upload_cancel_locked(n);
@@ -83,7 +85,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	struct meta_inode row = { 0 };
 	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
 	struct name_settled was = { 0 };
-	bool left, hide, parts;
+	struct lost_gone gone = { 0 };
+	bool hide, parts;
 	int r = move_old_key(n, key);
 
 	/* A path that no key can spell: nothing went there. */
@@ -109,18 +112,22 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	 * has made, or what the file was to replace.  Not while the key still
 	 * holds the bytes of one that was renamed away: they are its only
 	 * copy, and nothing of this file was sent there yet. */
-	left = n->up.run == UP_RUNNING || lost_at_locked(n, key);
-	strcpy(sent, n->up.run == UP_RUNNING && n->up.sent_key != NULL
-			     ? n->up.sent_key
-			     : key);
+	strcpy(sent, n->up.run != UP_RUNNING	? ""
+		     : n->up.sent_key != NULL ? n->up.sent_key
+						: key);
 	parts = n->up.run == UP_RUNNING && n->up.row != NULL &&
 		n->up.row->phase != META_UP_QUEUED;
 	pthread_mutex_unlock(&n->mutex);
-	if (left && sent[0] != '\0' && strcmp(sent, del.key) != 0 &&
+	if (sent[0] != '\0' && strcmp(sent, del.key) != 0 &&
 	    !hidden_exactly(x, sent))
 		forget_key(n, sent, b, &late);
-	if (parts && sent[0] != '\0')
+	r = lost_gone_rows(n, (const char *const[]){ del.key, late.key }, b,
+			   &gone);
+	if (parts && sent[0] != '\0') {
 		note_parts(late.id != 0 ? &late : &del, sent, b);
+		for (size_t i = 0; i < gone.count; i++)
+			note_parts(&gone.list[i], sent, b);
+	}
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    strcmp(key, del.key) != 0 &&
 	    strcmp(key, late.key) != 0 && !hidden_exactly(x, key))
@@ -137,10 +144,14 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		hidden_add(x, late.key);
 	if (replaced.id != 0)
 		hidden_add(x, replaced.key);
+	lost_gone_hide(&gone);
 	failpoint("remove-before-commit");
-	r = meta_commit(g->meta, &b);
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	meta_batch_free(&b);
 	failpoint("remove-after-commit");
 	if (r < 0) {
+		lost_gone_undo(&gone);
 		if (hide)
 			hidden_del(x, del.key);
 		if (late.id != 0)
@@ -164,6 +175,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		delete_start(x, &late);
 	if (replaced.id != 0)
 		delete_start(x, &replaced);
+	lost_gone_start(&gone);
 	*delete_id = del.id;
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/rename.h"
 
@@ -171,7 +172,8 @@ plan_row(struct rename *m, const char *new_key, struct meta_inode *row)
 /* The database has it: memory follows. */
 static int
 moved(struct rename *m, const struct meta_name *entry,
-      const struct meta_inode *row, const char *old_key, const char *key)
+      const struct meta_inode *row, const char *old_key, const char *key,
+      const struct lost_heirloom *heirloom)
 {
 	struct node *n = m->file;
 	struct gate_export *x = n->export;
@@ -189,7 +191,7 @@ moved(struct rename *m, const struct meta_name *entry,
 		pthread_mutex_unlock(&n->mutex);
 	}
 	if (m->victim != NULL)
-		lost_inherit(n, m->victim, key);
+		lost_inherit(n, m->victim, key, heirloom);
 	if (victim_turns(m)) {
 		remove_bury(m->victims.alias);
 		r = link_turn_apply(&m->turn);
@@ -208,6 +210,8 @@ moved(struct rename *m, const struct meta_name *entry,
 	n->i.ctime_ns = row->ctime_ns;
 	strcpy(n->i.dest_etag, row->dest_etag);
 	n->checked_ms = clock_ms();
+	if (row->local_only)
+		lost_forget_left_locked(n);
 	if (row->local_only && row->base_key[0] == '\0')
 		n->up.pending = false;
 	else
@@ -216,6 +220,7 @@ moved(struct rename *m, const struct meta_name *entry,
 					   !row->local_only) ||
 					  row->link_ino != 0);
 	pthread_mutex_unlock(&n->mutex);
+	lost_place(n);
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
 		change_dir_apply(&m->to);
@@ -258,6 +263,47 @@ touch_file(struct node *n, struct meta_batch *b)
 	pthread_mutex_unlock(&n->mutex);
 }
 
+/* Of uploads without an answer: what the victim leaves to the file, and what
+ * nobody will look at again. */
+struct unanswered {
+	struct lost_heirloom heirloom;
+	struct lost_gone file, victim;
+};
+
+static int
+unanswered_rows(struct rename *m, const struct meta_inode *row,
+		const char *key, const struct meta_delete *left,
+		struct meta_batch *b, struct unanswered *u)
+{
+	const char *const seen_to[2] = { row->base_key, left->key };
+	const char *const replaced[2] = { key, m->victim == NULL
+					       ? "" : m->victim->i.base_key };
+	int r = 0;
+
+	if (row->local_only)
+		r = lost_gone_rows(m->file, seen_to, b, &u->file);
+	if (r == 0 && m->victim != NULL && !victim_turns(m))
+		r = lost_gone_rows(m->victim, replaced, b, &u->victim);
+	if (r == 0 && m->victim != NULL)
+		r = lost_leave(m->victim, key, &u->heirloom);
+	lost_gone_hide(&u->file);
+	lost_gone_hide(&u->victim);
+	return r;
+}
+
+static void
+unanswered_end(struct unanswered *u, bool done)
+{
+	if (done) {
+		lost_gone_start(&u->file);
+		lost_gone_start(&u->victim);
+	} else {
+		lost_gone_undo(&u->file);
+		lost_gone_undo(&u->victim);
+	}
+	lost_heirloom_free(&u->heirloom);
+}
+
 /* All locks are held. */
 static int
 move_locked(struct rename *m, struct gate_request *rq)
@@ -273,6 +319,7 @@ move_locked(struct rename *m, struct gate_request *rq)
 	char key[META_KEY_MAX + 2], old_key[META_KEY_MAX + 2];
 	bool hide, was_hidden, hide_victim;
 	struct name_settled file_was = { 0 }, victim_was = { 0 };
+	struct unanswered unanswered = { 0 };
 	int r = path_child_key(m->to.node, m->to_name, false, key);
 
 	if (r == 0)
@@ -309,6 +356,7 @@ move_locked(struct rename *m, struct gate_request *rq)
 	if (left.id == 0)
 		forget_copy(n, &file_was, b, &left);
 	plan_row(m, key, &row);
+	r = unanswered_rows(m, &row, key, &left, b, &unanswered);
 	entry.id = meta_new_name_id(g->meta);
 	strcpy(entry.name, m->to_name);
 	meta_del_name(b, m->from.node->ino, m->from_name);
@@ -329,8 +377,9 @@ move_locked(struct rename *m, struct gate_request *rq)
 	if (!m->one_dir)
 		meta_put_inode(b, &m->to.row);
 	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, b, strcmp(row.base_key, old_key) != 0 ? old_key
-								  : NULL);
+	lost_rows_locked(n, b,
+			 strcmp(row.base_key, old_key) != 0 ? old_key : NULL,
+			 &unanswered.heirloom);
 	if (row.local_only && row.base_key[0] == '\0') {
 		meta_del_upload(b, n->ino);
 	} else if (row.name_dirty || row.data_dirty || row.attr_dirty ||
@@ -353,9 +402,12 @@ move_locked(struct rename *m, struct gate_request *rq)
 	if (victim_turns(m))
 		link_turn_hide(&m->turn);
 	failpoint("rename-before-commit");
-	r = meta_commit(g->meta, &b);
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	meta_batch_free(&b);
 	failpoint("rename-after-commit");
 	if (r < 0) {
+		unanswered_end(&unanswered, false);
 		if (hide && !was_hidden)
 			hidden_del(x, row.base_key);
 		if (hide_victim)
@@ -372,8 +424,9 @@ move_locked(struct rename *m, struct gate_request *rq)
 	}
 	if (was_hidden && !hide)
 		hidden_del(x, row.base_key);	/* it went back */
-	r = moved(m, &entry, &row, old_key, key);
+	r = moved(m, &entry, &row, old_key, key, &unanswered.heirloom);
 	meta_inode_fini(&row);
+	unanswered_end(&unanswered, true);
 	if (del.id != 0)
 		delete_start(x, &del);
 	if (left.id != 0)

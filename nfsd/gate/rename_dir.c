@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/rename.h"
 #include "nfsd/gate/upload.h"
@@ -29,6 +30,7 @@ struct plan {
 	struct move *moves[SOURCES_MAX];
 	size_t count;
 	struct meta_delete del;		/* the replaced one's object */
+	struct lost_gone gone;		/* what else it may have made */
 	bool hide;
 };
 
@@ -154,21 +156,27 @@ add_sources(struct plan *p)
 	return r < 0 ? r : add_source(p, key);
 }
 
-static void
+static int
 plan_victim(struct plan *p)
 {
 	struct node *v = p->m->victim;
 	bool replaced = p->row.base_key[0] != '\0' || p->m->file->up.pending;
 
 	if (v == NULL)
-		return;
+		return 0;
 	meta_del_name(p->batch, p->m->to.node->ino, p->m->to_name);
 	meta_del_inode(p->batch, v->ino);
-	if (v->i.base_key[0] == '\0' ||
-	    (replaced && strcmp(v->i.base_key, p->new_key) == 0))
-		return;
-	forget_object(v, p->batch, &p->del);
-	p->hide = p->del.id != 0 && (!name_left_key(v) || v->i.carried);
+	if (v->i.base_key[0] != '\0' &&
+	    !(replaced && strcmp(v->i.base_key, p->new_key) == 0)) {
+		forget_object(v, p->batch, &p->del);
+		p->hide = p->del.id != 0 &&
+			  (!name_left_key(v) || v->i.carried);
+	}
+	return lost_gone_rows(v,
+			      (const char *const[]){
+				      replaced ? p->new_key : "",
+				      p->del.key },
+			      p->batch, &p->gone);
 }
 
 static int
@@ -200,14 +208,20 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 				     .kind = GATE_DIR };
 	strcpy(entry->name, m->to_name);
 	meta_del_name(p->batch, m->from.node->ino, m->from_name);
-	plan_victim(p);
+	r = plan_victim(p);
 	meta_put_name(p->batch, entry);
 	meta_put_inode(p->batch, &p->row);
 	meta_put_inode(p->batch, &m->from.row);
 	if (!m->one_dir)
 		meta_put_inode(p->batch, &m->to.row);
 	replay_note(p->batch, rq, NULL);
-	return add_sources(p);
+	if (r == 0)
+		r = add_sources(p);
+	/* After the sources are claimed: lost_place.c. */
+	for (size_t i = 0; r == 0 && i < p->count; i++)
+		r = lost_rows_below(n->export, p->moves[i]->row.source,
+				    p->batch);
+	return r;
 }
 
 /* The database has it: memory follows. */
@@ -247,6 +261,7 @@ commit(struct plan *p, struct gate_request *rq)
 
 	if (p->hide)
 		hidden_add(x, p->del.key);
+	lost_gone_hide(&p->gone);
 	failpoint("dirmove-before-commit");
 	if (r == 0)
 		r = meta_commit(x->gate->meta, &p->batch);
@@ -256,13 +271,16 @@ commit(struct plan *p, struct gate_request *rq)
 			move_undo(p->moves[i]);
 		if (p->hide)
 			hidden_del(x, p->del.key);
+		lost_gone_undo(&p->gone);
 		return r;
 	}
 	r = moved(p, &entry);
+	lost_place_all(x);
 	for (size_t i = 0; i < p->count; i++)
 		move_begin(p->moves[i]);
 	if (p->del.id != 0)
 		delete_start(x, &p->del);
+	lost_gone_start(&p->gone);
 	return r;
 }
 

@@ -367,6 +367,10 @@ merge_entry(struct merge *m, struct found *f)
 		if (r < 0 || is_dir == f->is_dir)
 			break;
 		node_put(&n);
+		/* What has left the name does not take it back. */
+		if (hidden_since(dir->export, key, m->start_ms) ||
+		    key_busy(dir->export, key))
+			return 0;
 		r = merge_other(m, f);
 	}
 	if (n != NULL) {
@@ -377,7 +381,7 @@ merge_entry(struct merge *m, struct found *f)
 		r = merge_row(m, &name, key, f);
 		id = name.id;
 	} else if (r == -ENOENT) {
-		if (hidden_has(dir->export, key) ||
+		if (hidden_since(dir->export, key, m->start_ms) ||
 		    key_busy(dir->export, key) ||
 		    negative_removed_since(g, dir->ino, f->name,
 					   m->start_ms))
@@ -586,41 +590,6 @@ merge_page(struct node *dir, struct page *page, bool last,
 	return r < 0 ? r : sweep_page(dir, page, last, gone, at);
 }
 
-/* Directories that are only seen since objects of one that was renamed have
- * not left yet: not there. */
-static int
-drop_left(struct node *dir, const char *prefix, struct page *p)
-{
-	char key[META_KEY_MAX + PART_MAX + 4];
-	struct gate *g = dir->export->gate;
-	size_t kept = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < p->count; i++) {
-		struct found *f = &p->list[i];
-		struct meta_name name;
-		bool drop = false;
-
-		snprintf(key, sizeof(key), "%s%s/", prefix, f->part);
-		if (r == 0 && f->is_dir && strlen(key) <= META_KEY_MAX &&
-		    move_touches(dir->export, key)) {
-			r = meta_get_name(g->meta, dir->ino, f->name, &name);
-			if (r == -ENOENT ||
-			    (r == 0 && name.kind != GATE_DIR)) {
-				r = scan_prefix_any(dir->export, key);
-				drop = r == 0;
-			}
-			r = r < 0 ? r : 0;
-		}
-		if (drop)
-			found_free(f);
-		else
-			p->list[kept++] = *f;
-	}
-	p->count = kept;
-	return r;
-}
-
 /* The directory was renamed while it was listed: what the pages told was of
  * another prefix. */
 static bool
@@ -651,8 +620,8 @@ step(struct node *dir, struct scan *s)
 	list.prefix = key;
 	page.prefix_len = strlen(key);
 	r = s3_list_page(x->s3, &list, page_take, &page, &next, NULL);
-	if (r == 0 && moves_any(x->gate))
-		r = drop_left(dir, key, &page);
+	if (r == 0)
+		r = page_drop_left(dir, key, s->start_ms, &page);
 	if (r == 0) {
 		node_lock_wait(dir);
 		r = dir->dead ? -ESTALE

@@ -110,6 +110,9 @@ send_put(struct sending *s)
 	if (r == 0)
 		r = s3_put(x->s3, s->snap.key, &source, &s->headers, &s->cond,
 			   s->etag, &s->err);
+	/* Where AWS has nothing that could match it answers NoSuchKey. */
+	if (r == -ENOENT && s->cond.if_match != NULL)
+		r = -ESTALE;
 	failpoint("put-after");
 	free(memory);
 	return r;
@@ -362,7 +365,8 @@ send_copy(struct sending *s)
 	r = s3_copy(x->s3, s->snap.row.base_key, s->snap.row.base_etag,
 		    s->snap.key, &s->headers, &s->cond, s->etag, &s->err);
 	failpoint("copy-after");
-	return r;
+	/* As for a PUT, or what it copies from is gone. */
+	return r == -ENOENT ? -ESTALE : r;
 }
 
 /* ---- what the next version carries, and what must be at the key ---- */

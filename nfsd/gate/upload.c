@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/watch.h"
 
@@ -168,6 +169,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 {
 	struct node *n = s->node;
 	struct meta_batch *b = NULL;
+	bool noted = false;
 	int r = 0;
 
 	watch_key(s);
@@ -178,8 +180,8 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
 		if (!s->beside)		/* until the answer is there */
-			lost_note_locked(n, s->snap.key, &s->snap.row,
-					 expect);
+			noted = lost_note_locked(n, s->snap.key, &s->snap.row,
+						 expect) != NULL;
 		/* A single PUT needs no record: whether it was carried out
 		 * can be seen from the object's ETag. */
 		if (upload_id[0] != '\0') {
@@ -202,6 +204,8 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	if (r == 0 && b != NULL)
 		r = meta_commit(n->export->gate->meta, &b);
 	meta_batch_free(&b);
+	if (r == 0 && noted)
+		r = lost_catch_up(n, s->snap.key);
 	return r;
 }
 
@@ -422,7 +426,7 @@ upload_done(struct sending *s)
 			forget_object(n, b, &del);
 			lost_forget_locked(n, n->i.base_key);
 		}
-		lost_rows_locked(n, b, s->snap.key);
+		lost_rows_locked(n, b, s->snap.key, NULL);
 		meta_put_extents(b, n->ino, 0, INT64_MAX, remaining.list,
 				 remaining.count);
 		if (remaining.count == 0 && n->d.hard.count == 0)
@@ -480,6 +484,22 @@ upload_done(struct sending *s)
 
 /* ---- failure ---- */
 
+static bool
+is_transient(int r)
+{
+	switch (r) {
+	case -EAGAIN:
+	case -ENOMEM:
+	case -EBADMSG:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EIO:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The ETag that this version was to have, if that is on record. */
 static void
 expected(struct sending *s, char etag[META_ETAG_MAX])
@@ -496,9 +516,10 @@ expected(struct sending *s, char etag[META_ETAG_MAX])
 
 /*
  * The object at the key is not what we built on.  Is it our own, made by a
- * request whose answer was lost, perhaps before a crash?
+ * request whose answer was lost, perhaps before a crash?  0, 1, or what keeps
+ * us from knowing.
  */
-static bool
+static int
 is_ours(struct sending *s)
 {
 	struct gate_export *x = s->node->export;
@@ -506,11 +527,13 @@ is_ours(struct sending *s)
 	struct meta_inode seen = { 0 };
 	char expect[META_ETAG_MAX];
 	bool ours = false;
+	int r;
 
 	if (s->snap.row.link_ino != 0)
 		return link_is_ours(s);
-	if (s3_head(x->s3, s->snap.key, &o, NULL) < 0)
-		return false;
+	r = s3_head(x->s3, s->snap.key, &o, NULL);
+	if (r < 0)
+		return is_transient(r) ? r : 0;
 	object_to_inode(x, s->snap.key, &o, &seen);
 	/* What is expected was written down for one version: an older one
 	 * that did arrive is not this one. */
@@ -533,24 +556,9 @@ is_ours(struct sending *s)
 			lost_same_bytes(s, &o));
 	if (ours)
 		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
+	meta_inode_fini(&seen);
 	s3_object_free(&o);
 	return ours;
-}
-
-static bool
-is_transient(int r)
-{
-	switch (r) {
-	case -EAGAIN:
-	case -ENOMEM:
-	case -EBADMSG:
-	case -ENOSPC:
-	case -EDQUOT:
-	case -EIO:
-		return true;
-	default:
-		return false;
-	}
 }
 
 static void
@@ -570,11 +578,11 @@ describe(const struct sending *s, int r, char *out, size_t size)
 
 /*
  * What the file was to replace is not there: it was where the path led before
- * a directory above was renamed, or somebody else removed it.  -ECANCELED:
- * nothing is replaced, then.
+ * a directory above was renamed, or somebody else removed it.  1: nothing is
+ * replaced, then.
  */
 static int
-dest_gone(struct sending *s, int error)
+dest_gone(struct sending *s)
 {
 	struct node *n = s->node;
 	const struct meta_inode *i = &s->snap.row;
@@ -583,11 +591,11 @@ dest_gone(struct sending *s, int error)
 	int r;
 
 	if (i->dest_etag[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
-		return error;
+		return 0;
 	r = s3_head(n->export->s3, s->snap.key, &o, NULL);
 	s3_object_free(&o);
 	if (r != -ENOENT)
-		return error;
+		return is_transient(r) ? r : 0;
 	b = meta_batch_new();
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
@@ -598,7 +606,33 @@ dest_gone(struct sending *s, int error)
 	pthread_mutex_unlock(&n->mutex);
 	r = meta_commit(n->export->gate->meta, &b);
 	node_unlock(n);
-	return r < 0 ? r : -ECANCELED;
+	return r < 0 ? r : 1;
+}
+
+/* At the key lies not what we build on, or nothing. */
+static int
+met_another(struct sending *s, int error)
+{
+	int r = is_ours(s), kept = error;
+
+	if (r == 1)
+		return upload_done(s);
+	if (r == 0)
+		r = dest_gone(s);
+	if (r == 0)
+		r = lost_adopt(s);
+	if (r == 0 && s->snap.row.link_ino != 0)
+		return link_conflict(s);
+	if (r == 0)
+		r = link_replaces(s);
+	if (r != 0)		/* once more, on that */
+		return r < 0 ? r : -ECANCELED;
+	if (s->node->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH)
+		kept = conflict_keep_both(s);
+	if (kept == 0 || kept == -ECANCELED || is_transient(kept))
+		return kept;
+	conflict_count(s);
+	return error;
 }
 
 static void
@@ -808,35 +842,13 @@ static int
 upload_end(struct node *n, struct sending *s, int r)
 {
 	bool was_kicked;
-	int adopted;
 
 	if ((r == -ESTALE || r == -EEXIST) && send_is_carried(s))
 		r = carry_conflict(s, r);
-	if (r == 0 || send_is_carried(s)) {
-		r = r == 0 ? upload_done(s) : r;
-	} else if (r == 0 || ((r == -ESTALE || r == -EEXIST) && is_ours(s))) {
+	if (r == 0)
 		r = upload_done(s);
-	} else if (r == -ESTALE && dest_gone(s, r) == -ECANCELED) {
-		r = -ECANCELED;
-	} else if ((r == -ESTALE || r == -EEXIST) &&
-		   s->snap.row.link_ino != 0) {
-		r = link_conflict(s);
-	} else if ((r == -ESTALE || r == -EEXIST) &&
-		   (adopted = lost_adopt(s)) != 0) {
-		/* Once more, on that. */
-		r = adopted < 0 ? adopted : -ECANCELED;
-	} else if ((r == -ESTALE || r == -EEXIST) && link_replaces(s)) {
-		r = -ECANCELED;
-	} else if (r == -ESTALE || r == -EEXIST) {
-		int kept = r;
-
-		if (n->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH)
-			kept = conflict_keep_both(s);
-		if (kept == 0 || kept == -ECANCELED || is_transient(kept))
-			r = kept;
-		else
-			conflict_count(s);
-	}
+	else if ((r == -ESTALE || r == -EEXIST) && !send_is_carried(s))
+		r = met_another(s, r);
 	if (r != -EBUSY)
 		n->up.busy_ms = 0;
 	if (r == -ECANCELED || is_transient(r)) {
@@ -918,11 +930,8 @@ look_at(struct sending *s, const char *sent)
 	const struct meta_inode *i = &s->snap.row;
 	struct s3_object o = { 0 };
 	bool copy;
-	/* Made anew, the old name is another file's. */
-	int r = move_key_known(n->export, sent);
+	int r;
 
-	if (r != 0)
-		return r < 0 ? r : 0;
 	r = s3_head(n->export->s3, sent, &o, &s->err);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
@@ -934,8 +943,9 @@ look_at(struct sending *s, const char *sent)
 	if (copy || r < 0)
 		return r;
 	strcpy(s->snap.key, sent);
-	if (is_ours(s))
-		return 1;
+	r = is_ours(s);
+	if (r != 0)
+		return r;
 	r = lost_adopt_left(n, sent);
 	return r == 1 ? -ECANCELED : r;
 }
@@ -979,9 +989,9 @@ upload_send(struct sending *s)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (s->node->up.recovered && is_ours(s))
-		return 0;	/* the crash came between S3 and the row */
-	return send_version(s);
+	/* Did the crash come between S3 and the row? */
+	r = s->node->up.recovered ? is_ours(s) : 0;
+	return r == 0 ? send_version(s) : r < 0 ? r : 0;
 }
 
 void

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/watch.h"
 
 #define INLINE_MAX (64U << 10)	/* bytes that an event thread may write */

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_LOST_H
+#define NFSD_GATE_LOST_H
+
+#include "nfsd/gate/gate_priv.h"
+
+/* A version that went out and had no answer. */
+struct lost {
+	LIST_ENTRY(lost) link;	/* of its node, the newest first */
+	LIST_ENTRY(lost) all;	/* of the gate; gate->mutex */
+	struct gate_export *x;
+	uint64_t ino;
+	bool stray;		/* not at the key that the path spells; both
+				 * mutexes to change it */
+	struct meta_sent sent;
+};
+
+/* ---- lost.c ---- */
+
+/* This version goes out, or may have gone out before a crash.  NULL if that
+ * was known (or there is no memory).  Mutex held. */
+struct lost *lost_note_locked(struct node *n, const char *key,
+			      const struct meta_inode *row, const char *etag);
+void lost_recover_locked(struct node *n, const struct meta_sent *sent);
+/* What became of those at the key is known; NULL: of all.  Mutex held. */
+void lost_forget_locked(struct node *n, const char *key);
+/* Of all that are not at the base's key: the file is for no bucket. */
+void lost_forget_left_locked(struct node *n);
+/* May the key have got an object of ours, of which we do not know?  Mutex
+ * held. */
+bool lost_at_locked(const struct node *n, const char *key);
+/* Went one to another key, that is not the base's?  A directory above the file
+ * was renamed since.  Mutex held. */
+bool lost_elsewhere_locked(const struct node *n, const char *key,
+			   char sent[META_KEY_MAX + 2]);
+
+/* What a file leaves to the one that takes its name, which spells this key.
+ * Before the rows are made; then the rows; when they are committed, the
+ * rest. */
+struct lost_heirloom {
+	struct meta_sent *list;
+	size_t count;
+};
+int lost_leave(struct node *victim, const char *key,
+	       struct lost_heirloom *out) __attribute__((warn_unused_result));
+void lost_inherit(struct node *n, struct node *victim, const char *key,
+		  const struct lost_heirloom *left);
+void lost_heirloom_free(struct lost_heirloom *left);
+/* For the batch of a change of the file: what went out and may be met at its
+ * key after a crash, but for that key (NULL: all), and what it will inherit
+ * (or NULL).  Mutex held. */
+void lost_rows_locked(struct node *n, struct meta_batch *b, const char *but,
+		      const struct lost_heirloom *more);
+
+/* An object of ours lies at such a key.  1: it is the base now; 0: it was
+ * not, or is deleted. */
+int lost_adopt_left(struct node *n, const char *key)
+	__attribute__((warn_unused_result));
+/* What lies at such a key is a copy of ours, which nobody will need: it
+ * goes. */
+int lost_drop(struct node *n, const char *key, const struct s3_object *o)
+	__attribute__((warn_unused_result));
+/* The base is not what the row says.  1: it is one of those, and the row says
+ * so now; 0: no; -EAGAIN. */
+int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));
+
+/* ---- lost_place.c: keys that a path has left ---- */
+
+/* It hides its key, or does no more.  Mutex held. */
+void lost_stray(struct lost *l, bool stray);
+
+/* The paths of nodes have changed: those at a key that is not the path's any
+ * more hide it, until it is known what lies there. */
+void lost_place(struct node *n);
+void lost_place_all(struct gate_export *x);
+/* A directory is about to be renamed: for its batch, those below the old
+ * prefix. */
+int lost_rows_below(struct gate_export *x, const char *prefix,
+		    struct meta_batch *b) __attribute__((warn_unused_result));
+/* It has gone out while that happened: on record, and placed. */
+int lost_catch_up(struct node *n, const char *key)
+	__attribute__((warn_unused_result));
+/* Is any that has strayed below that prefix? */
+bool lost_below(struct gate_export *x, const char *prefix);
+/* After a crash: files that owe S3 nothing any more. */
+void lost_settle(struct gate *g);
+
+/* Deletions of all that uploads without an answer may have made, for a file
+ * that goes.  First the rows, and before the commit the keys are hidden. */
+struct lost_gone {
+	struct gate_export *x;
+	struct meta_delete *list;
+	size_t count;
+};
+/* but: up to two keys that are seen to already, or "". */
+int lost_gone_rows(struct node *n, const char *const but[2],
+		   struct meta_batch *b, struct lost_gone *out)
+	__attribute__((warn_unused_result));
+void lost_gone_hide(const struct lost_gone *gone);
+void lost_gone_undo(struct lost_gone *gone);	/* the commit failed */
+void lost_gone_start(struct lost_gone *gone);	/* frees it, as does undo */
+
+#endif
