@@ -109,6 +109,33 @@ two_files_that_swap_names_both_arrive(void)
 }
 
 static void
+a_writer_that_owes_nothing_is_gone_after_a_crash(void)
+{
+	struct meta_handle h = { .state = META_FLUSHED, .generation = 1,
+				 .who = "a@::1" };
+	struct meta_batch *rows;
+	struct bed b = BED;
+	struct client a, c;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	client_init(&c, "c");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	/* As a truncation leaves it that changes nothing. */
+	rows = meta_batch_new();
+	h.ino = fh.ino;
+	meta_put_handle(rows, &h);
+	CU_ASSERT_EQUAL(meta_commit(b.meta, &rows), 0);
+	bed_restart(&b);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "B", 1, GATE_FILE_SYNC), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "Bytes", 5));
+	bed_close(&b);
+}
+
+static void
 a_copy_whose_answer_was_lost_is_known_again(void)
 {
 	struct bed b = BED;
@@ -753,6 +780,7 @@ TEST_MAIN("gate_promises",
 	  T(a_file_removed_while_open_frees_its_name),
 	  T(an_editor_that_saves_twice_loses_nothing),
 	  T(two_files_that_swap_names_both_arrive),
+	  T(a_writer_that_owes_nothing_is_gone_after_a_crash),
 	  T(a_copy_whose_answer_was_lost_is_known_again),
 	  T(a_truncate_that_changes_nothing_leaves_no_writer_behind),
 	  T(a_flushed_writer_is_superseded_after_its_upload),

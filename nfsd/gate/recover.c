@@ -90,6 +90,21 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 	node_put(&n);
 }
 
+/* Flushed, and S3 is owed nothing (a truncation that changed nothing): the
+ * row may have outlived a crash, and no upload would ever end it. */
+static void
+settle_handle(struct gate *g, const struct meta_handle *h)
+{
+	struct node *n = node_find(g, h->ino);
+
+	if (n == NULL)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	admit_settle_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+}
+
 struct found_uploads {
 	struct meta_upload *list;
 	size_t count, room;
@@ -228,7 +243,6 @@ recover(struct gate *g)
 
 	for (size_t i = 0; r == 0 && i < handles.count; i++)
 		recover_handle(g, &handles.list[i]);
-	free(handles.list);
 	/* Deletions first: an upload of the same key waits for them. */
 	if (r == 0)
 		r = meta_each_delete(g->meta, recover_delete, g);
@@ -245,6 +259,9 @@ recover(struct gate *g)
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		recover_upload(g, &uploads.list[i]);
 	free(uploads.list);
+	for (size_t i = 0; r == 0 && i < handles.count; i++)
+		settle_handle(g, &handles.list[i]);
+	free(handles.list);
 	if (r == 0)
 		lost_settle(g);
 	return r < 0 ? r : link_recover(g);
