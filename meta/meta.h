@@ -304,6 +304,8 @@ int meta_wait(struct meta *meta, struct meta_batch **ticket)
  * of S3).  An error is logged.
  */
 void meta_post(struct meta *meta, struct meta_batch **batch);
+/* Who posts much waits here, without locks, until the disk has caught up. */
+void meta_ease(struct meta *meta);
 
 /* ---- numbers that are never given twice, also after a crash ---- */
 uint64_t meta_new_ino(struct meta *meta);

@@ -94,6 +94,8 @@ struct meta {
 	pthread_mutex_t mutex;	/* guards what follows */
 	STAILQ_HEAD(, meta_batch) queue;
 	pthread_cond_t work_ready;
+	unsigned posted;	/* that nobody waits for, not on disk yet */
+	pthread_cond_t eased;
 	bool stopping;
 	bool started;
 

@@ -117,6 +117,7 @@ writer_main(void *arg)
 	for (;;) {
 		struct batch_list group = STAILQ_HEAD_INITIALIZER(group);
 		struct meta_batch *b;
+		unsigned posted = 0;
 
 		while (STAILQ_EMPTY(&m->queue) && !m->stopping)
 			pthread_cond_wait(&m->work_ready, &m->mutex);
@@ -129,12 +130,16 @@ writer_main(void *arg)
 			STAILQ_REMOVE_HEAD(&group, link);
 			/* A batch that is wanted is its waiter's from the
 			 * moment it is done. */
-			if (b->wanted)
+			if (b->wanted) {
 				sem_post(&b->done);
-			else
+			} else {
 				meta_batch_free(&b);
+				posted++;
+			}
 		}
 		pthread_mutex_lock(&m->mutex);
+		m->posted -= posted;
+		pthread_cond_broadcast(&m->eased);
 	}
 	pthread_mutex_unlock(&m->mutex);
 	return NULL;
@@ -149,6 +154,7 @@ enqueue(struct meta *m, struct meta_batch *b)
 	pthread_mutex_lock(&m->mutex);
 	first = STAILQ_EMPTY(&m->queue);
 	STAILQ_INSERT_TAIL(&m->queue, b, link);
+	m->posted += !b->wanted;
 	pthread_mutex_unlock(&m->mutex);
 	if (first)
 		pthread_cond_signal(&m->work_ready);
@@ -210,6 +216,17 @@ meta_post(struct meta *m, struct meta_batch **batch)
 		return;
 	}
 	enqueue(m, b);
+}
+
+#define POSTED_MAX 1000
+
+void
+meta_ease(struct meta *m)
+{
+	pthread_mutex_lock(&m->mutex);
+	while (m->posted > POSTED_MAX)
+		pthread_cond_wait(&m->eased, &m->mutex);
+	pthread_mutex_unlock(&m->mutex);
 }
 
 /* ---- readers ---- */
@@ -340,6 +357,7 @@ meta_open(const struct meta_config *config, struct meta **out)
 	pthread_mutex_init(&m->reader_mutex, NULL);
 	pthread_mutex_init(&m->id_mutex, NULL);
 	pthread_cond_init(&m->work_ready, NULL);
+	pthread_cond_init(&m->eased, NULL);
 	pthread_cond_init(&m->reader_free, NULL);
 	r = m->path == NULL ? -ENOMEM : open_all(m);
 	/* SQLite tells a full disk in more than one way at this point. */
@@ -383,6 +401,7 @@ meta_close(struct meta **meta)
 	pthread_mutex_destroy(&m->reader_mutex);
 	pthread_mutex_destroy(&m->id_mutex);
 	pthread_cond_destroy(&m->work_ready);
+	pthread_cond_destroy(&m->eased);
 	pthread_cond_destroy(&m->reader_free);
 	free(m->path);
 	free(m);

@@ -67,8 +67,9 @@ static const struct option_row rows[] = {
 	    "Bytes of memory for data on its way to and from the buckets."),
 	SRV(transfer_threads, COUNT, "16", 1, 1024, NULL,
 	    "Uploads and downloads that run at once."),
-	SRV(max_nodes, COUNT, "100000", 1000, 100000000, NULL,
-	    "Files and directories whose attributes stay in memory."),
+	SRV(max_nodes, COUNT, "50000", 1000, 100000000, NULL,
+	    "Files and directories whose attributes stay in memory, about "
+	    "3 KiB each; the others are read from the database again."),
 	SRV(shutdown_timeout_ms, MS, "10000", 0, DAY_MS, NULL,
 	    "After SIGTERM: how long to finish requests and uploads. What is "
 	    "not uploaded by then stays on disk and follows at the next "

@@ -148,6 +148,7 @@ carry_one(struct gate *g, uint64_t ino)
 		return 0;
 	}
 	wait_for_room(g, 1);
+	meta_ease(g->meta);	/* deletions post, too */
 	pthread_mutex_lock(&n->mutex);
 	if (!n->i.carried || n->dead) {
 		started = 1;

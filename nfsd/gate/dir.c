@@ -100,6 +100,9 @@ learn_batch(struct gate *g, struct batch *b)
 	pthread_mutex_unlock(&all.mutex);
 	pthread_mutex_destroy(&all.mutex);
 	pthread_cond_destroy(&all.all_done);
+	/* Each has posted its row. */
+	if (count > 0)
+		meta_ease(g->meta);
 }
 
 /* ---- the walk ---- */

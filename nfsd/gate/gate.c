@@ -300,6 +300,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	for (size_t i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&g->shards[i].mutex, NULL);
 		TAILQ_INIT(&g->shards[i].lru);
+		TAILQ_INIT(&g->shards[i].spare);
 	}
 	g->state_dir = strdup(config->state_dir);
 	r = g->state_dir == NULL ? -ENOMEM : open_dirs(g);

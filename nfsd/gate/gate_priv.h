@@ -269,6 +269,8 @@ struct shard {
 	struct node *nodes;		/* by ino */
 	struct node *names;		/* by namekey */
 	TAILQ_HEAD(, node) lru;		/* unused ones, oldest first */
+	TAILQ_HEAD(, node) spare;	/* memory for the next ones */
+	int spares;
 	uint64_t evictions;
 	unsigned count;
 };

@@ -37,10 +37,56 @@ name_key(uint64_t parent, const char *name, char *out)
 
 /* ---- life ---- */
 
+/*
+ * When as many nodes leave as come, each takes the place of one that left.
+ * malloc would keep those for the thread that made them, in memory that is
+ * never given back, and take new memory for the thread at work.  A few in
+ * each shard are enough.
+ */
+#ifdef __SANITIZE_ADDRESS__	/* which wants to see who comes too late */
+#define SPARES_MAX 0
+#else
+#define SPARES_MAX 64
+#endif
+
+static struct node *
+memory_get(struct shard *s)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&s->mutex);
+	n = TAILQ_FIRST(&s->spare);
+	if (n != NULL) {
+		TAILQ_REMOVE(&s->spare, n, lru);
+		s->spares--;
+	}
+	pthread_mutex_unlock(&s->mutex);
+	if (n == NULL)
+		return calloc(1, sizeof(*n));
+	memset(n, 0, sizeof(*n));
+	return n;
+}
+
+static void
+memory_put(struct shard *s, struct node *n)
+{
+	bool keep;
+
+	pthread_mutex_lock(&s->mutex);
+	keep = s->spares < SPARES_MAX;
+	if (keep) {
+		TAILQ_INSERT_HEAD(&s->spare, n, lru);
+		s->spares++;
+	}
+	pthread_mutex_unlock(&s->mutex);
+	if (!keep)
+		free(n);
+}
+
 static struct node *
 node_new(struct gate_export *x, uint64_t ino)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	struct node *n = memory_get(shard_of(x->gate, ino));
 	pthread_condattr_t attr;
 
 	if (n == NULL)
@@ -88,7 +134,7 @@ node_free(struct node *n)
 	pthread_mutex_destroy(&n->mutex);
 	pthread_cond_destroy(&n->changed);
 	pthread_cond_destroy(&n->unlocked);
-	free(n);
+	memory_put(shard_of(n->export->gate, n->ino), n);
 }
 
 /* May it leave memory?  Shard mutex held; nobody else has a reference. */
@@ -567,6 +613,10 @@ nodes_free(struct gate *g)
 				free(w);
 			}
 			node_free(n);
+		}
+		while ((n = TAILQ_FIRST(&g->shards[i].spare)) != NULL) {
+			TAILQ_REMOVE(&g->shards[i].spare, n, lru);
+			free(n);
 		}
 		pthread_mutex_destroy(&g->shards[i].mutex);
 	}
