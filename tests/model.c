@@ -64,7 +64,8 @@ may_kick(struct m_world *w, struct set *set, const struct m_op *op,
 	}
 }
 
-/* Or it waits because of another that was sent with it. */
+/* Or it waits: because of another that was sent with it, or for a writer that
+ * was active when it came and is not when it is answered. */
 static void
 may_wait(struct set *set, const struct m_op *op, const struct m_seen *seen)
 {
@@ -96,7 +97,7 @@ one(struct m_world *w, const struct set *in, const struct m_op *const *ops,
 	for (size_t i = 0; i < count; i++) {
 		if (left >> i & 1)
 			may_kick(w, &before, ops[i], &seen[i]);
-		if (left >> i & 1 && count > 1)
+		if (left >> i & 1)
 			may_wait(&before, ops[i], &seen[i]);
 	}
 	m_unseen(w, &before, seen[this].recv_ms);

@@ -56,6 +56,7 @@ struct state {
 	struct file f[M_NAMES];
 	uint16_t orphans[ORPHANS];	/* files whose only version S3 refused */
 	uint8_t orphan_owed[ORPHANS];	/* ... of whose writers are owed IO */
+	uint8_t orphan_fenced[ORPHANS];	/* ... or get it until they look */
 	uint16_t told;		/* clients that waited for one of them */
 };
 

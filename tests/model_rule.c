@@ -44,6 +44,9 @@ apply_orphan(const struct state *s, const struct m_op *op,
 	     op->kind == M_COMMIT)) {
 		n.orphan_owed[i] &= (uint8_t)~bit;
 		m_add(out, &n);
+	} else if (seen->status == NFS3ERR_IO && (n.orphan_fenced[i] & bit) &&
+		   (op->kind == M_WRITE || op->kind == M_COMMIT)) {
+		m_add(out, &n);
 	} else if (op->kind == M_WRITE || op->kind == M_TRUNCATE) {
 		if (seen->status == NFS3ERR_STALE)
 			m_add(out, &n);

@@ -234,6 +234,7 @@ failed(struct state *s, struct file *f, int64_t until_ms)
 			s->orphans[i] = f->number;
 			s->orphan_owed[i] = f->owed_writer | f->owed_opener |
 					    f->may_be_owed;
+			s->orphan_fenced[i] = f->fenced | f->hazy;
 			break;
 		}
 	}

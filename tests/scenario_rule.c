@@ -318,7 +318,106 @@ too_long(struct scene *s)
 	OK(commit(&s->b, &f));
 }
 
+/* ---- settings that no other scenario changes ---- */
+
+/* A writes f; what does another client get that is A by one of the two? */
+static void
+who_is_it(struct scene *s, unsigned host, const char *machine, int want)
+{
+	struct nc_fh f = make(s, "f", "old");
+	struct rpcc other;
+
+	scene_client(s, &other, host, machine);
+	OK(put(&s->a, &f, 0, "A", UNSTABLE));
+	IS(put(&other, &f, 1, "B", UNSTABLE), want);
+	BUSY(s, put(&s->b, &f, 0, "B", UNSTABLE));
+	OK(commit(&s->a, &f));
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", want == NFS3_OK ? "ABd" : "Ald"));
+	rpcc_close(&other);
+}
+
+static void
+both_count(struct scene *s)
+{
+	who_is_it(s, 31, "a", NFS3ERR_JUKEBOX);
+}
+
+static void
+both_count_too(struct scene *s)
+{
+	who_is_it(s, 11, "other", NFS3ERR_JUKEBOX);
+}
+
+static void
+by_name(struct scene *s)
+{
+	who_is_it(s, 31, "a", NFS3_OK);
+}
+
+static void
+by_addr(struct scene *s)
+{
+	who_is_it(s, 11, "other", NFS3_OK);
+}
+
+static void
+busy_fail(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	OK(put(&s->a, &f, 0, "new", UNSTABLE));
+	IS(put(&s->b, &f, 0, "B", UNSTABLE), NFS3ERR_ACCES);
+	IS(nc_truncate(&s->b, &f, 0), NFS3ERR_ACCES);
+	/* Readers are served, COMMIT is local: nothing else is strict. */
+	CHECK(reads(&s->b, &f, "old"));
+	scene_faults(s, "op=put key=f error=EAGAIN");
+	OK(commit(&s->a, &f));
+	IS(put(&s->b, &f, 0, "B", UNSTABLE), NFS3ERR_JUKEBOX);
+	scene_faults(s, "");
+	SOON(20000, put(&s->b, &f, 0, "B", FILE_SYNC), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "Bew"));
+}
+
+static int
+glance(struct rpcc *c, const struct nc_fh *f)
+{
+	return nc_read(c, f, 0, NULL, 4, NULL, NULL);
+}
+
+static void
+reads_refuse(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	OK(put(&s->a, &f, 0, "new", UNSTABLE));
+	IS(glance(&s->b, &f), NFS3ERR_JUKEBOX);
+	SOON(10000, glance(&s->b, &f), NFS3ERR_ACCES);
+	/* Writers wait, as without strict. */
+	IS(put(&s->c, &f, 0, "C", UNSTABLE), NFS3ERR_JUKEBOX);
+	scene_faults(s, "op=put key=f hold");
+	OK(commit(&s->a, &f));
+	IS(glance(&s->b, &f), NFS3ERR_JUKEBOX);
+	scene_faults(s, "");
+	SOON(20000, glance(&s->b, &f), NFS3_OK);
+	CHECK(reads(&s->b, &f, "new"));
+}
+
 SCENARIOS(
+	{ "identity", "another address with A's name / another writer",
+	  both_count, NULL, false },
+	{ "identity-2", "another name at A's address / another writer",
+	  both_count_too, NULL, false },
+	{ "identity-name", "identity=name: another address with A's name / "
+	  "the same writer", by_name, "identity=name", false },
+	{ "identity-addr", "identity=addr: another name at A's address / the "
+	  "same writer", by_addr, "identity=addr", false },
+	{ "busy-fail", "busy=fail: ACCES at once beside an active writer, and "
+	  "nothing else of strict", busy_fail, "busy=fail", false },
+	{ "reads-refuse", "reads=refuse: a READ beside a writer waits, then "
+	  "ACCES; of flushed bytes until S3 has them", reads_refuse,
+	  "reads=refuse busy_limit_ms=600", false },
 	{ "busy-limit", "B is refused for busy_limit / ACCES, and one line in "
 	  "the log", busy_limit, "busy_limit_ms=600", false },
 	{ "reserved", "B waits for A's upload / A and C are refused until B "
