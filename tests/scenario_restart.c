@@ -266,6 +266,7 @@ s75(struct scene *s)
 	OK(nc_write_recv(&s->b, xid, 60000, NULL));
 	IS(nc_write_recv(&s->b, xid, 300, NULL), -ETIMEDOUT);
 	WITHIN(10000, object_is(s, "f", "B's"));
+	WITHIN(10000, scene_versions(s, "f") == 2);
 	DURING(300, scene_versions(s, "f") == 2);
 }
 

@@ -281,9 +281,17 @@ static void
 pass_quarantine(struct gate *g)
 {
 	struct kept k = { .g = g };
+	bool moving;
 
 	if (meta_each_quarantine(g->meta, look_at_kept, &k) < 0)
 		return;
+	/* A row is there a moment before its file, or longer on a busy
+	 * machine. */
+	pthread_mutex_lock(&g->mutex);
+	moving = g->setting_aside > 0;
+	pthread_mutex_unlock(&g->mutex);
+	if (moving)
+		k.id = 0;
 	if (k.id != 0 && k.id == g->watch_kept && k.id != g->watch_told) {
 		g->watch_told = k.id;
 		watch_broken(g, "quarantined bytes are gone",
