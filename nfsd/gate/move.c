@@ -556,18 +556,22 @@ recover_move(void *arg, const struct meta_move *row)
 }
 
 int
+moves_load(struct gate *g)
+{
+	return meta_each_move(g->meta, recover_move, g);
+}
+
+int
 moves_start(struct gate *g)
 {
 	struct move *m;
-	int r = meta_each_move(g->meta, recover_move, g);
+	int r;
 
 	LIST_FOREACH(m, &g->moves.list, link)
 		move_begin(m);
 	/* Last: it is the one who takes moves off the list. */
-	if (r == 0) {
-		r = -pthread_create(&g->moves.thread, NULL, carry_main, g);
-		g->moves.started = r == 0;
-	}
+	r = -pthread_create(&g->moves.thread, NULL, carry_main, g);
+	g->moves.started = r == 0;
 	return r;
 }
 

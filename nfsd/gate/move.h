@@ -70,6 +70,9 @@ void move_undo(struct move *m);
  * only; the file lock is held. */
 void move_mark(struct meta_inode *row, const char *key);
 
+/* After a restart: what is on record; and to work, once all is hidden that a
+ * listing must not find. */
+int moves_load(struct gate *g) __attribute__((warn_unused_result));
 int moves_start(struct gate *g) __attribute__((warn_unused_result));
 void moves_wake(struct gate *g);	/* there is something to be carried */
 void moves_stop(struct gate *g);	/* threads end soon */

@@ -249,16 +249,19 @@ recover(struct gate *g)
 	/* What is hidden is so before anybody looks. */
 	if (r == 0)
 		r = meta_each_sent(g->meta, recover_lost, g);
-	/* Uploads depend on what is on its way. */
-	if (r == 0)
-		r = moves_start(g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		hide_left(g, &uploads.list[i]);
+	/* Uploads depend on what is on its way. */
+	if (r == 0)
+		r = moves_load(g);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		recover_upload(g, &uploads.list[i]);
 	free(uploads.list);
+	/* A listing asks what is pending. */
+	if (r == 0)
+		r = moves_start(g);
 	for (size_t i = 0; r == 0 && i < handles.count; i++)
 		settle_handle(g, &handles.list[i]);
 	free(handles.list);
