@@ -132,6 +132,23 @@ write_file(int fd, const void *buf, uint64_t len, uint64_t at)
 	return 0;
 }
 
+int
+data_read_file(int fd, char *buf, uint64_t len, uint64_t at)
+{
+	while (len > 0) {
+		ssize_t n = pread(fd, buf, len, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		buf += n;
+		at += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
 /* Is there room for it in memory, and nothing on disk to go with? */
 static bool
 fits_memory(const struct node *n, uint64_t off, uint64_t len)

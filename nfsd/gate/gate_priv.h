@@ -761,6 +761,10 @@ void data_forget_file_locked(struct node *n);
 void data_account_locked(struct node *n);
 /* Close or shrink what is not needed.  Mutex held. */
 void data_idle_locked(struct node *n);
+/* All of [at, at + len) of a data file.  0 or -EIO, also where it is shorter.
+ * Blocks on the disk; no mutex is held. */
+int data_read_file(int fd, char *buf, uint64_t len, uint64_t at)
+	__attribute__((warn_unused_result));
 /* After a crash: bytes that only SQLite has. */
 int data_replay(struct gate *g);
 int data_clean_dir(struct gate *g);

@@ -161,23 +161,6 @@ kept_open(struct gate *g, uint64_t id, struct kept **out)
 	return r;
 }
 
-static int
-read_file(int fd, char *buf, uint64_t len, uint64_t at)
-{
-	while (len > 0) {
-		ssize_t n = pread(fd, buf, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EIO;
-		buf += n;
-		at += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
 /* Bytes that the writer did not change.  -ESTALE: not to be had any more. */
 static int
 read_base(struct kept *k, uint64_t off, char *buf, uint64_t len)
@@ -205,7 +188,7 @@ kept_read(struct kept *k, uint64_t off, char *buf, uint64_t len, bool zeros)
 
 		run = run < len ? run : len;
 		if (here) {
-			r = read_file(k->fd, buf, run, at);
+			r = data_read_file(k->fd, buf, run, at);
 		} else if (off < k->q.base_limit) {
 			if (k->q.base_limit - off < run)
 				run = k->q.base_limit - off;

@@ -106,23 +106,6 @@ snapshot_needs_base(const struct snapshot *s, uint64_t off, uint64_t len)
 	return false;
 }
 
-static int
-read_file(int fd, char *buf, uint64_t len, uint64_t at)
-{
-	while (len > 0) {
-		ssize_t n = pread(fd, buf, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EIO;
-		buf += n;
-		at += (uint64_t)n;
-		len -= (uint64_t)n;
-	}
-	return 0;
-}
-
 int
 snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 {
@@ -144,7 +127,7 @@ snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 				memcpy(to, s->memory + p.at, p.len);
 			r = s->memory != NULL
 				    ? 0
-				    : read_file(s->fd, to, p.len, p.at);
+				    : data_read_file(s->fd, to, p.len, p.at);
 			if (r < 0)
 				return r;
 			break;

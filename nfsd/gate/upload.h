@@ -52,6 +52,10 @@ void conflict_count(struct sending *s);
  * be kept.  0: they are; -ECANCELED: once more; -EAGAIN and the like:
  * later; anything else: ours has to be set aside. */
 int conflict_keep_both(struct sending *s) __attribute__((warn_unused_result));
+/* upload_done.c: S3 has it, as s->etag.  0: the file's row says so and what
+ * waited for it goes on; a negative errno: nothing has changed here, it has to
+ * be found out once more.  Takes the file lock; blocks on SQLite. */
+int upload_done(struct sending *s) __attribute__((warn_unused_result));
 bool upload_cancelled(struct sending *s);
 void upload_progress(struct sending *s, int64_t bytes);
 /* The multipart upload has begun: its id must be known after a crash. */
