@@ -191,6 +191,7 @@ void object_remove(struct scene *s, const char *key);
 /* Also tells the ETag, if etag is not NULL. */
 void object_put(struct scene *s, const char *key, const void *data,
 		size_t len, char etag[S3_ETAG_MAX]);
+void object_text(struct scene *s, const char *key, const char *text);
 uint64_t object_size(struct scene *s, const char *key);	/* absent: ~0 */
 unsigned uploads_left(struct scene *s);	/* multipart uploads under way */
 unsigned objects(struct scene *s);	/* keys below the prefix */
@@ -219,6 +220,17 @@ unsigned quarantined(struct scene *s, const char *name);
 struct nc_fh make(struct scene *s, const char *name, const char *text);
 struct nc_fh look(struct rpcc *c, struct scene *s, const char *name);
 struct nc_fh create(struct rpcc *c, struct scene *s, const char *name);
+/* The same in any directory. */
+struct nc_fh look_in(struct rpcc *c, const struct nc_fh *dir,
+		     const char *name);
+bool has_name(struct rpcc *c, const struct nc_fh *dir, const char *name);
+/* ... by A; the file has the text, FILE_SYNC. */
+struct nc_fh mkdir_in(struct scene *s, const struct nc_fh *dir,
+		      const char *name);
+struct nc_fh create_in(struct scene *s, const struct nc_fh *dir,
+		       const char *name, const char *text);
+/* How many names a directory has, "." and ".." aside; not for two threads. */
+unsigned names_in(struct rpcc *c, const struct nc_fh *dir);
 int put(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
 	const char *text, stable_how how);
 int commit(struct rpcc *c, const struct nc_fh *fh);	/* the whole file */

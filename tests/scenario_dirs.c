@@ -10,88 +10,8 @@
 #include <string.h>
 #include "tests/scenario.h"
 
-static void
-sput(struct scene *s, const char *key, const char *text)
-{
-	object_put(s, key, text, strlen(text), NULL);
-}
-
-static struct nc_fh
-lookup(struct rpcc *c, const struct nc_fh *dir, const char *name)
-{
-	struct nc_fh fh = { 0 };
-
-	SOON(20000, nc_lookup(c, dir, name, &fh, NULL), NFS3_OK);
-	return fh;
-}
-
-static bool
-has(struct rpcc *c, const struct nc_fh *dir, const char *name)
-{
-	uint64_t until = scene_now_ms() + 20000;
-	struct nc_fh fh;
-	int r;
-
-	do {
-		r = nc_lookup(c, dir, name, &fh, NULL);
-	} while (r == NFS3ERR_JUKEBOX && scene_now_ms() < until);
-	CHECK(r == NFS3_OK || r == NFS3ERR_NOENT);
-	return r == NFS3_OK;
-}
-
-static struct nc_fh
-mkdir_(struct scene *s, const struct nc_fh *dir, const char *name)
-{
-	struct nc_fh fh = { 0 };
-
-	SOON(20000, nc_mkdir(&s->a, dir, name, NULL, &fh, NULL), NFS3_OK);
-	return fh;
-}
-
-static struct nc_fh
-create_in(struct scene *s, const struct nc_fh *dir, const char *name,
-	  const char *text)
-{
-	struct nc_fh fh = { 0 };
-
-	SOON(20000, nc_create(&s->a, dir, name, UNCHECKED, NULL, NULL, &fh,
-			      NULL), NFS3_OK);
-	SOON(20000, put(&s->a, &fh, 0, text, FILE_SYNC), NFS3_OK);
-	return fh;
-}
-
 #define MOVE(s, from_dir, from, to_dir, to)                                   \
 	SOON(20000, nc_rename(&(s)->a, from_dir, from, to_dir, to), NFS3_OK)
-
-/* How many names a directory has, "." and ".." aside; none twice. */
-static unsigned
-names(struct rpcc *c, const struct nc_fh *dir)
-{
-	static struct nc_entry list[256];
-	uint64_t cookie = 0, until = scene_now_ms() + 30000;
-	uint8_t verf[8] = { 0 };
-	unsigned total = 0, count;
-	bool eof = false;
-
-	while (!eof) {
-		int r = nc_readdir(c, dir, cookie, verf, 4096, list, 256,
-				   &count, &eof);
-
-		if (r == NFS3ERR_JUKEBOX && scene_now_ms() < until) {
-			scene_pause();
-			continue;
-		}
-		OK(r);
-		CHECK(count <= 256);
-		for (unsigned i = 0; i < count; i++) {
-			total += strcmp(list[i].name, ".") != 0 &&
-				 strcmp(list[i].name, "..") != 0;
-			cookie = list[i].cookie;
-		}
-		CHECK(count > 0 || eof);
-	}
-	return total;
-}
 
 static bool
 all_moved(struct scene *s)
@@ -120,29 +40,29 @@ d01(struct scene *s)
 	struct nc_fh d, f, e;
 	fattr3 was, now;
 
-	sput(s, "d/f", "one");
-	sput(s, "d/e/g", "two");
-	sput(s, "d/e/h/", "");
+	object_text(s, "d/f", "one");
+	object_text(s, "d/e/g", "two");
+	object_text(s, "d/e/h/", "");
 	d = look(&s->a, s, "d");
-	f = lookup(&s->a, &d, "f");
+	f = look_in(&s->a, &d, "f");
 	OK(nc_getattr(&s->a, &d, &was));
 	MOVE(s, &s->root, "d", &s->root, "n");
 	IS(nc_lookup(&s->b, &s->root, "d", NULL, NULL), NFS3ERR_NOENT);
 	OK(nc_getattr(&s->a, &d, &now));
 	CHECK(was.fileid == now.fileid);
 	d = look(&s->b, s, "n");
-	CHECK(names(&s->b, &d) == 2);
+	CHECK(names_in(&s->b, &d) == 2);
 	CHECK(reads(&s->a, &f, "one"));
-	e = lookup(&s->b, &d, "e");
-	CHECK(names(&s->b, &e) == 2);
-	f = lookup(&s->b, &e, "g");
+	e = look_in(&s->b, &d, "e");
+	CHECK(names_in(&s->b, &e) == 2);
+	f = look_in(&s->b, &e, "g");
 	CHECK(reads(&s->b, &f, "two"));
 	WITHIN(20000, all_moved(s));
 	CHECK(object_is(s, "n/f", "one") && object_is(s, "n/e/g", "two"));
 	CHECK(at_bucket(s, "n/e/h/"));
 	WITHIN(5000, objects(s) == 3);
 	IS(nc_lookup(&s->b, &s->root, "d", NULL, NULL), NFS3ERR_NOENT);
-	CHECK(names(&s->b, &d) == 2 && names(&s->b, &s->root) == 1);
+	CHECK(names_in(&s->b, &d) == 2 && names_in(&s->b, &s->root) == 1);
 	CHECK(reads(&s->b, &f, "two"));
 }
 
@@ -152,19 +72,19 @@ d02(struct scene *s)
 {
 	struct nc_fh d, e, f;
 
-	sput(s, "d/f", "one");
-	sput(s, "d/e/g", "two");
+	object_text(s, "d/f", "one");
+	object_text(s, "d/e/g", "two");
 	(void)look(&s->a, s, "d");
 	scene_faults(s, "op=list key=d/ hold");
 	MOVE(s, &s->root, "d", &s->root, "n");
 	IS(nc_lookup(&s->b, &s->root, "d", NULL, NULL), NFS3ERR_NOENT);
 	d = look(&s->b, s, "n");
-	f = lookup(&s->b, &d, "f");
+	f = look_in(&s->b, &d, "f");
 	CHECK(reads(&s->b, &f, "one"));
-	e = lookup(&s->b, &d, "e");
-	f = lookup(&s->b, &e, "g");
+	e = look_in(&s->b, &d, "e");
+	f = look_in(&s->b, &e, "g");
 	CHECK(reads(&s->b, &f, "two"));
-	CHECK(!has(&s->b, &d, "nothing"));
+	CHECK(!has_name(&s->b, &d, "nothing"));
 	/* New names, a removal and a rename away meanwhile. */
 	(void)create_in(s, &d, "new", "three");
 	(void)create_in(s, &e, "g2", "four");
@@ -177,8 +97,8 @@ d02(struct scene *s)
 		     object_is(s, "n/e/g2", "four"));
 	WITHIN(5000, object_is(s, "out", "two"));
 	WITHIN(5000, objects(s) == 3);
-	CHECK(names(&s->b, &d) == 2 && names(&s->b, &e) == 1);
-	CHECK(!has(&s->b, &s->root, "d"));
+	CHECK(names_in(&s->b, &d) == 2 && names_in(&s->b, &e) == 1);
+	CHECK(!has_name(&s->b, &s->root, "d"));
 }
 
 /* The old name is made anew while the old keys are still listed, and
@@ -188,18 +108,18 @@ old_name_anew(struct scene *s, const char *hold)
 {
 	struct nc_fh d, n, f;
 
-	sput(s, "d/f", "old");
-	sput(s, "d/g", "old g");
+	object_text(s, "d/f", "old");
+	object_text(s, "d/g", "old g");
 	(void)look(&s->a, s, "d");
 	scene_faults(s, hold);
 	MOVE(s, &s->root, "d", &s->root, "n");
-	d = mkdir_(s, &s->root, "d");
-	CHECK(names(&s->b, &d) == 0);
-	CHECK(!has(&s->b, &d, "f") && !has(&s->b, &d, "g"));
+	d = mkdir_in(s, &s->root, "d");
+	CHECK(names_in(&s->b, &d) == 0);
+	CHECK(!has_name(&s->b, &d, "f") && !has_name(&s->b, &d, "g"));
 	(void)create_in(s, &d, "f", "new");
-	CHECK(names(&s->b, &d) == 1);
+	CHECK(names_in(&s->b, &d) == 1);
 	n = look(&s->b, s, "n");
-	f = lookup(&s->b, &n, "f");
+	f = look_in(&s->b, &n, "f");
 	CHECK(reads(&s->b, &f, "old"));
 	DURING(300, object_is(s, "d/f", "old"));
 	scene_faults(s, "");
@@ -208,9 +128,9 @@ old_name_anew(struct scene *s, const char *hold)
 	CHECK(object_is(s, "n/f", "old") && object_is(s, "n/g", "old g"));
 	WITHIN(5000, objects(s) == 4);	/* and the marker of d */
 	CHECK(reads(&s->b, &f, "old"));
-	f = lookup(&s->b, &d, "f");
+	f = look_in(&s->b, &d, "f");
 	CHECK(reads(&s->b, &f, "new"));
-	CHECK(names(&s->b, &d) == 1 && names(&s->b, &n) == 2);
+	CHECK(names_in(&s->b, &d) == 1 && names_in(&s->b, &n) == 2);
 }
 
 static void
@@ -237,15 +157,15 @@ again(struct scene *s, const char *hold)
 {
 	struct nc_fh d, f;
 
-	sput(s, "d/f", "one");
-	sput(s, "d/e/g", "two");
+	object_text(s, "d/f", "one");
+	object_text(s, "d/e/g", "two");
 	d = look(&s->a, s, "d");
 	scene_faults(s, hold);
 	MOVE(s, &s->root, "d", &s->root, "n");
 	MOVE(s, &s->root, "n", &s->root, "m");
 	(void)create_in(s, &d, "x", "three");
 	MOVE(s, &s->root, "m", &s->root, "d");
-	f = lookup(&s->b, &d, "f");
+	f = look_in(&s->b, &d, "f");
 	CHECK(reads(&s->b, &f, "one"));
 	MOVE(s, &s->root, "d", &s->root, "o");
 	CHECK(reads(&s->b, &f, "one"));
@@ -255,7 +175,7 @@ again(struct scene *s, const char *hold)
 		     object_is(s, "o/e/g", "two") &&
 		     object_is(s, "o/x", "three"));
 	WITHIN(5000, objects(s) == 3);
-	CHECK(names(&s->b, &d) == 3 && names(&s->b, &s->root) == 1);
+	CHECK(names_in(&s->b, &d) == 3 && names_in(&s->b, &s->root) == 1);
 }
 
 static void
@@ -282,19 +202,19 @@ around(struct scene *s, const char *hold)
 {
 	struct nc_fh p, d, e, f;
 
-	sput(s, "p/d/e/f", "one");
-	sput(s, "p/d/g", "two");
-	sput(s, "p/h", "three");
+	object_text(s, "p/d/e/f", "one");
+	object_text(s, "p/d/g", "two");
+	object_text(s, "p/h", "three");
 	p = look(&s->a, s, "p");
-	d = lookup(&s->a, &p, "d");
-	e = lookup(&s->a, &d, "e");
+	d = look_in(&s->a, &p, "d");
+	e = look_in(&s->a, &d, "e");
 	scene_faults(s, hold);
 	MOVE(s, &p, "d", &p, "n");		/* p/n */
 	MOVE(s, &d, "e", &s->root, "e");	/* e out of it */
 	MOVE(s, &s->root, "p", &s->root, "q");	/* above it */
-	(void)mkdir_(s, &d, "e");		/* anew */
+	(void)mkdir_in(s, &d, "e");		/* anew */
 	MOVE(s, &s->root, "e", &d, "i");	/* and back in */
-	f = lookup(&s->b, &e, "f");
+	f = look_in(&s->b, &e, "f");
 	CHECK(reads(&s->b, &f, "one"));
 	scene_faults(s, "");
 	WITHIN(20000, all_moved(s));
@@ -303,8 +223,8 @@ around(struct scene *s, const char *hold)
 		     object_is(s, "q/h", "three"));
 	WITHIN(5000, objects(s) == 4);
 	CHECK(at_bucket(s, "q/n/e/"));
-	CHECK(names(&s->b, &s->root) == 1 && names(&s->b, &p) == 2 &&
-	      names(&s->b, &d) == 3 && names(&s->b, &e) == 1);
+	CHECK(names_in(&s->b, &s->root) == 1 && names_in(&s->b, &p) == 2 &&
+	      names_in(&s->b, &d) == 3 && names_in(&s->b, &e) == 1);
 }
 
 static void
@@ -333,22 +253,22 @@ d06(struct scene *s)
 {
 	struct nc_fh a, b, f;
 
-	sput(s, "a/", "");
-	sput(s, "a/f", "of a");
-	sput(s, "b/", "");
-	sput(s, "b/f", "of b");
+	object_text(s, "a/", "");
+	object_text(s, "a/f", "of a");
+	object_text(s, "b/", "");
+	object_text(s, "b/f", "of b");
 	a = look(&s->a, s, "a");
 	b = look(&s->a, s, "b");
 	MOVE(s, &s->root, "a", &s->root, "t");
 	MOVE(s, &s->root, "b", &s->root, "a");
 	MOVE(s, &s->root, "t", &s->root, "b");
-	f = lookup(&s->b, &a, "f");
+	f = look_in(&s->b, &a, "f");
 	CHECK(reads(&s->b, &f, "of a"));
 	WITHIN(30000, all_moved(s));
 	WITHIN(5000, object_is(s, "b/f", "of a") &&
 		     object_is(s, "a/f", "of b"));
 	WITHIN(5000, objects(s) == 4);
-	CHECK(names(&s->b, &a) == 1 && names(&s->b, &b) == 1);
+	CHECK(names_in(&s->b, &a) == 1 && names_in(&s->b, &b) == 1);
 }
 
 /* What it may and may not replace. */
@@ -357,14 +277,14 @@ d07(struct scene *s)
 {
 	struct nc_fh d, v;
 
-	sput(s, "d/f", "one");
-	sput(s, "d/s/g", "two");
-	sput(s, "full/x", "x");
-	sput(s, "file", "y");
+	object_text(s, "d/f", "one");
+	object_text(s, "d/s/g", "two");
+	object_text(s, "full/x", "x");
+	object_text(s, "file", "y");
 	d = look(&s->a, s, "d");
 	(void)look(&s->a, s, "full");
 	(void)look(&s->a, s, "file");
-	v = mkdir_(s, &s->root, "empty");
+	v = mkdir_in(s, &s->root, "empty");
 	IS(nc_rename(&s->a, &s->root, "d", &s->root, "full"),
 	   NFS3ERR_NOTEMPTY);
 	IS(nc_rename(&s->a, &s->root, "d", &s->root, "file"),
@@ -372,7 +292,7 @@ d07(struct scene *s)
 	IS(nc_rename(&s->a, &s->root, "file", &s->root, "d"),
 	   NFS3ERR_ISDIR);
 	IS(nc_rename(&s->a, &s->root, "d", &d, "sub"), NFS3ERR_INVAL);
-	v = lookup(&s->a, &d, "s");
+	v = look_in(&s->a, &d, "s");
 	IS(nc_rename(&s->a, &s->root, "d", &v, "sub"), NFS3ERR_INVAL);
 	IS(nc_rename(&s->a, &d, "s", &s->root, "d"), NFS3ERR_NOTEMPTY);
 	OK(nc_rename(&s->a, &s->root, "d", &s->root, "d"));
@@ -384,7 +304,7 @@ d07(struct scene *s)
 		     object_is(s, "empty/s/g", "two"));
 	CHECK(object_is(s, "full/x", "x") && object_is(s, "file", "y"));
 	WITHIN(5000, objects(s) == 4);
-	CHECK(names(&s->b, &s->root) == 3);
+	CHECK(names_in(&s->b, &s->root) == 3);
 }
 
 /* Files in it are written at every step. */
@@ -393,11 +313,11 @@ writes(struct scene *s, const char *hold)
 {
 	struct nc_fh d, f, g;
 
-	sput(s, "d/f", "old f");
-	sput(s, "d/g", "old g");
+	object_text(s, "d/f", "old f");
+	object_text(s, "d/g", "old g");
 	d = look(&s->a, s, "d");
-	f = lookup(&s->a, &d, "f");
-	g = lookup(&s->a, &d, "g");
+	f = look_in(&s->a, &d, "f");
+	g = look_in(&s->a, &d, "g");
 	scene_faults(s, hold);
 	/* One is being uploaded, one written, when the name changes. */
 	OK(put(&s->a, &f, 0, "new f", FILE_SYNC));
@@ -416,7 +336,7 @@ writes(struct scene *s, const char *hold)
 		      object_is(s, "n/g", "newer") &&
 		      object_is(s, "n/h", "h"));
 	WITHIN(5000, objects(s) == 3);
-	CHECK(names(&s->b, &d) == 3 && names(&s->b, &s->root) == 1);
+	CHECK(names_in(&s->b, &d) == 3 && names_in(&s->b, &s->root) == 1);
 	CHECK(quarantined(s, "f") == 0 && quarantined(s, "g") == 0);
 }
 
@@ -464,9 +384,9 @@ d09(struct scene *s)
 {
 	struct nc_fh d, t;
 
-	sput(s, "d/f", "replaced");
+	object_text(s, "d/f", "replaced");
 	d = look(&s->a, s, "d");
-	(void)lookup(&s->a, &d, "f");
+	(void)look_in(&s->a, &d, "f");
 	scene_faults(s, "op=put hold");
 	t = create_in(s, &d, "t", "newest");
 	SOON(20000, nc_rename(&s->a, &d, "t", &d, "f"), NFS3_OK);
@@ -476,7 +396,7 @@ d09(struct scene *s)
 	WITHIN(20000, all_moved(s));
 	WITHIN(10000, object_is(s, "n/f", "newest"));
 	WITHIN(5000, objects(s) == 1);
-	CHECK(!has(&s->b, &s->root, "d"));
+	CHECK(!has_name(&s->b, &s->root, "d"));
 }
 
 /* Somebody else is at work on the same keys. */
@@ -486,18 +406,18 @@ d10(struct scene *s)
 	struct nc_fh d, f;
 	char key[128];
 
-	sput(s, "d/changed", "old");
-	sput(s, "d/gone", "old");
-	sput(s, "d/taken", "ours");
+	object_text(s, "d/changed", "old");
+	object_text(s, "d/gone", "old");
+	object_text(s, "d/taken", "ours");
 	d = look(&s->a, s, "d");
-	CHECK(names(&s->a, &d) == 3);
+	CHECK(names_in(&s->a, &d) == 3);
 	scene_faults(s, "op=copy hold");
 	MOVE(s, &s->root, "d", &s->root, "n");
 	WITHIN(10000, scene_calls(s, "copy", "n/taken", "held") == 1);
-	sput(s, "d/changed", "newer");
+	object_text(s, "d/changed", "newer");
 	snprintf(key, sizeof(key), "%sd/gone", s->prefix);
 	OK(s3_delete(s->s3, key, NULL, NULL));
-	sput(s, "n/taken", "theirs");
+	object_text(s, "n/taken", "theirs");
 	scene_faults(s, "");
 	WITHIN(30000, all_moved(s));
 	CHECK(object_is(s, "n/changed", "newer"));
@@ -505,9 +425,9 @@ d10(struct scene *s)
 	CHECK(object_absent(s, "n/gone") && object_absent(s, "d/gone"));
 	/* theirs, ours beside it, and the changed one */
 	WITHIN(5000, objects(s) == 3);
-	f = lookup(&s->b, &d, "changed");
+	f = look_in(&s->b, &d, "changed");
 	WITHIN(5000, reads(&s->b, &f, "newer"));
-	WITHIN(5000, !has(&s->b, &d, "gone"));
+	WITHIN(5000, !has_name(&s->b, &d, "gone"));
 }
 
 /* Copies that fail are tried again, told, and nothing is lost meanwhile. */
@@ -517,8 +437,8 @@ d11(struct scene *s)
 	struct nc_fh d, f;
 	json_t *status, *move;
 
-	sput(s, "d/f", "one");
-	sput(s, "d/g", "two");
+	object_text(s, "d/f", "one");
+	object_text(s, "d/g", "two");
 	d = look(&s->a, s, "d");
 	scene_faults(s, "op=copy key=n/f error=EACCES");
 	MOVE(s, &s->root, "d", &s->root, "n");
@@ -534,9 +454,9 @@ d11(struct scene *s)
 	CHECK(json_string_length(json_object_get(move, "error")) > 0);
 	json_decref(status);
 	CHECK(scene_logged(s, "cannot be moved") > 0);
-	f = lookup(&s->b, &d, "f");
+	f = look_in(&s->b, &d, "f");
 	CHECK(reads(&s->b, &f, "one"));
-	CHECK(object_is(s, "d/f", "one") && !has(&s->b, &s->root, "d"));
+	CHECK(object_is(s, "d/f", "one") && !has_name(&s->b, &s->root, "d"));
 	scene_faults(s, "");
 	WITHIN(40000, all_moved(s));
 	CHECK(object_is(s, "n/f", "one"));
@@ -547,8 +467,8 @@ d11(struct scene *s)
 static void
 d12(struct scene *s)
 {
-	sput(s, "d/f", "one");
-	sput(s, "d/g", "two");
+	object_text(s, "d/f", "one");
+	object_text(s, "d/g", "two");
 	(void)look(&s->a, s, "d");
 	scene_faults(s, "op=copy lose count=1\nop=delete lose count=1");
 	MOVE(s, &s->root, "d", &s->root, "n");
@@ -564,24 +484,24 @@ d13(struct scene *s)
 {
 	struct nc_fh d, f;
 
-	sput(s, "d/f", "one");
-	sput(s, "d//x", "odd 1");
-	sput(s, "d/a/../b", "odd 2");
-	sput(s, "d/f/y", "odd 3");
+	object_text(s, "d/f", "one");
+	object_text(s, "d//x", "odd 1");
+	object_text(s, "d/a/../b", "odd 2");
+	object_text(s, "d/f/y", "odd 3");
 	d = look(&s->a, s, "d");
 	MOVE(s, &s->root, "d", &s->root, "n");
 	WITHIN(20000, all_moved(s));
-	CHECK(names(&s->b, &d) == 4);
-	f = lookup(&s->b, &d, "%s3-file%f");
+	CHECK(names_in(&s->b, &d) == 4);
+	f = look_in(&s->b, &d, "%s3-file%f");
 	CHECK(reads(&s->b, &f, "one"));
-	f = lookup(&s->b, &d, "%s3%");
-	f = lookup(&s->b, &f, "x");
+	f = look_in(&s->b, &d, "%s3%");
+	f = look_in(&s->b, &f, "x");
 	CHECK(reads(&s->b, &f, "odd 1"));
 	CHECK(object_is(s, "n/f", "one") && object_is(s, "n//x", "odd 1") &&
 	      object_is(s, "n/a/../b", "odd 2") &&
 	      object_is(s, "n/f/y", "odd 3"));
 	WITHIN(5000, objects(s) == 4);
-	CHECK(!has(&s->b, &s->root, "d"));
+	CHECK(!has_name(&s->b, &s->root, "d"));
 }
 
 /* A gateway that knows nothing. */
@@ -609,8 +529,8 @@ d14(struct scene *s)
 	char target[2000];
 	fattr3 was, now, was_e;
 
-	d = mkdir_(s, &s->root, "d");
-	e = mkdir_(s, &d, "e");
+	d = mkdir_in(s, &s->root, "d");
+	e = mkdir_in(s, &d, "e");
 	f = create_in(s, &e, "f", "one");
 	OK(nc_setattr(&s->a, &f, &set, NULL));
 	SOON(5000, nc_symlink(&s->a, &e, "l", "over/there", &l), NFS3_OK);
@@ -624,8 +544,8 @@ d14(struct scene *s)
 	WITHIN(5000, objects(s) == 4);
 	forget_all(s);
 	d = look(&s->b, s, "n");
-	e = lookup(&s->b, &d, "e");
-	f = lookup(&s->b, &e, "f");
+	e = look_in(&s->b, &d, "e");
+	f = look_in(&s->b, &e, "f");
 	OK(nc_getattr(&s->b, &f, &now));
 	CHECK(now.mode == was.mode && now.uid == was.uid &&
 	      now.size == was.size &&
@@ -633,7 +553,7 @@ d14(struct scene *s)
 	      now.mtime.nseconds == was.mtime.nseconds);
 	OK(nc_getattr(&s->b, &e, &now));
 	CHECK(now.mode == was_e.mode && now.uid == was_e.uid);
-	l = lookup(&s->b, &e, "l");
+	l = look_in(&s->b, &e, "l");
 	OK(nc_readlink(&s->b, &l, target));
 	CHECK(strcmp(target, "over/there") == 0);
 }
@@ -646,7 +566,7 @@ d18(struct scene *s)
 	struct nc_fh d, f, g;
 	fattr3 a, b;
 
-	d = mkdir_(s, &s->root, "d");
+	d = mkdir_in(s, &s->root, "d");
 	f = create_in(s, &d, "f", "one");
 	SOON(5000, nc_link(&s->a, &f, &d, "g"), NFS3_OK);
 	SOON(5000, nc_link(&s->a, &f, &s->root, "h"), NFS3_OK);
@@ -661,8 +581,8 @@ d18(struct scene *s)
 	}
 	forget_all(s);
 	d = look(&s->b, s, "m");
-	f = lookup(&s->b, &d, "f");
-	g = lookup(&s->b, &d, "g");
+	f = look_in(&s->b, &d, "f");
+	g = look_in(&s->b, &d, "g");
 	OK(nc_getattr(&s->b, &f, &a));
 	OK(nc_getattr(&s->b, &g, &b));
 	CHECK(a.fileid == b.fileid);
@@ -686,7 +606,7 @@ d15(struct scene *s)
 	scene_crash(s);
 	object_put(s, "d/big", bytes, len, NULL);
 	d = look(&s->a, s, "d");
-	f = lookup(&s->a, &d, "big");
+	f = look_in(&s->a, &d, "big");
 	MOVE(s, &s->root, "d", &s->root, "n");
 	CHECK(reads_many(&s->b, &f, bytes, len));
 	WITHIN(30000, all_moved(s));
@@ -704,12 +624,12 @@ killed(struct scene *s, const char *hold)
 {
 	struct nc_fh d, f, g, h;
 
-	sput(s, "d/f", "old f");
-	sput(s, "d/g", "old g");
-	sput(s, "d/e/x", "x");
+	object_text(s, "d/f", "old f");
+	object_text(s, "d/g", "old g");
+	object_text(s, "d/e/x", "x");
 	d = look(&s->a, s, "d");
-	f = lookup(&s->a, &d, "f");
-	g = lookup(&s->a, &d, "g");
+	f = look_in(&s->a, &d, "f");
+	g = look_in(&s->a, &d, "g");
 	scene_faults(s, hold);
 	MOVE(s, &s->root, "d", &s->root, "n");
 	OK(put(&s->a, &f, 0, "new f", FILE_SYNC));
@@ -717,7 +637,7 @@ killed(struct scene *s, const char *hold)
 	scene_crash(s);
 	CHECK(reads(&s->b, &f, "new f") && reads(&s->b, &h, "h"));
 	CHECK(reads(&s->b, &g, "old g"));
-	CHECK(!has(&s->b, &s->root, "d"));
+	CHECK(!has_name(&s->b, &s->root, "d"));
 	MOVE(s, &s->root, "n", &s->root, "m");
 	OK(put(&s->a, &g, 0, "new g", FILE_SYNC));
 	scene_crash(s);
@@ -727,7 +647,7 @@ killed(struct scene *s, const char *hold)
 		      object_is(s, "m/g", "new g") &&
 		      object_is(s, "m/h", "h") && object_is(s, "m/e/x", "x"));
 	WITHIN(5000, objects(s) == 4);
-	CHECK(names(&s->b, &d) == 4 && names(&s->b, &s->root) == 1);
+	CHECK(names_in(&s->b, &d) == 4 && names_in(&s->b, &s->root) == 1);
 }
 
 static void
@@ -758,17 +678,17 @@ d17(struct scene *s)
 
 	for (unsigned i = 0; i < 2500; i++) {
 		snprintf(name, sizeof(name), "d/%04u", i);
-		sput(s, name, name);
+		object_text(s, name, name);
 	}
 	(void)look(&s->a, s, "d");
 	scene_faults(s, "op=list key=d/ delay_ms=100");
 	MOVE(s, &s->root, "d", &s->root, "n");
 	d = look(&s->b, s, "n");
-	CHECK(names(&s->b, &d) == 2500);
+	CHECK(names_in(&s->b, &d) == 2500);
 	scene_faults(s, "");
-	CHECK(names(&s->b, &d) == 2500);
+	CHECK(names_in(&s->b, &d) == 2500);
 	WITHIN(120000, all_moved(s));
-	CHECK(names(&s->b, &d) == 2500 && !has(&s->b, &s->root, "d"));
+	CHECK(names_in(&s->b, &d) == 2500 && !has_name(&s->b, &s->root, "d"));
 	WITHIN(10000, object_is(s, "n/2499", "d/2499") &&
 		      object_absent(s, "d/2499"));
 }
@@ -784,15 +704,15 @@ time_10000(struct scene *s)
 
 	for (unsigned i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "d/%02u/%04u", i % 50, i);
-		sput(s, name, name);
+		object_text(s, name, name);
 	}
 	(void)look(&s->a, s, "d");
 	t = scene_now_ms();
 	MOVE(s, &s->root, "d", &s->root, "n");
 	answered = scene_now_ms() - t;
 	d = look(&s->b, s, "n");
-	d = lookup(&s->b, &d, "49");
-	f = lookup(&s->b, &d, "9999");
+	d = look_in(&s->b, &d, "49");
+	f = look_in(&s->b, &d, "9999");
 	CHECK(reads(&s->b, &f, "d/49/9999"));
 	listed = scene_now_ms() - t;
 	WITHIN(280000, all_moved(s));

@@ -572,3 +572,84 @@ fill(void *buf, size_t len, uint32_t seed)
 		p[i] = (unsigned char)x;
 	}
 }
+
+/* ---- in directories ---- */
+
+void
+object_text(struct scene *s, const char *key, const char *text)
+{
+	object_put(s, key, text, strlen(text), NULL);
+}
+
+struct nc_fh
+look_in(struct rpcc *c, const struct nc_fh *dir, const char *name)
+{
+	struct nc_fh fh = { 0 };
+
+	SOON(20000, nc_lookup(c, dir, name, &fh, NULL), NFS3_OK);
+	return fh;
+}
+
+bool
+has_name(struct rpcc *c, const struct nc_fh *dir, const char *name)
+{
+	uint64_t until = scene_now_ms() + 20000;
+	struct nc_fh fh;
+	int r;
+
+	do {
+		r = nc_lookup(c, dir, name, &fh, NULL);
+	} while (r == NFS3ERR_JUKEBOX && scene_now_ms() < until);
+	CHECK(r == NFS3_OK || r == NFS3ERR_NOENT);
+	return r == NFS3_OK;
+}
+
+struct nc_fh
+mkdir_in(struct scene *s, const struct nc_fh *dir, const char *name)
+{
+	struct nc_fh fh = { 0 };
+
+	SOON(20000, nc_mkdir(&s->a, dir, name, NULL, &fh, NULL), NFS3_OK);
+	return fh;
+}
+
+struct nc_fh
+create_in(struct scene *s, const struct nc_fh *dir, const char *name,
+	  const char *text)
+{
+	struct nc_fh fh = { 0 };
+
+	SOON(20000, nc_create(&s->a, dir, name, UNCHECKED, NULL, NULL, &fh,
+			      NULL), NFS3_OK);
+	SOON(20000, put(&s->a, &fh, 0, text, FILE_SYNC), NFS3_OK);
+	return fh;
+}
+
+unsigned
+names_in(struct rpcc *c, const struct nc_fh *dir)
+{
+	static struct nc_entry list[256];
+	uint64_t cookie = 0, until = scene_now_ms() + 30000;
+	uint8_t verf[8] = { 0 };
+	unsigned total = 0, count;
+	bool eof = false;
+
+	while (!eof) {
+		int r = nc_readdir(c, dir, cookie, verf, 4096, list, 256,
+				   &count, &eof);
+
+		if (r == NFS3ERR_JUKEBOX && scene_now_ms() < until) {
+			scene_pause();
+			continue;
+		}
+		OK(r);
+		CHECK(count <= 256);
+		for (unsigned i = 0; i < count; i++) {
+			total += strcmp(list[i].name, ".") != 0 &&
+				 strcmp(list[i].name, "..") != 0;
+			cookie = list[i].cookie;
+		}
+		CHECK(count > 0 || eof);
+	}
+	return total;
+}

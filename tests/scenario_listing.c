@@ -14,21 +14,6 @@
 
 #define ENTRIES 2048
 
-static void
-sput(struct scene *s, const char *key, const char *text)
-{
-	object_put(s, key, text, strlen(text), NULL);
-}
-
-static struct nc_fh
-lookup(struct rpcc *c, const struct nc_fh *dir, const char *name)
-{
-	struct nc_fh fh = { 0 };
-
-	SOON(20000, nc_lookup(c, dir, name, &fh, NULL), NFS3_OK);
-	return fh;
-}
-
 static unsigned
 links(struct rpcc *c, const struct nc_fh *fh)
 {
@@ -69,10 +54,10 @@ counts(struct scene *s)
 {
 	struct nc_fh d, a;
 
-	sput(s, "d/a/x", "");
-	sput(s, "d/b/", "");
-	sput(s, "d/f", "");
-	sput(s, "e/f", "");
+	object_text(s, "d/a/x", "");
+	object_text(s, "d/b/", "");
+	object_text(s, "d/f", "");
+	object_text(s, "e/f", "");
 	/* Nobody has looked: "not known", not "none". */
 	CHECK(links(&s->a, &s->root) == 1);
 	d = look(&s->a, s, "d");
@@ -91,15 +76,15 @@ counts(struct scene *s)
 	OK(nc_rename(&s->a, &s->root, "a", &d, "c"));
 	CHECK(links(&s->a, &d) == 4 && links(&s->a, &s->root) == 4);
 	/* and what others did, when it is listed again. */
-	sput(s, "d/o/x", "");
+	object_text(s, "d/o/x", "");
 	WITHIN(20000, list(&s->a, &d) == 4 && links(&s->a, &d) == 5);
 	object_remove(s, "d/o/x");
 	object_remove(s, "d/b/");
 	WITHIN(20000, list(&s->a, &d) == 2 && links(&s->a, &d) == 3);
 	/* One that is found gone by itself counts until then. */
-	sput(s, "d/p/x", "");
+	object_text(s, "d/p/x", "");
 	WITHIN(20000, list(&s->a, &d) == 3 && links(&s->a, &d) == 4);
-	a = lookup(&s->a, &d, "p");
+	a = look_in(&s->a, &d, "p");
 	object_remove(s, "d/p/x");
 	WITHIN(20000, nc_getattr(&s->a, &a, &(fattr3){ 0 }) ==
 			      NFS3ERR_STALE);
@@ -119,18 +104,18 @@ counts_unlisted(struct scene *s)
 
 	for (int i = 0; i < 1100; i++) {
 		snprintf(key, sizeof(key), "d/f%d", i);
-		sput(s, key, "");
+		object_text(s, key, "");
 	}
-	sput(s, "d/z/x", "");
+	object_text(s, "d/z/x", "");
 	d = look(&s->a, s, "d");
 	OK(nc_mkdir(&s->a, &d, "n", NULL, &n, NULL));
 	OK(nc_mkdir(&s->a, &d, "m", NULL, NULL, NULL));
-	(void)lookup(&s->a, &d, "z");
+	(void)look_in(&s->a, &d, "z");
 	OK(nc_rmdir(&s->a, &d, "m"));
 	CHECK(links(&s->a, &d) == 1 && links(&s->a, &n) == 2);
 	CHECK(list(&s->a, &d) == 1102 && links(&s->a, &d) == 4);
 	/* More than a page: LOOKUP finds one without a listing. */
-	sput(s, "d/y/x", "");
+	object_text(s, "d/y/x", "");
 	WITHIN(20000, nc_lookup(&s->a, &d, "y", NULL, NULL) == NFS3_OK);
 	CHECK(links(&s->a, &d) == 5);
 	WITHIN(20000, list(&s->a, &d) == 1103);
@@ -166,7 +151,7 @@ stat_all(struct scene *s, const struct nc_fh *d)
 		fattr3 a;
 
 		snprintf(name, sizeof(name), "f%04d", i);
-		fh = lookup(&s->a, d, name);
+		fh = look_in(&s->a, d, name);
 		SOON(20000, nc_getattr(&s->a, &fh, &a), NFS3_OK);
 	}
 }
@@ -196,7 +181,7 @@ heads_once(struct scene *s)
 
 	for (int i = OURS; i < FILES; i++) {
 		snprintf(text, sizeof(text), "d/f%04d", i);
-		sput(s, text, "theirs");
+		object_text(s, text, "theirs");
 	}
 	d = look(&s->a, s, "d");
 	for (int i = 0; i < OURS; i++) {
@@ -217,7 +202,7 @@ heads_once(struct scene *s)
 	list_cheaply(s, &d, asked(s, "head"));
 	/* One that has changed is asked for, alone. */
 	heads = asked(s, "head");
-	sput(s, "d/f0500", "changed");
+	object_text(s, "d/f0500", "changed");
 	DURING(600, true);
 	list_cheaply(s, &d, heads + 1);
 	CHECK(scene_calls(s, "head", "d/f0500", "begin") >= 2);
@@ -265,9 +250,9 @@ left_large(struct scene *s)
 
 	for (int i = 0; i < 2500; i++) {
 		snprintf(key, sizeof(key), "d/f%04d", i);
-		sput(s, key, "x");
+		object_text(s, key, "x");
 	}
-	sput(s, "z", "");
+	object_text(s, "z", "");
 	scene_faults(s, "op=copy hold");
 	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
 	n = look(&s->a, s, "n");
@@ -289,11 +274,11 @@ left_large(struct scene *s)
 	SOON(20000, nc_rmdir(&s->b, &d, "g"), NFS3_OK);
 	CHECK(scene_calls(s, "list", "d/", "begin") - lists < 5);
 	/* What others put there is found when those have gone. */
-	sput(s, "d/f9999", "theirs");
+	object_text(s, "d/f9999", "theirs");
 	scene_faults(s, "");
 	WITHIN(120000, moves(s) == 0);
 	WITHIN(20000, list(&s->b, &d) == 2);
-	f = lookup(&s->b, &d, "f9999");
+	f = look_in(&s->b, &d, "f9999");
 	CHECK(reads(&s->b, &f, "theirs"));
 	CHECK(list(&s->b, &n) == 2500);
 	CHECK(status_number(s, "invariant_failures") == 0);
