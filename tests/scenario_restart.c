@@ -501,6 +501,29 @@ s80_base(struct scene *s)
 	free(want);
 }
 
+/* A start takes its time; what the listing of a renamed directory must not find
+ * at the old place is hidden before that goes on. */
+static void
+left_before(struct scene *s)
+{
+	struct nc_fh d;
+
+	object_text(s, "d/f", "f");
+	object_text(s, "d/g", "g");
+	d = look(&s->a, s, "d");
+	(void)look_in(&s->a, &d, "f");
+	scene_faults(s, "op=list key=d/ hold\nop=copy hold");
+	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
+	SOON(20000, nc_rename(&s->a, &d, "f", &s->root, "y"), NFS3_OK);
+	scene_kill(s);
+	scene_faults(s, "");
+	scene_env(s, "S3NFSD_STALL", "recover-before-hidden:1500");
+	scene_start(s);
+	WITHIN(20000, object_is(s, "y", "f") && object_is(s, "n/g", "g"));
+	WITHIN(20000, objects(s) == 2);
+	CHECK(has_name(&s->b, &s->root, "y") && !has_name(&s->b, &d, "f"));
+}
+
 SCENARIOS(
 	{ "s69", "crash with uncommitted extents / verifier differs, client "
 	  "resends, object complete", s69, NULL, false },
@@ -540,4 +563,6 @@ SCENARIOS(
 	  "mtime, fileid)", s80, "settle_ms=300 attr_ttl_ms=100", false },
 	{ "s80-base", "S3 has the new version, the row not yet / READ of what "
 	  "did not change waits, and is not STALE", s80_base, "settle_ms=10",
-	  false })
+	  false },
+	{ "left-before", "killed when a file had just left a renamed directory "
+	  "/ it is not found at its old place", left_before, NULL, false })

@@ -251,6 +251,7 @@ recover(struct gate *g)
 		r = meta_each_sent(g->meta, recover_lost, g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
+	failpoint("recover-before-hidden");
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		hide_left(g, &uploads.list[i]);
 	/* Uploads depend on what is on its way. */
