@@ -339,17 +339,20 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		r = node_lock(n, rq);
 		if (r < 0)
 			return r;
-		/* It may have changed hands or been committed meanwhile. */
+		/* It may have been committed meanwhile, have changed hands, or
+		 * have lapsed: then its bytes may be gone. */
 		pthread_mutex_lock(&n->mutex);
+		r = admit_check_locked(n, who, true);
 		active = n->h.state == META_ACTIVE &&
 			 strcmp(n->h.who, who) == 0;
-		if (active)
+		if (r == 0 && active)
 			n->settle_empty = false;
 		pthread_mutex_unlock(&n->mutex);
-		if (active)
+		if (r == 0 && active)
 			r = write_commit(n, off, to, NULL, 0);
 		pthread_mutex_lock(&n->mutex);
-		n->h_last_ms = clock_ms();
+		if (active)
+			n->h_last_ms = clock_ms();
 		node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 	}
