@@ -175,17 +175,12 @@ broken(struct run *run, const char *why, const struct lane *l)
 	pthread_mutex_unlock(&run->mutex);
 }
 
-static void *
-lane_main(void *arg)
+/* All schedules of these settings. */
+static void
+lane_play(struct lane *l, const struct conf *conf, struct schedule *s,
+	  struct play *p)
 {
-	struct lane *l = arg;
 	struct run *run = l->run;
-	unsigned which = run->one_seed ? (unsigned)(run->first_seed %
-						    conf_count)
-				       : l->number % conf_count;
-	const struct conf *conf = &confs[which];
-	struct schedule *s = malloc(sizeof(*s));
-	struct play *p = calloc(1, sizeof(*p));
 	int r = lane_fresh(l, conf);
 	uint64_t seed;
 
@@ -213,6 +208,24 @@ lane_main(void *arg)
 	if (r == 0 && daemon_stop(&l->d) != 0)
 		broken(run, "SIGTERM did not end it well", l);
 	daemon_kill(&l->d);
+}
+
+static void *
+lane_main(void *arg)
+{
+	struct lane *l = arg;
+	struct run *run = l->run;
+	struct schedule *s = malloc(sizeof(*s));
+	struct play *p = calloc(1, sizeof(*p));
+
+	if (run->one_seed)
+		lane_play(l, &confs[run->first_seed % conf_count], s, p);
+	else if (l->number >= conf_count)
+		lane_play(l, &confs[l->number % conf_count], s, p);
+	/* Fewer lanes than settings: one after the other. */
+	for (unsigned i = l->number; !run->one_seed && i < conf_count;
+	     i += run->lanes)
+		lane_play(l, &confs[i], s, p);
 	free(s);
 	free(p);
 	return NULL;

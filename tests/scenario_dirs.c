@@ -223,8 +223,10 @@ around(struct scene *s, const char *hold)
 		     object_is(s, "q/h", "three"));
 	WITHIN(5000, objects(s) == 4);
 	CHECK(at_bucket(s, "q/n/e/"));
-	CHECK(names_in(&s->b, &s->root) == 1 && names_in(&s->b, &p) == 2 &&
-	      names_in(&s->b, &d) == 3 && names_in(&s->b, &e) == 1);
+	IS(names_in(&s->b, &s->root), 1);
+	IS(names_in(&s->b, &p), 2);
+	IS(names_in(&s->b, &d), 3);
+	IS(names_in(&s->b, &e), 1);
 }
 
 static void
