@@ -246,6 +246,7 @@ struct hidden {				/* a key that names nothing any more */
 	unsigned count;
 	unsigned strays;		/* of those (lost_place.c) */
 	uint64_t gone_ms;		/* when count became 0 */
+	bool looked_at;			/* ... but it may be there */
 	size_t len;
 	char key[];			/* export number and key */
 };
@@ -556,6 +557,10 @@ bool hidden_exactly(struct gate_export *x, const char *key);
 /* But for those, too, where an upload without an answer may have left
  * something. */
 bool hidden_for_good(struct gate_export *x, const char *key);
+/* Was it deleted since then?  An answer that was asked for before may still
+ * tell of it. */
+bool hidden_gone_since(struct gate_export *x, const char *key,
+		       uint64_t since_ms);
 void hidden_stray(struct gate_export *x, const char *key, bool stray);
 bool key_busy(struct gate_export *x, const char *key);
 /* Only one transfer may change a key at a time; owner: the inode, or another

@@ -305,6 +305,7 @@ came_too_late(struct lister *l, const struct level *at, const char *name,
 {
 	return move_claims_other(l->m, e->key) ||
 	       hidden_exactly(l->x, e->key) ||
+	       hidden_gone_since(l->x, e->key, l->page_ms) ||
 	       (at->node != NULL &&
 		negative_removed_since(l->g, at->ino, name, l->page_ms));
 }
@@ -524,7 +525,9 @@ add_key(struct lister *l, const struct listed *e)
 
 	/* What an upload without an answer has left there may have replaced
 	 * what belongs to the file of that name. */
-	if (move_claims_other(l->m, e->key) || hidden_for_good(l->x, e->key))
+	if (move_claims_other(l->m, e->key) ||
+	    hidden_for_good(l->x, e->key) ||
+	    hidden_gone_since(l->x, e->key, l->page_ms))
 		return 0;
 	/* What came after the rename bears the old name by right, whatever
 	 * the store's clock says if somebody here knows it. */

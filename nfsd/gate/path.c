@@ -253,8 +253,10 @@ hidden_add_locked(struct gate_export *x, const char *key)
 		memcpy(h->key, full, len);
 		HASH_ADD_KEYPTR(hh, g->hidden, h->key, len, h);
 	}
-	if (h != NULL)
+	if (h != NULL) {
 		h->count++;
+		h->looked_at = false;
+	}
 	return h;
 }
 
@@ -298,6 +300,7 @@ hidden_stray(struct gate_export *x, const char *key, bool stray)
 	} else if (!stray && (h = hidden_find_locked(x, key)) != NULL &&
 		   h->strays > 0) {
 		h->strays--;
+		h->looked_at = true;
 		hidden_del_locked(x, h);
 	}
 	pthread_mutex_unlock(&x->gate->mutex);
@@ -336,6 +339,20 @@ hidden_for_good(struct gate_export *x, const char *key)
 	hidden = h != NULL && h->count > h->strays;
 	pthread_mutex_unlock(&x->gate->mutex);
 	return hidden || is_carried(x, key);
+}
+
+bool
+hidden_gone_since(struct gate_export *x, const char *key, uint64_t since_ms)
+{
+	struct hidden *h;
+	bool gone;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_find_locked(x, key);
+	gone = h != NULL && h->count == 0 && !h->looked_at &&
+	       h->gone_ms >= since_ms;
+	pthread_mutex_unlock(&x->gate->mutex);
+	return gone;
 }
 
 bool
