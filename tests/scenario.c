@@ -425,6 +425,9 @@ play(const struct scenario *story, const char *dir)
 			scene_fail(__FILE__, __LINE__, "a broken invariant");
 		IS(scene_stop(s), 0);
 	}
+	/* All scenarios share a store, which keeps its bytes in memory and does
+	 * not answer any more when that is full. */
+	objects_free_space(s);
 	s3_close(&s->s3);
 	CHECK(scene_logged(s, "Sanitizer") == 0 &&
 	      scene_logged(s, "runtime error") == 0);

@@ -195,6 +195,8 @@ void object_text(struct scene *s, const char *key, const char *text);
 uint64_t object_size(struct scene *s, const char *key);	/* absent: ~0 */
 unsigned uploads_left(struct scene *s);	/* multipart uploads under way */
 unsigned objects(struct scene *s);	/* keys below the prefix */
+/* Large objects go, 64 of a page at most; errors do not matter. */
+void objects_free_space(struct scene *s);
 
 /* ---- s3nfsctl ---- */
 

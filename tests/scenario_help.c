@@ -275,6 +275,48 @@ objects(struct scene *s)
 	return n;
 }
 
+/* From a page that is being read, not yet: into a list. */
+struct large_keys {
+	char keys[64][S3_KEY_MAX + 1];
+	unsigned count;
+};
+
+static int
+take_large(void *arg, const struct s3_entry *entry)
+{
+	struct large_keys *l = arg;
+
+	if (!entry->is_prefix && entry->size >= 1 << 20 &&
+	    entry->key_len <= S3_KEY_MAX)
+		strcpy(l->keys[l->count++], entry->key);
+	return l->count == 64;
+}
+
+void
+objects_free_space(struct scene *s)
+{
+	char *token = NULL, *next = NULL;
+
+	do {
+		struct s3_list list = { .prefix = s->prefix, .token = token };
+		static struct large_keys l;
+
+		l.count = 0;
+		next = NULL;
+		if (s3_list_page(s->s3, &list, take_large, &l, &next, NULL) <
+		    0) {
+			free(token);
+			return;
+		}
+		for (unsigned i = 0; i < l.count; i++) {
+			if (s3_delete(s->s3, l.keys[i], NULL, NULL) < 0)
+				break;	/* it stays */
+		}
+		free(token);
+		token = next;
+	} while (token != NULL);
+}
+
 /* ---- the control socket ---- */
 
 /* One request, by hand, because a poll by s3nfsctl costs a process. */

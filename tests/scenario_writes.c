@@ -141,7 +141,7 @@ middle(struct scene *s, uint64_t len)
 	OK(nc_write(&s->a, &f, l.patch_at, bytes, sizeof(bytes), UNSTABLE,
 		    NULL));
 	OK(commit(&s->a, &f));
-	/* The store copies all of it: minutes on a slow disk. */
+	/* The store copies all of it. */
 	WITHIN(300000, scene_versions(s, "f") == 1);
 	CHECK(large_is(s, "f", &l));
 	WITHIN(5000, scene_calls(s, "partcopy", "f", "done") >= 2);
