@@ -16,7 +16,7 @@
 #include "meta/meta_priv.h"
 
 enum change_kind {
-	PUT_INODE, DEL_INODE, PUT_NAME, DEL_NAME, PUT_HANDLE, DEL_HANDLE,
+	PUT_INODE, ADD_INODE, DEL_INODE, PUT_NAME, ADD_NAME, DEL_NAME, PUT_HANDLE, DEL_HANDLE,
 	PUT_EXTENTS, PUT_HARD, PUT_JOURNAL, DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD, PUT_SENT,
 	PUT_DELETE, DEL_DELETE, PUT_REPLAY, PUT_QUARANTINE, DEL_QUARANTINE,
 	PUT_SETTING, PUT_MOVE, DEL_MOVE
@@ -61,6 +61,13 @@ meta_batch_free(struct meta_batch **batch)
 	*batch = NULL;
 }
 
+void
+meta_batch_fail(struct meta_batch *b, int error)
+{
+	if (b != NULL && b->error == 0)
+		b->error = error;
+}
+
 static struct change *
 add(struct meta_batch *b, enum change_kind kind, const void *data, size_t len)
 {
@@ -70,7 +77,7 @@ add(struct meta_batch *b, enum change_kind kind, const void *data, size_t len)
 		return NULL;
 	c = malloc(sizeof(*c) + len);
 	if (c == NULL) {
-		b->failed = true;
+		meta_batch_fail(b, -ENOMEM);
 		return NULL;
 	}
 	*c = (struct change){ .kind = kind, .len = len };
@@ -85,7 +92,8 @@ add_text(struct meta_batch *b, struct change *c, const char *text)
 {
 	if (c != NULL && text != NULL) {
 		c->text = strdup(text);
-		b->failed |= c->text == NULL;
+		if (c->text == NULL)
+			meta_batch_fail(b, -ENOMEM);
 	}
 }
 
@@ -93,6 +101,12 @@ void
 meta_put_inode(struct meta_batch *b, const struct meta_inode *inode)
 {
 	add_text(b, add(b, PUT_INODE, inode, sizeof(*inode)), inode->target);
+}
+
+void
+meta_add_inode(struct meta_batch *b, const struct meta_inode *inode)
+{
+	add_text(b, add(b, ADD_INODE, inode, sizeof(*inode)), inode->target);
 }
 
 void
@@ -108,6 +122,12 @@ void
 meta_put_name(struct meta_batch *b, const struct meta_name *name)
 {
 	add(b, PUT_NAME, name, sizeof(*name));
+}
+
+void
+meta_add_name(struct meta_batch *b, const struct meta_name *name)
+{
+	add(b, ADD_NAME, name, sizeof(*name));
 }
 
 void
@@ -327,7 +347,8 @@ static int
 apply_put_inode(const struct change *c, struct sql *sql)
 {
 	const struct meta_inode *n = (const void *)c->data;
-	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_INODE);
+	sqlite3_stmt *s = sql_stmt(sql, c->kind == ADD_INODE ? SQL_ADD_INODE
+							     : SQL_PUT_INODE);
 	int r;
 
 	if (s == NULL)
@@ -397,7 +418,8 @@ static int
 apply_put_name(const struct change *c, struct sql *sql)
 {
 	const struct meta_name *n = (const void *)c->data;
-	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_NAME);
+	sqlite3_stmt *s = sql_stmt(sql, c->kind == ADD_NAME ? SQL_ADD_NAME
+							    : SQL_PUT_NAME);
 
 	if (s == NULL)
 		return sql_run(sql, s);
@@ -652,10 +674,12 @@ apply(const struct change *c, struct sql *sql)
 
 	switch (c->kind) {
 	case PUT_INODE:
+	case ADD_INODE:
 		return apply_put_inode(c, sql);
 	case DEL_INODE:
 		return apply_del_inode(c, sql);
 	case PUT_NAME:
+	case ADD_NAME:
 		return apply_put_name(c, sql);
 	case DEL_NAME:
 		return apply_del_named(c, sql, SQL_DEL_NAME);

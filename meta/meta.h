@@ -27,6 +27,7 @@
 
 struct meta;
 
+#define META_BUSY_MS 5000
 #define META_NAME_MAX 255
 #define META_KEY_MAX 1024
 #define META_ETAG_MAX 128
@@ -37,6 +38,8 @@ struct meta_config {
 	const char *path;	/* of the database file */
 	void (*log)(void *log_arg, int level, const char *line);
 	void *log_arg;
+	unsigned busy_ms;	/* for somebody else who has the database
+				 * locked; 0: META_BUSY_MS */
 };
 
 /* Opens or creates; brings an older schema up to date.  Blocks. */
@@ -241,11 +244,17 @@ void meta_batch_free(struct meta_batch **batch);
 
 /*
  * Add a change to a batch.  What is passed is copied.  A failed allocation is
- * remembered, and meta_commit answers -ENOMEM.
+ * remembered, and meta_commit answers -ENOMEM; so is what else kept the caller
+ * from putting it together (meta_batch_fail).
  */
+void meta_batch_fail(struct meta_batch *b, int error);
 void meta_put_inode(struct meta_batch *b, const struct meta_inode *inode);
 void meta_del_inode(struct meta_batch *b, uint64_t ino); /* and all its rows */
 void meta_put_name(struct meta_batch *b, const struct meta_name *name);
+/* The same of rows that are new: where there is one of that number, or of
+ * that name, the batch fails. */
+void meta_add_inode(struct meta_batch *b, const struct meta_inode *inode);
+void meta_add_name(struct meta_batch *b, const struct meta_name *name);
 void meta_del_name(struct meta_batch *b, uint64_t parent, const char *name);
 void meta_put_handle(struct meta_batch *b, const struct meta_handle *handle);
 void meta_del_handle(struct meta_batch *b, uint64_t ino, const char *who);
@@ -308,9 +317,18 @@ void meta_post(struct meta *meta, struct meta_batch **batch);
 void meta_ease(struct meta *meta);
 
 /* ---- numbers that are never given twice, also after a crash ---- */
-uint64_t meta_new_ino(struct meta *meta);
-uint64_t meta_new_name_id(struct meta *meta);
-uint64_t meta_new_id(struct meta *meta);	/* deletes, moves, quarantine */
+/*
+ * None is given out before the database has a limit above it.  That is raised
+ * in the background, long before it is reached; should it be reached all the
+ * same, this waits, and fails as the transaction did that was to raise it.
+ * Not under a mutex.
+ */
+int meta_new_ino(struct meta *meta, uint64_t *out)
+	__attribute__((warn_unused_result));
+int meta_new_name_id(struct meta *meta, uint64_t *out)
+	__attribute__((warn_unused_result));
+int meta_new_id(struct meta *meta, uint64_t *out) /* deletes, moves, ... */
+	__attribute__((warn_unused_result));
 
 /* ---- questions; they see every batch that was answered ---- */
 

@@ -12,7 +12,7 @@
 /* ---- sql.c: SQLite with errno and a cache of prepared statements ---- */
 
 enum sql_id {		/* one prepared statement each, sql.c has the texts */
-	SQL_PUT_INODE, SQL_DEL_INODE, SQL_DEL_INODE_NAMES,
+	SQL_PUT_INODE, SQL_ADD_INODE, SQL_ADD_NAME, SQL_DEL_INODE, SQL_DEL_INODE_NAMES,
 	SQL_DEL_INODE_HANDLES, SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD,
 	SQL_DEL_INODE_HARD, SQL_DEL_HARD, SQL_PUT_HARD,
 	SQL_PUT_NAME, SQL_DEL_NAME, SQL_PUT_HANDLE, SQL_DEL_HANDLE,
@@ -41,7 +41,7 @@ struct sql {
 };
 
 /* Open and set up one connection.  writer: creates and upgrades. */
-int sql_open(const char *path, bool writer, struct sql *out);
+int sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out);
 void sql_close(struct sql *sql);
 /* A statement, reset and ready to be bound; NULL on error (sql_errno). */
 sqlite3_stmt *sql_stmt(struct sql *sql, enum sql_id id);
@@ -69,10 +69,12 @@ bool ballast_drop(struct ballast *b, const char *db);
 struct change;
 struct meta_batch {
 	STAILQ_HEAD(, change) changes;
-	bool failed;		/* an allocation did */
+	int error;		/* what it lacks, from when it was made */
 	/* while it is queued */
 	STAILQ_ENTRY(meta_batch) link;
 	bool wanted;		/* somebody waits in meta_commit */
+	struct id_block *raises;	/* its limit, once this is on disk; */
+	uint64_t limit;			/* to that */
 	sem_t done;		/* each waiter is woken alone, and needs no
 				 * lock to go on */
 	int result;
@@ -82,6 +84,15 @@ int batch_apply(const struct meta_batch *batch, struct sql *sql);
 /* ---- store.c ---- */
 
 #define READERS 4
+
+enum id_kind { ID_INO, ID_NAME, ID_OTHER, ID_COUNT };
+
+/* Numbers of one kind: those below `limit` may be given out. */
+struct id_block {
+	uint64_t next, limit;
+	bool raising;		/* a batch is under way that raises it */
+	int error;		/* of the last one */
+};
 
 struct meta {
 	struct meta_config config;
@@ -104,8 +115,9 @@ struct meta {
 	bool reader_busy[READERS];
 	pthread_cond_t reader_free;
 
-	pthread_mutex_t id_mutex;
-	uint64_t next_id[3], id_limit[3];
+	pthread_mutex_t id_mutex;	/* before `mutex` */
+	struct id_block ids[ID_COUNT];
+	pthread_cond_t id_raised;	/* or not */
 };
 
 /* A reading connection for one question. */

@@ -96,19 +96,22 @@ static const char schema[] =
 	"ino, export, generation, kind, mode, uid, gid, nlink, major,"       \
 	" minor, size, atime, mtime, ctime, btime, base_key, base_etag,"     \
 	" base_size, base_limit, base_mtime, dest_etag, flags, verf, target"
+#define INODE_VALUES                                                          \
+	"(" INODE_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"  \
+	"?,?,?,?,?)"
+#define NAME_VALUES "(id, parent, name, ino, kind) VALUES (?,?,?,?,?)"
 
 static const char *const texts[SQL_COUNT] = {
-	[SQL_PUT_INODE] = "INSERT OR REPLACE INTO inode (" INODE_COLUMNS
-			  ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-			  "?,?,?,?)",
+	[SQL_PUT_INODE] = "INSERT OR REPLACE INTO inode " INODE_VALUES,
+	[SQL_ADD_INODE] = "INSERT INTO inode " INODE_VALUES,
 	[SQL_DEL_INODE] = "DELETE FROM inode WHERE ino = ?",
 	[SQL_DEL_INODE_NAMES] = "DELETE FROM name WHERE ino = ?",
 	[SQL_DEL_INODE_HANDLES] = "DELETE FROM handle WHERE ino = ?",
 	[SQL_DEL_INODE_EXTENTS] = "DELETE FROM extent WHERE ino = ?",
 	[SQL_DEL_INODE_HARD] = "DELETE FROM hard_extent WHERE ino = ?",
 	[SQL_DEL_INODE_UPLOAD] = "DELETE FROM upload WHERE ino = ?",
-	[SQL_PUT_NAME] = "INSERT OR REPLACE INTO name (id, parent, name, ino,"
-			 " kind) VALUES (?,?,?,?,?)",
+	[SQL_PUT_NAME] = "INSERT OR REPLACE INTO name " NAME_VALUES,
+	[SQL_ADD_NAME] = "INSERT INTO name " NAME_VALUES,
 	[SQL_DEL_NAME] = "DELETE FROM name WHERE parent = ? AND name = ?",
 	[SQL_PUT_HANDLE] = "INSERT OR REPLACE INTO handle (ino, who, state,"
 			   " generation, opened, created)"
@@ -263,7 +266,7 @@ sql_exec(struct sql *sql, const char *text)
 }
 
 int
-sql_open(const char *path, bool writer, struct sql *out)
+sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out)
 {
 	struct sql sql = { 0 };
 	int r;
@@ -274,7 +277,7 @@ sql_open(const char *path, bool writer, struct sql *out)
 					      (writer ? SQLITE_OPEN_CREATE : 0),
 				      NULL));
 	if (r == 0)
-		r = sqlite3_busy_timeout(sql.db, 5000) ? -EIO : 0;
+		r = sqlite3_busy_timeout(sql.db, (int)busy_ms) ? -EIO : 0;
 	if (r == 0)
 		r = sql_exec(&sql, "PRAGMA journal_mode = WAL;"
 				   "PRAGMA synchronous = FULL;"

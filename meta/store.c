@@ -22,7 +22,6 @@
  * repeats one. */
 #define ID_BLOCK 100000
 
-enum id_kind { ID_INO, ID_NAME, ID_OTHER };
 static const char *const id_names[] = { "next_ino", "next_name", "next_id" };
 
 static void __attribute__((format(printf, 3, 4)))
@@ -108,6 +107,21 @@ write_group(struct meta *m, struct batch_list *group)
 	}
 }
 
+/* The database has a higher limit, or has not. */
+static void
+ids_raised(struct meta *m, const struct meta_batch *b)
+{
+	struct id_block *ids = b->raises;
+
+	pthread_mutex_lock(&m->id_mutex);
+	ids->raising = false;
+	ids->error = b->result;
+	if (b->result == 0)
+		ids->limit = b->limit;
+	pthread_cond_broadcast(&m->id_raised);
+	pthread_mutex_unlock(&m->id_mutex);
+}
+
 static void *
 writer_main(void *arg)
 {
@@ -128,6 +142,8 @@ writer_main(void *arg)
 		write_group(m, &group);
 		while ((b = STAILQ_FIRST(&group)) != NULL) {
 			STAILQ_REMOVE_HEAD(&group, link);
+			if (b->raises != NULL)
+				ids_raised(m, b);
 			/* A batch that is wanted is its waiter's from the
 			 * moment it is done. */
 			if (b->wanted) {
@@ -167,9 +183,11 @@ meta_submit(struct meta *m, struct meta_batch **batch)
 
 	if (b == NULL)
 		return -ENOMEM;
-	if (b->failed) {
+	if (b->error < 0) {
+		int r = b->error;
+
 		meta_batch_free(batch);
-		return -ENOMEM;
+		return r;
 	}
 	b->wanted = true;
 	if (STAILQ_EMPTY(&b->changes)) {
@@ -211,7 +229,7 @@ meta_post(struct meta *m, struct meta_batch **batch)
 	*batch = NULL;
 	if (b == NULL)
 		return;
-	if (b->failed || STAILQ_EMPTY(&b->changes)) {
+	if (b->error < 0 || STAILQ_EMPTY(&b->changes)) {
 		meta_batch_free(&b);
 		return;
 	}
@@ -260,43 +278,68 @@ reader_put(struct meta *m, struct sql *sql)
 
 /* ---- numbers ---- */
 
-static uint64_t
-new_id(struct meta *m, enum id_kind kind)
+/* One block more, in the background.  id_mutex is held. */
+static int
+raise_locked(struct meta *m, enum id_kind kind)
 {
-	uint64_t id, limit = 0;
+	struct id_block *ids = &m->ids[kind];
+	struct meta_batch *b = meta_batch_new();
+
+	if (b == NULL)
+		return -ENOMEM;
+	b->raises = ids;
+	b->limit = ids->limit + ID_BLOCK;
+	meta_put_setting(b, id_names[kind], &b->limit, sizeof(b->limit));
+	if (b->error < 0) {
+		meta_batch_free(&b);
+		return -ENOMEM;
+	}
+	ids->raising = true;
+	enqueue(m, b);
+	return 0;
+}
+
+static int
+new_id(struct meta *m, enum id_kind kind, uint64_t *out)
+{
+	struct id_block *ids = &m->ids[kind];
+	int r = 0;
 
 	pthread_mutex_lock(&m->id_mutex);
-	id = m->next_id[kind]++;
-	/* The row runs ahead of what is handed out by one block at least,
-	 * so it need not be waited for; batches keep their order. */
-	if (id + ID_BLOCK / 2 >= m->id_limit[kind])
-		limit = m->id_limit[kind] += ID_BLOCK;
-	pthread_mutex_unlock(&m->id_mutex);
-	if (limit != 0) {
-		struct meta_batch *b = meta_batch_new();
-
-		meta_put_setting(b, id_names[kind], &limit, sizeof(limit));
-		meta_post(m, &b);
+	if (!ids->raising && ids->next + ID_BLOCK / 2 >= ids->limit)
+		r = raise_locked(m, kind);
+	if (ids->next < ids->limit)
+		r = 0;		/* there is time to try again */
+	while (r == 0 && ids->next >= ids->limit) {
+		if (!ids->raising)
+			r = raise_locked(m, kind);
+		while (ids->raising)
+			pthread_cond_wait(&m->id_raised, &m->id_mutex);
+		if (r == 0 && ids->next >= ids->limit)
+			r = ids->error;
 	}
-	return id;
+	if (r == 0)
+		*out = ids->next++;
+	pthread_mutex_unlock(&m->id_mutex);
+	return r;
 }
 
-uint64_t
-meta_new_ino(struct meta *m)
+int
+meta_new_ino(struct meta *m, uint64_t *out)
 {
-	return new_id(m, ID_INO);
+	return new_id(m, ID_INO, out);
 }
 
-uint64_t
-meta_new_name_id(struct meta *m)
+int
+meta_new_name_id(struct meta *m, uint64_t *out)
 {
-	return new_id(m, ID_NAME);
+	return new_id(m, ID_NAME, out);
 }
 
-uint64_t
-meta_new_id(struct meta *m)
+int
+meta_new_id(struct meta *m, uint64_t *out)
 {
-	return new_id(m, ID_OTHER);
+	return new_id(m, ID_OTHER, out);
 }
 
 static int
@@ -304,7 +347,7 @@ start_ids(struct meta *m)
 {
 	/* Small numbers are kept free: READDIR's cookies 1 and 2 are "." and
 	 * "..", inode 0 means none. */
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < ID_COUNT; i++) {
 		struct meta_batch *b;
 		uint64_t limit = 1024;
 		ssize_t n = meta_get_setting(m, id_names[i], &limit,
@@ -313,9 +356,9 @@ start_ids(struct meta *m)
 
 		if (n < 0 && n != -ENOENT)
 			return (int)n;
-		m->next_id[i] = limit;
+		m->ids[i].next = limit;
 		limit += ID_BLOCK;
-		m->id_limit[i] = limit;
+		m->ids[i].limit = limit;
 		b = meta_batch_new();
 		meta_put_setting(b, id_names[i], &limit, sizeof(limit));
 		r = meta_commit(m, &b);
@@ -330,10 +373,12 @@ start_ids(struct meta *m)
 static int
 open_all(struct meta *m)
 {
-	int r = sql_open(m->path, true, &m->writer);
+	unsigned busy_ms = m->config.busy_ms != 0 ? m->config.busy_ms
+						  : META_BUSY_MS;
+	int r = sql_open(m->path, true, busy_ms, &m->writer);
 
 	for (size_t i = 0; r == 0 && i < READERS; i++)
-		r = sql_open(m->path, false, &m->readers[i]);
+		r = sql_open(m->path, false, busy_ms, &m->readers[i]);
 	if (r < 0) {
 		sql_close(&m->writer);
 		for (size_t i = 0; i < READERS; i++)
@@ -359,6 +404,7 @@ meta_open(const struct meta_config *config, struct meta **out)
 	pthread_cond_init(&m->work_ready, NULL);
 	pthread_cond_init(&m->eased, NULL);
 	pthread_cond_init(&m->reader_free, NULL);
+	pthread_cond_init(&m->id_raised, NULL);
 	r = m->path == NULL ? -ENOMEM : open_all(m);
 	/* SQLite tells a full disk in more than one way at this point. */
 	if (r < 0 && r != -ENOMEM && ballast_drop(&m->ballast, m->path)) {
@@ -403,6 +449,7 @@ meta_close(struct meta **meta)
 	pthread_cond_destroy(&m->work_ready);
 	pthread_cond_destroy(&m->eased);
 	pthread_cond_destroy(&m->reader_free);
+	pthread_cond_destroy(&m->id_raised);
 	free(m->path);
 	free(m);
 	*meta = NULL;

@@ -415,6 +415,31 @@ many_threads_commit_together_and_each_sees_its_own(void)
 
 /* ---- kill -9 ---- */
 
+/* 0 is nobody's number. */
+static uint64_t
+new_ino(struct meta *m)
+{
+	uint64_t id;
+
+	return meta_new_ino(m, &id) == 0 ? id : 0;
+}
+
+static uint64_t
+new_name_id(struct meta *m)
+{
+	uint64_t id;
+
+	return meta_new_name_id(m, &id) == 0 ? id : 0;
+}
+
+static uint64_t
+new_id(struct meta *m)
+{
+	uint64_t id;
+
+	return meta_new_id(m, &id) == 0 ? id : 0;
+}
+
 /* Each batch: three inodes and a counter.  Answered numbers go down the
  * pipe, with a number of each kind. */
 struct report {
@@ -429,8 +454,7 @@ victim(const struct place *p, uint64_t from, int fd)
 
 	for (uint64_t i = from; m != NULL; i++) {
 		struct meta_batch *b = meta_batch_new();
-		struct report r = { i, meta_new_ino(m), meta_new_name_id(m),
-				    meta_new_id(m) };
+		struct report r = { i, new_ino(m), new_name_id(m), new_id(m) };
 
 		for (uint64_t k = 0; k < 3; k++) {
 			struct meta_inode n = inode(i * 3 + k);
@@ -503,9 +527,9 @@ a_kill_leaves_whole_batches_and_every_answered_one(void)
 		for (uint64_t i = 3; i < (last + 2) * 3; i++)
 			found += has_inode(m, i);
 		CU_ASSERT_EQUAL(found, last * 3);
-		CU_ASSERT_TRUE(meta_new_ino(m) > highest.ino);
-		CU_ASSERT_TRUE(meta_new_name_id(m) > highest.name_id);
-		CU_ASSERT_TRUE(meta_new_id(m) > highest.id);
+		CU_ASSERT_TRUE(new_ino(m) > highest.ino);
+		CU_ASSERT_TRUE(new_name_id(m) > highest.name_id);
+		CU_ASSERT_TRUE(new_id(m) > highest.id);
 		meta_close(&m);
 		next = last + 1;
 	}
@@ -520,7 +544,7 @@ numbers_do_not_repeat_when_many_are_taken(void)
 	uint64_t last = 0, bad = 0;
 
 	for (unsigned i = 0; i < 250000; i++) {
-		uint64_t id = meta_new_ino(m);
+		uint64_t id = new_ino(m);
 
 		bad += id <= last;
 		last = id;
@@ -529,7 +553,7 @@ numbers_do_not_repeat_when_many_are_taken(void)
 	meta_close(&m);
 	m = reopen(&p);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
-	CU_ASSERT_TRUE(meta_new_ino(m) > last);
+	CU_ASSERT_TRUE(new_ino(m) > last);
 	meta_close(&m);
 	place_remove(&p);
 }

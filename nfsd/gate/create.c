@@ -30,7 +30,7 @@ struct recipe {			/* what is to be made */
 	uint32_t rdev_major, rdev_minor;	/* devices */
 };
 
-static void
+static int
 fill_row(struct gate_export *x, struct gate_request *rq,
 	 const struct meta_inode *dir, const struct recipe *rec,
 	 struct meta_inode *row)
@@ -39,7 +39,6 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 	int64_t now = clock_ns();
 
 	*row = (struct meta_inode){
-		.ino = meta_new_ino(x->gate->meta),
 		.export_id = x->id,
 		.generation = 1,
 		.kind = rec->kind,
@@ -89,6 +88,7 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 		row->has_verf = true;
 		memcpy(row->verf, rec->verf, 8);
 	}
+	return meta_new_ino(x->gate->meta, &row->ino);
 }
 
 /* It is not on disk and never will be: nobody was told of it but clients that
@@ -149,12 +149,15 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		rq->again = GATE_JUKEBOX;
 	if (r < 0)
 		return r;
-	fill_row(x, rq, &d->row, rec, &row);
+	r = fill_row(x, rq, &d->row, rec, &row);
+	if (r == 0)
+		r = meta_new_name_id(g->meta, &entry.id);
+	if (r < 0)
+		return r;
 	row.local_only = name_is_silly(name);
 	row.target = (char *)rec->target;
 	if (rec->target != NULL)
 		row.size = strlen(rec->target);
-	entry.id = meta_new_name_id(g->meta);
 	entry.ino = row.ino;
 	entry.kind = row.kind;
 	strcpy(entry.name, name);
@@ -165,8 +168,8 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 	b = meta_batch_new();
 	if (b == NULL)
 		return -ENOMEM;
-	meta_put_inode(b, &row);
-	meta_put_name(b, &entry);
+	meta_add_inode(b, &row);
+	meta_add_name(b, &entry);
 	meta_put_inode(b, &d->row);
 	if (rec->opens)
 		meta_put_handle(b, &handle);

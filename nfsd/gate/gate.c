@@ -104,6 +104,7 @@ make_root(struct gate_export *x)
 	uint64_t ino = 0;
 	ssize_t n;
 	int64_t now = clock_ns();
+	int r;
 
 	snprintf(name, sizeof(name), "root.%u", x->id);
 	n = meta_get_setting(g->meta, name, &ino, sizeof(ino));
@@ -114,7 +115,6 @@ make_root(struct gate_export *x)
 	if (n < 0 && n != -ENOENT)
 		return (int)n;
 	row = (struct meta_inode){
-		.ino = meta_new_ino(g->meta),
 		.export_id = x->id,
 		.generation = 1,
 		.kind = GATE_DIR,
@@ -128,9 +128,12 @@ make_root(struct gate_export *x)
 		.btime_ns = now,
 		.attr_known = true,
 	};
+	r = meta_new_ino(g->meta, &row.ino);
+	if (r < 0)
+		return r;
 	b = meta_batch_new();
 	if (b != NULL) {
-		meta_put_inode(b, &row);
+		meta_add_inode(b, &row);
 		meta_put_setting(b, name, &row.ino, sizeof(row.ino));
 	}
 	x->root = row.ino;

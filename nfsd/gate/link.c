@@ -264,7 +264,6 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 	l->file.attr_dirty = true;
 	touch(&l->file);
 	l->alias = (struct meta_inode){
-		.ino = meta_new_ino(g->meta),
 		.export_id = n->export->id,
 		.generation = 1,
 		.kind = l->file.kind,
@@ -278,14 +277,16 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 		.link_ino = n->ino,
 	};
 	strcpy(l->alias.link_id, l->file.link_id);
-	l->entry = (struct meta_name){ .id = meta_new_name_id(g->meta),
-				       .parent = d->node->ino,
-				       .ino = l->alias.ino,
+	l->entry = (struct meta_name){ .parent = d->node->ino,
 				       .kind = l->alias.kind };
+	r = meta_new_name_id(g->meta, &l->entry.id);
+	if (r == 0)
+		r = meta_new_ino(g->meta, &l->alias.ino);
+	l->entry.ino = l->alias.ino;
 	strcpy(l->entry.name, name);
 	l->upload = (struct meta_upload){ .ino = l->alias.ino,
 					  .since_ns = clock_ns() };
-	return 0;
+	return r;
 }
 
 static void
@@ -337,8 +338,8 @@ link_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		meta_inode_fini(&l.file);
 		return r < 0 ? r : -ENOMEM;
 	}
-	meta_put_inode(b, &l.alias);
-	meta_put_name(b, &l.entry);
+	meta_add_inode(b, &l.alias);
+	meta_add_name(b, &l.entry);
 	if (!l.alias.local_only)
 		meta_put_upload(b, &l.upload);
 	meta_put_inode(b, &d->row);

@@ -44,8 +44,7 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 	struct link_turn t = { 0 };
 	struct node *a = p->alias;
 	struct meta_inode row = { 0 };
-	struct meta_name entry = { .id = meta_new_name_id(g->meta),
-				   .parent = to->node->ino, .ino = a->ino,
+	struct meta_name entry = { .parent = to->node->ino, .ino = a->ino,
 				   .kind = a->i.kind };
 	struct meta_batch *b = meta_batch_new();
 	int r = link_quiet(p->file, rq);
@@ -54,6 +53,8 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 		r = link_quiet(a, rq);
 	if (r == 0)
 		r = b == NULL ? -ENOMEM : meta_inode_copy(&a->i, &row);
+	if (r == 0)
+		r = meta_new_name_id(g->meta, &entry.id);
 	strcpy(entry.name, to_name);
 	if (r == 0) {
 		meta_del_name(b, from->node->ino, from_name);
@@ -63,7 +64,7 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 		aside_row(&row);
 		meta_del_upload(b, a->ino);
 		meta_put_inode(b, &row);
-		meta_put_name(b, &entry);
+		meta_add_name(b, &entry);
 		meta_put_inode(b, &from->row);
 		if (to->node != from->node)
 			meta_put_inode(b, &to->row);

@@ -577,10 +577,13 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	struct meta_batch *b;
 	int r;
 
-	row->ino = meta_new_ino(g->meta);
+	r = meta_new_ino(g->meta, &row->ino);
+	if (r == 0)
+		r = meta_new_name_id(g->meta, &entry.id);
+	if (r < 0)
+		return r;
 	row->export_id = dir->export->id;
 	row->generation = 1;
-	entry.id = meta_new_name_id(g->meta);
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);
@@ -589,8 +592,8 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	r = mark->id[0] != '\0' ? link_mark_apply(g, mark, row) : 0;
 	b = r < 0 ? NULL : meta_batch_new();
 	if (b != NULL) {
-		meta_put_inode(b, row);
-		meta_put_name(b, &entry);
+		meta_add_inode(b, row);
+		meta_add_name(b, &entry);
 		if (row->kind == GATE_DIR)
 			subdirs_found(dir, b);
 	}

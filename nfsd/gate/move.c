@@ -447,11 +447,12 @@ struct move *
 move_prepare(struct node *dir, const char *source, struct meta_batch *b)
 {
 	struct gate_export *x = dir->export;
-	struct meta_move row = { .id = meta_new_id(x->gate->meta),
-				 .export_id = x->id,
+	struct meta_move row = { .export_id = x->id,
 				 .ino = dir->ino,
 				 .since_ns = clock_ns() };
 
+	if (meta_new_id(x->gate->meta, &row.id) < 0)
+		return NULL;
 	strcpy(row.source, source);
 	meta_put_move(b, &row);
 	return move_add(x, &row);

@@ -248,23 +248,27 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 
 /* ---- what is new ---- */
 
-static void
+static int
 put_new(struct lister *l, uint64_t parent, const char *name,
 	struct meta_inode *row)
 {
 	struct meta_name entry = { .parent = parent };
+	int r = meta_new_ino(l->g->meta, &row->ino);
 
-	row->ino = meta_new_ino(l->g->meta);
+	if (r == 0)
+		r = meta_new_name_id(l->g->meta, &entry.id);
+	if (r < 0)
+		return r;
 	row->export_id = l->x->id;
 	row->generation = 1;
-	entry.id = meta_new_name_id(l->g->meta);
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);
-	meta_put_inode(l->b, row);
-	meta_put_name(l->b, &entry);
+	meta_add_inode(l->b, row);
+	meta_add_name(l->b, &entry);
 	l->claimed++;
 	negative_del(l->g, parent, entry.name);
+	return 0;
 }
 
 static void
@@ -381,7 +385,7 @@ new_dir(struct lister *l, const char *part, const char *name,
 		return -ENAMETOOLONG;
 	r = odd_note(l->x, key, &row);
 	if (r == 0)
-		put_new(l, top->ino, name, &row);
+		r = put_new(l, top->ino, name, &row);
 	if (r == 0 && top->node != NULL)
 		subdirs_found(top->node, l->b);
 	*ino = row.ino;
@@ -476,7 +480,7 @@ add_file(struct lister *l, const char *part, const struct listed *e)
 		if (came_too_late(l, top, name, e))
 			return 0;
 		new_row(l, e, &row);
-		put_new(l, top->ino, name, &row);
+		r = put_new(l, top->ino, name, &row);
 		return 0;
 	}
 	if (r == 0) {

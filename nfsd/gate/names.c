@@ -120,11 +120,16 @@ forget_key(struct node *n, const char *key, struct meta_batch *b,
 	   struct meta_delete *d)
 {
 	struct gate_export *x = n->export;
+	int r;
 
 	memset(d, 0, sizeof(*d));
 	if (key[0] == '\0')
 		return;
-	d->id = meta_new_id(x->gate->meta);
+	r = meta_new_id(x->gate->meta, &d->id);
+	if (r < 0) {
+		meta_batch_fail(b, r);
+		return;
+	}
 	d->export_id = x->id;
 	strcpy(d->key, key);
 	meta_put_delete(b, d);
@@ -190,8 +195,10 @@ forget_copy(struct node *n, const struct name_settled *was,
 	    path_key(n, key) < 0 || strcmp(key, n->i.base_key) == 0)
 		return;
 	forget_key(n, key, b, d);
-	strcpy(d->etag, n->i.base_etag);
-	meta_put_delete(b, d);
+	if (d->id != 0) {
+		strcpy(d->etag, n->i.base_etag);
+		meta_put_delete(b, d);
+	}
 }
 
 void

@@ -28,7 +28,7 @@ void change_dir_end(struct change_dir *d, const struct gate_request *rq,
 void replay_note(struct meta_batch *b, const struct gate_request *rq,
 		 const struct meta_inode *made);
 /* Tell S3 to delete what a removed inode left there, or what lies at a key;
- * d->id is 0 if there is nothing. */
+ * d->id is 0 if there is nothing.  What goes wrong, the batch remembers. */
 void forget_object(struct node *n, struct meta_batch *b,
 		   struct meta_delete *d);
 /* Is its object's key hidden already, since it was renamed away from it? */

@@ -170,15 +170,16 @@ rename_row(struct node *dir, const char *from, const char *to)
 	if (r < 0)
 		return r == -ENOENT || r == -ESTALE ? 0 : r;
 	b = meta_batch_new();
-	if (b == NULL) {
+	r = b == NULL ? -ENOMEM : meta_new_name_id(g->meta, &entry.id);
+	if (r < 0) {
+		meta_batch_free(&b);
 		node_put(&n);
-		return -ENOMEM;
+		return r;
 	}
 	if (meta_get_name(g->meta, dir->ino, to, &taken) == -ENOENT) {
 		meta_del_name(b, dir->ino, from);
-		entry.id = meta_new_name_id(g->meta);
 		strcpy(entry.name, to);
-		meta_put_name(b, &entry);
+		meta_add_name(b, &entry);
 		meta_put_setting(b, SETTING, &yes, sizeof(yes));
 		r = meta_commit(g->meta, &b);
 		if (r == 0)

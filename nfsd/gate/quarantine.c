@@ -55,8 +55,10 @@ static int
 describe(struct node *n, const char *error, struct meta_quarantine *q)
 {
 	char key[META_KEY_MAX + 2];
+	int r = meta_new_id(n->export->gate->meta, &q->id);
 
-	q->id = meta_new_id(n->export->gate->meta);
+	if (r < 0)
+		return r;
 	q->export_id = n->export->id;
 	q->ino = n->ino;
 	path_text(n, q->path, sizeof(q->path));

@@ -357,7 +357,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 		forget_copy(n, &file_was, b, &left);
 	plan_row(m, key, &row);
 	r = unanswered_rows(m, &row, key, &left, b, &unanswered);
-	entry.id = meta_new_name_id(g->meta);
+	if (r == 0)
+		r = meta_new_name_id(g->meta, &entry.id);
 	strcpy(entry.name, m->to_name);
 	meta_del_name(b, m->from.node->ino, m->from_name);
 	if (v != NULL) {
@@ -371,7 +372,7 @@ move_locked(struct rename *m, struct gate_request *rq)
 		    (strcmp(v->i.base_key, key) != 0 || row.local_only))
 			forget_object(v, b, &del);
 	}
-	meta_put_name(b, &entry);
+	meta_add_name(b, &entry);
 	meta_put_inode(b, &row);
 	meta_put_inode(b, &m->from.row);
 	if (!m->one_dir)

@@ -201,15 +201,16 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	} else if (m->victim != NULL) {
 		subdirs_less(&m->from.row);
 	}
-	*entry = (struct meta_name){ .id = meta_new_name_id(
-					     n->export->gate->meta),
-				     .parent = m->to.node->ino,
+	*entry = (struct meta_name){ .parent = m->to.node->ino,
 				     .ino = n->ino,
 				     .kind = GATE_DIR };
 	strcpy(entry->name, m->to_name);
+	r = meta_new_name_id(n->export->gate->meta, &entry->id);
+	if (r < 0)
+		return r;
 	meta_del_name(p->batch, m->from.node->ino, m->from_name);
 	r = plan_victim(p);
-	meta_put_name(p->batch, entry);
+	meta_add_name(p->batch, entry);
 	meta_put_inode(p->batch, &p->row);
 	meta_put_inode(p->batch, &m->from.row);
 	if (!m->one_dir)

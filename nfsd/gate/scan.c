@@ -263,16 +263,19 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 
 	row_from_listing(m->dir->export, key, f, &row);
 	r = odd_note(m->dir->export, key, &row);
-	row.ino = meta_new_ino(g->meta);
+	if (r == 0)
+		r = meta_new_ino(g->meta, &row.ino);
+	if (r == 0)
+		r = meta_new_name_id(g->meta, id);
 	row.export_id = m->dir->export->id;
 	row.generation = 1;
-	name.id = *id = meta_new_name_id(g->meta);
+	name.id = *id;
 	name.ino = row.ino;
 	name.kind = row.kind;
 	strcpy(name.name, f->name);
 	if (r == 0) {
-		meta_put_inode(m->batch, &row);
-		meta_put_name(m->batch, &name);
+		meta_add_inode(m->batch, &row);
+		meta_add_name(m->batch, &name);
 	}
 	meta_inode_fini(&row);
 	return r;
@@ -713,8 +716,11 @@ static int
 scan_step_once(struct node *dir)
 {
 	struct scan *s;
-	int r;
+	uint64_t start_id;
+	int r = meta_new_name_id(dir->export->gate->meta, &start_id);
 
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&dir->mutex);
 	s = scan_of_locked(dir);
 	if (s == NULL) {
@@ -733,7 +739,7 @@ scan_step_once(struct node *dir)
 		s->running = true;
 		s->first = !s->complete;
 		s->start_ms = s->stepped_ms = clock_ms();
-		s->start_id = meta_new_name_id(dir->export->gate->meta);
+		s->start_id = start_id;
 	}
 	s->stepping = true;
 	pthread_mutex_unlock(&dir->mutex);
