@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scenarios 53 to 59: identities, leases, reservations. */
 #include <config.h>
+#include <signal.h>
 #include <string.h>
 #include "tests/scenario.h"
 
@@ -146,6 +147,28 @@ s58_elsewhere(struct scene *s)
 	OK(commit(&s->b, &f));
 }
 
+/* The daemon stands still for longer than a lease (SIGSTOP, a machine that is
+ * stunned): nobody was silent, and nobody waited too long. */
+static void
+s58_stopped(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old"), g = make(s, "g", "old");
+
+	OK(put(&s->a, &f, 0, "A's pages", UNSTABLE));
+	OK(put(&s->a, &g, 0, "A's", UNSTABLE));
+	BUSY(s, put(&s->b, &g, 0, "B", UNSTABLE));
+	kill(s->pid, SIGSTOP);
+	DURING(4500, true);
+	kill(s->pid, SIGCONT);
+	BUSY(s, put(&s->b, &g, 0, "B", UNSTABLE));
+	OK(put(&s->a, &f, 0, "A's words", UNSTABLE));
+	CHECK(state_is(s, "f", "ACTIVE"));
+	CHECK(scene_logged(s, "writer went silent") == 0);
+	OK(commit(&s->a, &f));
+	OK(commit(&s->a, &g));
+	WITHIN(10000, object_is(s, "f", "A's words"));
+}
+
 static void
 s59(struct scene *s)
 {
@@ -189,5 +212,8 @@ SCENARIOS(
 	{ "s58-elsewhere", "A was at work elsewhere, then partitioned / its "
 	  "lease ends that long after", s58_elsewhere,
 	  "lease_ms=2000 settle_ms=60000", false },
+	{ "s58-stopped", "the daemon does not run for longer than a lease / A is "
+	  "no silent writer, B was not refused for too long", s58_stopped,
+	  "lease_ms=3500 busy_limit_ms=3500 hold_ms=100", false },
 	{ "s59", "B reserved then died / C WRITEs / busy at most the "
 	  "reservation time, then OK", s59, "reserve_ms=1500", false })

@@ -118,7 +118,7 @@ show_handle(void *arg, struct node *n)
 	info.uncommitted_bytes = n->uncommitted;
 	info.staged_bytes = extents_bytes(&n->d.staged) +
 			    extents_bytes(&n->d.hard);
-	info.age_ms = clock_ms() - n->h_opened_ms;
+	info.age_ms = run_ms(n->export->gate) - n->h_opened_ms;
 	any |= !LIST_EMPTY(&n->fenced) || n->reserved_who != NULL;
 	pthread_mutex_unlock(&n->mutex);
 	if (!any)
@@ -438,7 +438,7 @@ hint_one(void *arg, struct node *n)
 	if (n->h.state == META_ACTIVE && who_holds_locked(n, &rq) &&
 	    n->lease_ms > HINT_LEASE_MS) {
 		n->lease_ms = HINT_LEASE_MS;
-		node_tick_at_locked(n, n->h_last_ms + n->lease_ms);
+		node_tick_run_locked(n, n->h_last_ms + n->lease_ms);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	return 0;

@@ -143,7 +143,7 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 		if (f->state != META_FENCED)
 			return 0;
 		if (!commit)
-			f->refused_ms = clock_ms();
+			f->refused_ms = run_ms(n->export->gate);
 		return commit && !f->discarded ? 0 : -EIO;
 	}
 	return 0;
@@ -173,6 +173,8 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 
 	pthread_mutex_lock(&n->mutex);
 	if (!LIST_EMPTY(&n->fenced)) {
+		uint64_t now = run_ms(n->export->gate);
+
 		who_text(n->export, rq, who);
 		LIST_FOREACH(f, &n->fenced, link) {
 			if (strcmp(f->who, who) != 0)
@@ -183,9 +185,9 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 			 * before its late pages: they have their time, too. */
 			if (!opens && f->state == META_FENCED &&
 			    f->refused_ms == 0)
-				f->refused_ms = clock_ms();
+				f->refused_ms = now;
 			if (opens ||
-			    f->refused_ms + FENCE_QUIET_MS <= clock_ms())
+			    f->refused_ms + FENCE_QUIET_MS <= now)
 				fenced_free(n, f);
 			break;
 		}
@@ -243,9 +245,9 @@ refusal_end_locked(struct node *n, const char *who)
 
 /* Hold the request a while, then JUKEBOX. */
 static int
-hold_locked(struct node *n, struct gate_request *rq, uint64_t now,
-	    uint64_t at_most_ms)
+hold_locked(struct node *n, struct gate_request *rq, uint64_t at_most_ms)
 {
+	uint64_t now = clock_ms();
 	uint64_t until = rq->first_ms + n->export->c.hold_ms;
 
 	if (now >= until) {
@@ -310,7 +312,7 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 		refusal_end_locked(n, who);
 		return -EACCES;
 	}
-	return hold_locked(n, rq, now, at_most_ms);
+	return hold_locked(n, rq, at_most_ms);
 }
 
 /* ---- reservations ---- */
@@ -324,7 +326,7 @@ reserve_locked(struct node *n, const char *who, uint64_t now)
 	struct meta_batch *b;
 
 	n->reserved_until_ms = now + n->export->c.reserve_ms;
-	node_tick_at_locked(n, n->reserved_until_ms);
+	node_tick_run_locked(n, n->reserved_until_ms);
 	if (n->reserved_who != NULL)
 		return;
 	n->reserved_who = strdup(who);
@@ -363,14 +365,15 @@ admit_failed_locked(struct node *n)
 	if (n->reserved_who != NULL) {
 		bool fresh;
 
-		r = refusal_locked(n, n->reserved_who, clock_ms(), &fresh);
+		r = refusal_locked(n, n->reserved_who,
+				   run_ms(n->export->gate), &fresh);
 		if (r != NULL)
 			r->owed_error = true;
 		admit_unreserve_locked(n);
 	}
 	LIST_FOREACH(r, &n->refusals, link)
 		r->owed_error |= r->last_ms + n->export->c.reserve_ms >=
-				 clock_ms();
+				 run_ms(n->export->gate);
 	if (n->h.state == META_FAILED) {
 		/* Its row is kept until its writer was told (rule.md 4) */
 		(void)fence_locked(n, n->h.who, META_FAILED, true);
@@ -556,7 +559,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	n->settle_empty = false;
 	admit_unreserve_locked(n);
 	refusal_end_locked(n, who);
-	node_tick_at_locked(n, now + n->lease_ms);
+	node_tick_run_locked(n, now + n->lease_ms);
 	return 0;
 }
 
@@ -582,7 +585,7 @@ static int
 decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	      bool *log)
 {
-	uint64_t now = clock_ms(), wait_ms, until = 0;
+	uint64_t now = run_ms(n->export->gate), wait_ms, until = 0;
 	struct meta_situation s = {
 		.holder = n->h.state,
 		.own = n->h.state != META_NONE && strcmp(n->h.who, who) == 0,
@@ -622,7 +625,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	case META_REFUSE:
 		return refuse_locked(n, rq, who, now, UINT64_MAX / 2, log);
 	case META_WAIT_QUIET:
-		return hold_locked(n, rq, now, wait_ms);
+		return hold_locked(n, rq, wait_ms);
 	case META_WAIT_UPLOAD:
 		break;
 	}
@@ -633,7 +636,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 			return -ENOMEM;
 	}
 	upload_schedule_locked(n, true);
-	return hold_locked(n, rq, now, UINT64_MAX / 2);
+	return hold_locked(n, rq, UINT64_MAX / 2);
 }
 
 int
@@ -651,7 +654,7 @@ admit_writer(struct node *n, struct gate_request *rq, const char *who)
 			node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 		if (log)
-			log_refusal(n, who, clock_ms());
+			log_refusal(n, who, run_ms(n->export->gate));
 		/* Callers without a token wait in their own thread. */
 		if (r == -EAGAIN && rq->again == GATE_NEEDS_THREAD &&
 		    rq->may_block && rq->token == NULL)

@@ -200,7 +200,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		count_making(d->node, 1);
 	pthread_mutex_lock(&n->mutex);
 	if (rec->opens) {
-		uint64_t now = clock_ms();
+		uint64_t now = run_ms(g);
 
 		n->h = handle;
 		n->h.state = META_NONE;
@@ -208,7 +208,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		n->h_opened_ms = n->h_last_ms = now;
 		n->lease_ms = x->c.lease_ms;
 		n->settle_empty = true;
-		node_tick_at_locked(n, now + x->c.create_settle_ms);
+		node_tick_run_locked(n, now + x->c.create_settle_ms);
 	}
 	if (rec->kind == GATE_DIR)
 		scan_set_empty_locked(n);

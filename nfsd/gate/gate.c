@@ -289,6 +289,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	LIST_INIT(&g->deletions);
 	pthread_mutex_init(&g->mutex, NULL);
 	pthread_mutex_init(&g->links, NULL);
+	run_clock_init(&g->clock);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&g->progress, &attr);
@@ -332,7 +333,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	if (r == 0)
 		r = pool_start(&g->moves.carriers, 16);
 	if (r == 0)
-		r = timers_start(&g->timers, node_tick, g);
+		r = timers_start(&g->timers, &g->clock, node_tick, g);
 	if (r < 0) {
 		gate_close(&g);
 		return r;
@@ -429,6 +430,7 @@ gate_close(struct gate **gate)
 		free((char *)x->c.prefix);
 		free(x);
 	}
+	run_clock_fini(&g->clock);
 	free(g->state_dir);
 	free(g);
 	*gate = NULL;

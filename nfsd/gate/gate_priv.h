@@ -28,6 +28,7 @@
 #include <uthash.h>
 
 #include "meta/meta.h"
+#include "nfsd/gate/clock.h"
 #include "nfsd/gate/extents.h"
 #include "nfsd/gate/gate.h"
 #include "nfsd/gate/part.h"
@@ -198,14 +199,14 @@ struct node {
 
 	/* the writer, if state is not META_NONE */
 	struct meta_handle h;
-	uint64_t h_opened_ms, h_last_ms, lease_ms;
+	uint64_t h_opened_ms, h_last_ms, lease_ms;	/* run_ms */
 	bool settle_empty;		/* created, waits for create_settle */
 	uint64_t live_size;
 	int64_t live_mtime_ns;
 	uint64_t uncommitted;		/* bytes, for show */
 
 	char *reserved_who;		/* NULL: nobody */
-	uint64_t reserved_until_ms;
+	uint64_t reserved_until_ms;	/* run_ms */
 	LIST_HEAD(, refused) refusals;
 	LIST_HEAD(, reader) readers;
 	LIST_HEAD(, waiter) waiters;
@@ -309,9 +310,10 @@ struct timers {
 	pthread_t thread;
 	void (*fire)(void *arg, uint64_t ino);
 	void *arg;
+	struct run_clock *clock;	/* it sees that somebody looks */
 };
-int timers_start(struct timers *t, void (*fire)(void *arg, uint64_t ino),
-		 void *arg);
+int timers_start(struct timers *t, struct run_clock *clock,
+		 void (*fire)(void *arg, uint64_t ino), void *arg);
 /* No more fire(); threads that still run may go on adding in vain. */
 void timers_stop(struct timers *t);
 void timers_free(struct timers *t);
@@ -367,6 +369,7 @@ struct gate {
 	struct pool uploaders;		/* one upload a thread */
 	struct moves moves;
 	struct timers timers;
+	struct run_clock clock;
 	uint8_t fh_key[16];
 	bool replays;			/* some are on record from before */
 	bool beside;			/* odd.c has named files; atomic */
@@ -404,6 +407,11 @@ struct gate {
 void gate_say(struct gate *g, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 uint64_t clock_ms(void);	/* CLOCK_MONOTONIC */
+/* What clients are held to: it stands while we do (clock.h).  Of it are all
+ * times of writers, leases, reservations, refusals, fences and strict readers:
+ * h_opened_ms, h_last_ms, lease_ms, reserved_until_ms, refused.*_ms,
+ * reader.*_ms, fenced.refused_ms, identity.last_ms. */
+uint64_t run_ms(struct gate *g);
 int64_t clock_ns(void);		/* CLOCK_REALTIME */
 
 /* ---- fail.c: crash and stall points, in test builds only ---- */
@@ -462,6 +470,8 @@ int node_hold_locked(struct node *n, struct gate_request *rq,
 		     uint64_t until_ms);
 /* See that tick() runs at that time.  Mutex held. */
 void node_tick_at_locked(struct node *n, uint64_t at_ms);
+/* The same for a time of run_ms(). */
+void node_tick_run_locked(struct node *n, uint64_t run_at_ms);
 void node_tick(void *gate, uint64_t ino);
 
 /* Was it removed?  Without the mutex, as it is now. */

@@ -2,7 +2,9 @@
 /*
  * Threads of the gate: pools that run jobs in the order in which they came,
  * and one timer thread that calls fire(inode) when a time has come.  Timers
- * are never taken back: who is woken looks for himself what is due.
+ * are never taken back: who is woken looks for himself what is due.  It also
+ * looks at the clock by which clients are measured (clock.h), so that this
+ * stands only while the program does.
  */
 
 #include <config.h>
@@ -20,6 +22,12 @@ clock_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t
+run_ms(struct gate *g)
+{
+	return run_clock_ms(&g->clock);
 }
 
 int64_t
@@ -182,13 +190,11 @@ timers_main(void *arg)
 	pthread_mutex_lock(&t->mutex);
 	while (!t->stopping) {
 		struct timespec ts;
-		uint64_t at, ino;
+		uint64_t at = clock_ms() + RUN_LOOK_MS, ino;
 
-		if (t->count == 0) {
-			pthread_cond_wait(&t->sooner, &t->mutex);
-			continue;
-		}
-		at = t->heap[0].at_ms;
+		(void)run_clock_ms(t->clock);
+		if (t->count > 0 && t->heap[0].at_ms < at)
+			at = t->heap[0].at_ms;
 		if (at > clock_ms()) {
 			ts.tv_sec = (time_t)(at / 1000);
 			ts.tv_nsec = (long)(at % 1000) * 1000000;
@@ -207,12 +213,13 @@ timers_main(void *arg)
 }
 
 int
-timers_start(struct timers *t, void (*fire)(void *arg, uint64_t ino),
-	     void *arg)
+timers_start(struct timers *t, struct run_clock *clock,
+	     void (*fire)(void *arg, uint64_t ino), void *arg)
 {
 	pthread_condattr_t attr;
 	int r;
 
+	t->clock = clock;
 	t->fire = fire;
 	t->arg = arg;
 	pthread_mutex_init(&t->mutex, NULL);

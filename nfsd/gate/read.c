@@ -62,7 +62,7 @@ reader_locked(struct node *n, const char *who)
 static bool
 goes_on_locked(const struct node *n, const struct reader *r, uint64_t off)
 {
-	return r->until_ms > clock_ms() && off > 0 && off < n->i.size;
+	return r->until_ms > run_ms(n->export->gate) && off > 0 && off < n->i.size;
 }
 
 /* ... and that version need not be looked for, then. */
@@ -94,7 +94,7 @@ strict_locked(struct node *n, struct gate_request *rq, uint64_t off)
 {
 	struct gate_export *x = n->export;
 	char who[META_WHO_MAX];
-	uint64_t now = clock_ms();
+	uint64_t now = run_ms(x->gate);
 	struct reader *r;
 
 	if (x->c.reads != GATE_READS_REFUSE)
@@ -122,7 +122,7 @@ strict_locked(struct node *n, struct gate_request *rq, uint64_t off)
 			r->waits = true;
 			upload_schedule_locked(n, true);
 		}
-		if (now < rq->first_ms + x->c.hold_ms)
+		if (clock_ms() < rq->first_ms + x->c.hold_ms)
 			return node_hold_locked(n, rq,
 						rq->first_ms + x->c.hold_ms);
 		rq->again = GATE_JUKEBOX;
@@ -303,7 +303,7 @@ read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		unpin_locked(n, &plan, &gone);
 	}
 	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
-		n->h_last_ms = clock_ms();
+		n->h_last_ms = run_ms(n->export->gate);
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
 	if (r == -EAGAIN)

@@ -54,7 +54,7 @@ static void
 recover_handle(struct gate *g, const struct meta_handle *h)
 {
 	struct node *n = NULL;
-	uint64_t now = clock_ms();
+	uint64_t now = run_ms(g);
 
 	if (h->state == META_RESERVED || h->state == META_NONE ||
 	    h->state == META_DONE || node_get(g, h->ino, true, &n) < 0) {
@@ -77,7 +77,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 			/* Created and never written: as if just created. */
 			n->h.created &= n->d.hard.count == 0;
 			n->settle_empty = n->h.created;
-			node_tick_at_locked(
+			node_tick_run_locked(
 				n, now + (n->h.created
 						  ? n->export->c
 							    .create_settle_ms

@@ -25,7 +25,8 @@ writer_allows_locked(struct node *n, struct gate_request *rq, const char *who)
 {
 	uint64_t now = clock_ms();
 
-	if (n->reserved_who != NULL && n->reserved_until_ms > now &&
+	if (n->reserved_who != NULL &&
+	    n->reserved_until_ms > run_ms(n->export->gate) &&
 	    strcmp(n->reserved_who, who) != 0) {
 		rq->again = GATE_JUKEBOX;
 		return -EAGAIN;

@@ -123,7 +123,8 @@ writers_allow(struct rename *m, struct gate_request *rq, const char *who)
 	int r = 0;
 
 	pthread_mutex_lock(&f->mutex);
-	if (f->reserved_who != NULL && f->reserved_until_ms > clock_ms() &&
+	if (f->reserved_who != NULL &&
+	    f->reserved_until_ms > run_ms(f->export->gate) &&
 	    strcmp(f->reserved_who, who) != 0) {
 		rq->again = GATE_JUKEBOX;
 		r = -EAGAIN;

@@ -145,15 +145,24 @@ node_tick_at_locked(struct node *n, uint64_t at_ms)
 	timers_add(&n->export->gate->timers, at_ms, n->ino);
 }
 
+void
+node_tick_run_locked(struct node *n, uint64_t run_at_ms)
+{
+	uint64_t run = run_ms(n->export->gate);
+
+	node_tick_at_locked(n, clock_ms() +
+			    (run_at_ms > run ? run_at_ms - run : 0));
+}
+
 /* A writer whose machine is at work elsewhere gets more time: it may hold the
  * file open and idle (rule.md 7). */
 static uint64_t
-lease_locked(const struct node *n)
+lease_locked(const struct node *n, uint64_t run)
 {
 	uint64_t alive = n->export->c.lease_ms / 9 * 30;
 
 	if (n->lease_ms < n->export->c.lease_ms ||
-	    who_last_ms(n->export->gate, n->h.who) + n->lease_ms < clock_ms())
+	    who_last_ms(n->export->gate, n->h.who) + n->lease_ms < run)
 		return n->lease_ms;
 	return alive > LEASE_ALIVE_MAX_MS ? LEASE_ALIVE_MAX_MS : alive;
 }
@@ -163,21 +172,24 @@ static void
 tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 {
 	uint64_t soonest = wake_due_locked(n, now);
+	uint64_t run = run_ms(n->export->gate);
 
 #define SOONER(at)                                                            \
 	do {                                                                  \
 		if (soonest == 0 || (at) < soonest)                           \
 			soonest = (at);                                       \
 	} while (0)
+/* Of that clock, and at the soonest then. */
+#define SOONER_RUN(at) SOONER((at) > run ? now + ((at) - run) : now)
 	if (n->reserved_who != NULL) {
-		if (n->reserved_until_ms <= now) {
+		if (n->reserved_until_ms <= run) {
 			admit_unreserve_locked(n);
 		} else {
-			SOONER(n->reserved_until_ms);
+			SOONER_RUN(n->reserved_until_ms);
 		}
 	}
 	if (n->h.state == META_ACTIVE) {
-		uint64_t lease = lease_locked(n);
+		uint64_t lease = lease_locked(n, run);
 		uint64_t at = n->settle_empty
 				      ? n->h_opened_ms +
 						n->export->c.create_settle_ms
@@ -185,20 +197,21 @@ tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 
 		/* Its machine may be found silent before that. */
 		if (!n->settle_empty && lease > n->lease_ms)
-			SOONER(who_last_ms(n->export->gate, n->h.who) +
-			       n->lease_ms + 1);
-		if (at <= now) {
+			SOONER_RUN(who_last_ms(n->export->gate, n->h.who) +
+				   n->lease_ms + 1);
+		if (at <= run) {
 			*empty_due = n->settle_empty;
 			*lease_due = !n->settle_empty;
 			SOONER(now + 1000);	/* should that fail */
 		} else {
-			SOONER(at);
+			SOONER_RUN(at);
 		}
 	}
 	/* Sets its own time, where time is what it waits for. */
 	upload_schedule_locked(n, false);
 	if (soonest != 0)
 		node_tick_at_locked(n, soonest);
+#undef SOONER_RUN
 #undef SOONER
 }
 

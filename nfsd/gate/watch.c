@@ -234,7 +234,7 @@ pass_node(void *arg, struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 	astray = end > 0 && lacks_bytes(n, end);
 	pthread_mutex_lock(&n->mutex);
-	sees = n->dead ? 0 : look_locked(n, clock_ms());
+	sees = n->dead ? 0 : look_locked(n, run_ms(n->export->gate));
 	if (astray && !n->dead && version == n->content_version &&
 	    file_end_locked(n) == end)
 		sees |= SEES_ASTRAY;

@@ -77,7 +77,7 @@ who_seen(struct gate *g, const struct gate_request *rq)
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND_STR(g->identities, key, i);
 	if (i != NULL)
-		i->last_ms = clock_ms();
+		i->last_ms = run_ms(g);
 	pthread_mutex_unlock(&g->mutex);
 }
 

@@ -84,7 +84,7 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	if (off + len > n->live_size)
 		quota_size_locked(n, off + len);
 	n->live_mtime_ns = clock_ns();
-	n->h_last_ms = clock_ms();
+	n->h_last_ms = run_ms(g);
 	return 0;
 }
 
@@ -352,7 +352,7 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 			r = write_commit(n, off, to, NULL, 0);
 		pthread_mutex_lock(&n->mutex);
 		if (active)
-			n->h_last_ms = clock_ms();
+			n->h_last_ms = run_ms(n->export->gate);
 		node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 	}
@@ -388,7 +388,7 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 int
 write_settle_empty(struct node *n)
 {
-	uint64_t now = clock_ms();
+	uint64_t now = run_ms(n->export->gate);
 	bool due;
 	int r = 0;
 
@@ -417,7 +417,7 @@ write_abandon(struct node *n)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	due = !n->dead && n->h.state == META_ACTIVE &&
-	      n->h_last_ms + n->lease_ms <= clock_ms();
+	      n->h_last_ms + n->lease_ms <= run_ms(x->gate);
 	pthread_mutex_unlock(&n->mutex);
 	if (!due) {
 		node_unlock(n);
