@@ -38,22 +38,33 @@ say(struct meta *m, int level, const char *format, ...)
 	m->config.log(m->config.log_arg, level, line);
 }
 
-/* One batch under its savepoint. */
-static void
+/* One batch under its savepoint.  Negative: what of it is in the transaction
+ * cannot be told, or SQLite has rolled all of it back, so that nothing may be
+ * committed. */
+static int
 apply_one(struct meta *m, struct meta_batch *b)
 {
+	int r = 0;
+
 	b->result = sql_exec(&m->writer, "SAVEPOINT batch");
-	if (b->result < 0)
-		return;
-	b->result = batch_apply(b, &m->writer);
-	if (b->result < 0) {
-		say(m, 0, "a change could not be written: %s",
-		    sqlite3_errmsg(m->writer.db));
-		if (sql_exec(&m->writer, "ROLLBACK TO batch") < 0)
-			b->result = -EIO;
+	if (b->result == 0) {
+		b->result = batch_apply(b, &m->writer);
+		if (b->result < 0) {
+			say(m, 0, "a change could not be written: %s",
+			    sqlite3_errmsg(m->writer.db));
+			r = sql_exec(&m->writer, "ROLLBACK TO batch");
+		}
+		/* A savepoint that stays is committed with the rest. */
+		if (r == 0)
+			r = sql_exec(&m->writer, "RELEASE batch");
 	}
-	if (sql_exec(&m->writer, "RELEASE batch") < 0 && b->result == 0)
-		b->result = -EIO;
+	/* A full disk or a failed read may make SQLite roll all of it back; a
+	 * savepoint after that would be a transaction of its own, on disk
+	 * though its batch is told that it failed. */
+	if (r < 0 || sqlite3_get_autocommit(m->writer.db) ||
+	    b->result == -ENOSPC)
+		return b->result < 0 ? b->result : -EIO;
+	return 0;
 }
 
 STAILQ_HEAD(batch_list, meta_batch);
@@ -62,19 +73,17 @@ static int
 write_once(struct meta *m, struct batch_list *group)
 {
 	struct meta_batch *b;
-	int r = sql_exec(&m->writer, "BEGIN IMMEDIATE");
+	int r;
 
+	/* One that could not be rolled back, and nobody was answered for. */
+	if (!sqlite3_get_autocommit(m->writer.db))
+		(void)sql_exec(&m->writer, "ROLLBACK");
+	r = sql_exec(&m->writer, "BEGIN IMMEDIATE");
 	if (r == 0) {
-		/* A full disk or a failed read may make SQLite roll all of it
-		 * back; a savepoint after that would be a transaction of its
-		 * own, on disk though its batch is told that it failed. */
 		STAILQ_FOREACH(b, group, link) {
-			apply_one(m, b);
-			if (sqlite3_get_autocommit(m->writer.db) ||
-			    b->result == -ENOSPC) {
-				r = b->result < 0 ? b->result : -EIO;
+			r = apply_one(m, b);
+			if (r < 0)
 				break;
-			}
 		}
 		if (r == 0)
 			r = sql_exec(&m->writer, "COMMIT");
