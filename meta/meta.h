@@ -330,7 +330,13 @@ int meta_new_name_id(struct meta *meta, uint64_t *out)
 int meta_new_id(struct meta *meta, uint64_t *out) /* deletes, moves, ... */
 	__attribute__((warn_unused_result));
 
-/* ---- questions; they see every batch that was answered ---- */
+/*
+ * ---- questions; they see every batch that was answered ----
+ *
+ * each() of a meta_each_... holds nothing of meta: it may ask, commit, wait.
+ * Another result than 0 ends the walk, which returns 0, or what it was if it
+ * is negative.  A walk of many rows is no snapshot of one moment.
+ */
 
 int meta_get_inode(struct meta *meta, uint64_t ino, struct meta_inode *out)
 	__attribute__((warn_unused_result));
@@ -350,8 +356,7 @@ int meta_each_link(struct meta *meta, uint64_t ino,
 int meta_each_stale_link(struct meta *meta,
 			 int (*each)(void *arg, uint64_t ino), void *arg)
 	__attribute__((warn_unused_result));
-/* Names of a directory with id > after, ascending.  A nonzero result of
- * each() ends the walk.  Returns 0 also then. */
+/* Names of a directory with id > after, ascending. */
 int meta_each_name(struct meta *meta, uint64_t parent, uint64_t after,
 		   unsigned limit,
 		   int (*each)(void *arg, const struct meta_name *name),

@@ -23,7 +23,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_DEL_QUARANTINE, SQL_DEL_QUARANTINE_EXTENTS, SQL_MOVE_EXTENTS,
 	SQL_PUT_SETTING, SQL_GET_INODE, SQL_GET_NAME, SQL_NAME_OF,
 	SQL_EACH_NAME, SQL_EACH_NAME_BETWEEN, SQL_COUNT_DIRS,
-	SQL_EACH_HANDLE, SQL_EACH_HANDLE_OF, SQL_EACH_EXTENT,
+	SQL_EACH_HANDLE, SQL_EACH_HANDLE_OF, SQL_EACH_EXTENT, SQL_EACH_HARD,
 	SQL_EACH_JOURNAL, SQL_EACH_UPLOAD, SQL_EACH_DELETE,
 	SQL_EACH_QUARANTINE, SQL_EACH_QUARANTINE_EXTENT, SQL_GET_REPLAY,
 	SQL_ANY_REPLAY, SQL_PUT_MOVE, SQL_DEL_MOVE, SQL_EACH_MOVE,
@@ -51,6 +51,10 @@ int sql_exec(struct sql *sql, const char *text);
 /* The one place where SQLite's result codes become errno. */
 int sql_errno(int code);
 void sql_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
+/* The columns id, parent, ino, kind, name, in this order. */
+void sql_name(sqlite3_stmt *stmt, struct meta_name *out);
+/* What comes after all keys that begin with the prefix; its length. */
+size_t sql_prefix_end(const char *prefix, char end[META_KEY_MAX + 2]);
 
 /* ---- ballast.c: room to say what has to be said on a full disk ---- */
 
@@ -113,6 +117,7 @@ struct meta {
 	pthread_mutex_t reader_mutex;
 	struct sql readers[READERS];
 	bool reader_busy[READERS];
+	pthread_t reader_owner[READERS];	/* of those that are busy */
 	pthread_cond_t reader_free;
 
 	pthread_mutex_t id_mutex;	/* before `mutex` */
@@ -120,7 +125,11 @@ struct meta {
 	pthread_cond_t id_raised;	/* or not */
 };
 
-/* A reading connection for one question. */
+/*
+ * A reading connection for one question.  There are few, and everybody waits
+ * for one: who holds one calls nobody and asks for no other (walk.c).  Test
+ * builds abort when a thread does.
+ */
 struct sql *reader_get(struct meta *meta);
 void reader_put(struct meta *meta, struct sql *sql);
 

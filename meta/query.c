@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions to the store: each borrows a reading connection, whose WAL
- * snapshot holds every batch that was answered before.
+ * Questions to the store that one row answers: each borrows a reading
+ * connection, whose WAL snapshot holds every batch that was answered before.
+ * walk.c has those with many rows.
  */
 
 #include <config.h>
@@ -66,17 +67,6 @@ read_inode(sqlite3_stmt *s, struct meta_inode *n)
 		sql_text(s, 23, n->target, len + 1);
 	}
 	return 0;
-}
-
-static void
-read_name(sqlite3_stmt *s, struct meta_name *n)
-{
-	n->id = col(s, 0);
-	n->parent = col(s, 1);
-	n->ino = col(s, 2);
-	n->kind = (int)col(s, 3);
-	sql_text(s, 4, n->name, sizeof(n->name));
-	n->file = n->ino;
 }
 
 void
@@ -153,12 +143,6 @@ one(int rows)
 }
 
 static int
-all(int rows)
-{
-	return rows < 0 ? rows : 0;
-}
-
-static int
 row_link(void *arg, sqlite3_stmt *s)
 {
 	struct meta_inode *n = arg;
@@ -194,7 +178,7 @@ meta_get_inode(struct meta *m, uint64_t ino, struct meta_inode *out)
 static int
 row_name(void *arg, sqlite3_stmt *s)
 {
-	read_name(s, arg);
+	sql_name(s, arg);
 	return 0;
 }
 
@@ -216,39 +200,6 @@ meta_name_of(struct meta *m, uint64_t ino, struct meta_name *out)
 	return one(ask(m, &q, row_name, out));
 }
 
-/* A callback of any of the walks, and its argument. */
-struct walk {
-	int (*each)(void *arg, const void *row);
-	void *arg;
-	uint64_t id;
-};
-
-#define WALK(each, arg) { (int (*)(void *, const void *))(each), (arg), 0 }
-
-static int
-row_each_name(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_name n;
-
-	read_name(s, &n);
-	if (sqlite3_column_type(s, 5) != SQLITE_NULL && col(s, 5) != 0)
-		n.file = col(s, 5);
-	return w->each(w->arg, &n) != 0;
-}
-
-int
-meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
-	       unsigned limit,
-	       int (*each)(void *arg, const struct meta_name *name), void *arg)
-{
-	uint64_t numbers[] = { parent, after, limit };
-	struct question q = { SQL_EACH_NAME, numbers, 3, NULL, 0, false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_each_name, &w));
-}
-
 static int
 row_count(void *arg, sqlite3_stmt *s)
 {
@@ -262,36 +213,6 @@ meta_count_dirs(struct meta *m, uint64_t parent, uint64_t *count)
 	struct question q = { SQL_COUNT_DIRS, &parent, 1, NULL, 0, false };
 
 	return one(ask(m, &q, row_count, count));
-}
-
-int
-meta_each_name_between(struct meta *m, uint64_t parent, const char *from,
-		       const char *to,
-		       int (*each)(void *arg, const struct meta_name *name),
-		       void *arg)
-{
-	struct sql *sql = reader_get(m);
-	sqlite3_stmt *s = sql_stmt(sql, SQL_EACH_NAME_BETWEEN);
-	char last[META_NAME_MAX + 1];
-	struct walk w = WALK(each, arg);
-	int code, r = 0;
-
-	if (s == NULL) {
-		r = sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
-		reader_put(m, sql);
-		return r;
-	}
-	memset(last, 0xff, sizeof(last));	/* behind all names */
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)parent);
-	sqlite3_bind_blob(s, 2, from, (int)strlen(from), SQLITE_STATIC);
-	sqlite3_bind_blob(s, 3, to != NULL ? to : last,
-			  to != NULL ? (int)strlen(to) : (int)sizeof(last),
-			  SQLITE_STATIC);
-	while ((code = sqlite3_step(s)) == SQLITE_ROW && r == 0)
-		r = row_each_name(&w, s);
-	sqlite3_reset(s);
-	reader_put(m, sql);
-	return r != 0 ? 0 : all(sql_errno(code));
 }
 
 static int
@@ -312,361 +233,19 @@ meta_find_link(struct meta *m, uint32_t export_id, const char *link_id,
 	return one(ask(m, &q, row_ino, ino));
 }
 
-struct inos {
-	int (*each)(void *arg, uint64_t ino);
-	void *arg;
-};
-
-static int
-row_each_ino(void *arg, sqlite3_stmt *s)
-{
-	struct inos *w = arg;
-
-	return w->each(w->arg, col(s, 0)) != 0;
-}
-
-int
-meta_each_link(struct meta *m, uint64_t ino,
-	       int (*each)(void *arg, uint64_t ino), void *arg)
-{
-	struct question q = { SQL_EACH_LINK, &ino, 1, NULL, 0, false };
-	struct inos w = { each, arg };
-
-	return all(ask(m, &q, row_each_ino, &w));
-}
-
-int
-meta_each_stale_link(struct meta *m, int (*each)(void *arg, uint64_t ino),
-		     void *arg)
-{
-	struct question q = { SQL_EACH_STALE_LINK, NULL, 0, NULL, 0, false };
-	struct inos w = { each, arg };
-
-	return all(ask(m, &q, row_each_ino, &w));
-}
-
-static int
-row_handle(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_handle h = { .ino = col(s, 0) };
-
-	sql_text(s, 1, h.who, sizeof(h.who));
-	h.state = (enum meta_state)col(s, 2);
-	h.generation = col(s, 3);
-	h.opened_ns = sqlite3_column_int64(s, 4);
-	h.created = col(s, 5) != 0;
-	return w->each(w->arg, &h) != 0;
-}
-
-int
-meta_each_handle(struct meta *m, uint64_t ino,
-		 int (*each)(void *arg, const struct meta_handle *h),
-		 void *arg)
-{
-	struct question q = { ino ? SQL_EACH_HANDLE_OF : SQL_EACH_HANDLE, &ino,
-			      ino != 0, NULL, 0, false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_handle, &w));
-}
-
-static int
-row_extent(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_extent e = { col(s, 0), col(s, 1), col(s, 2) };
-
-	return w->each(w->arg, &e) != 0;
-}
-
-struct either {
-	int (*each)(void *arg, const struct meta_extent *e, bool hard);
-	void *arg;
-};
-
-static int
-row_either(void *arg, sqlite3_stmt *s)
-{
-	struct either *to = arg;
-	struct meta_extent e = { col(s, 0), col(s, 1), col(s, 2) };
-
-	return to->each(to->arg, &e, col(s, 3) != 0) != 0;
-}
-
-int
-meta_each_extent(struct meta *m, uint64_t ino,
-		 int (*each)(void *arg, const struct meta_extent *e,
-			     bool hard),
-		 void *arg)
-{
-	struct question q = { SQL_EACH_EXTENT, &ino, 1, NULL, 0, false };
-	struct either to = { each, arg };
-
-	return all(ask(m, &q, row_either, &to));
-}
-
-int
-meta_each_quarantine_extent(struct meta *m, uint64_t id,
-			    int (*each)(void *arg,
-					const struct meta_extent *e),
-			    void *arg)
-{
-	struct question q = { SQL_EACH_QUARANTINE_EXTENT, &id, 1, NULL, 0,
-			      false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_extent, &w));
-}
-
-struct journal_walk {
-	int (*each)(void *arg, uint64_t ino, uint64_t at, const void *data,
-		    size_t len);
-	void *arg;
-};
-
-static int
-row_journal(void *arg, sqlite3_stmt *s)
-{
-	struct journal_walk *w = arg;
-
-	return w->each(w->arg, col(s, 0), col(s, 1), sqlite3_column_blob(s, 2),
-		       (size_t)sqlite3_column_bytes(s, 2));
-}
-
-int
-meta_each_journal(struct meta *m,
-		  int (*each)(void *arg, uint64_t ino, uint64_t at,
-			      const void *data, size_t len),
-		  void *arg)
-{
-	struct question q = { SQL_EACH_JOURNAL, NULL, 0, NULL, 0, false };
-	struct journal_walk w = { each, arg };
-
-	return all(ask(m, &q, row_journal, &w));
-}
-
-static int
-row_upload(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_upload u = { .ino = col(s, 0) };
-
-	u.phase = (enum meta_upload_phase)col(s, 1);
-	sql_text(s, 2, u.key, sizeof(u.key));
-	sql_text(s, 3, u.upload_id, sizeof(u.upload_id));
-	sql_text(s, 4, u.expect_etag, sizeof(u.expect_etag));
-	u.part_size = col(s, 5);
-	u.since_ns = sqlite3_column_int64(s, 6);
-	u.attempts = (unsigned)col(s, 7);
-	sql_text(s, 8, u.error, sizeof(u.error));
-	return w->each(w->arg, &u) != 0;
-}
-
-int
-meta_each_upload(struct meta *m,
-		 int (*each)(void *arg, const struct meta_upload *u),
-		 void *arg)
-{
-	struct question q = { SQL_EACH_UPLOAD, NULL, 0, NULL, 0, false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_upload, &w));
-}
-
-struct sent_walk {
-	int (*each)(void *arg, uint64_t ino, const struct meta_sent *sent);
-	void *arg;
-};
-
-static int
-row_sent(void *arg, sqlite3_stmt *s)
-{
-	struct sent_walk *w = arg;
-	struct meta_sent sent = { 0 };
-
-	sql_text(s, 1, sent.key, sizeof(sent.key));
-	sql_text(s, 2, sent.etag, sizeof(sent.etag));
-	sent.replaced = col(s, 3) != 0;
-	sent.size = col(s, 4);
-	sent.mtime_ns = sqlite3_column_int64(s, 5);
-	sent.mode = (uint32_t)col(s, 6);
-	sent.uid = (uint32_t)col(s, 7);
-	sent.gid = (uint32_t)col(s, 8);
-	sent.kind = (int)col(s, 9);
-	sql_text(s, 10, sent.link_id, sizeof(sent.link_id));
-	return w->each(w->arg, col(s, 0), &sent) != 0;
-}
-
-int
-meta_each_sent(struct meta *m,
-	       int (*each)(void *arg, uint64_t ino,
-			   const struct meta_sent *sent),
-	       void *arg)
-{
-	struct question q = { SQL_EACH_SENT, NULL, 0, NULL, 0, false };
-	struct sent_walk w = { each, arg };
-
-	return all(ask(m, &q, row_sent, &w));
-}
-
-static int
-row_delete(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_delete d = { .id = col(s, 0),
-				 .export_id = (uint32_t)col(s, 1) };
-
-	char etag[META_ETAG_MAX + 1];
-
-	sql_text(s, 2, d.key, sizeof(d.key));
-	sql_text(s, 3, etag, sizeof(etag));
-	d.parts = etag[0] == '+';
-	strcpy(d.etag, etag + d.parts);
-	return w->each(w->arg, &d) != 0;
-}
-
-int
-meta_each_delete(struct meta *m,
-		 int (*each)(void *arg, const struct meta_delete *d),
-		 void *arg)
-{
-	struct question q = { SQL_EACH_DELETE, NULL, 0, NULL, 0, false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_delete, &w));
-}
-
-static int
-row_quarantine(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_quarantine q = { .id = col(s, 0),
-				     .export_id = (uint32_t)col(s, 1),
-				     .ino = col(s, 2) };
-
-	sql_text(s, 3, q.path, sizeof(q.path));
-	sql_text(s, 4, q.key, sizeof(q.key));
-	sql_text(s, 5, q.error, sizeof(q.error));
-	sql_text(s, 6, q.who, sizeof(q.who));
-	q.since_ns = sqlite3_column_int64(s, 7);
-	q.size = col(s, 8);
-	q.bytes = col(s, 9);
-	sql_text(s, 10, q.base_key, sizeof(q.base_key));
-	sql_text(s, 11, q.base_etag, sizeof(q.base_etag));
-	q.base_limit = col(s, 12);
-	q.mode = (uint32_t)col(s, 13);
-	q.uid = (uint32_t)col(s, 14);
-	q.gid = (uint32_t)col(s, 15);
-	q.mtime_ns = sqlite3_column_int64(s, 16);
-	return w->each(w->arg, &q) != 0;
-}
-
-int
-meta_each_quarantine(struct meta *m,
-		     int (*each)(void *arg, const struct meta_quarantine *q),
-		     void *arg)
-{
-	struct question q = { SQL_EACH_QUARANTINE, NULL, 0, NULL, 0, false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_quarantine, &w));
-}
-
-static int
-row_move(void *arg, sqlite3_stmt *s)
-{
-	struct walk *w = arg;
-	struct meta_move m = { .id = col(s, 0),
-			       .export_id = (uint32_t)col(s, 1),
-			       .ino = col(s, 2),
-			       .listed = col(s, 3) != 0,
-			       .since_ns = sqlite3_column_int64(s, 6),
-			       .objects = col(s, 7),
-			       .bytes = col(s, 8) };
-
-	sql_text(s, 4, m.source, sizeof(m.source));
-	sql_text(s, 5, m.after, sizeof(m.after));
-	return w->each(w->arg, &m) != 0;
-}
-
-int
-meta_each_move(struct meta *m,
-	       int (*each)(void *arg, const struct meta_move *move),
-	       void *arg)
-{
-	struct question q = { SQL_EACH_MOVE, NULL, 0, NULL, 0, false };
-	struct walk w = WALK(each, arg);
-
-	return all(ask(m, &q, row_move, &w));
-}
-
-/*
- * Questions with several keys bind for themselves.  The first key past all
- * that begin with a prefix: its last byte that can grow, grown.  Returns its
- * length; 0: there is none, and the prefix is empty or all 0xff.
- */
-static size_t
-prefix_end(const char *prefix, char end[META_KEY_MAX + 2])
-{
-	size_t len = strlen(prefix);
-
-	memcpy(end, prefix, len + 1);
-	while (len > 0 && (unsigned char)end[len - 1] == 0xff)
-		len--;
-	if (len > 0)
-		end[len - 1]++;
-	return len;
-}
-
+/* Questions with several keys bind for themselves. */
 static void
 bind_key(sqlite3_stmt *s, int i, const char *key, size_t len)
 {
 	sqlite3_bind_blob(s, i, key, (int)len, SQLITE_TRANSIENT);
 }
 
-/* Texts sort before blobs: one byte more than any key has. */
 static void
 bind_end(sqlite3_stmt *s, int i, const char *prefix)
 {
-	char end[META_KEY_MAX + 2], most[META_KEY_MAX + 2];
-	size_t len = prefix_end(prefix, end);
+	char end[META_KEY_MAX + 2];
 
-	if (len > 0) {
-		bind_key(s, i, end, len);
-		return;
-	}
-	memset(most, 0xff, sizeof(most));
-	bind_key(s, i, most, sizeof(most));
-}
-
-int
-meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
-		  const char *after, unsigned limit,
-		  int (*each)(void *arg, uint64_t ino, const char *key),
-		  void *arg)
-{
-	struct sql *sql = reader_get(m);
-	sqlite3_stmt *s = sql_stmt(sql, SQL_EACH_CARRIED);
-	int code = SQLITE_ERROR, r = 0;
-
-	if (s != NULL) {
-		char key[META_KEY_MAX + 2];
-
-		bind_key(s, 1, prefix, strlen(prefix));
-		bind_key(s, 2, after, strlen(after));
-		bind_end(s, 3, prefix);
-		sqlite3_bind_int64(s, 4, export_id);
-		sqlite3_bind_int64(s, 5, limit);
-		while (r == 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
-			sql_text(s, 1, key, sizeof(key));
-			r = each(arg, col(s, 0), key);
-		}
-		sqlite3_reset(s);
-	}
-	reader_put(m, sql);
-	return code == SQLITE_ROW || code == SQLITE_DONE ? 0
-		: sql_errno(code) ?: -EIO;
+	bind_key(s, i, end, sql_prefix_end(prefix, end));
 }
 
 int

@@ -136,8 +136,9 @@ static const char *const texts[SQL_COUNT] = {
 			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[SQL_DEL_SENT] = "DELETE FROM unanswered WHERE ino = ?",
 	[SQL_EACH_SENT] = "SELECT ino, key, etag, replaced, size, mtime, mode,"
-			  " uid, gid, kind, link FROM unanswered"
-			  " ORDER BY ino, n DESC",
+			  " uid, gid, kind, link, n FROM unanswered"
+			  " WHERE ino >= ?1 AND (ino > ?1 OR n < ?2)"
+			  " ORDER BY ino, n DESC LIMIT ?",
 	[SQL_DEL_UPLOAD] = "DELETE FROM upload WHERE ino = ?",
 	[SQL_PUT_DELETE] = "INSERT OR REPLACE INTO deletion (id, export, key,"
 			   " etag) VALUES (?,?,?,?)",
@@ -177,37 +178,41 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_GET_LINK] = "SELECT id, target, version FROM link WHERE ino = ?",
 	[SQL_FIND_LINK] = "SELECT ino FROM link WHERE export = ? AND id = ?"
 			  " AND target = 0 LIMIT 1",
-	[SQL_EACH_LINK] = "SELECT ino FROM link WHERE target = ?"
-			  " ORDER BY ino",
+	[SQL_EACH_LINK] = "SELECT ino FROM link WHERE target = ? AND ino > ?"
+			  " ORDER BY ino LIMIT ?",
 	[SQL_EACH_STALE_LINK] = "SELECT l.ino FROM link l JOIN link f"
 				" ON f.ino = l.target"
-				" WHERE l.version < f.version",
+				" WHERE l.version < f.version AND l.ino > ?"
+				" ORDER BY l.ino LIMIT ?",
 	[SQL_EACH_NAME_BETWEEN] = "SELECT n.id, parent, n.ino, kind, name,"
 				  " target FROM name n LEFT JOIN link l"
 				  " ON l.ino = n.ino WHERE parent = ?"
 				  " AND name >= ? AND name <= ?"
-				  " ORDER BY name",
+				  " ORDER BY name LIMIT ?",
 	[SQL_EACH_HANDLE] = "SELECT ino, who, state, generation, opened,"
-			    " created FROM handle ORDER BY ino, who",
+			    " created FROM handle WHERE (ino, who) > (?, ?)"
+			    " ORDER BY ino, who LIMIT ?",
 	[SQL_EACH_HANDLE_OF] = "SELECT ino, who, state, generation, opened,"
 			       " created FROM handle WHERE ino = ?"
-			       " ORDER BY who",
-	[SQL_EACH_EXTENT] = "SELECT off, len, at, 0 FROM extent WHERE ino = ?1"
-			    " UNION ALL SELECT off, len, at, 1"
-			    " FROM hard_extent WHERE ino = ?1",
-	[SQL_EACH_JOURNAL] = "SELECT ino, at, data FROM journal ORDER BY seq",
+			       " AND who > ? ORDER BY who LIMIT ?",
+	[SQL_EACH_EXTENT] = "SELECT off, len, at FROM extent WHERE ino = ?"
+			    " AND off >= ? ORDER BY off LIMIT ?",
+	[SQL_EACH_HARD] = "SELECT off, len, at FROM hard_extent WHERE ino = ?"
+			  " AND off >= ? ORDER BY off LIMIT ?",
+	[SQL_EACH_JOURNAL] = "SELECT ino, at, data, seq FROM journal"
+			     " WHERE seq > ? ORDER BY seq LIMIT ?",
 	[SQL_EACH_UPLOAD] = "SELECT ino, phase, key, upload_id, expect,"
 			    " part_size, since, attempts, error FROM upload"
-			    " ORDER BY since, ino",
+			    " WHERE ino > ? ORDER BY ino LIMIT ?",
 	[SQL_EACH_DELETE] = "SELECT id, export, key, etag FROM deletion"
-			    " ORDER BY id",
+			    " WHERE id > ? ORDER BY id LIMIT ?",
 	[SQL_EACH_QUARANTINE] =
 		"SELECT id, export, ino, path, key, error, who, since, size,"
 		" bytes, base_key, base_etag, base_limit, mode, uid, gid,"
-		" mtime FROM quarantine ORDER BY id",
+		" mtime FROM quarantine WHERE id > ? ORDER BY id LIMIT ?",
 	[SQL_EACH_QUARANTINE_EXTENT] =
 		"SELECT off, len, at FROM quarantine_extent WHERE id = ?"
-		" ORDER BY off",
+		" AND off >= ? ORDER BY off LIMIT ?",
 	[SQL_GET_REPLAY] = "SELECT ino, generation FROM replay WHERE key = ?"
 			   " AND at >= ?",
 	[SQL_ANY_REPLAY] = "SELECT 0, 0 FROM replay WHERE at >= ? LIMIT 1",
@@ -216,12 +221,13 @@ static const char *const texts[SQL_COUNT] = {
 			 " VALUES (?,?,?,?,?,?,?,?,?)",
 	[SQL_DEL_MOVE] = "DELETE FROM move WHERE id = ?",
 	[SQL_EACH_MOVE] = "SELECT id, export, ino, listed, source, after,"
-			  " since, objects, bytes FROM move ORDER BY id",
-	/* ?3 is the first key past those with the prefix. */
+			  " since, objects, bytes FROM move WHERE id > ?"
+			  " ORDER BY id LIMIT ?",
+	/* Up to the first key past those with the prefix. */
 	[SQL_EACH_CARRIED] = "SELECT ino, base_key FROM inode"
-			     " WHERE flags & 128 AND export = ?4"
-			     " AND base_key >= ?1 AND base_key > ?2"
-			     " AND base_key < ?3 ORDER BY base_key LIMIT ?5",
+			     " WHERE flags & 128 AND export = ?"
+			     " AND base_key >= ? AND base_key > ?"
+			     " AND base_key < ? ORDER BY base_key LIMIT ?",
 	[SQL_COUNT_CARRIED] = "SELECT count(*), total(base_size) FROM inode"
 			      " WHERE flags & 128 AND export = ?3"
 			      " AND base_key >= ?1 AND base_key < ?2",
@@ -346,4 +352,33 @@ sql_text(sqlite3_stmt *stmt, int column, char *out, size_t size)
 	if (len > 0 && text != NULL)
 		memcpy(out, text, len);
 	out[text == NULL ? 0 : len] = '\0';
+}
+
+void
+sql_name(sqlite3_stmt *s, struct meta_name *out)
+{
+	out->id = (uint64_t)sqlite3_column_int64(s, 0);
+	out->parent = (uint64_t)sqlite3_column_int64(s, 1);
+	out->ino = (uint64_t)sqlite3_column_int64(s, 2);
+	out->kind = sqlite3_column_int(s, 3);
+	sql_text(s, 4, out->name, sizeof(out->name));
+	out->file = out->ino;
+}
+
+/* The last byte that can grow, grown.  If there is none, one byte more than
+ * any key has: texts sort before blobs. */
+size_t
+sql_prefix_end(const char *prefix, char end[META_KEY_MAX + 2])
+{
+	size_t len = strlen(prefix);
+
+	memcpy(end, prefix, len);
+	while (len > 0 && (unsigned char)end[len - 1] == 0xff)
+		len--;
+	if (len > 0) {
+		end[len - 1]++;
+		return len;
+	}
+	memset(end, 0xff, META_KEY_MAX + 2);
+	return META_KEY_MAX + 2;
 }

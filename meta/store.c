@@ -10,6 +10,7 @@
 
 #include <config.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -264,6 +265,11 @@ reader_get(struct meta *m)
 	size_t i;
 
 	pthread_mutex_lock(&m->reader_mutex);
+#ifdef FAILPOINTS
+	for (i = 0; i < READERS; i++)
+		assert(!m->reader_busy[i] ||
+		       !pthread_equal(m->reader_owner[i], pthread_self()));
+#endif
 	for (;;) {
 		for (i = 0; i < READERS && m->reader_busy[i]; i++)
 			;
@@ -272,6 +278,7 @@ reader_get(struct meta *m)
 		pthread_cond_wait(&m->reader_free, &m->reader_mutex);
 	}
 	m->reader_busy[i] = true;
+	m->reader_owner[i] = pthread_self();
 	pthread_mutex_unlock(&m->reader_mutex);
 	return &m->readers[i];
 }

@@ -691,6 +691,96 @@ links_come_and_go_under_load(void)
 	bed_close(&b);
 }
 
+#define AT_ONCE 16
+enum change { CHANGE_LINK, CHANGE_RENAME, CHANGE_REMOVE, CHANGES };
+
+struct changer {
+	struct bed *bed;
+	pthread_barrier_t *start;
+	unsigned number;
+	enum change change;
+	int result;
+};
+
+static void *
+change_run(void *arg)
+{
+	struct changer *c = arg;
+	char name[16], linked[16], renamed[16];
+	struct client client;
+	struct gate_fh fh;
+
+	client_init(&client, "a");
+	snprintf(name, sizeof(name), "a%u", c->number);
+	snprintf(linked, sizeof(linked), "c%u", c->number);
+	snprintf(renamed, sizeof(renamed), "d%u", c->number);
+	pthread_barrier_wait(c->start);
+	if (c->change == CHANGE_REMOVE) {
+		c->result = do_remove(c->bed, &client, renamed);
+	} else if (c->change == CHANGE_RENAME) {
+		c->result = do_rename(c->bed, &client, name, renamed);
+	} else {
+		c->result = do_lookup(c->bed, &client, name, &fh);
+		if (c->result == 0)
+			c->result = do_link(c->bed, &client, &fh, linked);
+	}
+	return NULL;
+}
+
+static void
+change_all(struct bed *b, enum change change)
+{
+	struct changer c[AT_ONCE];
+	pthread_t threads[AT_ONCE];
+	pthread_barrier_t start;
+
+	pthread_barrier_init(&start, NULL, AT_ONCE);
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		c[i] = (struct changer){ b, &start, i, change, 0 };
+		pthread_create(&threads[i], NULL, change_run, &c[i]);
+	}
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		pthread_join(threads[i], NULL);
+		CU_ASSERT_EQUAL(c[i].result, 0);
+	}
+	pthread_barrier_destroy(&start);
+}
+
+/* None of them is in memory: who waits for what the others hold waits for
+ * ever. */
+static void
+names_of_many_files_change_at_once(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		char name[16], other[16];
+
+		snprintf(name, sizeof(name), "a%u", i);
+		snprintf(other, sizeof(other), "b%u", i);
+		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
+		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, other), 0);
+	}
+	CU_ASSERT(bed_settled(&b));
+	for (unsigned i = 0; i < CHANGES; i++) {
+		bed_restart(&b);
+		change_all(&b, (enum change)i);
+		CU_ASSERT(bed_settled(&b));
+	}
+	for (unsigned i = 0; i < AT_ONCE; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "b%u", i);
+		CU_ASSERT(name_is(&b, &a, name, "text"));
+		CU_ASSERT_EQUAL(attr_of(&b, &a, name).nlink, 2);
+	}
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_links", T(links_come_and_go_under_load),
 	  T(names_are_one_file_and_objects_of_their_own),
 	  T(a_gateway_without_state_finds_the_links),
@@ -699,4 +789,5 @@ TEST_MAIN("gate_links", T(links_come_and_go_under_load),
 	  T(names_may_be_renamed), T(an_open_file_keeps_its_other_name),
 	  T(what_others_do_to_one_name_leaves_the_other),
 	  T(a_copy_is_no_link), T(of_two_versions_the_newer_is_right),
-	  T(any_kind_but_directories_has_links))
+	  T(any_kind_but_directories_has_links),
+	  T(names_of_many_files_change_at_once))

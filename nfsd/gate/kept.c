@@ -112,7 +112,7 @@ struct kept {
 static int
 take_extent(void *arg, const struct meta_extent *e)
 {
-	return extents_set(arg, e->off, e->len, e->at) < 0;
+	return extents_set(arg, e->off, e->len, e->at);
 }
 
 static void

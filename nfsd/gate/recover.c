@@ -129,6 +129,16 @@ take_upload(void *arg, const struct meta_upload *u)
 	return 0;
 }
 
+static int
+by_age(const void *a, const void *b)
+{
+	const struct meta_upload *x = a, *y = b;
+
+	if (x->since_ns != y->since_ns)
+		return x->since_ns < y->since_ns ? -1 : 1;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
 /* A multipart upload was under way.  Its parts are sent again. */
 static void
 abort_upload(struct gate_export *x, const struct meta_upload *u)
@@ -251,6 +261,9 @@ recover(struct gate *g)
 		r = meta_each_sent(g->meta, recover_lost, g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
+	if (uploads.count > 0)
+		qsort(uploads.list, uploads.count, sizeof(*uploads.list),
+		      by_age);
 	failpoint("recover-before-hidden");
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		hide_left(g, &uploads.list[i]);

@@ -1,0 +1,669 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Questions that many rows answer.  Rows are read a page at a time, and the
+ * caller gets them when the reading connection is given back: what he does
+ * with one may ask the store again, commit, or take as long as it likes.
+ * There are few connections, and a thread that held one while it waited for
+ * another would, with others like it, wait for ever.
+ *
+ * The next page begins behind the last row, by its key.  A walk of several
+ * pages is no snapshot: a row that comes or goes meanwhile may be met or not,
+ * all others are met once.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "meta/meta_priv.h"
+
+#define PAGE_BYTES 65536
+#define PAGE_ROWS 500
+
+struct key {
+	const void *bytes;
+	size_t len;
+	bool text;
+};
+
+/* The statement's parameters are numbers, then keys, then the limit. */
+struct walk {
+	struct meta *meta;
+	enum sql_id id;
+	size_t size;		/* of a row */
+	int (*read)(sqlite3_stmt *s, void *row);
+	/* Have the next page begin behind this row. */
+	void (*go_on)(struct walk *w, const void *last);
+	uint64_t numbers[2];
+	int number_count;
+	struct key keys[3];
+	int key_count;
+	uint64_t left;		/* rows that the caller still wants */
+
+	char *rows;
+	size_t room, count, at;
+	bool ended;
+	int result;
+};
+
+static uint64_t
+col(sqlite3_stmt *s, int i)
+{
+	return (uint64_t)sqlite3_column_int64(s, i);
+}
+
+static struct key
+blob(const char *text)
+{
+	return (struct key){ text, strlen(text), false };
+}
+
+static void
+bind_all(const struct walk *w, sqlite3_stmt *s)
+{
+	int i = 1;
+
+	for (int n = 0; n < w->number_count; n++)
+		sqlite3_bind_int64(s, i++, (sqlite3_int64)w->numbers[n]);
+	/* Copied: some are in the page that is read over. */
+	for (int n = 0; n < w->key_count; n++) {
+		const struct key *k = &w->keys[n];
+
+		if (k->text)
+			sqlite3_bind_text(s, i++, k->bytes, (int)k->len,
+					  SQLITE_TRANSIENT);
+		else
+			sqlite3_bind_blob(s, i++, k->bytes, (int)k->len,
+					  SQLITE_TRANSIENT);
+	}
+	sqlite3_bind_int64(s, i, (sqlite3_int64)w->room);
+}
+
+static int
+read_page(struct walk *w, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, w->id);
+	int code, r = 0;
+
+	if (s == NULL)
+		return sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
+	bind_all(w, s);
+	w->at = w->count = 0;
+	while (r == 0 && w->count < w->room &&
+	       (code = sqlite3_step(s)) != SQLITE_DONE) {
+		if (code != SQLITE_ROW)
+			r = sql_errno(code) ?: -EIO;
+		else
+			r = w->read(s, w->rows + w->size * w->count);
+		w->count += r == 0;
+	}
+	sqlite3_reset(s);
+	return r;
+}
+
+static void
+turn_page(struct walk *w)
+{
+	size_t room = PAGE_BYTES / w->size;
+	struct sql *sql;
+
+	if (w->rows == NULL) {
+		if (room > PAGE_ROWS)
+			room = PAGE_ROWS;
+		w->room = w->left < room ? (size_t)w->left : room;
+		w->rows = malloc(w->room * w->size);
+		w->result = w->rows == NULL ? -ENOMEM : 0;
+	} else {
+		w->go_on(w, w->rows + w->size * (w->count - 1));
+		w->room = w->left < w->room ? (size_t)w->left : w->room;
+	}
+	if (w->result == 0) {
+		sql = reader_get(w->meta);
+		w->result = read_page(w, sql);
+		reader_put(w->meta, sql);
+	}
+	w->left -= w->count;
+	w->ended = w->result < 0 || w->count < w->room;
+}
+
+/* The next row, the caller's until the next call; NULL: no more, or an
+ * error. */
+static void *
+walk_next(struct walk *w)
+{
+	if (w->at == w->count && !w->ended && w->left > 0)
+		turn_page(w);
+	return w->result == 0 && w->at < w->count
+		       ? w->rows + w->size * w->at++
+		       : NULL;
+}
+
+/* r: the last result of each(). */
+static int
+walk_end(struct walk *w, int r)
+{
+	free(w->rows);
+	w->rows = NULL;
+	return w->result < 0 ? w->result : r < 0 ? r : 0;
+}
+
+/* ---- how to go on ---- */
+
+/* Rows that begin with their key, a number: behind it. */
+static void
+behind_number(struct walk *w, const void *last)
+{
+	w->numbers[w->number_count - 1] = *(const uint64_t *)last;
+}
+
+/* Extents: the first that may follow. */
+static void
+behind_offset(struct walk *w, const void *last)
+{
+	const struct meta_extent *e = last;
+
+	w->numbers[w->number_count - 1] = e->off + 1;
+}
+
+/* ---- names ---- */
+
+static int
+read_name(sqlite3_stmt *s, void *row)
+{
+	struct meta_name *n = row;
+
+	sql_name(s, n);
+	if (sqlite3_column_type(s, 5) != SQLITE_NULL && col(s, 5) != 0)
+		n->file = col(s, 5);
+	return 0;
+}
+
+int
+meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
+	       unsigned limit,
+	       int (*each)(void *arg, const struct meta_name *name), void *arg)
+{
+	const struct meta_name *n;
+	struct walk w = { .meta = m, .id = SQL_EACH_NAME, .size = sizeof(*n),
+			  .read = read_name, .go_on = behind_number,
+			  .numbers = { parent, after }, .number_count = 2,
+			  .left = limit };
+	int r = 0;
+
+	while ((n = walk_next(&w)) != NULL && (r = each(arg, n)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+/* The next possible name is one byte longer: a 0. */
+static void
+behind_name(struct walk *w, const void *last)
+{
+	const struct meta_name *n = last;
+
+	w->keys[0] = blob(n->name);
+	w->keys[0].len++;
+}
+
+int
+meta_each_name_between(struct meta *m, uint64_t parent, const char *from,
+		       const char *to,
+		       int (*each)(void *arg, const struct meta_name *name),
+		       void *arg)
+{
+	char most[META_NAME_MAX + 1];
+	const struct meta_name *n;
+	struct walk w = { .meta = m, .id = SQL_EACH_NAME_BETWEEN,
+			  .size = sizeof(*n), .read = read_name,
+			  .go_on = behind_name,
+			  .numbers = { parent }, .number_count = 1,
+			  .keys = { blob(from), { most, sizeof(most), false } },
+			  .key_count = 2, .left = UINT64_MAX };
+	int r = 0;
+
+	memset(most, 0xff, sizeof(most));	/* behind all names */
+	if (to != NULL)
+		w.keys[1] = blob(to);
+	while ((n = walk_next(&w)) != NULL && (r = each(arg, n)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+/* ---- links ---- */
+
+static int
+read_number(sqlite3_stmt *s, void *row)
+{
+	*(uint64_t *)row = col(s, 0);
+	return 0;
+}
+
+static int
+each_number(struct walk *w, int (*each)(void *arg, uint64_t number), void *arg)
+{
+	const uint64_t *number;
+	int r = 0;
+
+	w->size = sizeof(*number);
+	w->read = read_number;
+	w->go_on = behind_number;
+	w->left = UINT64_MAX;
+	while ((number = walk_next(w)) != NULL && (r = each(arg, *number)) == 0)
+		;
+	return walk_end(w, r);
+}
+
+int
+meta_each_link(struct meta *m, uint64_t ino,
+	       int (*each)(void *arg, uint64_t ino), void *arg)
+{
+	struct walk w = { .meta = m, .id = SQL_EACH_LINK,
+			  .numbers = { ino, 0 }, .number_count = 2 };
+
+	return each_number(&w, each, arg);
+}
+
+int
+meta_each_stale_link(struct meta *m, int (*each)(void *arg, uint64_t ino),
+		     void *arg)
+{
+	struct walk w = { .meta = m, .id = SQL_EACH_STALE_LINK,
+			  .number_count = 1 };
+
+	return each_number(&w, each, arg);
+}
+
+/* ---- handles ---- */
+
+static int
+read_handle(sqlite3_stmt *s, void *row)
+{
+	struct meta_handle *h = row;
+
+	*h = (struct meta_handle){ .ino = col(s, 0) };
+	sql_text(s, 1, h->who, sizeof(h->who));
+	h->state = (enum meta_state)col(s, 2);
+	h->generation = col(s, 3);
+	h->opened_ns = sqlite3_column_int64(s, 4);
+	h->created = col(s, 5) != 0;
+	return 0;
+}
+
+static void
+behind_handle(struct walk *w, const void *last)
+{
+	const struct meta_handle *h = last;
+
+	w->numbers[0] = h->ino;
+	w->keys[0] = (struct key){ h->who, strlen(h->who), true };
+}
+
+int
+meta_each_handle(struct meta *m, uint64_t ino,
+		 int (*each)(void *arg, const struct meta_handle *h),
+		 void *arg)
+{
+	const struct meta_handle *h;
+	struct walk w = { .meta = m,
+			  .id = ino ? SQL_EACH_HANDLE_OF : SQL_EACH_HANDLE,
+			  .size = sizeof(*h), .read = read_handle,
+			  .go_on = behind_handle,
+			  .numbers = { ino }, .number_count = 1,
+			  .keys = { { "", 0, true } }, .key_count = 1,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((h = walk_next(&w)) != NULL && (r = each(arg, h)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+/* ---- extents and the journal ---- */
+
+static int
+read_extent(sqlite3_stmt *s, void *row)
+{
+	struct meta_extent *e = row;
+
+	*e = (struct meta_extent){ col(s, 0), col(s, 1), col(s, 2) };
+	return 0;
+}
+
+static struct walk
+extents(struct meta *m, enum sql_id id, uint64_t of)
+{
+	return (struct walk){ .meta = m, .id = id,
+			      .size = sizeof(struct meta_extent),
+			      .read = read_extent, .go_on = behind_offset,
+			      .numbers = { of, 0 }, .number_count = 2,
+			      .left = UINT64_MAX };
+}
+
+int
+meta_each_extent(struct meta *m, uint64_t ino,
+		 int (*each)(void *arg, const struct meta_extent *e,
+			     bool hard),
+		 void *arg)
+{
+	struct walk staged = extents(m, SQL_EACH_EXTENT, ino);
+	struct walk hard = extents(m, SQL_EACH_HARD, ino);
+	const struct meta_extent *e;
+	int r = 0, error;
+
+	while ((e = walk_next(&staged)) != NULL &&
+	       (r = each(arg, e, false)) == 0)
+		;
+	error = walk_end(&staged, r);
+	while (error == 0 && r == 0 && (e = walk_next(&hard)) != NULL)
+		r = each(arg, e, true);
+	return walk_end(&hard, error < 0 ? error : r);
+}
+
+int
+meta_each_quarantine_extent(struct meta *m, uint64_t id,
+			    int (*each)(void *arg,
+					const struct meta_extent *e),
+			    void *arg)
+{
+	struct walk w = extents(m, SQL_EACH_QUARANTINE_EXTENT, id);
+	const struct meta_extent *e;
+	int r = 0;
+
+	while ((e = walk_next(&w)) != NULL && (r = each(arg, e)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+struct entry {			/* of the journal */
+	uint64_t seq, ino, at;
+	void *data;
+	size_t len;
+};
+
+static int
+read_entry(sqlite3_stmt *s, void *row)
+{
+	struct entry *e = row;
+
+	*e = (struct entry){ .seq = col(s, 3), .ino = col(s, 0),
+			     .at = col(s, 1) };
+	e->len = (size_t)sqlite3_column_bytes(s, 2);
+	e->data = malloc(e->len + 1);
+	if (e->data == NULL)
+		return -ENOMEM;
+	if (e->len > 0)
+		memcpy(e->data, sqlite3_column_blob(s, 2), e->len);
+	return 0;
+}
+
+/* One to a page, as they have their bytes with them: the size says so. */
+int
+meta_each_journal(struct meta *m,
+		  int (*each)(void *arg, uint64_t ino, uint64_t at,
+			      const void *data, size_t len),
+		  void *arg)
+{
+	struct walk w = { .meta = m, .id = SQL_EACH_JOURNAL,
+			  .size = PAGE_BYTES, .read = read_entry,
+			  .go_on = behind_number, .number_count = 1,
+			  .left = UINT64_MAX };
+	struct entry *e;
+	int r = 0;
+
+	while (r == 0 && (e = walk_next(&w)) != NULL) {
+		r = each(arg, e->ino, e->at, e->data, e->len);
+		free(e->data);
+	}
+	return walk_end(&w, r);
+}
+
+/* ---- what S3 has to be told ---- */
+
+static int
+read_upload(sqlite3_stmt *s, void *row)
+{
+	struct meta_upload *u = row;
+
+	u->ino = col(s, 0);
+	u->phase = (enum meta_upload_phase)col(s, 1);
+	sql_text(s, 2, u->key, sizeof(u->key));
+	sql_text(s, 3, u->upload_id, sizeof(u->upload_id));
+	sql_text(s, 4, u->expect_etag, sizeof(u->expect_etag));
+	u->part_size = col(s, 5);
+	u->since_ns = sqlite3_column_int64(s, 6);
+	u->attempts = (unsigned)col(s, 7);
+	sql_text(s, 8, u->error, sizeof(u->error));
+	return 0;
+}
+
+int
+meta_each_upload(struct meta *m,
+		 int (*each)(void *arg, const struct meta_upload *u),
+		 void *arg)
+{
+	const struct meta_upload *u;
+	struct walk w = { .meta = m, .id = SQL_EACH_UPLOAD,
+			  .size = sizeof(*u), .read = read_upload,
+			  .go_on = behind_number, .number_count = 1,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((u = walk_next(&w)) != NULL && (r = each(arg, u)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+struct sent {
+	uint64_t ino, n;
+	struct meta_sent sent;
+};
+
+static int
+read_sent(sqlite3_stmt *s, void *row)
+{
+	struct sent *to = row;
+	struct meta_sent *sent = &to->sent;
+
+	to->ino = col(s, 0);
+	to->n = col(s, 11);
+	sql_text(s, 1, sent->key, sizeof(sent->key));
+	sql_text(s, 2, sent->etag, sizeof(sent->etag));
+	sent->replaced = col(s, 3) != 0;
+	sent->size = col(s, 4);
+	sent->mtime_ns = sqlite3_column_int64(s, 5);
+	sent->mode = (uint32_t)col(s, 6);
+	sent->uid = (uint32_t)col(s, 7);
+	sent->gid = (uint32_t)col(s, 8);
+	sent->kind = (int)col(s, 9);
+	sql_text(s, 10, sent->link_id, sizeof(sent->link_id));
+	return 0;
+}
+
+static void
+behind_sent(struct walk *w, const void *last)
+{
+	const struct sent *sent = last;
+
+	w->numbers[0] = sent->ino;
+	w->numbers[1] = sent->n;
+}
+
+int
+meta_each_sent(struct meta *m,
+	       int (*each)(void *arg, uint64_t ino,
+			   const struct meta_sent *sent),
+	       void *arg)
+{
+	const struct sent *sent;
+	struct walk w = { .meta = m, .id = SQL_EACH_SENT,
+			  .size = sizeof(*sent), .read = read_sent,
+			  .go_on = behind_sent, .number_count = 2,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((sent = walk_next(&w)) != NULL &&
+	       (r = each(arg, sent->ino, &sent->sent)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+static int
+read_delete(sqlite3_stmt *s, void *row)
+{
+	struct meta_delete *d = row;
+	char etag[META_ETAG_MAX + 1];
+
+	d->id = col(s, 0);
+	d->export_id = (uint32_t)col(s, 1);
+	sql_text(s, 2, d->key, sizeof(d->key));
+	sql_text(s, 3, etag, sizeof(etag));
+	d->parts = etag[0] == '+';
+	strcpy(d->etag, etag + d->parts);
+	return 0;
+}
+
+int
+meta_each_delete(struct meta *m,
+		 int (*each)(void *arg, const struct meta_delete *d),
+		 void *arg)
+{
+	const struct meta_delete *d;
+	struct walk w = { .meta = m, .id = SQL_EACH_DELETE,
+			  .size = sizeof(*d), .read = read_delete,
+			  .go_on = behind_number, .number_count = 1,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((d = walk_next(&w)) != NULL && (r = each(arg, d)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+/* ---- quarantine ---- */
+
+static int
+read_quarantine(sqlite3_stmt *s, void *row)
+{
+	struct meta_quarantine *q = row;
+
+	q->id = col(s, 0);
+	q->export_id = (uint32_t)col(s, 1);
+	q->ino = col(s, 2);
+	sql_text(s, 3, q->path, sizeof(q->path));
+	sql_text(s, 4, q->key, sizeof(q->key));
+	sql_text(s, 5, q->error, sizeof(q->error));
+	sql_text(s, 6, q->who, sizeof(q->who));
+	q->since_ns = sqlite3_column_int64(s, 7);
+	q->size = col(s, 8);
+	q->bytes = col(s, 9);
+	sql_text(s, 10, q->base_key, sizeof(q->base_key));
+	sql_text(s, 11, q->base_etag, sizeof(q->base_etag));
+	q->base_limit = col(s, 12);
+	q->mode = (uint32_t)col(s, 13);
+	q->uid = (uint32_t)col(s, 14);
+	q->gid = (uint32_t)col(s, 15);
+	q->mtime_ns = sqlite3_column_int64(s, 16);
+	return 0;
+}
+
+int
+meta_each_quarantine(struct meta *m,
+		     int (*each)(void *arg, const struct meta_quarantine *q),
+		     void *arg)
+{
+	const struct meta_quarantine *q;
+	struct walk w = { .meta = m, .id = SQL_EACH_QUARANTINE,
+			  .size = sizeof(*q), .read = read_quarantine,
+			  .go_on = behind_number, .number_count = 1,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((q = walk_next(&w)) != NULL && (r = each(arg, q)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+/* ---- renames of directories ---- */
+
+static int
+read_move(sqlite3_stmt *s, void *row)
+{
+	struct meta_move *m = row;
+
+	m->id = col(s, 0);
+	m->export_id = (uint32_t)col(s, 1);
+	m->ino = col(s, 2);
+	m->listed = col(s, 3) != 0;
+	sql_text(s, 4, m->source, sizeof(m->source));
+	sql_text(s, 5, m->after, sizeof(m->after));
+	m->since_ns = sqlite3_column_int64(s, 6);
+	m->objects = col(s, 7);
+	m->bytes = col(s, 8);
+	return 0;
+}
+
+int
+meta_each_move(struct meta *m,
+	       int (*each)(void *arg, const struct meta_move *move),
+	       void *arg)
+{
+	const struct meta_move *move;
+	struct walk w = { .meta = m, .id = SQL_EACH_MOVE,
+			  .size = sizeof(*move), .read = read_move,
+			  .go_on = behind_number, .number_count = 1,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((move = walk_next(&w)) != NULL && (r = each(arg, move)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+struct carried {
+	uint64_t ino;
+	char key[META_KEY_MAX + 2];
+};
+
+static int
+read_carried(sqlite3_stmt *s, void *row)
+{
+	struct carried *c = row;
+
+	c->ino = col(s, 0);
+	sql_text(s, 1, c->key, sizeof(c->key));
+	return 0;
+}
+
+static void
+behind_carried(struct walk *w, const void *last)
+{
+	const struct carried *c = last;
+
+	w->keys[1] = blob(c->key);
+}
+
+int
+meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
+		  const char *after, unsigned limit,
+		  int (*each)(void *arg, uint64_t ino, const char *key),
+		  void *arg)
+{
+	char end[META_KEY_MAX + 2];
+	size_t len = sql_prefix_end(prefix, end);
+	const struct carried *c;
+	struct walk w = { .meta = m, .id = SQL_EACH_CARRIED,
+			  .size = sizeof(*c), .read = read_carried,
+			  .go_on = behind_carried,
+			  .numbers = { export_id }, .number_count = 1,
+			  .keys = { blob(prefix), blob(after),
+				    { end, len, false } },
+			  .key_count = 3, .left = limit };
+	int r = 0;
+
+	while ((c = walk_next(&w)) != NULL &&
+	       (r = each(arg, c->ino, c->key)) == 0)
+		;
+	return walk_end(&w, r);
+}
