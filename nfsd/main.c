@@ -262,7 +262,7 @@ ask_bucket(const struct settings_export *export, struct s3 *s3,
 static bool
 is_wrong(int r)
 {
-	return r == -EACCES || r == -ENODEV || r == -EINVAL || r == -ENOENT ||
+	return r == -EACCES || r == -EKEYREJECTED || r == -ENODEV || r == -EINVAL || r == -ENOENT ||
 	       r == -EPERM || r == -ENOTDIR;
 }
 
@@ -297,7 +297,8 @@ log_caps(const struct settings_export *export, const struct s3_caps *caps)
 static void
 explain(int r, const struct s3_error *err, char *out, size_t size)
 {
-	const char *what = r == -EACCES ? "access denied: " :
+	const char *what = r == -EACCES || r == -EKEYREJECTED ?
+			   "access denied: " :
 			   r == -ENODEV ? "no such bucket: " : "";
 
 	snprintf(out, size, "%s%s", what, err->code[0] != '\0' ? err->code :

@@ -207,6 +207,8 @@ walk_reason(int r)
 		return "not a directory";
 	case -EACCES:
 		return "the bucket denies access";
+	case -EKEYREJECTED:
+		return "the store refuses the gateway's credentials";
 	case -ENODEV:
 		return "the bucket does not exist";
 	case -EAGAIN:

@@ -33,8 +33,6 @@ static const struct row table[] = {
 	{EACCES, NFS3ERR_ACCES, "NFS3ERR_ACCES"},
 	{EEXIST, NFS3ERR_EXIST, "NFS3ERR_EXIST"},
 	{EXDEV, NFS3ERR_XDEV, "NFS3ERR_XDEV"},
-	/* The bucket is gone: not the client's device, but its trouble. */
-	{ENODEV, NFS3ERR_IO, NULL},
 	{ENOTDIR, NFS3ERR_NOTDIR, "NFS3ERR_NOTDIR"},
 	{EISDIR, NFS3ERR_ISDIR, "NFS3ERR_ISDIR"},
 	{EINVAL, NFS3ERR_INVAL, "NFS3ERR_INVAL"},
@@ -68,6 +66,10 @@ static const struct row table[] = {
 	{EMFILE, NFS3ERR_JUKEBOX, NULL},
 	{ENFILE, NFS3ERR_JUKEBOX, NULL},
 	{ETIMEDOUT, NFS3ERR_JUKEBOX, NULL},
+	/* The store refuses the gateway, or its bucket: the operator's to
+	 * mend, and no fault of any file. */
+	{EKEYREJECTED, NFS3ERR_JUKEBOX, NULL},
+	{ENODEV, NFS3ERR_JUKEBOX, NULL},
 	/* A body with the wrong checksum or length was not accepted. */
 	{EBADMSG, NFS3ERR_IO, NULL},
 };

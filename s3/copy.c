@@ -197,7 +197,7 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	if (result == 0)
 		result = source_is(r, source_key, if_match, err);
 	if (result == 0) {
-		result = s3_request(r, &call, &reply, err);
+		result = s3_request_courteous(r, &call, &reply, err);
 		if (result == -ESTALE && cond != NULL &&
 		    settle_copy(r, &call, source_key, if_match, headers,
 				etag)) {
@@ -207,9 +207,9 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		if (result == -ESTALE && cond != NULL && cond->if_none_match)
 			result = -EEXIST;
 	}
-	if (result == 0 && tags != NULL &&
+	if (result == 0 && s3_headers_get(&call.headers, "x-amz-tagging") &&
 	    s3_remote_extras_ensure(s3, key, headers, NULL) < 0)
-		s3_extras_lost(r, key);
+		s3_extras_lost(r, key, "tags");
 	/* Onto itself the copy is the new version: its ETag may differ. */
 	if (result == 0 && !same_key)
 		result = source_is(r, source_key, if_match, err);

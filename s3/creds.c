@@ -527,8 +527,8 @@ s3_creds_get(struct s3_creds *c, struct s3_keys *out, struct s3_error *err)
 	while (c->refreshing && ended(c, now))
 		pthread_cond_wait(&c->refreshed, &c->lock);
 	if (c->keys.expires_s != 0 && now >= c->keys.expires_s) {
-		r = s3_error_set(err, -EACCES, "the credentials have expired "
-				 "and there are no new ones");
+		r = s3_error_set(err, -EKEYREJECTED, "the credentials have "
+				 "expired and there are no new ones");
 	} else {
 		out->access = copy(c->keys.access);
 		out->secret = copy(c->keys.secret);

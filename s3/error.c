@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the store's words to errno (s3.h tells what each errno means).  The
- * S3 code decides where there is one; HEAD has no body, so the HTTP status
- * alone must do for it.  Also the text that goes with an error: one line,
+ * What an answer means: from the store's words to errno (s3.h tells each).
+ *
+ *	answer						result
+ *	an S3 code that the table below has		its errno
+ *	another code in an S3 error document		by HTTP status
+ *	HEAD, which has no document, from the store	by HTTP status
+ *	no document, from the store: a condition, a
+ *	range, a method that it does not have		by HTTP status
+ *	anything else: HTML, text, a redirect, 400 or
+ *	404 of a proxy, 407				-EAGAIN: not S3
+ *
+ * "From the store" is an answer that carries a request's number, where the
+ * store's good answers do: a load balancer's do not.  Only S3 itself can say
+ * that an object is not there or that a request was refused, or files vanish
+ * while a proxy restarts.  Also the text that goes with an error: one line,
  * printable, cut to fit, as it ends up in logs.
  */
 #include <config.h>
@@ -18,20 +30,22 @@ static const struct {
 	int result;
 } codes[] = {
 	{ "AccessDenied", -EACCES },
-	{ "AccountProblem", -EACCES },
-	{ "AllAccessDisabled", -EACCES },
+	{ "AccountProblem", -EKEYREJECTED },
+	{ "AllAccessDisabled", -EKEYREJECTED },
+	{ "AuthorizationHeaderMalformed", -EKEYREJECTED },
 	{ "BadDigest", -EBADMSG },
 	{ "BucketNotFound", -ENODEV },
-	{ "ConditionalRequestConflict", -ESTALE },
+	{ "ConditionalRequestConflict", -EAGAIN },
 	{ "EntityTooLarge", -EFBIG },
 	{ "EntityTooSmall", -EINVAL },
-	{ "ExpiredToken", -EACCES },
+	{ "ExpiredToken", -EKEYREJECTED },
 	{ "IncompleteBody", -EAGAIN },
 	{ "InternalError", -EAGAIN },
-	{ "InvalidAccessKeyId", -EACCES },
+	{ "InvalidAccessKeyId", -EKEYREJECTED },
 	{ "InvalidDigest", -EBADMSG },
 	{ "InvalidPart", -EINVAL },
-	{ "InvalidToken", -EACCES },
+	{ "InvalidSecurity", -EKEYREJECTED },
+	{ "InvalidToken", -EKEYREJECTED },
 	{ "MaxMessageLengthExceeded", -EFBIG },
 	{ "MethodNotAllowed", -ENOTSUP },
 	{ "NoSuchBucket", -ENODEV },
@@ -39,19 +53,28 @@ static const struct {
 	{ "NoSuchUpload", -ENOENT },
 	{ "NoSuchVersion", -ENOENT },
 	{ "NotImplemented", -ENOTSUP },
+	{ "NotSignedUp", -EKEYREJECTED },
 	{ "OperationAborted", -EAGAIN },
+	{ "PermanentRedirect", -EKEYREJECTED },
 	{ "PreconditionFailed", -ESTALE },
 	{ "QuotaExceeded", -EDQUOT },
+	{ "RequestExpired", -EKEYREJECTED },
+	{ "RequestLimitExceeded", -EAGAIN },
 	{ "RequestTimeout", -EAGAIN },
-	{ "RequestTimeTooSkewed", -EACCES },
+	{ "RequestTimeTooSkewed", -EKEYREJECTED },
 	{ "ServiceUnavailable", -EAGAIN },
-	{ "SignatureDoesNotMatch", -EACCES },
+	{ "SignatureDoesNotMatch", -EKEYREJECTED },
 	{ "SlowDown", -EAGAIN },
+	{ "TemporaryRedirect", -EAGAIN },
 	{ "Throttling", -EAGAIN },
 	{ "ThrottlingException", -EAGAIN },
+	{ "TokenRefreshRequired", -EKEYREJECTED },
 	{ "TooManyRequests", -EAGAIN },
-	{ "RequestLimitExceeded", -EAGAIN },
+	{ "TransactionCapExceeded", -EKEYREJECTED },
+	{ "UserSuspended", -EKEYREJECTED },		/* radosgw */
 	{ "XAmzContentSHA256Mismatch", -EBADMSG },
+	{ "XMinioAdminBucketQuotaExceeded", -EDQUOT },
+	{ "XMinioStorageFull", -EDQUOT },
 };
 
 static int
@@ -59,6 +82,8 @@ status_errno(int http)
 {
 	switch (http) {
 	case 401:
+	case 402:
+	case 407: return -EKEYREJECTED;
 	case 403: return -EACCES;
 	case 404: return -ENOENT;
 	case 405:
@@ -73,15 +98,28 @@ status_errno(int http)
 	}
 	if (http >= 500)
 		return -EAGAIN;
-	return http >= 300 ? -EINVAL : -EBADMSG;	/* 3xx: not followed */
+	if (http >= 400)
+		return -EINVAL;
+	return http >= 300 ? -EAGAIN : -EBADMSG;	/* 3xx: not followed */
+}
+
+/* What stores answer with no document, a number of the request at most. */
+static bool
+needs_no_words(int http)
+{
+	return http == 304 || http == 405 || http == 409 || http == 412 ||
+	       http == 416 || http == 501;
 }
 
 int
-s3_errno(int http, const char *code)
+s3_errno(int http, const char *code, enum s3_voice voice)
 {
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
 		if (strcmp(code, codes[i].code) == 0)
 			return codes[i].result;
+	if (voice == S3_VOICE_OTHER ||
+	    (voice == S3_VOICE_MUTE && !needs_no_words(http)))
+		return -EAGAIN;
 	return status_errno(http);
 }
 

@@ -8,10 +8,17 @@
  *
  * A store without tags or ACLs, or one that does not let us read them, is
  * asked once: then a line in the log says what new versions will lack.
+ *
+ * These are courtesies: bytes are never kept back for their sake.  An answer
+ * that cannot be understood costs this object its tags or grants, with a line
+ * in the log.  A store that refuses a request for such a header gets the
+ * request without it (s3_request_courteous), and is not shown it again
+ * where the refusal speaks of the store and not of a value.
  */
 #include <config.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "s3/remote.h"
 
@@ -84,11 +91,16 @@ add_tags(struct s3_remote *r, const char *key, struct s3_headers *headers,
 	CLEANUP_FREE char *tags = NULL;
 	int result = ask(r, key, "tagging", &r->no_tags, &reply, err);
 
-	if (result == 0)
-		result = s3_xml_tags(reply.body.data, reply.body.len, &tags);
+	if (result != 0)
+		return result < 0 ? result : 0;
+	result = s3_xml_tags(reply.body.data, reply.body.len, &tags);
+	if (result == -EBADMSG) {
+		s3_extras_lost(r, key, "tags");
+		return 0;
+	}
 	if (result == 0 && tags[0] != '\0')
 		result = s3_headers_set(headers, "x-amz-tagging", tags);
-	return result < 0 ? result : 0;
+	return result;
 }
 
 static int
@@ -98,22 +110,125 @@ add_grants(struct s3_remote *r, const char *key, struct s3_headers *headers,
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	int result = ask(r, key, "acl", &r->no_acl, &reply, err);
 
-	if (result == 0)
-		result = s3_xml_grants(reply.body.data, reply.body.len,
-				       headers);
-	return result < 0 ? result : 0;
+	if (result != 0)
+		return result < 0 ? result : 0;
+	result = s3_xml_grants(reply.body.data, reply.body.len, headers);
+	if (result == -EBADMSG) {
+		s3_extras_lost(r, key, "ACL");
+		return 0;
+	}
+	return result;
 }
 
 void
-s3_extras_lost(struct s3_remote *r, const char *key)
+s3_extras_lost(struct s3_remote *r, const char *key, const char *what)
 {
 	char line[S3_KEY_MAX + 64];
 
 	if (r->base.config.log == NULL)
 		return;
-	snprintf(line, sizeof(line), "an object has lost its tags: key=%s",
-		 key);
+	snprintf(line, sizeof(line), "an object has lost its %s: key=%s",
+		 what, key);
 	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
+}
+
+/* What a store may not know, in the order in which it is left out. */
+static const struct courtesy {
+	const char *header;	/* all that begin like it */
+	const char *what;	/* is lost by that; NULL: nothing */
+	unsigned bit;		/* of r->rude */
+} courtesies[] = {
+	{ "x-amz-tagging-directive", NULL, 1 },
+	{ "x-amz-tagging", "tags", 2 },
+	{ "x-amz-grant-", "ACL", 4 },
+	{ "x-amz-storage-class", "storage class", 8 },
+};
+#define COURTESIES (sizeof(courtesies) / sizeof(*courtesies))
+
+/* True if there was such a header. */
+static bool
+leave_out(struct s3_headers *headers, const struct courtesy *c)
+{
+	size_t kept = 0;
+	bool found;
+
+	for (size_t i = 0; i < headers->count; i++) {
+		struct s3_header *h = &headers->list[i];
+
+		if (strncmp(h->name, c->header, strlen(c->header)) == 0) {
+			free(h->name);
+			free(h->value);
+		} else {
+			headers->list[kept++] = *h;
+		}
+	}
+	found = kept < headers->count;
+	headers->count = kept;
+	return found;
+}
+
+/* Does this refusal speak of what the store can do, or of a value? */
+static bool
+is_unable(int result, const struct s3_error *err)
+{
+	return result == -ENOTSUP ||
+	       strcmp(err->code, "AccessControlListNotSupported") == 0;
+}
+
+static bool
+may_be_rude(int result, const struct s3_error *err)
+{
+	static const char *const codes[] = {
+		"InvalidArgument", "InvalidRequest", "InvalidStorageClass",
+		"InvalidTag", "BadRequest", "UnsupportedHeader",
+		"UnsupportedArgument",
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (strcmp(err->code, codes[i]) == 0)
+			return true;
+	return is_unable(result, err);
+}
+
+/* Headers that the operator asked for are no courtesies. */
+static bool
+is_courtesy(const struct s3_remote *r, const struct courtesy *c)
+{
+	return r->base.options.storage_class == NULL ||
+	       strcmp(c->header, "x-amz-storage-class") != 0;
+}
+
+int
+s3_request_courteous(struct s3_remote *r, struct s3_call *call,
+		     struct s3_reply *reply, struct s3_error *err)
+{
+	struct s3_error own, *e = err != NULL ? err : &own;
+	unsigned left = 0;
+	int result;
+
+	for (size_t i = 0; i < COURTESIES; i++)
+		if (r->rude & courtesies[i].bit && is_courtesy(r,
+							&courtesies[i]) &&
+		    leave_out(&call->headers, &courtesies[i]) &&
+		    courtesies[i].what != NULL)
+			s3_extras_lost(r, call->key, courtesies[i].what);
+	result = s3_request(r, call, reply, e);
+	for (size_t i = 0; i < COURTESIES && result < 0; i++) {
+		const struct courtesy *c = &courtesies[i];
+		bool unable = is_unable(result, e);
+
+		if (!may_be_rude(result, e) || !is_courtesy(r, c) ||
+		    !leave_out(&call->headers, c))
+			continue;
+		result = s3_request(r, call, reply, e);
+		left |= 1U << i;
+		if (result == 0 && unable)
+			atomic_fetch_or(&r->rude, c->bit);
+	}
+	for (size_t i = 0; i < COURTESIES && result == 0; i++)
+		if (left & 1U << i && courtesies[i].what != NULL)
+			s3_extras_lost(r, call->key, courtesies[i].what);
+	return result;
 }
 
 static int

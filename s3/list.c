@@ -39,6 +39,25 @@ check_page(const void *arg, const struct s3_reply *reply)
 	return 0;
 }
 
+#define TELL_EVERY_MS 60000
+
+/* They are not shown; nobody would know that they are there. */
+static void
+tell_skipped(struct s3_remote *r, const struct s3_list *list, size_t count)
+{
+	int64_t now = s3_mono_ms(), last = r->skipped_ms;
+	char line[S3_KEY_MAX + 128];
+
+	if (count == 0 || r->base.config.log == NULL ||
+	    (last != 0 && now - last < TELL_EVERY_MS) ||
+	    !atomic_compare_exchange_strong(&r->skipped_ms, &last, now))
+		return;
+	snprintf(line, sizeof(line), "keys in a listing that cannot be read "
+		 "are left out: count=%zu prefix=%s", count,
+		 list->prefix != NULL ? list->prefix : "");
+	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
+}
+
 static int
 walk(const struct s3_xml_list *xml,
      int (*each)(void *arg, const struct s3_entry *entry), void *arg)
@@ -91,6 +110,7 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 	result = s3_request(r, &call, &reply, err);
 	if (result < 0)
 		return result == -ENOENT ? -ENODEV : result;
+	tell_skipped(r, list, xml.skipped);
 	result = walk(&xml, each, arg);
 	if (result != 0)
 		return result;

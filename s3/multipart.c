@@ -49,7 +49,7 @@ s3_remote_upload_create(struct s3 *s3, const char *key,
 	if (result == 0)
 		result = s3_call_headers(&call, headers);
 	if (result == 0)
-		result = s3_request(r, &call, &reply, err);
+		result = s3_request_courteous(r, &call, &reply, err);
 	if (result < 0)
 		return result == -ENOENT ? -ENODEV : result;
 	return s3_xml_upload_id(reply.body.data, reply.body.len, upload_id);
@@ -196,7 +196,9 @@ s3_remote_upload_abort(struct s3 *s3, const char *key, const char *upload_id,
 		       struct s3_error *err)
 {
 	struct s3_remote *r = s3_to_remote(s3);
-	CLEANUP_CALL struct s3_call call = { .method = "DELETE", .key = key };
+	CLEANUP_CALL struct s3_call call = {
+		.method = "DELETE", .key = key, .check = s3_check_empty,
+	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	int result = s3_call_options(r, &call, false);
 

@@ -25,6 +25,7 @@
 #include "s3/remote.h"
 
 #define NS 1000000000LL
+#define MD5_OF_NOTHING "d41d8cd98f00b204e9800998ecf8427e"
 #define SETTLE_SLACK_S 2	/* clocks are told in whole seconds */
 
 int
@@ -143,9 +144,13 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	} else if (size == NULL || parse_u64(size, '\0', &out->size, NULL) < 0) {
 		r = -EBADMSG;
 	}
-	if (r < 0 || at < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0)
+	/* s3proxy tells none of a directory's empty object. */
+	if (etag == NULL && out->size == 0 && reply->http == 200)
+		etag = MD5_OF_NOTHING;
+	if (r < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0)
 		return -EBADMSG;
-	out->mtime_ns = at * NS;
+	/* Stores tell of years 1, 1601 and 30828, or of none. */
+	out->mtime_ns = at > 0 ? at * NS : 0;
 	copy_short(out->version_id, sizeof(out->version_id),
 		   s3_reply_get(reply, "x-amz-version-id"));
 	if (strcmp(out->version_id, "null") == 0)
@@ -189,6 +194,33 @@ key_or_bucket(struct s3_remote *r, struct s3_error *err)
 	return s3_error_set(err, -ENODEV, "no such bucket");
 }
 
+/*
+ * HEAD has no body to say why it was refused either: a GET of one byte has.
+ * Keys that have lapsed look like an object that is denied else.
+ */
+static int
+why_refused(struct s3_remote *r, const char *key, int result,
+	    struct s3_error *err)
+{
+	char byte;
+	CLEANUP_CALL struct s3_call call = {
+		.method = "GET", .key = key, .buf = &byte, .buf_len = 1,
+		.once = true,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error own;
+	int why = s3_call_options(r, &call, false);
+
+	if (why == 0)
+		why = s3_call_header(&call, "range", "bytes=0-0");
+	if (why == 0)
+		why = s3_request(r, &call, &reply, &own);
+	if (why >= 0 || own.code[0] == '\0')
+		return result;
+	*err = own;
+	return why;
+}
+
 int
 s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 	       struct s3_error *err)
@@ -198,12 +230,15 @@ s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 		.method = "HEAD", .key = key, .check = check_object,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error own, *e = err != NULL ? err : &own;
 	int result = s3_call_options(r, &call, false);
 
 	if (result == 0)
-		result = s3_request(r, &call, &reply, err);
+		result = s3_request(r, &call, &reply, e);
 	if (result == -ENOENT)
-		return key_or_bucket(r, err);
+		return key_or_bucket(r, e);
+	if (result < 0 && (e->http == 400 || e->http == 403))
+		return why_refused(r, key, result, e);
 	if (result < 0)
 		return result;
 	if (s3_reply_get(&reply, "x-amz-tagging-count") != NULL)
@@ -502,7 +537,7 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 		result = s3_call_cond(r, &call, cond,
 				      S3_CAP_PUT_NONE | S3_CAP_PUT_MATCH);
 	if (result == 0)
-		result = s3_request(r, &call, &reply, e);
+		result = s3_request_courteous(r, &call, &reply, e);
 	if (result == 0)
 		return s3_etag_copy(s3_reply_get(&reply, "etag"), etag);
 	/* AWS gives 404 for If-Match on a key that has gone: not our ENOENT. */
@@ -520,11 +555,20 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 }
 
 int
+s3_check_empty(const void *arg, const struct s3_reply *reply)
+{
+	(void)arg;
+	return reply->body.len == 0 ? 0 : -EBADMSG;
+}
+
+int
 s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
 		 struct s3_error *err)
 {
 	struct s3_remote *r = s3_to_remote(s3);
-	CLEANUP_CALL struct s3_call call = { .method = "DELETE", .key = key };
+	CLEANUP_CALL struct s3_call call = {
+		.method = "DELETE", .key = key, .check = s3_check_empty,
+	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_object seen = {0};
 	char tag[S3_ETAG_MAX + 2];

@@ -8,8 +8,8 @@
  *
  * radosgw 16 takes If-Match only without quotes; that is tried when the
  * quoted form refuses a good ETag.  AWS copies a part from a range only if
- * the source is larger than 5 MiB, so where a small source is refused a
- * larger one is tried.
+ * the source is larger than 5 MiB, others only a range of that length, so
+ * where a small source is refused a larger one is tried.
  */
 #include <config.h>
 #include <errno.h>
@@ -157,23 +157,25 @@ probe_delete(struct probe *p)
 }
 
 static int
-part_copy(struct probe *p, struct s3_part *part)
+part_copy(struct probe *p, uint64_t len, struct s3_part *part)
 {
 	struct s3_error e;
 
 	part->number = 1;
 	return s3_remote_upload_part_copy(&p->r->base, p->key, p->upload_id,
-					  1, p->key, NULL, 0, SMALL / 2,
+					  1, p->key, NULL, 0, len,
 					  part->etag, &e);
 }
 
+/* if_match NULL: the key must not exist. */
 static int
-complete(struct probe *p, const struct s3_part *part, bool none)
+complete(struct probe *p, const struct s3_part *part, const char *if_match)
 {
 	const struct s3_cond cond = {
-		.if_match = none ? NULL : STALE, .if_none_match = none,
+		.if_match = if_match, .if_none_match = if_match == NULL,
 	};
-	unsigned before = atomic_fetch_or(&p->r->caps, S3_CAP_COMPLETE);
+	unsigned before = atomic_fetch_or(&p->r->caps, S3_CAP_COMPLETE |
+					  (p->caps & S3_CAP_UNQUOTED));
 	char etag[S3_ETAG_MAX];
 	struct s3_error e;
 	int r = s3_remote_upload_complete(&p->r->base, p->key, p->upload_id,
@@ -195,17 +197,17 @@ probe_multipart(struct probe *p)
 				    &e) < 0)
 		return;
 	atomic_fetch_or(&p->r->caps, S3_CAP_PART_COPY);	/* to be let try */
-	r = part_copy(p, &part);
+	r = part_copy(p, SMALL / 2, &part);
 	if (r == -ENOENT) {
 		atomic_fetch_or(&p->r->caps, S3_CAP_TWICE);
-		r = part_copy(p, &part);
+		r = part_copy(p, SMALL / 2, &part);
 		p->caps |= S3_CAP_TWICE;
 	}
 	if (r == -EINVAL) {
 		p->len = S3_PART_MIN + 1;
 		r = put(p, p->key, NULL, NULL, p->etag, &e);
-		if (r == 0)
-			r = part_copy(p, &part);
+		if (r == 0)	/* Garage wants a whole part of it */
+			r = part_copy(p, S3_PART_MIN, &part);
 		p->len = SMALL;
 	}
 	if (r == 0)
@@ -213,8 +215,10 @@ probe_multipart(struct probe *p)
 	else if (s3_remote_upload_part(&p->r->base, p->key, p->upload_id, 1,
 				       &body, part.etag, &e) < 0)
 		return;
-	if (refused(complete(p, &part, true)) &&
-	    refused(complete(p, &part, false)))
+	/* Swift refuses also the one that holds. */
+	if (refused(complete(p, &part, NULL)) &&
+	    refused(complete(p, &part, STALE)) &&
+	    complete(p, &part, p->etag) == 0)
 		p->caps |= S3_CAP_COMPLETE;
 }
 

@@ -165,8 +165,11 @@ struct s3_remote {
 	/* learnt from answers */
 	atomic_uint caps;	/* bits of enum s3_cap_bit */
 	atomic_bool bucket_seen;
+	atomic_bool numbers;	/* good answers bear a request's number */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* not to be had here */
+	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read */
+	atomic_uint rude;	/* headers it does not know: extras.c */
 	_Atomic int64_t skew_s;	/* the store's clock less ours */
 	pthread_rwlock_t lock;
 	char region[64];	/* under lock */
@@ -254,8 +257,15 @@ int s3_retry_wait(struct s3_retry *retry, int result,
 
 /* error.c */
 
+/* Who speaks, and in how many words. */
+enum s3_voice {
+	S3_VOICE_S3,		/* an error document of S3, or a HEAD's answer
+				 * from the store */
+	S3_VOICE_MUTE,		/* the store, without a document */
+	S3_VOICE_OTHER,		/* a proxy, a login page, who knows */
+};
 /* HTTP status and S3 code to errno.  code may be "". */
-int s3_errno(int http, const char *code);
+int s3_errno(int http, const char *code, enum s3_voice voice);
 void s3_error_clear(struct s3_error *err);
 /* Format the message on one line; returns result. */
 int s3_error_set(struct s3_error *err, int result, const char *fmt, ...)
@@ -283,6 +293,7 @@ struct s3_xml_item {
 struct s3_xml_list {
 	struct s3_xml_item *items; /* sorted by key */
 	size_t count;
+	size_t skipped;		/* that could not be read */
 	bool truncated;
 	char *next;		/* NextContinuationToken */
 };
@@ -375,8 +386,15 @@ int s3_remote_copy(struct s3 *s3, const char *source_key,
 int s3_remote_extras(struct s3 *s3, const char *key,
 		     const struct s3_object *object, bool copy,
 		     struct s3_headers *headers, struct s3_error *err);
-/* To the log: the object has no tags now. */
-void s3_extras_lost(struct s3_remote *r, const char *key);
+/* To the log: the object has no tags (or what it is) now. */
+void s3_extras_lost(struct s3_remote *r, const char *key, const char *what);
+/*
+ * s3_request, once more without them if the store refuses it for headers that
+ * only carry on what an object had: tags, grants, a storage class.  Those
+ * leave call->headers.
+ */
+int s3_request_courteous(struct s3_remote *r, struct s3_call *call,
+			 struct s3_reply *reply, struct s3_error *err);
 int s3_remote_extras_ensure(struct s3 *s3, const char *key,
 			    const struct s3_headers *headers,
 			    struct s3_error *err);
@@ -388,6 +406,9 @@ int s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 
 /* Shared by the calls. */
 
+/* DELETE answers 204, or 200 with some stores; a page with a status of 200
+ * deletes nothing. */
+int s3_check_empty(const void *arg, const struct s3_reply *reply);
 /* Fill *out from a reply's headers; size is Content-Length or the range's. */
 int s3_object_from(const struct s3_reply *reply, struct s3_object *out);
 /* Add the caller's headers; -EINVAL for names and values HTTP cannot carry. */

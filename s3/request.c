@@ -6,9 +6,9 @@
  *	               ▲                           │
  *	               └── learn / wait (retry.c) ─┘
  *
- * Judging: a transport failure is -EAGAIN, a body cut short -EBADMSG, a
- * status of 300 and above what error.c makes of it, a 2xx whose root is
- * <Error> the same, and a 2xx that the call's own check refuses -EBADMSG.
+ * Judging: a transport failure is -EAGAIN (a certificate that is refused
+ * -EKEYREJECTED), a body cut short -EBADMSG, a status of 300 and above what
+ * error.c makes of it, a 2xx whose root is <Error> the same, and a 2xx that the call's own check refuses -EBADMSG.
  * The body of an error never reaches the caller's buffer.  Learning, once a
  * call each: another region, the store's clock, new keys.
  */
@@ -411,7 +411,7 @@ judge_transport(const struct transfer *x, struct s3_error *err)
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CACERT_BADFILE:
 	case CURLE_SSL_CERTPROBLEM:
-		return -EACCES;
+		return -EKEYREJECTED;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 		return -EINVAL;
@@ -429,13 +429,44 @@ copy_text(char *to, size_t size, const char *from)
 		snprintf(to, size, "%s", from);
 }
 
+/* The number that a store gives each request; NULL if there is none. */
+static const char *
+request_number(const struct s3_reply *reply)
+{
+	static const char *const names[] = {
+		"x-amz-request-id", "x-amz-id-2", "x-amzn-requestid",
+		"x-trans-id", "x-guploader-uploadid",
+	};
+	const char *id = NULL;
+
+	for (size_t i = 0; id == NULL &&
+	     i < sizeof(names) / sizeof(*names); i++)
+		id = s3_reply_get(reply, names[i]);
+	return id;
+}
+
+static enum s3_voice
+voice_of(const struct s3_remote *r, const struct s3_call *call,
+	 const struct s3_reply *reply, bool document)
+{
+	if (document)
+		return S3_VOICE_S3;
+	if (r->numbers && request_number(reply) == NULL)
+		return S3_VOICE_OTHER;
+	if (strcmp(call->method, "HEAD") == 0)
+		return S3_VOICE_S3;
+	return reply->body.len == 0 ? S3_VOICE_MUTE : S3_VOICE_OTHER;
+}
+
 /* Status and body of an answer; fills *err and *region. */
 static int
-judge_reply(const struct s3_call *call, const struct s3_reply *reply,
-	    struct s3_error *err, char region[64])
+judge_reply(const struct s3_remote *r, const struct s3_call *call,
+	    const struct s3_reply *reply, struct s3_error *err,
+	    char region[64])
 {
 	struct s3_xml_error xml = {0};
-	const char *id = s3_reply_get(reply, "x-amz-request-id");
+	const char *id = request_number(reply);
+	enum s3_voice voice;
 	bool good = reply->http >= 200 && reply->http < 300;
 	bool is_error;
 	int status = reply->http;
@@ -448,6 +479,7 @@ judge_reply(const struct s3_call *call, const struct s3_reply *reply,
 		   s3_xml_error(reply->body.data, reply->body.len, &xml) == 0;
 	if (good && !is_error)
 		return 0;
+	voice = voice_of(r, call, reply, is_error);
 	if (good)
 		status = 500;	/* an error that came too late for a status */
 	copy_text(region, 64, s3_reply_get(reply, "x-amz-bucket-region"));
@@ -456,9 +488,11 @@ judge_reply(const struct s3_call *call, const struct s3_reply *reply,
 	if (xml.message[0] != '\0')
 		s3_error_set(err, 0, "%s", xml.message);
 	else
-		s3_error_set(err, 0, "HTTP status %d", reply->http);
+		s3_error_set(err, 0, "HTTP status %d%s", reply->http,
+			     voice == S3_VOICE_OTHER && reply->http < 500 ?
+			     ", not from S3" : "");
 	copy_text(err->request_id, sizeof(err->request_id), xml.request_id);
-	return s3_errno(status, err->code);
+	return s3_errno(status, err->code, voice);
 }
 
 static bool
@@ -568,7 +602,7 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 		result = transfer(r, call, hash, &keys, reply, err);
 	if (result < 0)
 		return result;
-	result = judge_reply(call, reply, err, region);
+	result = judge_reply(r, call, reply, err, region);
 	if (result == 0 && call->check != NULL) {
 		result = call->check(call->check_arg, reply);
 		if (result < 0)
@@ -577,6 +611,8 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 	}
 	if (result == 0) {
 		r->bucket_seen = true;
+		if (request_number(reply) != NULL)
+			r->numbers = true;
 		s3_pool_faster(r->pool);
 		return 0;
 	}

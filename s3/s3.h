@@ -15,11 +15,13 @@
  * Results are 0 (or a count) or a negative errno:
  *   -ENOENT     no such key, or no such upload
  *   -ENODEV     no such bucket
- *   -EACCES     access denied, bad credentials or signature (403, 401)
- *   -ESTALE     If-Match, or a copy source's If-Match, did not hold (412, 409)
- *   -EEXIST     If-None-Match: * did not hold (412, 409)
+ *   -EACCES     access denied (403)
+ *   -EKEYREJECTED  the account, its keys, clock, region or certificate is
+ *               refused, whatever the object: it passes when that is mended
+ *   -ESTALE     If-Match, or a copy source's If-Match, did not hold (412)
+ *   -EEXIST     If-None-Match: * did not hold (412)
  *   -EAGAIN     transient and still so after the retries: 5xx, 503 SlowDown,
- *               429, time-out, no connection
+ *               429, time-out, no connection, an answer that is not S3's
  *   -EFBIG      the store calls the body or the part list too large
  *   -EINVAL     the store calls the request wrong (400), or we would
  *   -ENOTSUP    the store does not implement the call (501, 405)

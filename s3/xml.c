@@ -4,8 +4,9 @@
  * bounded before it comes here, documents with a DTD are refused (so there
  * are no entities to expand), nothing is fetched, libxml2's own limits stay
  * on, and every number and name is checked.  What is not understood is
- * -EBADMSG; above all, a listing that does not say whether it was truncated
- * is refused, for a part must never pass for the whole.
+ * -EBADMSG, but for single items of a listing, which are counted and left
+ * out; above all, a listing that does not say whether it was truncated is
+ * refused, for a part must never pass for the whole.
  *
  * Elements are matched by local name: AWS uses a namespace, others do not.
  *
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include "s3/remote.h"
@@ -213,8 +215,9 @@ boolean(const xmlNode *node, const char *name, bool *out)
 
 	if (t == NULL)
 		return -EBADMSG;
-	*out = strcmp((const char *)t, "true") == 0;
-	return *out || strcmp((const char *)t, "false") == 0 ? 0 : -EBADMSG;
+	*out = strcasecmp((const char *)t, "true") == 0;
+	return *out || strcasecmp((const char *)t, "false") == 0 ? 0
+								 : -EBADMSG;
 }
 
 static int
@@ -338,23 +341,50 @@ s3_xml_error(const char *xml, size_t len, struct s3_xml_error *out)
 	return 0;
 }
 
+/* -EBADMSG: it names no object that could be asked for. */
 static int
 item_of(const xmlNode *n, bool encoded, struct s3_xml_item *item)
 {
+	const char *name;
 	int r;
 
 	item->is_prefix = is(n, "CommonPrefixes");
-	r = key_of(n, item->is_prefix ? "Prefix" : "Key", encoded,
-		   &item->key);
+	name = item->is_prefix ? "Prefix" : "Key";
+	r = key_of(n, name, encoded, &item->key);
+	/* Some stores say that they encode, and leave "100%" as it is. */
+	if (r == -EBADMSG && encoded)
+		r = key_of(n, name, false, &item->key);
 	if (r < 0)
 		return r;
 	item->key_len = strlen(item->key);
 	if (item->is_prefix)
 		return 0;
-	r = number(n, "Size", INT64_MAX, &item->size);
-	if (r == 0)
-		r = time_of(n, "LastModified", &item->mtime_ns);
-	return r == 0 ? etag_of(n, item->etag) : r;
+	/* A date or an ETag that is none is not told; HEAD may know. */
+	if (time_of(n, "LastModified", &item->mtime_ns) < 0)
+		item->mtime_ns = 0;
+	if (etag_of(n, item->etag) < 0)
+		item->etag[0] = '\0';
+	return number(n, "Size", INT64_MAX, &item->size);
+}
+
+/* An item that cannot be read spoils none but itself. */
+static int
+add_item(const xmlNode *n, bool encoded, struct s3_xml_list *out)
+{
+	struct s3_xml_item *item = &out->items[out->count];
+	int r = item_of(n, encoded, item);
+
+	if (r == 0) {
+		out->count++;
+		return 0;
+	}
+	free(item->key);
+	memset(item, 0, sizeof(*item));
+	if (r == -EBADMSG) {
+		out->skipped++;
+		return 0;
+	}
+	return r;
 }
 
 static int
@@ -398,7 +428,7 @@ s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out)
 		r = -ENOMEM;
 	for (const xmlNode *n = root->children; r == 0 && n; n = n->next) {
 		if (is(n, "Contents") || is(n, "CommonPrefixes"))
-			r = item_of(n, encoded, &out->items[out->count++]);
+			r = add_item(n, encoded, out);
 	}
 	if (r == 0 && out->truncated) {
 		CLEANUP_TEXT xmlChar *t = text(root, "NextContinuationToken");
@@ -587,6 +617,10 @@ s3_xml_tags(const char *xml, size_t len, char **tags)
 	CLEANUP_BUF struct s3_buf b = {0};
 	const xmlNode *root, *set;
 
+	if (len == 0) {		/* S3Mock, of an object without tags */
+		*tags = strdup("");
+		return *tags != NULL ? 0 : -ENOMEM;
+	}
 	root = doc != NULL ? xmlDocGetRootElement(doc) : NULL;
 	set = root != NULL && is(root, "Tagging") ? child(root, "TagSet") :
 						     NULL;
@@ -646,7 +680,10 @@ add_grant(struct s3_headers *out, const char *header, const char *kind,
 	return b.failed ? -ENOMEM : s3_headers_set(out, header, b.data);
 }
 
-/* 1: somebody other than the owner, or less than all. */
+/*
+ * 1: somebody other than the owner, or less than all.  MinIO names neither
+ * the owner nor the grantee, who is the owner then.
+ */
 static int
 grant_of(const xmlNode *n, const char *owner, struct s3_headers *out)
 {
@@ -668,6 +705,9 @@ grant_of(const xmlNode *n, const char *owner, struct s3_headers *out)
 		r = add_grant(out, header, "uri", (const char *)uri);
 	else if (mail != NULL && *mail != '\0')
 		r = add_grant(out, header, "emailAddress", (const char *)mail);
+	else if (*owner == '\0' && strcmp((const char *)permission,
+					  "FULL_CONTROL") == 0)
+		return 0;
 	if (r < 0)
 		return r;
 	return id == NULL || strcmp((const char *)id, owner) != 0 ||
@@ -714,8 +754,9 @@ s3_xml_upload_id(const char *xml, size_t len, char **upload_id)
 	root = xmlDocGetRootElement(doc);
 	CLEANUP_TEXT xmlChar *t = text(root, "UploadId");
 
-	if (!is(root, "InitiateMultipartUploadResult") || t == NULL ||
-	    *t == '\0')
+	/* gofakes3 leaves "Result" off. */
+	if ((!is(root, "InitiateMultipartUploadResult") &&
+	     !is(root, "InitiateMultipartUpload")) || t == NULL || *t == '\0')
 		return -EBADMSG;
 	*upload_id = strdup((const char *)t);
 	return *upload_id != NULL ? 0 : -ENOMEM;

@@ -216,6 +216,8 @@ is_transient(int r)
 {
 	switch (r) {
 	case -EAGAIN:
+	case -EKEYREJECTED:
+	case -ENODEV:
 	case -ENOMEM:
 	case -EBADMSG:
 	case -ENOSPC:

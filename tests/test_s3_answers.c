@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What real stores, and what stands before them, were seen to answer.  Each
+ * case names the store.
+ */
+#include <config.h>
+#include <errno.h>
+#include "tests/s3_fake.h"
+
+#define ID "x-amz-request-id: tx1" LINE
+#define TEXT(status, id, n, text) "HTTP/1.1 " status LINE id LENGTH(n) LINE text
+#define GOOD_HEAD "HTTP/1.1 200 OK" LINE ID MTIME ETAG("e") LENGTH(3) LINE
+#define ERROR(status, code, n) "HTTP/1.1 " status LINE ID LENGTH(n) LINE \
+	"<Error><Code>" code "</Code></Error>"
+/* A body without its length: the end of the connection is its end. */
+#define XML(text) "HTTP/1.1 200 OK" LINE ID LAST LINE text
+#define COPIED XML("<CopyObjectResult><ETag>c</ETag></CopyObjectResult>")
+
+static struct s3_config impatient = { .retry_ms = 1 };
+
+static int
+head(void)
+{
+	struct s3_object o = { 0 };
+	int r = s3_head(s3, "key", &o, &err);
+
+	s3_object_free(&o);
+	return r;
+}
+
+static void
+minio_names_neither_owner_nor_grantee(void)
+{
+	struct s3_object o = { 0 };
+	struct s3_headers h = { 0 };
+
+	START({ XML("<AccessControlPolicy><Owner><ID></ID><DisplayName/>"
+		    "</Owner><AccessControlList><Grant><Grantee/>"
+		    "<Permission>FULL_CONTROL</Permission></Grant>"
+		    "</AccessControlList></AccessControlPolicy>"), 0,
+		HTTP_CLOSE, "key?acl", NULL });
+	s3_to_remote(s3)->no_tags = true;
+	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(h.count, 0);
+	stop(1);
+}
+
+static void
+an_acl_that_is_not_understood_keeps_no_data_back(void)
+{
+	struct s3_object o = { 0 };
+	struct s3_headers h = { 0 };
+
+	START({ XML("<Oddity/>"), 0, HTTP_CLOSE, "key?tagging", NULL },
+	      { XML("<AccessControlPolicy/>"), 0, HTTP_CLOSE, "?acl", NULL },
+	      { XML(""), 0, HTTP_CLOSE, "key?tagging", NULL },	/* S3Mock */
+	      { XML("<html><body/></html>"), 0, HTTP_CLOSE, "?acl", NULL });
+	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(h.count, 0);
+	stop(4);
+}
+
+static void
+gofakes3_calls_a_new_upload_by_another_name(void)
+{
+	char *id = NULL;
+
+	START({ XML("<InitiateMultipartUpload><UploadId>u</UploadId>"
+		    "</InitiateMultipartUpload>"), 0, HTTP_CLOSE, NULL, NULL });
+	CU_ASSERT_EQUAL(s3_upload_create(s3, "key", NULL, &id, &err), 0);
+	CU_ASSERT_STRING_EQUAL(id, "u");
+	free(id);
+	stop(1);
+}
+
+static void
+a_store_without_tagging_directives_is_spared_them(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("501 No", "NotImplemented", 42), 0, HTTP_KEEP,
+		"x-amz-tagging-directive", NULL },
+	      { COPIED, 0, HTTP_CLOSE, "x-amz-copy-source",
+		"x-amz-tagging-directive" },
+	      { COPIED, 0, HTTP_CLOSE, "x-amz-copy-source",
+		"x-amz-tagging-directive" });
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", NULL, NULL,
+					etag, &err), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "c");
+	stop(3);
+}
+
+/* Backblaze B2: "Unsupported header 'x-amz-tagging'". */
+static void
+a_header_that_is_refused_does_not_keep_the_body_back(void)
+{
+	struct s3_headers h = { 0 };
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("400 Bad", "InvalidArgument", 43), 0, HTTP_KEEP,
+		"x-amz-tagging: a=b", NULL },
+	      { ERROR("400 Bad", "InvalidArgument", 43), 0, HTTP_KEEP,
+		"x-amz-grant-read", "x-amz-tagging" },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "x-amz-meta-mode: 420",
+		"x-amz-grant-read" });
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-meta-mode", "420"), 0);
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-tagging", "a=b"), 0);
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-grant-read", "id=\"x\""), 0);
+	CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "e");
+	s3_headers_free(&h);
+	stop(3);
+}
+
+/* What it is refused for is then told as it is, and nothing is remembered. */
+static void
+a_refusal_for_another_reason_stays_one(void)
+{
+	struct s3_headers h = { 0 };
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("400 Bad", "InvalidRequest", 42), 0, HTTP_KEEP,
+		"x-amz-tagging", NULL },
+	      { ERROR("400 Bad", "InvalidRequest", 42), 0, HTTP_KEEP, NULL,
+		"x-amz-tagging" },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "x-amz-tagging", NULL });
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-tagging", "a=b"), 0);
+	CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err),
+			-EINVAL);
+	CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err), 0);
+	s3_headers_free(&h);
+	stop(3);
+}
+
+/* Traefik and nginx while what is behind them restarts. */
+static void
+a_proxys_404_is_not_the_stores(void)
+{
+	char buf[4];
+
+	START_WITH(impatient, { GOOD_HEAD, 0, HTTP_KEEP, NULL, NULL },
+	      { TEXT("404 Not Found", "", 0, ""), 0, HTTP_KEEP, "HEAD", NULL },
+	      { TEXT("404 Not Found", "", 9, "not found"), 0, HTTP_KEEP,
+		"GET", NULL },
+	      { TEXT("404 Not Found", "", 9, "not found"), 0, HTTP_KEEP,
+		"DELETE", NULL },
+	      { TEXT("404 Not Found", ID, 0, ""), 0, HTTP_KEEP, "HEAD", NULL },
+	      { ERROR("404 None", "NoSuchKey", 37), 0, HTTP_KEEP, "DELETE",
+		NULL });
+	CU_ASSERT_EQUAL(head(), 0);
+	CU_ASSERT_EQUAL(head(), -EAGAIN);
+	CU_ASSERT_EQUAL(s3_get(s3, "key", NULL, 0, buf, 4, NULL, &err),
+			-EAGAIN);
+	CU_ASSERT_EQUAL(s3_delete(s3, "key", NULL, &err), -EAGAIN);
+	CU_ASSERT_EQUAL(head(), -ENOENT);
+	CU_ASSERT_EQUAL(s3_delete(s3, "key", NULL, &err), 0);
+	stop(6);
+}
+
+#define PAGE(status) { TEXT(status, "Content-Type: text/html" LINE, 13, \
+			    "<html></html>"), 0, HTTP_KEEP, NULL, NULL }
+static void
+pages_and_redirects_of_others_only_cost_time(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START_WITH(impatient, { GOOD_HEAD, 0, HTTP_KEEP, NULL, NULL },
+	      PAGE("400 Bad"), PAGE("401 Who"), PAGE("403 Forbidden"),
+	      PAGE("405 How"), PAGE("407 Proxy"), PAGE("411 Length"),
+	      PAGE("413 Large"), PAGE("302 Login"), PAGE("501 No"));
+	CU_ASSERT_EQUAL(head(), 0);
+	for (int i = 0; i < 9; i++)
+		CU_ASSERT_EQUAL(put(NULL, etag), -EAGAIN);
+	stop(10);
+}
+
+static void
+a_page_with_status_200_is_no_success(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START(PAGE("200 OK"), PAGE("200 OK"), PAGE("200 OK"),
+	      PAGE("200 OK"), PAGE("200 OK"), PAGE("200 OK"),
+	      PAGE("200 OK"), PAGE("200 OK"), PAGE("200 OK"));
+	CU_ASSERT_EQUAL(s3_delete(s3, "key", NULL, &err), -EBADMSG);
+	CU_ASSERT_EQUAL(put(NULL, etag), -EBADMSG);
+	CU_ASSERT_EQUAL(s3_upload_abort(s3, "key", "u", &err), -EBADMSG);
+	stop(9);
+}
+
+/* Keys, clocks, quotas and certificates are nobody's fault but the
+ * account's. */
+static void
+the_accounts_trouble_is_not_the_objects(void)
+{
+	static const struct {
+		int http;
+		const char *code;
+		int result;
+	} all[] = {
+		{ 400, "ExpiredToken", -EKEYREJECTED },
+		{ 403, "InvalidAccessKeyId", -EKEYREJECTED },
+		{ 403, "SignatureDoesNotMatch", -EKEYREJECTED },
+		{ 403, "RequestTimeTooSkewed", -EKEYREJECTED },
+		{ 403, "TransactionCapExceeded", -EKEYREJECTED },
+		{ 401, "Unauthorized", -EKEYREJECTED },
+		{ 400, "XMinioAdminBucketQuotaExceeded", -EDQUOT },
+		{ 403, "QuotaExceeded", -EDQUOT },
+		{ 409, "ConditionalRequestConflict", -EAGAIN },
+		{ 403, "InvalidObjectState", -EACCES },
+		{ 403, "AccessDenied", -EACCES },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		CU_ASSERT_EQUAL(s3_errno(all[i].http, all[i].code,
+					 S3_VOICE_S3), all[i].result);
+}
+
+/* HEAD tells 400 or 403 of lapsed keys as it does of a denied object. */
+static void
+why_a_head_was_refused_is_asked_for(void)
+{
+	START({ TEXT("400 Bad", ID, 0, ""), 0, HTTP_KEEP, "HEAD", NULL },
+	      { ERROR("400 Bad", "InvalidAccessKeyId", 46), 0, HTTP_KEEP,
+		"range: bytes=0-0", NULL },
+	      { TEXT("403 No", ID, 0, ""), 0, HTTP_KEEP, "HEAD", NULL },
+	      { ERROR("403 No", "AccessDenied", 40), 0, HTTP_KEEP, "GET",
+		NULL });
+	CU_ASSERT_EQUAL(head(), -EKEYREJECTED);
+	CU_ASSERT_STRING_EQUAL(err.code, "InvalidAccessKeyId");
+	CU_ASSERT_EQUAL(head(), -EACCES);
+	stop(4);
+}
+
+/* s3proxy; a store that tells of the year 1. */
+static void
+a_head_without_etag_or_date_is_read(void)
+{
+	struct s3_object o = { 0 };
+
+	START({ "HTTP/1.1 200 OK" LINE "Last-Modified: Mon, 01 Jan 0001 "
+		"00:00:00 GMT" LINE LENGTH(0) LINE, 0, HTTP_KEEP, "HEAD",
+		NULL });
+	CU_ASSERT_EQUAL_FATAL(s3_head(s3, "d/", &o, &err), 0);
+	CU_ASSERT_STRING_EQUAL(o.etag, "d41d8cd98f00b204e9800998ecf8427e");
+	CU_ASSERT_EQUAL(o.mtime_ns, 0);
+	s3_object_free(&o);
+	stop(1);
+}
+
+struct seen {
+	char keys[256];
+};
+
+static int
+see(void *arg, const struct s3_entry *e)
+{
+	struct seen *s = arg;
+	size_t used = strlen(s->keys);
+
+	snprintf(s->keys + used, sizeof(s->keys) - used, "%s;", e->key);
+	return 0;
+}
+
+#define ITEM(key, rest) "<Contents><Key>" key "</Key>" rest "</Contents>"
+#define WHOLE "<Size>1</Size><ETag>e</ETag>" \
+	"<LastModified>2013-05-24T00:00:00.000Z</LastModified>"
+
+static void
+a_bad_item_of_a_listing_spoils_only_itself(void)
+{
+	const struct s3_list list = { .max_keys = 9 };
+	struct seen seen = { "" };
+	char *next = NULL;
+
+	START({ XML("<ListBucketResult><EncodingType>url</EncodingType>"
+		    "<IsTruncated>False</IsTruncated>"
+		    ITEM("a", WHOLE) ITEM("b%00", WHOLE)
+		    ITEM("100%", WHOLE) ITEM("", WHOLE)
+		    ITEM("c", "<Size>1</Size>")
+		    ITEM("d", "<Size>1</Size><LastModified>0001-01-01T"
+			 "00:00:00Z</LastModified>")
+		    ITEM("e", "<Size>many</Size>")
+		    ITEM("f", WHOLE) "</ListBucketResult>"), 0, HTTP_CLOSE,
+		"list-type=2", NULL });
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, &seen, &next, &err), 0);
+	CU_ASSERT_STRING_EQUAL(seen.keys, "100%;a;b%00;c;d;f;");
+	CU_ASSERT_PTR_NULL(next);
+	stop(1);
+}
+
+TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
+	  T(an_acl_that_is_not_understood_keeps_no_data_back),
+	  T(gofakes3_calls_a_new_upload_by_another_name),
+	  T(a_store_without_tagging_directives_is_spared_them),
+	  T(a_header_that_is_refused_does_not_keep_the_body_back),
+	  T(a_refusal_for_another_reason_stays_one),
+	  T(a_proxys_404_is_not_the_stores),
+	  T(pages_and_redirects_of_others_only_cost_time),
+	  T(a_page_with_status_200_is_no_success),
+	  T(the_accounts_trouble_is_not_the_objects),
+	  T(why_a_head_was_refused_is_asked_for),
+	  T(a_head_without_etag_or_date_is_read),
+	  T(a_bad_item_of_a_listing_spoils_only_itself))
