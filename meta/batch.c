@@ -444,7 +444,7 @@ apply_put_handle(const struct change *c, struct sql *sql)
 	bind_u64(s, 3, h->state);
 	bind_u64(s, 4, h->generation);
 	sqlite3_bind_int64(s, 5, h->opened_ns);
-	bind_u64(s, 6, h->created);
+	bind_u64(s, 6, h->created | (uint64_t)h->lapsed << 1);
 	return sql_run(sql, s);
 }
 

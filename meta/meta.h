@@ -152,6 +152,9 @@ struct meta_handle {
 	uint64_t generation;	/* of the file's writers, ascending */
 	int64_t opened_ns;	/* wall clock */
 	bool created;		/* by CREATE and never written */
+	bool lapsed;		/* flushed without a word of its writer, which
+				 * may send its bytes once more; FENCED: for
+				 * that, and nothing was discarded */
 };
 
 /* The only function that changes a state.  -EINVAL: not an allowed move;

@@ -287,7 +287,8 @@ read_handle(sqlite3_stmt *s, void *row)
 	h->state = (enum meta_state)col(s, 2);
 	h->generation = col(s, 3);
 	h->opened_ns = sqlite3_column_int64(s, 4);
-	h->created = col(s, 5) != 0;
+	h->created = (col(s, 5) & 1) != 0;
+	h->lapsed = (col(s, 5) & 2) != 0;
 	return 0;
 }
 

@@ -368,7 +368,7 @@ do_status(struct connection *c)
 		rpc_server_stats(config->rpc, &rpc);
 	ctl_answer(c, 0, json_pack(
 		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-		" s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
+		" s:I, s:I, s:I, s:I, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
 		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
@@ -384,6 +384,8 @@ do_status(struct connection *c)
 		"nodes", (json_int_t)s.nodes,
 		"held_requests", (json_int_t)s.held_requests,
 		"invariant_failures", (json_int_t)s.invariant_failures,
+		"idle_shown", (json_int_t)s.idle_shown,
+		"idle_flushed", (json_int_t)s.idle_flushed,
 		"moves", moves_json(config->gate),
 		"connections", (int)rpc.connections,
 		"in_flight", (int)rpc.in_flight,

@@ -60,6 +60,7 @@ nfs3_enter(struct rpc_request *rq, const nfs_fh3 *fh, enum nfs3_intent intent,
 {
 	struct nfs3_call *call = (struct nfs3_call *)rq->scratch;
 	struct nfs3 *nfs = rq->program_arg;
+	uint64_t own = call->gate.own;	/* the transport begins with zeros */
 	struct exports_entry *entry;
 	const char *reason;
 	int r;
@@ -77,6 +78,7 @@ nfs3_enter(struct rpc_request *rq, const nfs_fh3 *fh, enum nfs3_intent intent,
 		return -ESTALE;
 	if (exports_admit(entry, rq, &call->gate, &reason) < 0)
 		return refuse(nfs, rq, entry, reason);
+	call->gate.own = own;
 	call->export = exports_entry_gate(entry);
 	memcpy(call->replay.key, rq->digest, sizeof(call->replay.key));
 	call->replay.procedure = rq->procedure;

@@ -157,7 +157,8 @@ static const struct option_row rows[] = {
 	 "gateway's disk, or in the bucket."},
 	EXP(strict, BOOL, "0", 0, 0, NULL,
 	    "Refuse at once what would have to wait for another writer: sets "
-	    "busy=fail, reads=refuse and commit=s3 where they are not set."),
+	    "busy=fail, reads=refuse, commit=s3, idle_visible_ms=0 and "
+	    "idle_flush_ms=0 where they are not set."),
 	EXP(busy, CHOICE, "wait", 0, 0, "wait|fail",
 	    "A second writer of a file waits, up to busy_limit_ms, or fails."),
 	EXP(reads, CHOICE, "flushed", 0, 0, "flushed|live|refuse",
@@ -192,6 +193,13 @@ static const struct option_row rows[] = {
 	EXP(lease_ms, MS, "90000", 1000, DAY_MS, NULL,
 	    "Time without a request after which a writer with unflushed data "
 	    "counts as lost."),
+	EXP(idle_visible_ms, MS, "1000", 0, DAY_MS, NULL,
+	    "Time without a call about a file after which others are shown "
+	    "what its writer has not flushed, as it is then. 0: never."),
+	EXP(idle_flush_ms, MS, "5000", 0, DAY_MS, NULL,
+	    "Time without a call about a file after which what its writer "
+	    "has not flushed counts as flushed: for clients that close a "
+	    "file without COMMIT. 0: never."),
 	EXP(attr_ttl_ms, MS, "3000", 0, DAY_MS, NULL,
 	    "Time for which what is known of the bucket is believed before "
 	    "it is asked again."),

@@ -88,6 +88,8 @@ defaults_are_those_of_the_manual(void)
 	CU_ASSERT_EQUAL(o->busy_limit_ms, 60000);
 	CU_ASSERT_EQUAL(o->reserve_ms, 75000);
 	CU_ASSERT_EQUAL(o->lease_ms, 90000);
+	CU_ASSERT_EQUAL(o->idle_visible_ms, 1000);
+	CU_ASSERT_EQUAL(o->idle_flush_ms, 5000);
 	CU_ASSERT_EQUAL(o->abandon, GATE_ABANDON_PUBLISH);
 	CU_ASSERT_EQUAL(o->reads, GATE_READS_FLUSHED);
 	CU_ASSERT(!o->strict && !o->commit_s3 && !o->readonly);
@@ -159,7 +161,7 @@ the_stronger_setting_wins(void)
 }
 
 static void
-strict_sets_three_and_yields_to_what_is_said(void)
+strict_sets_what_refuses_and_yields_to_what_is_said(void)
 {
 	const struct options_export *o;
 
@@ -168,12 +170,15 @@ strict_sets_three_and_yields_to_what_is_said(void)
 	o = &export("/aaa")->options;
 	CU_ASSERT(o->strict && o->commit_s3 && o->busy == GATE_BUSY_FAIL &&
 		  o->reads == GATE_READS_REFUSE);
+	CU_ASSERT(o->idle_visible_ms == 0 && o->idle_flush_ms == 0);
 	CU_ASSERT_EQUAL(LOAD("[export /aaa]\nbucket=s3://aaa\nstrict=1\n"
-			     "reads=live\n", "--set", "export.commit=local"),
+			     "reads=live\nidle_flush_ms=3\n", "--set",
+			     "export.commit=local"),
 			0);
 	o = &export("/aaa")->options;
 	CU_ASSERT(o->strict && !o->commit_s3 && o->busy == GATE_BUSY_FAIL &&
 		  o->reads == GATE_READS_LIVE);
+	CU_ASSERT(o->idle_visible_ms == 0 && o->idle_flush_ms == 3);
 }
 
 static void
@@ -414,7 +419,7 @@ main(int argc, char **argv)
 	static const struct unit_case cases[] = {
 		T(defaults_are_those_of_the_manual), T(a_file_is_read),
 		T(the_stronger_setting_wins),
-		T(strict_sets_three_and_yields_to_what_is_said),
+		T(strict_sets_what_refuses_and_yields_to_what_is_said),
 		T(a_bucket_completes_a_section),
 		T(mistakes_in_the_file_name_their_line),
 		T(mistakes_on_the_command_line_are_told),

@@ -418,6 +418,8 @@ gate_status(struct gate *g, struct gate_status *out)
 		.held_requests = LOAD(held),
 		.conflicts = LOAD(conflicts),
 		.invariant_failures = LOAD(invariant_failures),
+		.idle_shown = LOAD(idle_shown),
+		.idle_flushed = LOAD(idle_flushed),
 	};
 #undef LOAD
 	if (each_node(g, count_pending, &out->uploads) < 0 ||

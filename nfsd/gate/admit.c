@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
 
 static uint64_t *
@@ -59,6 +59,8 @@ handle_move_locked(struct node *n, enum meta_event event)
 		return;
 	}
 	count_move(g, from, n->h.state);
+	if (from == META_ACTIVE && n->h.state != META_ACTIVE)
+		shown_drop_locked(n);
 	if (from != n->h.state)
 		node_changed_locked(n);
 }
@@ -386,6 +388,7 @@ void
 admit_drop_locked(struct node *n)
 {
 	count_move(n->export->gate, n->h.state, META_NONE);
+	shown_drop_locked(n);
 	n->h.state = META_NONE;
 }
 
@@ -407,6 +410,46 @@ admit_release_locked(struct node *n)
 }
 
 void
+admit_done_row_locked(const struct node *n, struct meta_batch *b)
+{
+	struct meta_handle row = n->h;
+
+	if (!row.lapsed) {
+		meta_del_handle(b, n->ino, row.who);
+		return;
+	}
+	row.state = META_DONE;
+	row.opened_ns = clock_ns();
+	meta_put_handle(b, &row);
+}
+
+/* It knows by now that all it wrote is committed. */
+void
+admit_committed_locked(struct node *n, const char *who)
+{
+	bool holds = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
+	struct meta_batch *b;
+	struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		if (f->state == META_FLUSHED && strcmp(f->who, who) == 0)
+			break;
+	}
+	if (f == NULL || n->export->c.strict)
+		return;
+	LIST_REMOVE(f, link);
+	free(f);
+	b = meta_batch_new();
+	if (holds)
+		n->h.lapsed = false;
+	if (b != NULL && holds)
+		meta_put_handle(b, &n->h);
+	else if (b != NULL)
+		meta_del_handle(b, n->ino, who);
+	meta_post(n->export->gate->meta, &b);
+}
+
+void
 admit_settle_locked(struct node *n)
 {
 	struct meta_batch *b;
@@ -416,7 +459,7 @@ admit_settle_locked(struct node *n)
 		return;
 	b = meta_batch_new();
 	if (b != NULL)
-		meta_del_handle(b, n->ino, n->h.who);
+		admit_done_row_locked(n, b);
 	meta_post(n->export->gate->meta, &b);
 	handle_move_locked(n, META_EV_STORED);
 	admit_release_locked(n);
@@ -485,7 +528,8 @@ fence_off_locked(struct node *n, const char *who)
 	LIST_FOREACH(f, &n->fenced, link) {
 		struct meta_handle row = { .ino = n->ino,
 					   .state = META_FENCED,
-					   .opened_ns = clock_ns() };
+					   .opened_ns = clock_ns(),
+					   .lapsed = !f->discarded };
 
 		if (strcmp(f->who, who) == 0)
 			continue;
@@ -556,7 +600,8 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	handle_move_locked(n, META_EV_OPEN);
 	n->h_last_ms = now;
 	n->lease_ms = x->c.lease_ms;
-	n->settle_empty = false;
+	n->settle_empty = n->h.lapsed = false;
+	silence_opened_locked(n, rq);
 	admit_unreserve_locked(n);
 	refusal_end_locked(n, who);
 	node_tick_run_locked(n, now + n->lease_ms);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nfsd/gate/lost.h"
+#include "nfsd/gate/silence.h"
 
 int
 gate_getattr(struct gate_export *x, struct gate_request *rq,
@@ -22,11 +23,13 @@ gate_getattr(struct gate_export *x, struct gate_request *rq,
 
 	if (r < 0)
 		return r;
+	silence_begin(n, rq);
 	r = lookup_refresh(n, rq);
 	if (r == 0) {
 		admit_looked(n, rq, false);
 		node_attr(n, rq, out);
 	}
+	silence_end(n, rq, r);
 	node_put(&n);
 	return r;
 }
@@ -48,9 +51,12 @@ gate_access(struct gate_export *x, struct gate_request *rq,
 	struct node *n = NULL;
 	int r = node_from_fh(x, rq, fh, &n);
 
-	if (r == 0)
-		r = lookup_refresh(n, rq);
+	if (r < 0)
+		return r;
+	silence_begin(n, rq);
+	r = lookup_refresh(n, rq);
 	if (r < 0) {
+		silence_end(n, rq, r);
 		node_put(&n);
 		return r;
 	}
@@ -68,6 +74,7 @@ gate_access(struct gate_export *x, struct gate_request *rq,
 	node_attr_locked(n, rq, attr);
 	pthread_mutex_unlock(&n->mutex);
 	*granted = may & want;
+	silence_end(n, rq, 0);
 	node_put(&n);
 	return 0;
 }
@@ -161,6 +168,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 	n->attr_version++;
 	if (set->set_size) {
 		(void)data_truncate_locked(n, n->i.size);
+		shown_resize_locked(n, n->i.size);
 		quota_size_locked(n, n->i.size);
 		n->uncommitted = extents_bytes(&n->d.live);
 		n->content_version++;
@@ -176,6 +184,8 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 	}
 	if (set->set_size || set->mtime_how != GATE_TIME_KEEP)
 		n->live_mtime_ns = n->i.mtime_ns;
+	if (n->shown != NULL && set->mtime_how != GATE_TIME_KEEP)
+		n->shown->mtime_ns = n->i.mtime_ns;
 	upload_schedule_locked(n, false);
 	admit_settle_locked(n);
 }
@@ -247,6 +257,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 
 	if (r < 0)
 		return r;
+	silence_begin(n, rq);
 	if (!rq->may_block) {
 		node_put(&n);
 		rq->again = GATE_NEEDS_THREAD;
@@ -274,6 +285,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	wcc_after(n, rq, wcc);
+	silence_end(n, rq, r);
 	node_put(&n);
 	return r;
 }

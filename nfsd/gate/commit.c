@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "nfsd/gate/lost.h"
+#include "nfsd/gate/silence.h"
 
 static void
 widen(const struct extents *m, uint64_t *from, uint64_t *to)
@@ -139,8 +140,7 @@ publish_row(struct node *n, struct step *s)
 	else if (last->off + last->len > s->row.size)
 		s->row.size = last->off + last->len;
 	s->row.mtime_ns = n->live_mtime_ns;
-	if (s->row.ctime_ns < n->live_mtime_ns)
-		s->row.ctime_ns = n->live_mtime_ns;
+	s->row.ctime_ns = shown_next_ctime_locked(n);
 }
 
 /* What memory will be when the transaction is done.  Mutex held. */
@@ -232,6 +232,10 @@ applied_locked(struct node *n, struct step *s)
 	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->live);
 	if (s->flushes && n->h.state == META_ACTIVE)
 		handle_move_locked(n, META_EV_FLUSH);
+	/* Of one moment, for who is shown what is there. */
+	if (n->shown != NULL && s->added.count > 0 &&
+	    shown_take_locked(n) < 0)
+		shown_drop_locked(n);
 	n->h.created = n->h.created && s->taken.count == 0;
 	data_account_locked(n);
 	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);

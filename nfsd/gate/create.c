@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/link.h"
+#include "nfsd/gate/silence.h"
 
 #define ROWS 8192		/* bytes on the disk for a new name */
 
@@ -208,6 +209,7 @@ make(struct change_dir *d, struct gate_request *rq, const char *name,
 		n->h_opened_ms = n->h_last_ms = now;
 		n->lease_ms = x->c.lease_ms;
 		n->settle_empty = true;
+		silence_opened_locked(n, NULL);
 		node_tick_run_locked(n, now + x->c.create_settle_ms);
 	}
 	if (rec->kind == GATE_DIR)

@@ -31,7 +31,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/silence.h"
 
 void
 data_init(struct data *d)
@@ -62,6 +62,7 @@ data_fini(struct node *n)
 		close(d->retired_fd);
 	d->fd = d->retired_fd = -1;
 	memory_free(n);
+	shown_drop_locked(n);
 	extents_free(&d->live);
 	extents_free(&d->hard);
 	extents_free(&d->staged);
@@ -217,6 +218,7 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 		   !(base && extents_in_place(&d->live, off, len)) &&
 		   !extents_in_place(&d->hard, off, len) &&
 		   !extents_in_place(&d->staged, off, len) &&
+		   !shown_in_place(n, off, len) &&
 		   !extents_in_place(&d->filling, off, len);
 	if (in_place && extents_in_place(&d->clean, off, len)) {
 		if (d->pins > 0)
@@ -323,8 +325,9 @@ data_give_up_locked(struct node *n, const struct extents *old,
 				len = end - off;
 			if (there && n->d.pins > 0)
 				n->d.displaced = true;
-			else if (there && at != over->list[i].at +
-						    (off - over->list[i].off))
+			else if (there && !shown_lies_at(n, at, len) &&
+				 at != over->list[i].at +
+					       (off - over->list[i].off))
 				data_punch(n, at, len);
 			off += len;
 		}
@@ -422,6 +425,7 @@ data_drop_live_locked(struct node *n)
 {
 	uint64_t end = data_hard_end(&n->d);
 
+	shown_drop_locked(n);
 	extents_free(&n->d.live);
 	n->uncommitted = 0;
 	quota_size_locked(n, n->i.size > end ? n->i.size : end);

@@ -110,6 +110,8 @@ struct gate_request {
 				 * waits in the thread if may_block */
 	const struct gate_replay *replay;	/* or NULL */
 	enum gate_again again;	/* out */
+	uint64_t own;		/* the gate's, 0 at first; stays from attempt
+				 * to attempt, like first_ms */
 };
 
 /* ---- settings ---- */
@@ -138,6 +140,7 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	enum gate_identity identity;
 	uint64_t settle_ms, create_settle_ms, supersede_quiet_ms, hold_ms;
 	uint64_t busy_limit_ms, reserve_ms, lease_ms, attr_ttl_ms;
+	uint64_t idle_visible_ms, idle_flush_ms;	/* 0: never */
 	uint64_t max_dirty_age_ms;
 	uint64_t upload_retry_ms;	/* transient failures, then permanent */
 	uint64_t max_handles;
@@ -156,6 +159,14 @@ struct gate_config {
 	/* GATE_HOLD is over.  Any thread; must not call back into gate. */
 	void (*wake)(void *wake_arg, void *token);
 	void *wake_arg;
+	/*
+	 * For how long calls of this writer ("name@addr", by that identity)
+	 * may lie unread in the transport: 0 when all that arrived was handed
+	 * over.  NULL: never.  Must not call back into gate.
+	 */
+	uint64_t (*unread_ms)(void *unread_arg, const char *who,
+			      enum gate_identity identity);
+	void *unread_arg;
 	/* level as in s3.h: 0 error .. 3 debug */
 	void (*log)(void *log_arg, int level, const char *line);
 	void *log_arg;
@@ -452,6 +463,8 @@ struct gate_status {
 	uint64_t nodes, held_requests;
 	uint64_t conflicts;	/* objects changed on both sides */
 	uint64_t invariant_failures;
+	/* Writers that went silent: shown to others, counted as flushed. */
+	uint64_t idle_shown, idle_flushed;
 };
 void gate_status(struct gate *gate, struct gate_status *out);
 

@@ -172,6 +172,16 @@ struct scan {
 	size_t seen_count, seen_room;
 };
 
+/* How long the writer has sent nothing about the file: silence.h.  Times of
+ * run_ms(). */
+struct silence {
+	uint64_t answered_ms;	/* its last call was */
+	uint64_t back_ms;	/* it was told to come back: by then */
+	uint64_t calls_ms;	/* when `calls` changed */
+	unsigned calls;		/* begun and not answered */
+	bool changed;		/* written since others were shown it */
+};
+
 struct node {
 	UT_hash_handle hh;		/* by ino */
 	UT_hash_handle hh_name;		/* by namekey */
@@ -204,6 +214,8 @@ struct node {
 	uint64_t live_size;
 	int64_t live_mtime_ns;
 	uint64_t uncommitted;		/* bytes, for show */
+	struct silence silence;
+	struct shown *shown;		/* while it is ACTIVE, or NULL */
 
 	char *reserved_who;		/* NULL: nobody */
 	uint64_t reserved_until_ms;	/* run_ms */
@@ -400,6 +412,7 @@ struct gate {
 	uint64_t disk_limit, disk_looked_ms;
 	uint64_t active, pending, uploading, held, nodes, handles;
 	uint64_t invariant_failures, conflicts;
+	uint64_t idle_shown, idle_flushed;	/* silence.c */
 
 	uint64_t watch_kept, watch_told;	/* of the patrol alone */
 };
@@ -845,6 +858,12 @@ void admit_unreserve_locked(struct node *n);
 void admit_failed_locked(struct node *n);
 /* The handle has passed through DONE.  Mutex held. */
 void admit_release_locked(struct node *n);
+/* Its row goes, or stays as META_DONE: its writer has not heard that it was
+ * flushed.  Mutex held. */
+void admit_done_row_locked(const struct node *n, struct meta_batch *b);
+/* A COMMIT of all of the file, by a client that may have lapsed.  Mutex
+ * held. */
+void admit_committed_locked(struct node *n, const char *who);
 /* A flushed handle of a file that owes S3 nothing is done: no upload will
  * come to end it.  Mutex held. */
 void admit_settle_locked(struct node *n);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "nfsd/gate/lost.h"
+#include "nfsd/gate/silence.h"
 
 #define PIECES_MAX 256		/* of one READ; more makes it shorter */
 #define READER_LEASE_MS 5000
@@ -144,7 +145,10 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 	    uint32_t len, struct plan *plan)
 {
 	bool live = sees_live_locked(n, rq);
-	uint64_t size = live ? n->live_size : n->i.size;
+	const struct shown *shown = shown_to_locked(n, rq);
+	uint64_t size = live	       ? n->live_size
+			: shown != NULL ? shown->size
+					: n->i.size;
 	uint64_t end, at;
 
 	plan->count = 0;
@@ -157,7 +161,10 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 	for (at = off; at < end && plan->count < PIECES_MAX;) {
 		struct piece *p = &plan->pieces[plan->count];
 
-		data_piece_locked(n, at, end, live, p);
+		if (shown != NULL)
+			shown_piece_locked(n, shown, at, end, p);
+		else
+			data_piece_locked(n, at, end, live, p);
 		if (p->kind == PIECE_BASE)
 			fetch_piece_locked(n, p);
 		if (p->kind == PIECE_BASE && p->from == NULL) {
@@ -353,6 +360,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 
 	if (r < 0)
 		return r;
+	silence_begin(n, rq);
 	if (node_kind(n) != GATE_REG)
 		r = node_kind(n) == GATE_DIR ? -EISDIR : -EINVAL;
 	else if (!is_pinned(n, rq, off))
@@ -388,6 +396,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		r = -ESTALE;
 	else if (r == -EBADMSG)
 		r = -EIO;
+	silence_end(n, rq, r);
 	node_put(&n);
 	return r;
 }

@@ -18,7 +18,10 @@
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
+
+#define LAPSED_NS 600000000000LL
 
 /* Rows are collected first: loading nodes asks the same database. */
 struct found_handles {
@@ -50,6 +53,14 @@ drop_handle(struct gate *g, const struct meta_handle *h)
 	meta_post(g->meta, &b);
 }
 
+/* Flushed and stored without a word of its writer, who may yet come with the
+ * same bytes; but who has not in that time is not expected. */
+static bool
+still_lapsed(const struct meta_handle *h)
+{
+	return h->lapsed && h->opened_ns + LAPSED_NS > clock_ns();
+}
+
 static void
 recover_handle(struct gate *g, const struct meta_handle *h)
 {
@@ -57,13 +68,15 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 	uint64_t now = run_ms(g);
 
 	if (h->state == META_RESERVED || h->state == META_NONE ||
-	    h->state == META_DONE || node_get(g, h->ino, true, &n) < 0) {
+	    (h->state == META_DONE && !still_lapsed(h)) || node_get(g, h->ino, true, &n) < 0) {
 		drop_handle(g, h);
 		return;
 	}
 	pthread_mutex_lock(&n->mutex);
 	if (h->state == META_FAILED || h->state == META_FENCED) {
-		(void)fence_locked(n, h->who, h->state, true);
+		(void)fence_locked(n, h->who, h->state, !h->lapsed);
+	} else if (h->state == META_DONE) {
+		(void)fence_locked(n, h->who, META_FLUSHED, false);
 	} else if (n->h.state != META_NONE) {
 		watch_broken_locked(n, "two writers of one file in the "
 				    "database", h->who);
@@ -73,6 +86,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		n->h_opened_ms = n->h_last_ms = now;
 		n->lease_ms = n->export->c.lease_ms;
 		handle_move_locked(n, META_EV_OPEN);
+		silence_recovered_locked(n);
 		if (h->state == META_ACTIVE) {
 			/* Created and never written: as if just created. */
 			n->h.created &= n->d.hard.count == 0;
@@ -84,6 +98,9 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 						  : n->lease_ms));
 		} else {
 			handle_move_locked(n, META_EV_FLUSH);
+			if (h->lapsed)
+				(void)fence_locked(n, h->who, META_FLUSHED,
+						   false);
 		}
 	}
 	pthread_mutex_unlock(&n->mutex);

@@ -244,7 +244,7 @@ upload_done(struct sending *s)
 			meta_del_upload(b, n->ino);
 		if (n->h.state != META_NONE && n->h.state != META_ACTIVE &&
 		    !row.data_dirty)
-			meta_del_handle(b, n->ino, n->h.who);
+			admit_done_row_locked(n, b);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	/* Up to here SQLite has hidden it. */

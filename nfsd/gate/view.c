@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/silence.h"
 
 /* ---- attributes ---- */
 
@@ -28,6 +29,7 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 		 struct gate_attr *out)
 {
 	const struct meta_inode *i = &n->i;
+	const struct shown *shown = shown_to_locked(n, rq);
 
 	*out = (struct gate_attr){
 		.kind = (enum gate_kind)i->kind,
@@ -54,6 +56,12 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 		out->ctime_ns = n->live_mtime_ns > i->ctime_ns
 					? n->live_mtime_ns
 					: i->ctime_ns;
+	}
+	if (shown != NULL) {
+		out->size = shown->size;
+		out->mtime_ns = shown->mtime_ns;
+		if (shown->ctime_ns > i->ctime_ns)
+			out->ctime_ns = shown->ctime_ns;
 	}
 	if (i->kind == GATE_DIR)
 		out->size = 4096;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
 
 /* ---- the file lock ---- */
@@ -167,12 +167,14 @@ lease_locked(const struct node *n, uint64_t run)
 	return alive > LEASE_ALIVE_MAX_MS ? LEASE_ALIVE_MAX_MS : alive;
 }
 
-/* What comes next for this node, and is it due? */
-static void
-tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
+/* What comes next for this node, and what of it is due (NULL: nothing that
+ * takes a thread)? */
+static int
+(*tick_locked(struct node *n, uint64_t now))(struct node *)
 {
 	uint64_t soonest = wake_due_locked(n, now);
 	uint64_t run = run_ms(n->export->gate);
+	int (*due)(struct node *) = NULL;
 
 #define SOONER(at)                                                            \
 	do {                                                                  \
@@ -200,24 +202,27 @@ tick_locked(struct node *n, uint64_t now, bool *empty_due, bool *lease_due)
 			SOONER_RUN(who_last_ms(n->export->gate, n->h.who) +
 				   n->lease_ms + 1);
 		if (at <= run) {
-			*empty_due = n->settle_empty;
-			*lease_due = !n->settle_empty;
+			due = n->settle_empty ? write_settle_empty
+					      : write_abandon;
 			SOONER(now + 1000);	/* should that fail */
 		} else {
 			SOONER_RUN(at);
 		}
 	}
+	if (silence_tick_locked(n, run) && due == NULL)
+		due = silence_flush;
 	/* Sets its own time, where time is what it waits for. */
 	upload_schedule_locked(n, false);
 	if (soonest != 0)
 		node_tick_at_locked(n, soonest);
 #undef SOONER_RUN
 #undef SOONER
+	return due;
 }
 
 struct due {			/* what the timer thread hands to a pool */
 	struct node *node;
-	bool empty;
+	int (*run)(struct node *n);
 };
 
 static void
@@ -225,10 +230,7 @@ due_run(void *arg)
 {
 	struct due *due = arg;
 
-	if (due->empty)
-		(void)write_settle_empty(due->node);
-	else
-		(void)write_abandon(due->node);
+	(void)due->run(due->node);
 	node_put(&due->node);
 	free(due);
 }
@@ -238,7 +240,7 @@ node_tick(void *arg, uint64_t ino)
 {
 	struct gate *g = arg;
 	struct node *n = NULL;
-	bool empty_due = false, lease_due = false;
+	int (*run)(struct node *) = NULL;
 	struct due *due;
 
 	if (ino == WATCH_TICK) {
@@ -254,12 +256,12 @@ node_tick(void *arg, uint64_t ino)
 		return;
 	pthread_mutex_lock(&n->mutex);
 	n->tick_ms = 0;
-	tick_locked(n, clock_ms(), &empty_due, &lease_due);
+	run = tick_locked(n, clock_ms());
 	pthread_mutex_unlock(&n->mutex);
-	if (empty_due || lease_due) {
+	if (run != NULL) {
 		due = malloc(sizeof(*due));
 		if (due != NULL) {
-			*due = (struct due){ node_ref(n), empty_due };
+			*due = (struct due){ node_ref(n), run };
 			if (pool_add(&g->transfers, due_run, due) < 0) {
 				node_put(&due->node);
 				free(due);

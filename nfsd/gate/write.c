@@ -17,6 +17,7 @@
 #include <sys/random.h>
 
 #include "nfsd/gate/lost.h"
+#include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
 
 #define INLINE_MAX (64U << 10)	/* bytes that an event thread may write */
@@ -84,6 +85,7 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	if (off + len > n->live_size)
 		quota_size_locked(n, off + len);
 	n->live_mtime_ns = clock_ns();
+	n->silence.changed = true;
 	n->h_last_ms = run_ms(g);
 	return 0;
 }
@@ -271,6 +273,7 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 
 	if (r < 0)
 		return r;
+	silence_begin(n, rq);
 	wcc_before(n, rq, wcc);
 	r = write_checks(x, rq, n, off, len);
 	who_text(x, rq, who);
@@ -300,6 +303,7 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 		r = 0;
 	}
 	wcc_after(n, rq, wcc);
+	silence_end(n, rq, r);
 	node_put(&n);
 	if (rq->may_block && room_short(x->gate))
 		room_make(x->gate);
@@ -326,6 +330,8 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 	r = admit_check_locked(n, who, true);
 	mine = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
 	active = mine && n->h.state == META_ACTIVE;
+	if (r == 0 && off == 0 && to >= n->i.size && !active)
+		admit_committed_locked(n, who);
 	pthread_mutex_unlock(&n->mutex);
 	/* Without a handle of its own there is nothing of this client that
 	 * is not committed (rule.md 2). */
@@ -372,6 +378,7 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 
 	if (r < 0)
 		return r;
+	silence_begin(n, rq);
 	wcc_before(n, rq, wcc);
 	who_text(x, rq, who);
 	if (node_kind(n) != GATE_REG)
@@ -379,6 +386,7 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 	else
 		r = commit_node(n, rq, who, off, count);
 	wcc_after(n, rq, wcc);
+	silence_end(n, rq, r);
 	node_put(&n);
 	return r;
 }
