@@ -107,6 +107,15 @@ wake(void *arg, void *token)
 	rpc_wake(atomic_load(&d->rpc), token);
 }
 
+static bool
+waits(void *arg, enum gate_identity identity, const char *who,
+      uint64_t since_ms)
+{
+	struct daemon *d = arg;
+
+	return server_waits(atomic_load(&d->rpc), identity, who, since_ms);
+}
+
 /* One plain line for the person who starts us. */
 static int fail(int r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -191,7 +200,7 @@ open_gate(struct daemon *d)
 		.memory_size = server->memory_size,
 		.transfer_threads = (unsigned)server->transfer_threads,
 		.max_nodes = (unsigned)server->max_nodes,
-		.wake = wake, .wake_arg = d, .log = log_gate,
+		.wake = wake, .waits = waits, .wake_arg = d, .log = log_gate,
 	};
 	int r = gate_open(&config, d->meta, &d->gate);
 

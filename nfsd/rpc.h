@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 struct rpc_server;
+struct run_clock;	/* nfsd/gate/clock.h */
 
 #define RPC_GROUPS_MAX 16	/* RFC 5531 appendix A */
 #define RPC_RECORD_MAX ((1U << 20) + 4096)	/* 1 MiB of data and headers */
@@ -127,6 +128,8 @@ struct rpc_limits {		/* 0 takes the default named */
 				 * they are shared: rpc_buffer.c */
 	size_t reply_cache_bytes;	/* 16 MiB */
 	unsigned idle_s;	/* 0: never; else idle connections close */
+	unsigned record_ms;	/* 60000; no record's arrival may rest so
+				 * long: rpc_conn.c */
 };
 
 struct rpc_server_config {
@@ -144,6 +147,9 @@ struct rpc_server_config {
 	void (*connected)(void *arg, const struct rpc_cred *cred,
 			  const struct sockaddr_storage *peer, int delta);
 	void *arg;
+	/* By which clients are measured; outlives the server.  NULL: one of
+	 * its own.  The event threads look at it. */
+	struct run_clock *clock;
 };
 
 /* -ENOMEM or the errno of thread creation. */
@@ -176,6 +182,16 @@ void rpc_wake(struct rpc_server *server, struct rpc_request *rq);
  * to either.
  */
 void *rpc_tail_alloc(struct rpc_request *rq, uint32_t len);
+
+/*
+ * Has a client, known by match(), a call that left its event thread before
+ * since_ms (of the clock) and has no answer yet, or bytes that nobody has read?
+ * Such a client is not silent.  Looks at all calls and connections.
+ */
+bool rpc_server_waits(struct rpc_server *server,
+		      bool (*match)(void *arg, const struct rpc_cred *cred,
+				    const struct sockaddr_storage *peer),
+		      void *arg, uint64_t since_ms);
 
 /* Our address that the call came to.  0, or an errno. */
 int rpc_local_address(const struct rpc_request *rq,

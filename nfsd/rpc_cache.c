@@ -138,7 +138,7 @@ rpc_cache_digest(void *ctx, struct rpc_request *rq, const unsigned char *args,
 static void
 age_locked(struct rpc_cache *cache)
 {
-	uint64_t now_ms = rpc_now_ms();
+	uint64_t now_ms = rpc_run_ms(cache->server);
 	struct rpc_cache_entry *entry;
 
 	while ((entry = TAILQ_FIRST(&cache->ages)) != NULL &&
@@ -237,7 +237,7 @@ rpc_cache_end(struct rpc_cache *cache, struct rpc_call *call,
 		entry->call = NULL;
 		entry->reply = copy;
 		entry->len = len;
-		entry->done_ms = rpc_now_ms();
+		entry->done_ms = rpc_run_ms(cache->server);
 		TAILQ_INSERT_TAIL(&cache->ages, entry, age);
 		cache->bytes += cost(entry);
 		age_locked(cache);

@@ -181,6 +181,10 @@ rpc_call_count(struct rpc_call *call)
 		__atomic_fetch_add(&conn->in_flight, 1, __ATOMIC_RELAXED);
 		rpc_conn_get(conn);
 	}
+	call->counted_ms = rpc_run_ms(server);
+	pthread_mutex_lock(&server->calls_lock);
+	LIST_INSERT_HEAD(&server->calls, call, out);
+	pthread_mutex_unlock(&server->calls_lock);
 	__atomic_fetch_add(&server->in_flight, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&call->counted, true, __ATOMIC_RELEASE);
 }
@@ -193,6 +197,9 @@ uncount(struct rpc_call *call)
 
 	if (!call->counted)
 		return;
+	pthread_mutex_lock(&call->server->calls_lock);
+	LIST_REMOVE(call, out);
+	pthread_mutex_unlock(&call->server->calls_lock);
 	if (conn != NULL) {
 		uint32_t bytes = call->record == NULL ?
 				 0 : call->record->charged;

@@ -18,6 +18,11 @@
  * A small call waits for none of the bulk: see rpc_buffer.c.  Whoever has
  * memory and lets others wait, by not reading or not finishing a record, is
  * closed; each end of a connection is logged with its reason.
+ *
+ * A record has its time from its first byte: limits.record_ms until it is
+ * whole, or until RECORD_STEP bytes more are here, and so on.  Time in which
+ * we do not read it does not count, nor does any in which the program does not
+ * run (server->clock).
  */
 #include <config.h>
 
@@ -25,13 +30,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "nfsd/rpc_priv.h"
 
 #define READ_ROUNDS 4		/* then the others' turn */
-#define RECORD_MS 60000		/* a record must be whole by then */
-#define RECORD_SHORT_MS 10000	/* the same when memory is short */
+#define RECORD_STEP 16384U
+#define RECORD_SHORT_MS 10000	/* the same when memory is short: */
+#define RECORD_SHORT_STEP 262144U
 #define SEND_MS 120000		/* a byte must leave in that time */
 #define SEND_SHORT_MS 10000
 #define SEND_PROGRESS 262144
@@ -130,7 +137,8 @@ rpc_conn_new(struct rpc_thread *thread, struct rpc_listener *listener, int fd,
 	conn->fd = fd;
 	conn->refs = 1;
 	conn->interest = EPOLLIN;
-	conn->active_ms = conn->sent_ms = conn->mark_ms = rpc_now_ms();
+	conn->active_ms = conn->sent_ms = conn->mark_ms =
+		rpc_run_ms(conn->server);
 	pthread_mutex_init(&conn->lock, NULL);
 	STAILQ_INIT(&conn->out);
 	STAILQ_INIT(&conn->throttled);
@@ -344,7 +352,11 @@ consume(struct rpc_conn *conn, unsigned char *raw, size_t len)
 			rpc_conn_starve(conn);
 			return keep(conn, raw, len);
 		}
-		if (r == 1 && (r = dispatch(conn, &payload)) < 0)
+		if (r == 1) {
+			conn->record_ms = 0;	/* the next has its own */
+			r = dispatch(conn, &payload);
+		}
+		if (r < 0)
 			return r;
 	}
 	return 0;
@@ -378,7 +390,7 @@ read_once(struct rpc_conn *conn)
 		conn->eof = true;
 		return 0;
 	}
-	RPC_STORE(conn->active_ms, rpc_now_ms());
+	RPC_STORE(conn->active_ms, rpc_run_ms(conn->server));
 	if (direct != NULL) {
 		size_t filled = (size_t)n < room ? (size_t)n : room;
 		struct rpc_payload payload;
@@ -386,7 +398,11 @@ read_once(struct rpc_conn *conn)
 
 		r = rpc_record_filled(&conn->record, filled, &payload);
 		recharge(conn, charged);
-		if (r == 1 && (r = dispatch(conn, &payload)) < 0)
+		if (r == 1) {
+			conn->record_ms = 0;
+			r = dispatch(conn, &payload);
+		}
+		if (r < 0)
 			return r;
 		room = filled;
 	}
@@ -411,6 +427,9 @@ set_reading(struct rpc_conn *conn, bool on)
 	if (on != conn->not_reading)
 		return;
 	conn->not_reading = !on;
+	/* At its end there is nothing more to read. */
+	RPC_STORE(conn->stopped_ms, on || (conn->eof && conn->carry == NULL) ?
+		  0 : rpc_run_ms(conn->server));
 	pthread_mutex_lock(&conn->lock);
 	rpc_conn_watch_locked(conn, on ? EPOLLIN : 0, on ? 0 : EPOLLIN);
 	pthread_mutex_unlock(&conn->lock);
@@ -422,8 +441,38 @@ note_record(struct rpc_conn *conn, bool paused)
 {
 	if (paused || !rpc_record_partial(&conn->record))
 		conn->record_ms = 0;
-	else if (conn->record_ms == 0)
-		conn->record_ms = rpc_now_ms();
+	else if (conn->record_ms == 0) {
+		conn->record_ms = rpc_run_ms(conn->server);
+		conn->record_mark = conn->record.got;
+	}
+}
+
+/* Does the record in part get on? */
+static bool
+is_coming(struct rpc_conn *conn, uint64_t now_ms, bool tight)
+{
+	uint32_t step = tight ? RECORD_SHORT_STEP : RECORD_STEP;
+	uint64_t limit_ms = conn->server->limits.record_ms;
+
+	if (tight && limit_ms > RECORD_SHORT_MS)
+		limit_ms = RECORD_SHORT_MS;
+	if (conn->record_ms == 0)
+		return true;
+	if (conn->record.got - conn->record_mark >= step) {
+		conn->record_mark = conn->record.got;
+		conn->record_ms = now_ms;
+	}
+	return now_ms <= conn->record_ms + limit_ms;
+}
+
+/* Are there bytes that nobody has looked at? */
+static bool
+has_unread(const struct rpc_conn *conn)
+{
+	int bytes = 0;
+
+	return conn->carry != NULL ||
+	       (ioctl(conn->fd, FIONREAD, &bytes) == 0 && bytes > 0);
 }
 
 /* Read and answer as far as it goes.  Closes it on error or at the end. */
@@ -546,13 +595,11 @@ rpc_conn_sweep(struct rpc_conn *conn, uint64_t now_ms)
 
 	if (!is_reading(conn, now_ms, tight))
 		end = RPC_END_NOT_READING;
-	else if (conn->record_ms != 0 &&
-		 now_ms > conn->record_ms +
-		 (tight ? RECORD_SHORT_MS : RECORD_MS))
+	else if (!is_coming(conn, now_ms, tight))
 		end = RPC_END_SLOW_RECORD;
 	else if (idle_ms != 0 && now_ms > conn->active_ms + idle_ms &&
 		 RPC_LOAD(conn->in_flight) == 0 &&
-		 RPC_LOAD(conn->out_bytes) == 0)
+		 RPC_LOAD(conn->out_bytes) == 0 && !has_unread(conn))
 		end = RPC_END_IDLE;
 	if (end == 0)
 		return false;

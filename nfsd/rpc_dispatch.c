@@ -475,8 +475,10 @@ identify(struct rpc_call *call)
 
 	if (conn == NULL || conn->identified || call->rq.cred.flavor != 1)
 		return;
+	pthread_mutex_lock(&conn->lock);
 	conn->identity = call->rq.cred;
 	conn->identified = true;
+	pthread_mutex_unlock(&conn->lock);
 	if (config->connected != NULL)
 		config->connected(config->arg, &conn->identity, &conn->peer,
 				  1);

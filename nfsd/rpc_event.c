@@ -20,6 +20,7 @@
 
 #define EVENTS 64
 #define SWEEP_MS 1000
+#define LOOK_MS (2 * RUN_LOOK_MS)
 #define STARVED_MS 10
 
 uint64_t
@@ -195,8 +196,9 @@ close_all(struct rpc_thread *thread)
 static void
 rest(struct rpc_thread *thread)
 {
+	struct rpc_server *server = thread->server;
 	struct rpc_conn *conn;
-	uint64_t now_ms;
+	uint64_t run_ms;
 
 	while ((conn = next_kicked(thread)) != NULL) {
 		rpc_conn_resume(conn);
@@ -204,11 +206,12 @@ rest(struct rpc_thread *thread)
 	}
 	if (!TAILQ_EMPTY(&thread->starved))
 		feed_starved(thread);
-	now_ms = rpc_now_ms();
-	if (now_ms >= thread->swept_ms + SWEEP_MS)
-		sweep(thread, now_ms);
+	run_ms = rpc_run_ms(server);
+	if (run_ms >= thread->swept_ms + (server->limits.record_ms < SWEEP_MS ?
+					  server->limits.record_ms : SWEEP_MS))
+		sweep(thread, run_ms);
 	if (thread->accept_again_ms != 0 &&
-	    now_ms >= thread->accept_again_ms) {
+	    rpc_now_ms() >= thread->accept_again_ms) {
 		thread->accept_again_ms = 0;
 		rpc_listeners_watch(thread, true);
 	}
@@ -223,7 +226,7 @@ rpc_thread_main(void *arg)
 	bool listening = false;
 
 	while (!RPC_LOAD(server->exiting)) {
-		int timeout = SWEEP_MS, count;
+		int timeout = LOOK_MS, count;
 
 		if (thread == server->threads &&
 		    listening == RPC_LOAD(server->stopping)) {

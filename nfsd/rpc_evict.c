@@ -49,7 +49,7 @@ most_idle(struct rpc_thread *thread, uint64_t *since_ms)
 bool
 rpc_evict_idle(struct rpc_server *server)
 {
-	uint64_t since_ms = rpc_now_ms() - EVICT_IDLE_MS;
+	uint64_t since_ms = rpc_run_ms(server) - EVICT_IDLE_MS;
 	struct rpc_conn *found = NULL;
 
 	for (unsigned i = 0; i < server->thread_count; i++) {

@@ -20,7 +20,7 @@
  *	rpc_buffer.c	all the memory for that
  *
  * Lock order: rpc_thread.lock, rpc_cache lock, rpc_conn.lock, then the leaves
- * (pool, hosts, workers).
+ * (pool, hosts, workers, calls).
  */
 
 #include <pthread.h>
@@ -28,6 +28,7 @@
 #include <sys/uio.h>
 #include <uthash.h>
 
+#include "nfsd/gate/clock.h"
 #include "nfsd/log.h"
 #include "nfsd/rpc.h"
 
@@ -213,6 +214,8 @@ struct rpc_call {
 	enum rpc_call_state state;	/* atomic */
 	bool decoded;		/* args are to be freed */
 	bool counted;		/* in conn->in_flight */
+	uint64_t counted_ms;	/* since then, of the clock */
+	LIST_ENTRY(rpc_call) out;	/* server->calls, if it is counted */
 	uint32_t tail_want;	/* rpc_tail_alloc had no room for so many */
 	struct rpc_key *key;	/* rpc_workers.c */
 	uint64_t share_key;
@@ -258,8 +261,12 @@ struct rpc_conn {
 	bool eof, not_reading;
 	bool starved;		/* in thread->starved */
 	TAILQ_ENTRY(rpc_conn) starved_link;
+	/* Times are of server->clock. */
 	uint64_t active_ms;	/* last byte in; atomic */
-	uint64_t record_ms;	/* the record in part began */
+	uint64_t record_ms;	/* the record in part began, or had got a good
+				 * step on; 0: there is none */
+	uint32_t record_mark;	/* bytes of it that were here then */
+	uint64_t stopped_ms;	/* not read since then; 0: it is; atomic */
 
 	unsigned in_flight;	/* calls that left the owner; atomic */
 	uint64_t in_bytes;	/* of their records; atomic */
@@ -496,6 +503,7 @@ struct rpc_server {
 	struct rpc_thread *threads;
 	unsigned thread_count;
 	size_t args_size, res_size;	/* the largest */
+	struct run_clock *clock, own_clock;
 	LIST_HEAD(, rpc_listener) listeners;	/* fixed once started */
 	bool started;
 	bool stopping, exiting;	/* atomic */
@@ -503,6 +511,9 @@ struct rpc_server {
 	uint64_t in_flight;	/* calls that left their thread; atomic */
 	uint64_t conn_count;	/* not yet freed; atomic */
 	struct log_limit accept_log, cap_log, end_log[RPC_ENDS];
+
+	pthread_mutex_t calls_lock;
+	LIST_HEAD(, rpc_call) calls;	/* all that are counted */
 
 	pthread_mutex_t parked_lock;
 	LIST_HEAD(, rpc_call) parked;
@@ -517,7 +528,13 @@ struct rpc_server {
 	uint64_t replayed, dropped, garbage, denied;
 };
 
-uint64_t rpc_now_ms(void);
+uint64_t rpc_now_ms(void);	/* CLOCK_MONOTONIC */
+
+static inline uint64_t
+rpc_run_ms(struct rpc_server *server)
+{
+	return run_clock_ms(server->clock);
+}
 
 #define RPC_COUNT(field) __atomic_fetch_add(&(field), 1, __ATOMIC_RELAXED)
 #define RPC_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)

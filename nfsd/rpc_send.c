@@ -125,7 +125,7 @@ static void
 append_locked(struct rpc_conn *conn, struct rpc_buffer *buffer)
 {
 	if (STAILQ_EMPTY(&conn->out))
-		conn->sent_ms = rpc_now_ms();
+		conn->sent_ms = rpc_run_ms(conn->server);
 	RPC_STORE(conn->out_bytes, conn->out_bytes + buffer->end -
 		  buffer->start);
 	if (join_locked(conn, buffer)) {
@@ -144,7 +144,7 @@ sent_locked(struct rpc_conn *conn, size_t bytes)
 	struct rpc_buffer *buffer;
 
 	RPC_STORE(conn->out_bytes, conn->out_bytes - bytes);
-	conn->sent_ms = rpc_now_ms();
+	conn->sent_ms = rpc_run_ms(conn->server);
 	conn->sent_bytes += bytes;
 	while ((buffer = STAILQ_FIRST(&conn->out)) != NULL) {
 		size_t len = buffer->end - buffer->start;

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ fill_limits(struct rpc_limits *limits)
 	DEFAULT(limits->in_flight_per_connection, 128);
 	DEFAULT(limits->buffer_bytes, 64U << 20);
 	DEFAULT(limits->reply_cache_bytes, 16U << 20);
+	DEFAULT(limits->record_ms, 60000);
 }
 
 /* The largest arguments and results. */
@@ -102,6 +104,11 @@ rpc_server_new(const struct rpc_server_config *config, struct rpc_server **out)
 	measure(server);
 	LIST_INIT(&server->listeners);
 	LIST_INIT(&server->parked);
+	LIST_INIT(&server->calls);
+	run_clock_init(&server->own_clock);
+	server->clock = config->clock != NULL ? config->clock :
+			&server->own_clock;
+	pthread_mutex_init(&server->calls_lock, NULL);
 	pthread_mutex_init(&server->parked_lock, NULL);
 	pthread_mutex_init(&server->hosts_lock, NULL);
 	rpc_pool_init(&server->pool, server->limits.buffer_bytes);
@@ -234,10 +241,76 @@ rpc_server_free(struct rpc_server **slot)
 	rpc_pool_fini(&server->pool);
 	if (server->spare_fd >= 0)
 		close(server->spare_fd);
+	run_clock_fini(&server->own_clock);
+	pthread_mutex_destroy(&server->calls_lock);
 	pthread_mutex_destroy(&server->parked_lock);
 	pthread_mutex_destroy(&server->hosts_lock);
 	free(server->programs);
 	free(server);
+}
+
+/* ---- who waits for us ---- */
+
+struct wanted {
+	bool (*match)(void *arg, const struct rpc_cred *cred,
+		      const struct sockaddr_storage *peer);
+	void *arg;
+	uint64_t since_ms;
+};
+
+static bool
+any_call(struct rpc_server *server, const struct wanted *w)
+{
+	struct rpc_call *call;
+	bool found = false;
+
+	pthread_mutex_lock(&server->calls_lock);
+	LIST_FOREACH(call, &server->calls, out) {
+		found = call->counted_ms <= w->since_ms &&
+			w->match(w->arg, &call->rq.cred, &call->rq.peer);
+		if (found)
+			break;
+	}
+	pthread_mutex_unlock(&server->calls_lock);
+	return found;
+}
+
+static bool
+is_unread(struct rpc_conn *conn, const struct wanted *w)
+{
+	uint64_t stopped_ms = RPC_LOAD(conn->stopped_ms);
+	bool found = false;
+	int bytes = 0;
+
+	pthread_mutex_lock(&conn->lock);
+	if (!conn->dead && conn->identified &&
+	    ((stopped_ms != 0 && stopped_ms <= w->since_ms) ||
+	     (ioctl(conn->fd, FIONREAD, &bytes) == 0 && bytes > 0)))
+		found = w->match(w->arg, &conn->identity, &conn->peer);
+	pthread_mutex_unlock(&conn->lock);
+	return found;
+}
+
+bool
+rpc_server_waits(struct rpc_server *server,
+		 bool (*match)(void *arg, const struct rpc_cred *cred,
+			       const struct sockaddr_storage *peer),
+		 void *arg, uint64_t since_ms)
+{
+	const struct wanted w = { match, arg, since_ms };
+	bool found = any_call(server, &w);
+
+	for (unsigned i = 0; !found && i < server->thread_count; i++) {
+		struct rpc_thread *thread = &server->threads[i];
+		struct rpc_conn *conn;
+
+		pthread_mutex_lock(&thread->lock);
+		LIST_FOREACH(conn, &thread->conns, link)
+			if ((found = is_unread(conn, &w)))
+				break;
+		pthread_mutex_unlock(&thread->lock);
+	}
+	return found;
 }
 
 void

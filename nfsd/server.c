@@ -84,7 +84,7 @@ server_new(const struct settings *settings, struct gate *gate,
 	struct rpc_server_config config = {
 		.program_count = 2,
 		.share_key = share_key, .connected = connected,
-		.arg = server
+		.arg = server, .clock = gate_clock(gate),
 	};
 	uint8_t key[16];
 	int r;
@@ -191,6 +191,34 @@ server_free(struct server **server)
 	fh_signer_free(&(*server)->nfs.signer);
 	free(*server);
 	*server = NULL;
+}
+
+struct waiting {
+	enum gate_identity identity;
+	const char *who;
+};
+
+static bool
+is_waiting(void *arg, const struct rpc_cred *cred,
+	   const struct sockaddr_storage *peer)
+{
+	const struct waiting *w = arg;
+	struct gate_who who = {0};
+	uint16_t port;
+
+	if (!exports_peer(peer, &who.addr, &port))
+		return false;
+	memcpy(who.name, cred->machine, sizeof(who.name) - 1);
+	return gate_who_is(w->identity, &who, w->who);
+}
+
+bool
+server_waits(struct rpc_server *rpc, enum gate_identity identity,
+	     const char *who, uint64_t since_ms)
+{
+	struct waiting w = { identity, who };
+
+	return rpc != NULL && rpc_server_waits(rpc, is_waiting, &w, since_ms);
 }
 
 struct rpc_server *

@@ -37,6 +37,10 @@ int server_portmap(struct server *server, const struct settings *settings,
 void server_stop(struct server *server, uint64_t timeout_ms);
 void server_free(struct server **server);
 
+/* gate_config.waits, of a server that may not be there yet (NULL). */
+bool server_waits(struct rpc_server *rpc, enum gate_identity identity,
+		  const char *who, uint64_t since_ms);
+
 struct rpc_server *server_rpc(struct server *server);
 struct mount3 *server_mounts(struct server *server);
 struct clients *server_clients(struct server *server);

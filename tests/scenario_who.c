@@ -169,6 +169,28 @@ s58_stopped(struct scene *s)
 	WITHIN(10000, object_is(s, "f", "A's words"));
 }
 
+/* The store keeps so many of A's calls that its next ones are not read, for
+ * longer than any lease: it is we who are silent. */
+static void
+s58_unread(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old"), g = make(s, "g", "old");
+	uint32_t xid = 7000;
+
+	OK(put(&s->a, &f, 0, "A's pages", UNSTABLE));
+	scene_faults(s, "op=get hold");
+	for (int i = 0; i < 3; i++)
+		CHECK(nc_read_send(&s->a, xid++, &g, 0, 3) == 0);
+	CHECK(nc_write_send(&s->a, xid, &f, 0, "A's words", 9,
+			    UNSTABLE) == 0);
+	DURING(3500, scene_logged(s, "writer went silent") == 0);
+	scene_faults(s, "");
+	OK(nc_write_recv(&s->a, xid, 20000, NULL));
+	CHECK(state_is(s, "f", "ACTIVE"));
+	OK(commit(&s->a, &f));
+	WITHIN(10000, object_is(s, "f", "A's words"));
+}
+
 static void
 s59(struct scene *s)
 {
@@ -215,5 +237,14 @@ SCENARIOS(
 	{ "s58-stopped", "the daemon does not run for longer than a lease / A is "
 	  "no silent writer, B was not refused for too long", s58_stopped,
 	  "lease_ms=3500 busy_limit_ms=3500 hold_ms=100", false },
+	{ "s58-name", "identity=name: A was at work elsewhere / its lease is "
+	  "the longer one, too", s58_elsewhere,
+	  "lease_ms=2000 settle_ms=60000 identity=name", false },
+	{ "s58-addr", "identity=addr: A was at work elsewhere / its lease is "
+	  "the longer one, too", s58_elsewhere,
+	  "lease_ms=2000 settle_ms=60000 identity=addr", false },
+	{ "s58-unread", "A's calls lie unread for longer than a lease / A is no "
+	  "silent writer", s58_unread,
+	  "lease_ms=1000 server.in_flight_per_connection=3", false },
 	{ "s59", "B reserved then died / C WRITEs / busy at most the "
 	  "reservation time, then OK", s59, "reserve_ms=1500", false })

@@ -658,6 +658,10 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	    n->reserved_until_ms > now + n->export->c.reserve_ms)
 		watch_broken_locked(n, "a reservation is longer than its time",
 				    n->reserved_who);
+	/* Over, though its timer has not come yet: it is not to be prolonged
+	 * by who asks now. */
+	if (n->reserved_who != NULL && !s.reserved)
+		admit_unreserve_locked(n);
 	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;
 	switch (meta_rule(&s, &wait_ms)) {
 	case META_ADMIT:

@@ -212,6 +212,12 @@ gate_export_caps(struct gate_export *x, const struct s3_caps *caps)
 			 __ATOMIC_RELAXED);
 }
 
+struct run_clock *
+gate_clock(struct gate *g)
+{
+	return &g->clock;
+}
+
 uint32_t
 gate_export_id(const struct gate_export *x)
 {

@@ -150,6 +150,8 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	bool equal_parts;	/* the store wants parts of one size */
 };
 
+struct run_clock;	/* clock.h */
+
 struct gate_config {
 	const char *state_dir;
 	uint64_t cache_size;	/* bytes on disk, staged and clean */
@@ -158,6 +160,14 @@ struct gate_config {
 	unsigned max_nodes;	/* inodes kept in memory */
 	/* GATE_HOLD is over.  Any thread; must not call back into gate. */
 	void (*wake)(void *wake_arg, void *token);
+	/*
+	 * Has a client (gate_who_is) calls that came before since_ms of
+	 * gate_clock() and have no answer, or that nobody has read?  Then it
+	 * is not silent.  Asked before a lease ends, with no mutex held; may
+	 * call gate_who_is alone.  NULL: never.
+	 */
+	bool (*waits)(void *wake_arg, enum gate_identity identity,
+		      const char *who, uint64_t since_ms);
 	void *wake_arg;
 	/*
 	 * For how long calls of this writer ("name@addr", by that identity)
@@ -366,6 +376,12 @@ void gate_who_hint(struct gate *gate, const struct gate_who *who);
 /* Live connections of who, +1 or -1 (address changes, rule.md 1). */
 void gate_who_connected(struct gate *gate, const struct gate_who *who,
 			int delta);
+/* Is that the client which such an export knows as `text`? */
+bool gate_who_is(enum gate_identity identity, const struct gate_who *who,
+		 const char *text);
+
+/* By which clients are measured (clock.h).  The gate's. */
+struct run_clock *gate_clock(struct gate *gate);
 
 /* ---- what s3nfsctl shows and does ---- */
 

@@ -264,11 +264,12 @@ struct hidden {				/* a key that names nothing any more */
 	char key[];			/* export number and key */
 };
 
-struct identity {			/* a client with live connections */
+/* A client with live connections, as exports of one kind know it. */
+struct identity {
 	UT_hash_handle hh;
 	int connections;
 	uint64_t last_ms;		/* of a request that took a thread */
-	char who[META_WHO_MAX];
+	char key[1 + META_WHO_MAX];	/* the kind, and who it is */
 };
 
 struct busy_key {			/* an S3 key in somebody's hands */
@@ -510,12 +511,16 @@ void nodes_free(struct gate *g);
 /* ---- who.c ---- */
 void who_text(const struct gate_export *x, const struct gate_request *rq,
 	      char out[META_WHO_MAX]);
-/* Has it a connection?  "name@addr" */
-bool who_connected(struct gate *g, const char *who);
+/* Has it a connection?  who: as who_text(x) tells it. */
+bool who_connected(const struct gate_export *x, const char *who);
 /* It asks for something, whatever it is. */
 void who_seen(struct gate *g, const struct gate_request *rq);
 /* When it did last; 0: not known. */
-uint64_t who_last_ms(struct gate *g, const char *who);
+uint64_t who_last_ms(const struct gate_export *x, const char *who);
+/* Are there calls of it that nobody has answered or read, from before then?
+ * No mutex is held. */
+bool who_waits(const struct gate_export *x, const char *who,
+	       uint64_t since_ms);
 /* The holder is the same machine under an address that it has left: the
  * handle is this client's (rule.md 1).  Mutex held. */
 bool who_moved_locked(const struct node *n, const struct gate_request *rq);

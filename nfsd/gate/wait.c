@@ -162,7 +162,7 @@ lease_locked(const struct node *n, uint64_t run)
 	uint64_t alive = n->export->c.lease_ms / 9 * 30;
 
 	if (n->lease_ms < n->export->c.lease_ms ||
-	    who_last_ms(n->export->gate, n->h.who) + n->lease_ms < run)
+	    who_last_ms(n->export, n->h.who) + n->lease_ms < run)
 		return n->lease_ms;
 	return alive > LEASE_ALIVE_MAX_MS ? LEASE_ALIVE_MAX_MS : alive;
 }
@@ -199,7 +199,7 @@ static int
 
 		/* Its machine may be found silent before that. */
 		if (!n->settle_empty && lease > n->lease_ms)
-			SOONER_RUN(who_last_ms(n->export->gate, n->h.who) +
+			SOONER_RUN(who_last_ms(n->export, n->h.who) +
 				   n->lease_ms + 1);
 		if (at <= run) {
 			due = n->settle_empty ? write_settle_empty

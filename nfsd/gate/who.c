@@ -44,65 +44,119 @@ who_text(const struct gate_export *x, const struct gate_request *rq,
 
 /* ---- who is connected ---- */
 
+bool
+gate_who_is(enum gate_identity identity, const struct gate_who *who,
+	    const char *wanted)
+{
+	char is[META_WHO_MAX];
+
+	text(identity, who, is);
+	return strcmp(is, wanted) == 0;
+}
+
+/* Exports know a client in three ways: it is in the table under each. */
+#define KINDS 3
+
+static void
+key_of(enum gate_identity identity, const char *who, char key[1 + META_WHO_MAX])
+{
+	key[0] = (char)('0' + identity);
+	snprintf(key + 1, META_WHO_MAX, "%s", who);
+}
+
+static struct identity *
+find_locked(struct gate *g, enum gate_identity identity, const char *who)
+{
+	char key[1 + META_WHO_MAX];
+	struct identity *i;
+
+	key_of(identity, who, key);
+	HASH_FIND_STR(g->identities, key, i);
+	return i;
+}
+
+static void
+connected_locked(struct gate *g, enum gate_identity identity,
+		 const struct gate_who *who, int delta)
+{
+	char is[META_WHO_MAX];
+	struct identity *i;
+
+	text(identity, who, is);
+	i = find_locked(g, identity, is);
+	if (i == NULL && delta > 0 && (i = calloc(1, sizeof(*i))) != NULL) {
+		key_of(identity, is, i->key);
+		HASH_ADD_STR(g->identities, key, i);
+	}
+	if (i == NULL)
+		return;
+	i->connections += delta;
+	if (i->connections <= 0) {
+		HASH_DEL(g->identities, i);
+		free(i);
+	}
+}
+
 void
 gate_who_connected(struct gate *g, const struct gate_who *who, int delta)
 {
-	char key[META_WHO_MAX] = "";
-	struct identity *i;
-
-	text(GATE_ID_NAME_ADDR, who, key);
 	pthread_mutex_lock(&g->mutex);
-	HASH_FIND_STR(g->identities, key, i);
-	if (i == NULL && delta > 0 && (i = calloc(1, sizeof(*i))) != NULL) {
-		strcpy(i->who, key);
-		HASH_ADD_STR(g->identities, who, i);
-	}
-	if (i != NULL) {
-		i->connections += delta;
-		if (i->connections <= 0) {
-			HASH_DEL(g->identities, i);
-			free(i);
-		}
-	}
+	for (int kind = 0; kind < KINDS; kind++)
+		connected_locked(g, (enum gate_identity)kind, who, delta);
 	pthread_mutex_unlock(&g->mutex);
 }
 
 void
 who_seen(struct gate *g, const struct gate_request *rq)
 {
-	char key[META_WHO_MAX] = "";
-	struct identity *i;
+	uint64_t now = run_ms(g);
 
-	text(GATE_ID_NAME_ADDR, &rq->who, key);
 	pthread_mutex_lock(&g->mutex);
-	HASH_FIND_STR(g->identities, key, i);
-	if (i != NULL)
-		i->last_ms = run_ms(g);
+	for (int kind = 0; kind < KINDS; kind++) {
+		char is[META_WHO_MAX];
+		struct identity *i;
+
+		text((enum gate_identity)kind, &rq->who, is);
+		i = find_locked(g, (enum gate_identity)kind, is);
+		if (i != NULL)
+			i->last_ms = now;
+	}
 	pthread_mutex_unlock(&g->mutex);
 }
 
 uint64_t
-who_last_ms(struct gate *g, const char *who)
+who_last_ms(const struct gate_export *x, const char *who)
 {
+	struct gate *g = x->gate;
 	struct identity *i;
 	uint64_t last;
 
 	pthread_mutex_lock(&g->mutex);
-	HASH_FIND_STR(g->identities, who, i);
+	i = find_locked(g, x->c.identity, who);
 	last = i == NULL ? 0 : i->last_ms;
 	pthread_mutex_unlock(&g->mutex);
 	return last;
 }
 
 bool
-who_connected(struct gate *g, const char *who)
+who_connected(const struct gate_export *x, const char *who)
 {
+	struct gate *g = x->gate;
 	struct identity *i;
 
 	pthread_mutex_lock(&g->mutex);
-	HASH_FIND_STR(g->identities, who, i);
+	i = find_locked(g, x->c.identity, who);
 	pthread_mutex_unlock(&g->mutex);
 	return i != NULL;
+}
+
+bool
+who_waits(const struct gate_export *x, const char *who, uint64_t since_ms)
+{
+	const struct gate_config *c = &x->gate->config;
+
+	return c->waits != NULL &&
+	       c->waits(c->wake_arg, x->c.identity, who, since_ms);
 }
 
 void
@@ -128,7 +182,7 @@ who_moved_locked(const struct node *n, const struct gate_request *rq)
 	    strncmp(name, "localhost.", 10) == 0)
 		return false;
 	return n->h.state != META_NONE && strncmp(n->h.who, name, len) == 0 &&
-	       n->h.who[len] == '@' && !who_connected(n->export->gate, n->h.who);
+	       n->h.who[len] == '@' && !who_connected(n->export, n->h.who);
 }
 
 bool

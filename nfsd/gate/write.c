@@ -417,16 +417,22 @@ int
 write_abandon(struct node *n)
 {
 	struct gate_export *x = n->export;
-	char path[512];
+	char path[512], who[META_WHO_MAX];
+	uint64_t due_ms;
 	bool due;
 	int r = 0;
 
 	path_text(n, path, sizeof(path));
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
+	due_ms = n->h_last_ms + n->lease_ms;
 	due = !n->dead && n->h.state == META_ACTIVE &&
-	      n->h_last_ms + n->lease_ms <= run_ms(x->gate);
+	      due_ms <= run_ms(x->gate);
+	strcpy(who, n->h.who);
 	pthread_mutex_unlock(&n->mutex);
+	/* It is we who are silent.  Looked at again in a second (tick). */
+	if (due && who_waits(x, who, due_ms))
+		due = false;
 	if (!due) {
 		node_unlock(n);
 		return 0;
