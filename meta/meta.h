@@ -432,6 +432,21 @@ ssize_t meta_get_setting(struct meta *meta, const char *name, void *value,
 int meta_export_id(struct meta *meta, const char *name, uint32_t *id)
 	__attribute__((warn_unused_result));
 
+/* What an export's bucket is owed. */
+struct meta_owed {
+	uint32_t export_id;	/* 0: rows that no export claims */
+	char name[META_NAME_MAX + 1];
+	uint64_t files, bytes;	/* with changes; of their bytes */
+	uint64_t deletions, moves, quarantined;
+	uint64_t unanswered;	/* requests of which no answer is known */
+};
+bool meta_owes(const struct meta_owed *owed);	/* anything at all */
+/* Of all exports there ever were, and number 0.  Counts rows of the whole
+ * database: for a start, and for operators.  each() may not ask anything. */
+int meta_each_owed(struct meta *meta,
+		   int (*each)(void *arg, const struct meta_owed *owed),
+		   void *arg) __attribute__((warn_unused_result));
+
 /* ---- the rule (rule.md 3 to 6), without clocks or disks ---- */
 
 enum meta_verdict {

@@ -31,6 +31,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_PUT_LINK, SQL_DEL_INODE_LINK, SQL_GET_LINK, SQL_FIND_LINK,
 	SQL_EACH_LINK, SQL_EACH_STALE_LINK,
 	SQL_GET_SETTING, SQL_GET_EXPORT, SQL_ADD_EXPORT,
+	SQL_EACH_OWED,
 	SQL_COUNT
 };
 

@@ -101,6 +101,13 @@ static const char schema[] =
 	"?,?,?,?,?)"
 #define NAME_VALUES "(id, parent, name, ino, kind) VALUES (?,?,?,?,?)"
 
+/* Whose row is it?  0: of no export that there is. */
+#define OWNED(export)                                                         \
+	" WHERE coalesce((SELECT id FROM export WHERE id = " export           \
+	"), 0) = e.id"
+#define OWNED_BY(ino)                                                         \
+	" LEFT JOIN inode i ON i.ino = " ino OWNED("i.export")
+
 static const char *const texts[SQL_COUNT] = {
 	[SQL_PUT_INODE] = "INSERT OR REPLACE INTO inode " INODE_VALUES,
 	[SQL_ADD_INODE] = "INSERT INTO inode " INODE_VALUES,
@@ -236,6 +243,24 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_GET_SETTING] = "SELECT value FROM setting WHERE name = ?",
 	[SQL_GET_EXPORT] = "SELECT id FROM export WHERE name = ?",
 	[SQL_ADD_EXPORT] = "INSERT OR IGNORE INTO export (name) VALUES (?)",
+	[SQL_EACH_OWED] =
+		"WITH mapped(ino, len) AS ("
+		" SELECT ino, len FROM extent"
+		" UNION ALL SELECT ino, len FROM hard_extent),"
+		" owing(ino) AS ("
+		" SELECT ino FROM upload UNION SELECT ino FROM mapped"
+		" UNION SELECT l.ino FROM link l JOIN link f"
+		" ON f.ino = l.target WHERE l.version < f.version)"
+		" SELECT e.id, e.name,"
+		" (SELECT count(*) FROM owing" OWNED_BY("owing.ino") "),"
+		" (SELECT coalesce(sum(len), 0) FROM mapped"
+		OWNED_BY("mapped.ino") "),"
+		" (SELECT count(*) FROM deletion d" OWNED("d.export") "),"
+		" (SELECT count(*) FROM move v" OWNED("v.export") "),"
+		" (SELECT count(*) FROM quarantine q" OWNED("q.export") "),"
+		" (SELECT count(*) FROM unanswered u" OWNED_BY("u.ino") ")"
+		" FROM (SELECT id, name FROM export"
+		" UNION ALL SELECT 0, '') e ORDER BY e.id",
 };
 
 int

@@ -53,6 +53,7 @@ static const struct print_column status_columns[] = {
 	{"quarantined", "In quarantine", PRINT_NUMBER},
 	{"conflicts", "Conflicts", PRINT_NUMBER},
 	{"moves", "Renamed directories", PRINT_TEXT},
+	{"absent", "Not served", PRINT_TEXT},
 	{"nodes", "Files in memory", PRINT_NUMBER},
 	{"held_requests", "Requests that wait", PRINT_NUMBER},
 	{"connections", "Connections", PRINT_NUMBER},

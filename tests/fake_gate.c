@@ -543,6 +543,19 @@ gate_each_move(struct gate *gate,
 }
 
 int
+gate_each_absent(struct gate *gate,
+		 int (*each)(void *arg, const struct gate_absent_info *),
+		 void *arg)
+{
+	struct gate_absent_info info = {
+		.name = "/gone", .files = 2, .bytes = 1234, .deletions = 1,
+	};
+
+	(void)gate;
+	return each(arg, &info);
+}
+
+int
 gate_each_quarantined(struct gate *gate,
 		      int (*each)(void *arg,
 				  const struct gate_quarantine_info *),

@@ -290,6 +290,9 @@ the_tool_prints_columns(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(output,
 		"\nRenamed directories:  /data/new (moving: 4711 of 10000 "
 		"objects left; SlowDown)\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(output,
+		"\nNot served:           /gone (2 files, 1234 bytes, "
+		"1 deletions, 0 moves, 0 in quarantine)\n"));
 	CU_ASSERT_PTR_NULL(strchr(output, '\t'));
 }
 

@@ -451,6 +451,15 @@ int gate_each_move(struct gate *gate,
 		   int (*each)(void *arg, const struct gate_move_info *),
 		   void *arg) __attribute__((warn_unused_result));
 
+/* An export of which something is kept though it is not served. */
+struct gate_absent_info {
+	const char *name;	/* "": rows that no export claims */
+	uint64_t files, bytes, deletions, moves, quarantined, unanswered;
+};
+int gate_each_absent(struct gate *gate,
+		     int (*each)(void *arg, const struct gate_absent_info *),
+		     void *arg) __attribute__((warn_unused_result));
+
 /*
  * Upload path (NULL: all) now and wait at most timeout_ms, also while uploads
  * fail and are tried again.  progress may be NULL; it is called now and then

@@ -985,4 +985,8 @@ int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));
 
+/* ---- absent.c: what is kept of exports that are not served ---- */
+/* One line for each. */
+int absent_say(struct gate *g) __attribute__((warn_unused_result));
+
 #endif

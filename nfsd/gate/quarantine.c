@@ -5,6 +5,11 @@
  * to rows of their own, and the file falls back to the version that S3 has;
  * if it has none, the name goes.  The writer and all who wait are told once.
  *
+ * The data file gets its second name before the rows are written, and loses
+ * the first one after that.  So a start never guesses which bytes an entry
+ * means: it takes away the name that the rows do not give, of a file that has
+ * both, and touches no other.
+ *
  * What becomes of it is the operator's to say: kept.c.
  */
 
@@ -27,17 +32,49 @@ quarantine_file_name(uint64_t id, char out[64])
 	snprintf(out, 64, "../quarantine/%016llx", (unsigned long long)id);
 }
 
+/* The second name is on disk when this returns.  No file: no bytes. */
 static int
 keep_file(struct gate *g, uint64_t ino, uint64_t id)
 {
 	char from[32], to[64];
+	int dir, r;
 
 	data_file_name(ino, from);
 	quarantine_file_name(id, to);
-	if (renameat(g->data_dir, from, g->data_dir, to) < 0 &&
-	    errno != ENOENT)
-		return -errno;
-	return 0;
+	if (linkat(g->data_dir, from, g->data_dir, to, 0) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	dir = openat(g->data_dir, "../quarantine",
+		     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = dir < 0 || fsync(dir) < 0 ? -EIO : 0;
+	if (dir >= 0)
+		close(dir);
+	return r;
+}
+
+/* Of both names of a file take one away; of two files none. */
+static void
+leave_name(struct gate *g, const char *kept, const char *left)
+{
+	struct stat a, b;
+
+	if (fstatat(g->data_dir, kept, &a, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    fstatat(g->data_dir, left, &b, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+		(void)unlinkat(g->data_dir, left, 0);
+}
+
+/* The rows say whose file it is: the entry's, or still the inode's. */
+static void
+one_name(struct gate *g, uint64_t ino, uint64_t id, bool is_kept)
+{
+	char data[32], kept[64];
+
+	data_file_name(ino, data);
+	quarantine_file_name(id, kept);
+	if (is_kept)
+		leave_name(g, kept, data);
+	else
+		leave_name(g, data, kept);
 }
 
 /* The row falls back to the object that S3 has. */
@@ -196,19 +233,20 @@ set_aside(struct node *n, const struct meta_quarantine *q)
 		r = fall_back_rows(n, b, &row);
 		pthread_mutex_unlock(&n->mutex);
 	}
+	if (r == 0 && q != NULL && q->bytes > 0)
+		r = keep_file(g, n->ino, q->id);
 	failpoint("quarantine-before-row");
 	setting_aside(g, true);
 	if (r == 0)
 		r = meta_commit(g->meta, &b);
 	meta_batch_free(&b);
 	failpoint("quarantine-after-row");
-	if (r == 0 && q != NULL)
-		r = keep_file(g, n->ino, q->id);
+	if (q != NULL && q->bytes > 0)
+		one_name(g, n->ino, q->id, r == 0);
 	setting_aside(g, false);
 	failpoint("quarantine-after-file");
-	if (r == 0) {
-		fall_back_memory(n, &row, q == NULL);
-	}
+	if (r == 0)
+		fall_back_memory(n, &row, q == NULL || q->bytes == 0);
 	meta_inode_fini(&row);
 	return r;
 }
@@ -246,21 +284,70 @@ settle_one(void *arg, const struct meta_quarantine *q)
 	struct gate *g = arg;
 	char kept[64];
 
+	one_name(g, q->ino, q->id, true);
 	quarantine_file_name(q->id, kept);
-	if (faccessat(g->data_dir, kept, F_OK, 0) < 0 &&
-	    keep_file(g, q->ino, q->id) < 0)
-		gate_say(g, 0, "cannot find quarantined bytes: id=%llu",
-			 (unsigned long long)q->id);
+	if (q->bytes > 0 && faccessat(g->data_dir, kept, F_OK, 0) < 0)
+		gate_say(g, 0, "cannot find quarantined bytes: id=%llu "
+			 "file=%s", (unsigned long long)q->id, q->path);
 	return 0;
 }
 
 /*
  * Dropped, up to which step?  With a row it is kept still, and has its name
- * again.  Files that nobody knows of are left alone: perhaps the database was
- * put back from a copy.
+ * again.
  */
+static void
+settle_dropped(struct gate *g, uint64_t id, bool has_row)
+{
+	char kept[64], dropped[80];
+
+	quarantine_file_name(id, kept);
+	snprintf(dropped, sizeof(dropped), "%s%s", kept, QUARANTINE_DROPPED);
+	if (has_row)
+		(void)renameat(g->data_dir, dropped, g->data_dir, kept);
+	else
+		(void)unlinkat(g->data_dir, dropped, 0);
+}
+
+/* It has no row.  A second name of a data file whose rows were not written:
+ * the file stays under its first.  Others are kept. */
+static void
+settle_strange(struct gate *g, const char *name)
+{
+	struct stat st;
+	char path[300];
+
+	snprintf(path, sizeof(path), "../quarantine/%s", name);
+	if (fstatat(g->data_dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (S_ISREG(st.st_mode) && st.st_nlink > 1)
+		(void)unlinkat(g->data_dir, path, 0);
+	else
+		gate_say(g, 1, "nothing tells what this file is; it is kept: "
+			 "%s/quarantine/%s", g->state_dir, name);
+}
+
 static int
-settle_dropped(struct gate *g)
+settle_file(struct gate *g, const char *name)
+{
+	char *end;
+	uint64_t id = strtoull(name, &end, 16);
+	int r;
+
+	if (name[0] == '.')
+		return 0;
+	r = kept_find(g, id, NULL);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (end == name + 16 && strcmp(end, QUARANTINE_DROPPED) == 0)
+		settle_dropped(g, id, r == 0);
+	else if (end != name + 16 || *end != '\0' || r == -ENOENT)
+		settle_strange(g, name);
+	return 0;
+}
+
+static int
+settle_files(struct gate *g)
 {
 	struct dirent *entry;
 	int fd = openat(g->data_dir, "../quarantine",
@@ -270,23 +357,8 @@ settle_dropped(struct gate *g)
 
 	if (dir == NULL)
 		return -errno;
-	while (r == 0 && (entry = readdir(dir)) != NULL) {
-		char kept[64], dropped[80], *end;
-		uint64_t id = strtoull(entry->d_name, &end, 16);
-
-		if (strcmp(end, QUARANTINE_DROPPED) != 0)
-			continue;
-		quarantine_file_name(id, kept);
-		snprintf(dropped, sizeof(dropped), "%s%s", kept,
-			 QUARANTINE_DROPPED);
-		r = kept_find(g, id, NULL);
-		if (r == 0)
-			(void)renameat(g->data_dir, dropped, g->data_dir,
-				       kept);
-		else if (r == -ENOENT)
-			(void)unlinkat(g->data_dir, dropped, 0);
-		r = r == -ENOENT ? 0 : r;
-	}
+	while (r == 0 && (entry = readdir(dir)) != NULL)
+		r = settle_file(g, entry->d_name);
 	closedir(dir);
 	return r;
 }
@@ -299,6 +371,6 @@ quarantine_recover(struct gate *g)
 	if (mkdirat(g->data_dir, "../quarantine", 0700) < 0 &&
 	    errno != EEXIST)
 		return -errno;
-	r = settle_dropped(g);
+	r = settle_files(g);
 	return r < 0 ? r : meta_each_quarantine(g->meta, settle_one, g);
 }

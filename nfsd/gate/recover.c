@@ -6,6 +6,11 @@
  * back; errors that are owed stay owed; uploads start over, those that may
  * have ended look first; deletions go on; multipart uploads that a crash
  * left in the bucket are aborted.
+ *
+ * Rows of an export that is not in the configuration now, and rows that
+ * nothing explains, stay as they are, and are told at each start (absent.c).
+ * An error of the database ends the start: what cannot be read is not
+ * "nothing".
  */
 
 #include <config.h>
@@ -61,17 +66,32 @@ still_lapsed(const struct meta_handle *h)
 	return h->lapsed && h->opened_ns + LAPSED_NS > clock_ns();
 }
 
-static void
+/* 1: not one of the files that are served; its rows are left alone. */
+static int
+load(struct gate *g, uint64_t ino, struct node **out)
+{
+	int r = node_get(g, ino, true, out);
+
+	return r == -ESTALE ? 1 : r;
+}
+
+static int
 recover_handle(struct gate *g, const struct meta_handle *h)
 {
 	struct node *n = NULL;
 	uint64_t now = run_ms(g);
+	int r;
 
 	if (h->state == META_RESERVED || h->state == META_NONE ||
-	    (h->state == META_DONE && !still_lapsed(h)) || node_get(g, h->ino, true, &n) < 0) {
+	    (h->state == META_DONE && !still_lapsed(h))) {
 		drop_handle(g, h);
-		return;
+		return 0;
 	}
+	if (h->state >= META_STATE_COUNT)
+		return 0;
+	r = load(g, h->ino, &n);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
 	if (h->state == META_FAILED || h->state == META_FENCED) {
 		(void)fence_locked(n, h->who, h->state, !h->lapsed);
@@ -105,6 +125,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 	}
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
+	return 0;
 }
 
 /* Flushed, and S3 is owed nothing (a truncation that changed nothing): the
@@ -172,23 +193,17 @@ abort_upload(struct gate_export *x, const struct meta_upload *u)
 			 "cannot abort a multipart upload: key=%s", u->key);
 }
 
-static void
+static int
 recover_upload(struct gate *g, const struct meta_upload *u)
 {
 	const char *etag = u->phase == META_UP_FINISHING ? u->expect_etag : "";
 	char key[META_KEY_MAX + 2];
 	struct node *n = NULL;
 	bool hidden;
-	int r = node_get(g, u->ino, true, &n);
+	int r = load(g, u->ino, &n);
 
-	if (r < 0) {
-		struct meta_batch *b = meta_batch_new();
-
-		if (b != NULL)
-			meta_del_upload(b, u->ino);
-		meta_post(g->meta, &b);
-		return;
-	}
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (path_key(n, key) < 0)
 		key[0] = '\0';
 	/* A FINISHING one may have been completed: then its upload is gone
@@ -212,22 +227,25 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
+	return 0;
 }
 
 /* The only copy of a file that was renamed away: before any upload begins,
  * which may be one to that key. */
-static void
+static int
 hide_left(struct gate *g, const struct meta_upload *u)
 {
 	struct node *n = NULL;
+	int r = load(g, u->ino, &n);
 
-	if (node_get(g, u->ino, true, &n) < 0)
-		return;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
 	if (name_left_key(n) && !n->i.carried)
 		hidden_add(n->export, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
+	return 0;
 }
 
 /* What went out before the crash, of a file that has changed since. */
@@ -269,7 +287,7 @@ recover(struct gate *g)
 	int r = meta_each_handle(g->meta, 0, take_handle, &handles);
 
 	for (size_t i = 0; r == 0 && i < handles.count; i++)
-		recover_handle(g, &handles.list[i]);
+		r = recover_handle(g, &handles.list[i]);
 	/* Deletions first: an upload of the same key waits for them. */
 	if (r == 0)
 		r = meta_each_delete(g->meta, recover_delete, g);
@@ -283,12 +301,12 @@ recover(struct gate *g)
 		      by_age);
 	failpoint("recover-before-hidden");
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
-		hide_left(g, &uploads.list[i]);
+		r = hide_left(g, &uploads.list[i]);
 	/* Uploads depend on what is on its way. */
 	if (r == 0)
 		r = moves_load(g);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
-		recover_upload(g, &uploads.list[i]);
+		r = recover_upload(g, &uploads.list[i]);
 	free(uploads.list);
 	/* A listing asks what is pending. */
 	if (r == 0)
@@ -298,5 +316,7 @@ recover(struct gate *g)
 	free(handles.list);
 	if (r == 0)
 		lost_settle(g);
-	return r < 0 ? r : link_recover(g);
+	if (r == 0)
+		r = link_recover(g);
+	return r < 0 ? r : absent_say(g);
 }
