@@ -294,6 +294,14 @@ reader_put(struct meta *m, struct sql *sql)
 
 /* ---- numbers ---- */
 
+static uint64_t
+past_roots(enum id_kind kind, uint64_t id)
+{
+	return kind == ID_INO && id >= META_ROOTS_FROM && id < META_ROOTS_TO
+		       ? META_ROOTS_TO
+		       : id;
+}
+
 /* One block more, in the background.  id_mutex is held. */
 static int
 raise_locked(struct meta *m, enum id_kind kind)
@@ -304,7 +312,7 @@ raise_locked(struct meta *m, enum id_kind kind)
 	if (b == NULL)
 		return -ENOMEM;
 	b->raises = ids;
-	b->limit = ids->limit + ID_BLOCK;
+	b->limit = past_roots(kind, ids->limit) + ID_BLOCK;
 	meta_put_setting(b, id_names[kind], &b->limit, sizeof(b->limit));
 	if (b->error < 0) {
 		meta_batch_free(&b);
@@ -322,6 +330,7 @@ new_id(struct meta *m, enum id_kind kind, uint64_t *out)
 	int r = 0;
 
 	pthread_mutex_lock(&m->id_mutex);
+	ids->next = past_roots(kind, ids->next);
 	if (!ids->raising && ids->next + ID_BLOCK / 2 >= ids->limit)
 		r = raise_locked(m, kind);
 	if (ids->next < ids->limit)
@@ -372,6 +381,7 @@ start_ids(struct meta *m)
 
 		if (n < 0 && n != -ENOENT)
 			return (int)n;
+		limit = past_roots((enum id_kind)i, limit);
 		m->ids[i].next = limit;
 		limit += ID_BLOCK;
 		m->ids[i].limit = limit;

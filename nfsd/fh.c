@@ -12,7 +12,17 @@
  *	24 SipHash-2-4 of the 24 bytes before, under a key from the state
  *	   directory
  *
- * all big-endian.  The MAC keeps a client from naming files it was never
+ * all big-endian, or, for the root of an export:
+ *
+ *	0  version (2), three zero bytes
+ *	4  28 bytes of the SHA-256 of its name
+ *
+ * A root's handle is all that a mount has to find its paths again when the
+ * gateway lost its disk, and with it the key; so it follows from the name
+ * alone.  Anybody can make one.  It names no more than what a host gets from
+ * MNT that may mount the export, and each call asks again whether it may.
+ *
+ * The MAC keeps a client from naming files it was never
  * shown, beneath a directory it may not search or in another export.
  *
  * Bytes that cannot be ours are BADHANDLE.  A well-formed handle with a wrong
@@ -37,10 +47,12 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <openssl/sha.h>
 
 #include "nfsd/fh.h"
 
 #define FH_VERSION 1
+#define FH_ROOT_VERSION 2
 #define MAC_OFFSET 24
 #define MAC_SIZE 8
 #define CONTEXTS 16
@@ -50,8 +62,16 @@ struct context {
 	EVP_MAC_CTX *mac;
 };
 
+struct root {
+	uint8_t handle[FH_SIZE];
+	uint32_t export_id;
+	struct gate_fh fh;
+};
+
 struct fh_signer {
 	uint8_t key[16];
+	struct root *roots;		/* as they were added */
+	size_t root_count;
 	struct context contexts[CONTEXTS];
 };
 
@@ -122,9 +142,56 @@ fh_signer_free(struct fh_signer **signer)
 		EVP_MAC_CTX_free((*signer)->contexts[i].mac);
 		pthread_mutex_destroy(&(*signer)->contexts[i].lock);
 	}
+	free((*signer)->roots);
 	OPENSSL_cleanse((*signer)->key, sizeof((*signer)->key));
 	free(*signer);
 	*signer = NULL;
+}
+
+int
+fh_signer_add_root(struct fh_signer *signer, const char *name,
+		   uint32_t export_id, const struct gate_fh *fh)
+{
+	uint8_t hash[SHA256_DIGEST_LENGTH];
+	struct root *list = realloc(signer->roots,
+				    (signer->root_count + 1) * sizeof(*list));
+	struct root *root;
+
+	if (list == NULL)
+		return -ENOMEM;
+	signer->roots = list;
+	if (SHA256((const uint8_t *)name, strlen(name), hash) == NULL)
+		return -EIO;
+	root = &list[signer->root_count++];
+	*root = (struct root){.handle = {FH_ROOT_VERSION},
+			      .export_id = export_id, .fh = *fh};
+	memcpy(root->handle + 4, hash, FH_SIZE - 4);
+	return 0;
+}
+
+/* NULL: not one of those. */
+static const struct root *
+root_by_fh(const struct fh_signer *signer, uint32_t export_id,
+	   const struct gate_fh *fh)
+{
+	for (size_t i = 0; i < signer->root_count; i++) {
+		const struct root *root = &signer->roots[i];
+
+		if (root->fh.ino == fh->ino && root->export_id == export_id &&
+		    root->fh.generation == fh->generation)
+			return root;
+	}
+	return NULL;
+}
+
+static const struct root *
+root_by_handle(const struct fh_signer *signer, const uint8_t *handle)
+{
+	for (size_t i = 0; i < signer->root_count; i++) {
+		if (memcmp(signer->roots[i].handle, handle, FH_SIZE) == 0)
+			return &signer->roots[i];
+	}
+	return NULL;
 }
 
 /* A context of one's own, locked; the first free one, else a queue. */
@@ -160,9 +227,14 @@ int
 fh_pack(struct fh_signer *signer, uint32_t export_id, const struct gate_fh *fh,
 	uint8_t out[FH_SIZE])
 {
+	const struct root *root = root_by_fh(signer, export_id, fh);
 	uint8_t handle[FH_SIZE] = {FH_VERSION};
 	int r;
 
+	if (root != NULL) {
+		memcpy(out, root->handle, FH_SIZE);
+		return 0;
+	}
 	put32(handle + 4, export_id);
 	put32(handle + 8, fh->generation);
 	put32(handle + 16, (uint32_t)(fh->ino >> 32));
@@ -179,9 +251,18 @@ fh_unpack(struct fh_signer *signer, const void *data, size_t len,
 	  uint32_t *export_id, struct gate_fh *out)
 {
 	const uint8_t *handle = data;
+	const struct root *root;
 	uint8_t mac[MAC_SIZE];
 	int r;
 
+	if (len == FH_SIZE && get32(handle) == (uint32_t)FH_ROOT_VERSION << 24) {
+		root = root_by_handle(signer, handle);
+		if (root == NULL)
+			return -ESTALE;
+		*export_id = root->export_id;
+		*out = root->fh;
+		return 0;
+	}
 	/* unfs3 asserted on a short handle: a crash for anybody who asks. */
 	if (len != FH_SIZE || get32(handle) != (uint32_t)FH_VERSION << 24 ||
 	    get32(handle + 12) != 0)
@@ -198,7 +279,13 @@ fh_unpack(struct fh_signer *signer, const void *data, size_t len,
 }
 
 uint32_t
-fh_export_hint(const void *data, size_t len)
+fh_export_hint(const struct fh_signer *signer, const void *data, size_t len)
 {
-	return len == FH_SIZE ? get32((const uint8_t *)data + 4) : 0;
+	const struct root *root;
+
+	if (len != FH_SIZE)
+		return 0;
+	root = root_by_handle(signer, data);
+	return root != NULL ? root->export_id
+			    : get32((const uint8_t *)data + 4);
 }

@@ -21,6 +21,11 @@ struct fh_signer;
 int fh_signer_new(const uint8_t key[16], struct fh_signer **out)
 	__attribute__((warn_unused_result));
 void fh_signer_free(struct fh_signer **signer);
+/* The root of the export of this name has a handle that follows from the name
+ * alone.  Before the first request.  -ENOMEM, -EIO. */
+int fh_signer_add_root(struct fh_signer *signer, const char *name,
+		       uint32_t export_id, const struct gate_fh *fh)
+	__attribute__((warn_unused_result));
 
 /* Any thread; does not block.  -EIO if OpenSSL fails. */
 int fh_pack(struct fh_signer *signer, uint32_t export_id,
@@ -36,6 +41,7 @@ int fh_unpack(struct fh_signer *signer, const void *data, size_t len,
 	__attribute__((warn_unused_result));
 
 /* The export that a handle claims to be of, unchecked; 0 for garbage. */
-uint32_t fh_export_hint(const void *data, size_t len);
+uint32_t fh_export_hint(const struct fh_signer *signer, const void *data,
+			size_t len);
 
 #endif

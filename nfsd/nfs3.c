@@ -322,11 +322,12 @@ uint64_t
 nfs3_share_key(const struct rpc_request *rq, const void *args)
 {
 	/* The arguments of every procedure but NULL begin with a handle. */
+	const struct nfs3 *nfs = rq->program_arg;
 	const nfs_fh3 *fh = args;
 
 	if (rq->procedure == NFSPROC3_NULL || fh == NULL)
 		return 0;
-	return fh_export_hint(fh->data.data_val, fh->data.data_len);
+	return fh_export_hint(nfs->signer, fh->data.data_val, fh->data.data_len);
 }
 
 /* libtirpc's xdr_void has another type than every other codec. */

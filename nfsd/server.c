@@ -76,6 +76,28 @@ limits(const struct options_server *options, struct rpc_limits *out)
 	};
 }
 
+static int
+add_roots(struct server *server)
+{
+	struct exports_entry *entry = NULL;
+	int r = 0;
+
+	while (r == 0 && (entry = exports_next(server->nfs.exports, entry)) !=
+				 NULL) {
+		struct gate_export *export = exports_entry_gate(entry);
+		struct gate_fh fh;
+
+		if (!gate_root_is_named(export))
+			continue;
+		r = gate_root(export, &fh);
+		if (r == 0)
+			r = fh_signer_add_root(server->nfs.signer,
+					       exports_entry_name(entry),
+					       exports_entry_id(entry), &fh);
+	}
+	return r;
+}
+
 int
 server_new(const struct settings *settings, struct gate *gate,
 	   struct exports *exports, struct server **out)
@@ -98,6 +120,8 @@ server_new(const struct settings *settings, struct gate *gate,
 	gate_fh_key(gate, key);
 	r = fh_signer_new(key, &server->nfs.signer);
 	explicit_bzero(key, sizeof(key));
+	if (r == 0)
+		r = add_roots(server);
 	if (r == 0)
 		r = mount3_new(&server->nfs, &server->mounts);
 	if (r == 0)

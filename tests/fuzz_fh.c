@@ -20,7 +20,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (signer == NULL && fh_signer_new(key, &signer) < 0)
 		abort();
-	(void)fh_export_hint(data, size);
+	(void)fh_export_hint(signer, data, size);
 	if (fh_unpack(signer, data, size, &id, &fh) < 0)
 		return 0;
 	if (size != FH_SIZE || fh_pack(signer, id, &fh, again) < 0 ||

@@ -191,6 +191,68 @@ bytes_gone(struct scene *s)
 	free(now);
 }
 
+static void
+shell(struct scene *s, const char *format)
+{
+	char command[1024];
+
+	snprintf(command, sizeof(command), "cd '%s' && %s", s->dir, format);
+	CHECK(system(command) == 0);
+}
+
+/* A gateway with an empty disk takes its place: what clients have mounted is
+ * still what they mounted. */
+static void
+new_gateway(struct scene *s)
+{
+	struct nc_fh root = s->root, f, d;
+	fattr3 before, after;
+
+	d = mkdir_in(s, &root, "d");
+	f = create_in(s, &d, "f", "text");
+	OK(ctl_status(s, "flush --all"));
+	OK(nc_getattr(&s->a, &root, &before));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "rm -rf state && mkdir -m 700 state");
+	scene_start(s);
+	OK(nc_getattr(&s->a, &root, &after));
+	CHECK(after.fileid == before.fileid && after.fsid == before.fsid);
+	IS(nc_getattr(&s->a, &f, NULL), NFS3ERR_STALE);
+	IS(nc_getattr(&s->a, &d, NULL), NFS3ERR_STALE);
+	d = look_in(&s->a, &root, "d");
+	f = look_in(&s->a, &d, "f");
+	CHECK(reads(&s->a, &f, "text"));
+	OK(put(&s->a, &f, 0, "next", FILE_SYNC));
+}
+
+/* The state directory is put back from a copy. */
+static void
+rolled_back(struct scene *s)
+{
+	struct nc_fh root = s->root, before, since, dir, now;
+
+	before = create_in(s, &root, "before", "1");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "cp -a state copy");
+	scene_start(s);
+	since = create_in(s, &root, "since", "since");
+	dir = mkdir_in(s, &root, "dir");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "rm -rf state && mv copy state");
+	scene_start(s);
+	now = create_in(s, &root, "now", "now");
+	mkdir_in(s, &root, "other");
+	IS(nc_getattr(&s->a, &since, NULL), NFS3ERR_STALE);
+	IS(put(&s->a, &since, 0, "old", FILE_SYNC), NFS3ERR_STALE);
+	IS(nc_lookup(&s->a, &dir, "x", NULL, NULL), NFS3ERR_STALE);
+	CHECK(reads(&s->a, &now, "now"));
+	CHECK(reads(&s->a, &before, "1"));
+	since = look(&s->a, s, "since");
+	CHECK(reads(&s->a, &since, "since"));
+}
+
 /* clang-format off */
 SCENARIOS(
 	{ "state-absent", "stopped with uploads pending, started without that "
@@ -201,4 +263,10 @@ SCENARIOS(
 	  NULL, false },
 	{ "state-bytes-gone", "quarantined bytes were removed / said, and the "
 	  "file's present ones are not taken for them", bytes_gone,
-	  "attr_ttl_ms=50", false })
+	  "attr_ttl_ms=50", false },
+	{ "state-new", "a gateway with an empty state directory takes over / "
+	  "the root's handle is good, all others are stale", new_gateway,
+	  NULL, false },
+	{ "state-back", "the state directory is put back from a copy / handles "
+	  "given out since are stale, and no other file's", rolled_back,
+	  NULL, false })

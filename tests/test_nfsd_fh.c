@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "nfsd/fh.h"
@@ -35,11 +36,46 @@ comes_back_as_it_went(void)
 	CU_ASSERT_EQUAL(id, 9);
 	CU_ASSERT_EQUAL(out.ino, file.ino);
 	CU_ASSERT_EQUAL(out.generation, file.generation);
-	CU_ASSERT_EQUAL(fh_export_hint(handle, FH_SIZE), 9);
-	CU_ASSERT_EQUAL(fh_export_hint(handle, 3), 0);
+	CU_ASSERT_EQUAL(fh_export_hint(s, handle, FH_SIZE), 9);
+	CU_ASSERT_EQUAL(fh_export_hint(s, handle, 3), 0);
 	fh_signer_free(&s);
 	CU_ASSERT_PTR_NULL(s);
 	fh_signer_free(&s);
+}
+
+/* Also for who never had it: the gateway lost its disk. */
+static void
+a_root_is_known_by_its_name(void)
+{
+	const struct gate_fh first = {0x80001234, 1}, other = {0x80004321, 1};
+	struct fh_signer *before = signer(key), *after;
+	uint8_t handle[FH_SIZE], moved[FH_SIZE];
+	struct gate_fh out;
+	uint32_t id;
+
+	CU_ASSERT_EQUAL(fh_signer_add_root(before, "/data", 3, &first), 0);
+	CU_ASSERT_EQUAL(fh_pack(before, 3, &first, handle), 0);
+	CU_ASSERT_EQUAL(fh_export_hint(before, handle, FH_SIZE), 3);
+	fh_signer_free(&before);
+	after = signer((const uint8_t *)"another key.....");
+	CU_ASSERT_EQUAL(fh_unpack(after, handle, FH_SIZE, &id, &out),
+			-ESTALE);
+	CU_ASSERT_EQUAL(fh_signer_add_root(after, "/datb", 1, &other), 0);
+	CU_ASSERT_EQUAL(fh_signer_add_root(after, "/data", 2, &first), 0);
+	CU_ASSERT_EQUAL(fh_unpack(after, handle, FH_SIZE, &id, &out), 0);
+	CU_ASSERT_EQUAL(id, 2);
+	CU_ASSERT_EQUAL(out.ino, first.ino);
+	CU_ASSERT_EQUAL(fh_pack(after, 2, &first, moved), 0);
+	CU_ASSERT_EQUAL(memcmp(moved, handle, FH_SIZE), 0);
+	/* Of a file it says nothing. */
+	CU_ASSERT_EQUAL(fh_pack(after, 1, &first, moved), 0);
+	CU_ASSERT_NOT_EQUAL(memcmp(moved, handle, FH_SIZE), 0);
+	for (unsigned i = 0; i < FH_SIZE * 8; i++) {
+		handle[i / 8] ^= (uint8_t)(1 << i % 8);
+		CU_ASSERT(fh_unpack(after, handle, FH_SIZE, &id, &out) < 0);
+		handle[i / 8] ^= (uint8_t)(1 << i % 8);
+	}
+	fh_signer_free(&after);
 }
 
 static void
@@ -148,6 +184,6 @@ threads_share_a_signer(void)
 	fh_signer_free(&s);
 }
 
-TEST_MAIN("nfsd_fh", T(comes_back_as_it_went), T(is_good_after_a_restart),
+TEST_MAIN("nfsd_fh", T(comes_back_as_it_went), T(a_root_is_known_by_its_name), T(is_good_after_a_restart),
 	  T(no_flipped_bit_passes), T(other_lengths_are_no_handles),
 	  T(another_gateways_handle_is_stale), T(threads_share_a_signer))

@@ -180,8 +180,8 @@ the_longest_export_is_mounted(void)
 	set_up("*");
 	new_request(3, MOUNTPROC3_MNT, 0x0a000001);
 	CU_ASSERT_EQUAL(call("/data/deep", &res), RPC_DONE);
-	CU_ASSERT_EQUAL(fh_export_hint(res.mountres3_u.mountinfo.fhandle
-				       .fhandle3_val, FH_SIZE), 2);
+	CU_ASSERT_EQUAL(fh_export_hint(nfs.signer, res.mountres3_u.mountinfo
+				       .fhandle.fhandle3_val, FH_SIZE), 2);
 	xdr_free((xdrproc_t)xdr_mountres3, (char *)&res);
 }
 

@@ -41,7 +41,7 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 
 	*row = (struct meta_inode){
 		.export_id = x->id,
-		.generation = 1,
+		.generation = x->gate->generation,
 		.kind = rec->kind,
 		.mode = rec->default_mode,
 		.uid = rq->cred.uid,

@@ -92,7 +92,64 @@ gate_replay_find(struct gate *g, const uint8_t key[16], struct gate_fh *made)
 			       &made->ino, &made->generation);
 }
 
+/*
+ * Numbers of inodes come again when the state directory is put back from a
+ * copy: what was made since bears the numbers that this run will give to
+ * others.  Handles of those name nothing, as each run has a generation of its
+ * own.
+ */
+static int
+make_generation(struct gate *g)
+{
+	do {
+		if (getrandom(&g->generation, sizeof(g->generation), 0) !=
+		    sizeof(g->generation))
+			return -EIO;
+	} while (g->generation <= 1);	/* older versions, and roots */
+	return 0;
+}
+
 /* ---- exports ---- */
+
+/* FNV-1a */
+static uint64_t
+name_number(const char *name)
+{
+	uint64_t number = 0xcbf29ce484222325ULL;
+
+	for (; *name != '\0'; name++)
+		number = (number ^ (unsigned char)*name) * 0x100000001b3ULL;
+	return number;
+}
+
+/*
+ * Clients keep a mount by the root's handle, its number and the number of its
+ * file system.  All three follow from the export's name alone, so that a
+ * gateway with a new state directory is the one that they have mounted.  The
+ * numbers of a database that an older version made stay as they are, and so
+ * does one whose number another export has.
+ */
+static int
+root_number(struct gate_export *x, uint64_t *out)
+{
+	struct meta *meta = x->gate->meta;
+	uint64_t number = name_number(x->c.name);
+	struct meta_inode row = { 0 };
+	int r;
+
+	*out = META_ROOTS_FROM |
+	       ((number ^ number >> 32) & (META_ROOTS_FROM - 1));
+	r = meta_get_inode(meta, *out, &row);
+	if (r == 0)
+		meta_inode_fini(&row);
+	return r == -ENOENT ? 0 : r < 0 ? r : meta_new_ino(meta, out);
+}
+
+bool
+gate_root_is_named(const struct gate_export *x)
+{
+	return x->root >= META_ROOTS_FROM && x->root < META_ROOTS_TO;
+}
 
 static int
 make_root(struct gate_export *x)
@@ -128,7 +185,7 @@ make_root(struct gate_export *x)
 		.btime_ns = now,
 		.attr_known = true,
 	};
-	r = meta_new_ino(g->meta, &row.ino);
+	r = root_number(x, &row.ino);
 	if (r < 0)
 		return r;
 	b = meta_batch_new();
@@ -195,7 +252,8 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 		free(x);
 		return r;
 	}
-	x->fsid = 0x73336e6673640000ULL + x->id;
+	x->fsid = gate_root_is_named(x) ? name_number(x->c.name)
+					: 0x73336e6673640000ULL + x->id;
 	LIST_INSERT_HEAD(&g->exports, x, link);
 	*out = x;
 	return 0;
@@ -316,6 +374,8 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	r = g->state_dir == NULL ? -ENOMEM : open_dirs(g);
 	if (r == 0)
 		r = load_secret(g, "fh_key", g->fh_key, sizeof(g->fh_key));
+	if (r == 0)
+		r = make_generation(g);
 	if (r == 0)
 		r = load_verifier(g);
 	if (r == 0)

@@ -223,6 +223,8 @@ void gate_verifier(struct gate *gate, uint8_t verf[8]);
 /* ---- the procedures ---- */
 
 int gate_root(struct gate_export *export, struct gate_fh *out);
+/* Its numbers follow from the export's name alone, and so may its handle. */
+bool gate_root_is_named(const struct gate_export *export);
 
 int gate_getattr(struct gate_export *export, struct gate_request *rq,
 		 const struct gate_fh *fh, struct gate_attr *out)

@@ -384,6 +384,7 @@ struct gate {
 	struct timers timers;
 	struct run_clock clock;
 	uint8_t fh_key[16];
+	uint32_t generation;		/* of inodes made since the start */
 	bool replays;			/* some are on record from before */
 	bool beside;			/* odd.c has named files; atomic */
 	pthread_mutex_t links;		/* who is the first of its link_id */

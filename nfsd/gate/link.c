@@ -265,7 +265,7 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 	touch(&l->file);
 	l->alias = (struct meta_inode){
 		.export_id = n->export->id,
-		.generation = 1,
+		.generation = n->export->gate->generation,
 		.kind = l->file.kind,
 		.mode = l->file.mode,
 		.uid = l->file.uid,

@@ -583,7 +583,7 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	if (r < 0)
 		return r;
 	row->export_id = dir->export->id;
-	row->generation = 1;
+	row->generation = dir->export->gate->generation;
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);

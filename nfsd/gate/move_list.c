@@ -260,7 +260,7 @@ put_new(struct lister *l, uint64_t parent, const char *name,
 	if (r < 0)
 		return r;
 	row->export_id = l->x->id;
-	row->generation = 1;
+	row->generation = l->x->gate->generation;
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);
