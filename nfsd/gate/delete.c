@@ -108,7 +108,7 @@ delete_run(void *arg)
 	uint64_t wait = RETRY_FIRST_MS;
 	int r;
 
-	if (!key_try(d->x, d->row.key, d->row.id)) {
+	if (!key_try(d->x, d->row.key, KEY_ROW | d->row.id)) {
 		try_later(d, KEY_BUSY_MS, 0);
 		return;
 	}
@@ -118,7 +118,7 @@ delete_run(void *arg)
 	failpoint("delete-after-s3");
 	if ((r == 0 || r == -ESTALE || r == -ENOENT) && d->row.parts)
 		r = delete_parts(d->x, d->row.key);
-	key_release(d->x, d->row.key, d->row.id);
+	key_release(d->x, d->row.key, KEY_ROW | d->row.id);
 	/* -ESTALE: somebody put another object there; it is not ours. */
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {
 		done(d);

@@ -592,8 +592,9 @@ bool hidden_gone_since(struct gate_export *x, const char *key,
 		       uint64_t since_ms);
 void hidden_stray(struct gate_export *x, const char *key, bool stray);
 bool key_busy(struct gate_export *x, const char *key);
-/* Only one transfer may change a key at a time; owner: the inode, or another
- * number for who is no file's.  Blocks.  -ENOMEM. */
+/* Only one transfer may change a key at a time; owner: the inode, or KEY_ROW
+ * and the number of a row, for who is no file's.  Blocks.  -ENOMEM. */
+#define KEY_ROW (1ULL << 63)
 int key_take(struct gate_export *x, const char *key, uint64_t owner)
 	__attribute__((warn_unused_result));
 /* The same for threads of a pool, which must not wait for each other: parts

@@ -611,10 +611,10 @@ gate_quarantine_retry(struct gate *g, uint64_t id, char why[256])
 	else if (is_busy(a.k))
 		r = -EBUSY;
 	else
-		r = key_take(a.k->x, a.k->q.key, id);
+		r = key_take(a.k->x, a.k->q.key, KEY_ROW | id);
 	if (r == 0) {
 		r = try_again(&a);
-		key_release(a.k->x, a.k->q.key, id);
+		key_release(a.k->x, a.k->q.key, KEY_ROW | id);
 	}
 	if (r < 0 && (a.err.code[0] != '\0' || a.err.message[0] != '\0'))
 		snprintf(why, 256, "%s%s%.150s", a.err.code,
