@@ -473,6 +473,7 @@ answer_retry(struct connection *c, int r, const char *why)
 			   : r == -EBUSY ? "the file is being written, or its "
 					   "object deleted; try again when "
 					   "that is done"
+			   : r == -ENOTSUP ? "nothing tells what file it is"
 			   : r == -ENODEV ? "its export is not served any more"
 			   : r == -EIO ? "its bytes cannot be read"
 				       : strerror(-r);
@@ -480,7 +481,7 @@ answer_retry(struct connection *c, int r, const char *why)
 
 	snprintf(line, sizeof(line), "%s%s%s; it is still kept%s", text,
 		 why[0] != '\0' ? ": " : "", why,
-		 r == -EEXIST || r == -ESTALE ? " and can be saved to a file"
+		 r == -EEXIST || r == -ESTALE || r == -ENOTSUP ? " and can be saved to a file"
 					      : "");
 	ctl_answer_error(c, -r, line);
 }

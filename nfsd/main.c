@@ -194,6 +194,7 @@ static int
 open_gate(struct daemon *d)
 {
 	const struct options_server *server = &d->settings.server;
+	char why[400] = "";
 	struct gate_config config = {
 		.state_dir = server->state_dir,
 		.cache_size = server->cache_size,
@@ -201,11 +202,13 @@ open_gate(struct daemon *d)
 		.transfer_threads = (unsigned)server->transfer_threads,
 		.max_nodes = (unsigned)server->max_nodes,
 		.wake = wake, .waits = waits, .wake_arg = d, .log = log_gate,
+		.accept_state = server->accept_state,
+		.why = why, .why_size = sizeof(why),
 	};
 	int r = gate_open(&config, d->meta, &d->gate);
 
 	return r < 0 ? fail(r, "state directory %s: %s", server->state_dir,
-			    strerror(-r)) : 0;
+			    why[0] != '\0' ? why : strerror(-r)) : 0;
 }
 
 /* ---- buckets ---- */

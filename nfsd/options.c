@@ -60,6 +60,9 @@ static const struct option_row rows[] = {
 	    "Directory for the journal and the cache, on a local disk. "
 	    "/var/lib/s3nfsd for root, else $XDG_STATE_HOME/s3nfsd or "
 	    "~/.local/state/s3nfsd."),
+	SRV(accept_state, BOOL, "0", 0, 0, NULL,
+	    "Start once with a database that is not that of the data files; "
+	    "what it does not explain is kept (s3nfsctl quarantine list)."),
 	SRV(cache_size, SIZE, "10G", 1 * M, 1024 * T, NULL,
 	    "Bytes on disk for data that is not uploaded yet and for the "
 	    "cache of what is."),

@@ -14,6 +14,7 @@
 
 struct options_server {
 	char *listen, *state_dir;
+	bool accept_state;
 	int portmap;		/* enum portmap_mode */
 	int log_level;		/* enum log_level */
 	uint64_t cache_size, memory_size;

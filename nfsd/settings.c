@@ -184,7 +184,7 @@ settings_listen(const char *text, struct sockaddr_storage *out, socklen_t *len)
 /* ---- the command line ---- */
 
 enum { OPT_BUCKET = 256, OPT_ENDPOINT, OPT_REGION, OPT_LISTEN, OPT_PORTMAP,
-       OPT_STATE_DIR, OPT_SET, OPT_CHECK, OPT_VERSION, OPT_HELP };
+       OPT_STATE_DIR, OPT_ACCEPT_STATE, OPT_SET, OPT_CHECK, OPT_VERSION, OPT_HELP };
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -194,6 +194,7 @@ static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"portmap", required_argument, NULL, OPT_PORTMAP},
 	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
+	{"accept-state", no_argument, NULL, OPT_ACCEPT_STATE},
 	{"set", required_argument, NULL, OPT_SET},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -208,9 +209,9 @@ settings_usage(FILE *out)
 	      "[--region NAME]\n"
 	      "              [--listen ADDR[:PORT]] "
 	      "[--portmap auto|builtin|rpcbind|off]\n"
-	      "              [--state-dir DIR] [--set SECTION.KEY=VALUE]... "
-	      "[--check]\n"
-	      "              [--version] [--help]\n"
+	      "              [--state-dir DIR] [--accept-state] "
+	      "[--set SECTION.KEY=VALUE]...\n"
+	      "              [--check] [--version] [--help]\n"
 	      "\n"
 	      "Serve S3 buckets as NFSv3.\n"
 	      "\n"
@@ -226,6 +227,8 @@ settings_usage(FILE *out)
 	      "  --portmap WORD           how clients find the port; auto\n"
 	      "  --state-dir DIR          where to keep what S3 does not have "
 	      "yet, and the cache\n"
+	      "  --accept-state           go on with a database that is not "
+	      "that of the data files\n"
 	      "  --set SECTION.KEY=VALUE  any of the keys below\n"
 	      "  --check                  read all this, ask each bucket, "
 	      "write nothing\n"
@@ -320,6 +323,9 @@ one_option(struct loader *l, int option, char *value)
 	case OPT_STATE_DIR:
 		return add_option(l, "--state-dir", OPTIONS_SERVER,
 				  "state_dir", value);
+	case OPT_ACCEPT_STATE:
+		return add_option(l, "--accept-state", OPTIONS_SERVER,
+				  "accept_state", "1");
 	case OPT_SET:
 		return add_set(l, value);
 	case OPT_CHECK:

@@ -247,8 +247,9 @@ serves(struct scene *s, long from)
 	return found;
 }
 
-void
-scene_start(struct scene *s)
+/* Where its log will begin. */
+static long
+begin_daemon(struct scene *s)
 {
 	char path[320];
 	struct stat st;
@@ -263,7 +264,15 @@ scene_start(struct scene *s)
 	if (s->pid == 0)
 		become_daemon(s, log);
 	close(log);
-	WITHIN(20000, serves(s, st.st_size));
+	return st.st_size;
+}
+
+void
+scene_start(struct scene *s)
+{
+	long from = begin_daemon(s);
+
+	WITHIN(20000, serves(s, from));
 	scene_reconnect(s);
 }
 
@@ -275,6 +284,16 @@ reap(struct scene *s, unsigned limit_ms)
 	WITHIN(limit_ms, waitpid(s->pid, &status, WNOHANG) == s->pid);
 	s->pid = 0;
 	return status;
+}
+
+int
+scene_refused(struct scene *s)
+{
+	int status;
+
+	begin_daemon(s);
+	status = reap(s, 20000);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 void

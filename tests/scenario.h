@@ -153,6 +153,8 @@ void scene_set(struct scene *s, const char *key, const char *value);
 /* An environment variable (S3NFSD_FAIL=NAME:COUNT); NULL removes it. */
 void scene_env(struct scene *s, const char *name, const char *value);
 void scene_start(struct scene *s);	/* done before the scenario begins */
+/* Starts it, and it ends by itself; its exit code. */
+int scene_refused(struct scene *s);
 void scene_kill(struct scene *s);	/* SIGKILL */
 int scene_stop(struct scene *s);	/* SIGTERM; the exit code */
 void scene_wait_dead(struct scene *s, unsigned limit_ms);

@@ -253,6 +253,171 @@ rolled_back(struct scene *s)
 	CHECK(reads(&s->a, &since, "since"));
 }
 
+/* The entry of the quarantine whose path or error has this text. */
+static int
+entry_with(struct scene *s, const char *key, const char *text, long long size)
+{
+	json_t *list = ctl(s, "quarantine list"), *one;
+	int id = 0;
+	size_t i;
+
+	json_array_foreach(list, i, one) {
+		const char *value =
+			json_string_value(json_object_get(one, key));
+
+		if (strstr(value, text) != NULL &&
+		    number(one, "size") == size)
+			id = (int)number(one, "id");
+	}
+	json_decref(list);
+	CHECK(id != 0);
+	return id;
+}
+
+static bool
+saved(struct scene *s, int id, const char *to, const unsigned char *data)
+{
+	char path[320];
+	unsigned char *got = malloc(BIG + 1);
+	size_t n;
+	FILE *f;
+	bool same;
+
+	CHECK(got != NULL);
+	OK(ctl_status(s, "quarantine save %d %s/%s", id, s->dir, to));
+	snprintf(path, sizeof(path), "%s/%s", s->dir, to);
+	f = fopen(path, "r");
+	CHECK(f != NULL);
+	n = fread(got, 1, BIG + 1, f);
+	fclose(f);
+	same = n == BIG && memcmp(got, data, BIG) == 0;
+	free(got);
+	return same;
+}
+
+static void
+database_lost(struct scene *s)
+{
+	unsigned char *data = pattern(BIG, 5), *other = pattern(BIG, 6);
+	int id;
+
+	owe(s, "f", data);
+	scene_kill(s);
+	shell(s, "mkdir away && mv state/meta.db* away/");
+	for (int i = 0; i < 2; i++) {
+		IS(scene_refused(s), 1);
+		CHECK(scene_logged(s, "its database (meta.db) is missing; "
+				      "put the right one back, or start once "
+				      "with --accept-state") == (unsigned)i + 1);
+	}
+	/* The way out of it, and the other one. */
+	shell(s, "cp -a state lost && rm state/meta.db* && "
+		 "mv away/* state/");
+	scene_start(s);
+	OK(ctl_status(s, "quarantine list"));
+	CHECK(status_number(s, "quarantined") == 0);
+	CHECK(scene_stop(s) == 0);
+	shell(s, "rm -rf state && mv lost state");
+	scene_set(s, "server.accept_state", "1");
+	scene_start(s);
+	CHECK(status_number(s, "quarantined") == 1);
+	id = entry_with(s, "error", "the database does not know it", BIG);
+	scene_set(s, "server.accept_state", "0");
+	owe(s, "g", other);
+	scene_crash(s);
+	CHECK(status_number(s, "quarantined") == 1);
+	CHECK(saved(s, id, "saved", data));
+	IS(ctl_status(s, "quarantine retry %d", id), 1);
+	OK(ctl_status(s, "quarantine drop %d", id));
+	scene_crash(s);
+	scene_faults(s, "");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_has(s, "g", other, BIG));
+	CHECK(status_number(s, "quarantined") == 0);
+	free(data);
+	free(other);
+}
+
+/* meta.db is put back from a copy; the data files are newer. */
+static void
+database_older(struct scene *s)
+{
+	unsigned char *old = pattern(BIG, 7), *new = pattern(BIG, 8);
+
+	owe(s, "old", old);
+	CHECK(scene_stop(s) == 0);
+	shell(s, "cp -a state/meta.db copy");
+	scene_start(s);
+	owe(s, "new", new);
+	scene_faults(s, "op=put error=EIO");
+	CHECK(scene_stop(s) == 0);
+	shell(s, "rm state/meta.db* && cp -a copy state/meta.db");
+	IS(scene_refused(s), 1);
+	CHECK(scene_logged(s, "its database is older than its data files") ==
+	      1);
+	scene_set(s, "server.accept_state", "1");
+	scene_faults(s, "");
+	scene_start(s);
+	scene_set(s, "server.accept_state", "0");
+	CHECK(status_number(s, "quarantined") == 1);
+	CHECK(saved(s, entry_with(s, "error", "does not know it", BIG),
+		    "saved", new));
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_has(s, "old", old, BIG));
+	CHECK(object_absent(s, "new"));
+	scene_crash(s);
+	CHECK(status_number(s, "quarantined") == 1);
+	free(old);
+	free(new);
+}
+
+/* A file that the old database knows has got other bytes since. */
+static void
+database_mixed(struct scene *s)
+{
+	unsigned char *old = pattern(BIG, 9), *new = pattern(BIG, 10);
+	struct nc_fh f = owe(s, "f", old);
+
+	CHECK(scene_stop(s) == 0);
+	shell(s, "cp -a state/meta.db copy");
+	scene_start(s);
+	scene_faults(s, "op=put error=EIO");
+	SOON(20000, put_many(&s->a, &f, 0, new, BIG, UNSTABLE), NFS3_OK);
+	OK(commit(&s->a, &f));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "rm state/meta.db* && cp -a copy state/meta.db");
+	scene_set(s, "server.accept_state", "1");
+	scene_faults(s, "");
+	scene_start(s);
+	scene_set(s, "server.accept_state", "0");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_absent(s, "f"));
+	CHECK(status_number(s, "quarantined") == 2);
+	entry_with(s, "error", "was put back", BIG);
+	entry_with(s, "path", "/f", BIG);
+	free(old);
+	free(new);
+}
+
+/* Killed between the two places where an epoch is written, at each start. */
+static void
+epoch_torn(struct scene *s)
+{
+	unsigned char *data = pattern(BIG, 11);
+
+	owe(s, "f", data);
+	scene_kill(s);
+	scene_env(s, "S3NFSD_FAIL", "epoch-before-file");
+	for (int i = 0; i < 3; i++)
+		CHECK(scene_refused(s) != 1);
+	scene_env(s, "S3NFSD_FAIL", NULL);
+	scene_faults(s, "");
+	scene_start(s);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_has(s, "f", data, BIG));
+	free(data);
+}
+
 /* clang-format off */
 SCENARIOS(
 	{ "state-absent", "stopped with uploads pending, started without that "
@@ -269,4 +434,15 @@ SCENARIOS(
 	  NULL, false },
 	{ "state-back", "the state directory is put back from a copy / handles "
 	  "given out since are stale, and no other file's", rolled_back,
-	  NULL, false })
+	  NULL, false },
+	{ "state-lost", "meta.db is gone, data files are there / refused; "
+	  "accepted: they are listed, saved, dropped", database_lost,
+	  "settle_ms=60000", false },
+	{ "state-older", "meta.db is put back from a copy / refused; accepted: "
+	  "what it does not know is kept, the rest goes on", database_older,
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-mixed", "the same, and a file it knows was written since / "
+	  "nothing is made of bytes of both", database_mixed,
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-torn", "killed while an epoch is written / the next start is "
+	  "not refused", epoch_torn, "settle_ms=60000", false })

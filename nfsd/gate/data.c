@@ -15,7 +15,8 @@
  * Creating, writing and forgetting a file costs more than its bytes do.
  *
  * SQLite has the staged and the hard maps; clean and live ones are memory
- * only, and after a restart files without staged or hard bytes are removed.
+ * only, and after a restart files without staged or hard bytes are removed, since
+ * the database is known to be theirs (epoch.c).
  */
 
 #include <config.h>
@@ -675,11 +676,13 @@ data_clean_dir(struct gate *g)
 			return -errno;
 		while (r == 0 && (entry = readdir(dir)) != NULL) {
 			bool used = false;
-			char *end;
-			uint64_t ino = strtoull(entry->d_name, &end, 16);
+			char file[32];
+			uint64_t ino = strtoull(entry->d_name, NULL, 16);
 
-			if (entry->d_name[0] == '.' || *end != '\0')
-				continue;
+			data_file_name(ino, file);
+			if (strcmp(entry->d_name, file + 3) != 0 ||
+			    strncmp(name, file, 2) != 0)
+				continue;	/* not ours */
 			r = meta_each_extent(g->meta, ino, some_extent, &used);
 			if (r == 0 && !used)
 				(void)unlinkat(fd, entry->d_name, 0);

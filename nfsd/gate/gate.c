@@ -373,6 +373,8 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	g->state_dir = strdup(config->state_dir);
 	r = g->state_dir == NULL ? -ENOMEM : open_dirs(g);
 	if (r == 0)
+		r = epoch_check(g);
+	if (r == 0)
 		r = load_secret(g, "fh_key", g->fh_key, sizeof(g->fh_key));
 	if (r == 0)
 		r = make_generation(g);
@@ -384,6 +386,12 @@ gate_open(const struct gate_config *config, struct meta *meta,
 		     meta_any_replay(meta, clock_ns() - 120000000000LL);
 	if (r == 0)
 		r = quarantine_recover(g);
+	if (r == 0 && g->accepted)
+		r = stray_keep_all(g);
+	/* From here on who has no row is left over. */
+	if (r == 0)
+		r = epoch_advance(g);
+	g->opened = r == 0;
 	if (r == 0)
 		r = data_clean_dir(g);
 	if (r == 0)
@@ -481,15 +489,18 @@ gate_close(struct gate **gate)
 	moves_free(g);
 	free_tables(g);
 	who_free(g);
-	if (g->data_dir >= 0) {
+	if (g->opened) {
 		b = meta_batch_new();
 		if (b != NULL && !lost)
 			meta_put_setting(b, "clean_verifier", g->verifier,
 					 sizeof(g->verifier));
 		if (meta_commit(g->meta, &b) < 0)
 			gate_say(g, 1, "the end could not be recorded");
-		close(g->data_dir);
+		if (epoch_advance(g) < 0)
+			gate_say(g, 1, "the epoch could not be recorded");
 	}
+	if (g->data_dir >= 0)
+		close(g->data_dir);
 	while ((x = LIST_FIRST(&g->exports)) != NULL) {
 		LIST_REMOVE(x, link);
 		free((char *)x->c.name);

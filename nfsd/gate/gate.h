@@ -180,6 +180,10 @@ struct gate_config {
 	/* level as in s3.h: 0 error .. 3 debug */
 	void (*log)(void *log_arg, int level, const char *line);
 	void *log_arg;
+	/* Go on with a database that is not that of the data files. */
+	bool accept_state;
+	char *why;		/* NULL, or where gate_open tells people why */
+	size_t why_size;	/* it gives -EUCLEAN */
 };
 
 /* ---- life ---- */
@@ -187,6 +191,8 @@ struct gate_config {
 /*
  * Start on an open meta, which stays the caller's and outlives the gate.
  * Replays what a crash left: journal, uploads in each phase, handles.
+ * -EUCLEAN: database and data files do not belong together; nothing was
+ * touched.
  */
 int gate_open(const struct gate_config *config, struct meta *meta,
 	      struct gate **out) __attribute__((warn_unused_result));

@@ -371,6 +371,15 @@ struct moves {
 	bool started;
 };
 
+/* Of the database and the state directory: epoch.c. */
+struct epoch {
+	uint64_t id, count;	/* id 0: none */
+};
+struct epoch_row {		/* the database's, as it is written there */
+	struct epoch now, before;
+	int64_t at_ns;		/* wall clock */
+};
+
 struct gate {
 	struct gate_config config;
 	struct meta *meta;
@@ -385,6 +394,10 @@ struct gate {
 	struct run_clock clock;
 	uint8_t fh_key[16];
 	uint32_t generation;		/* of inodes made since the start */
+	struct epoch_row epoch;
+	struct epoch epoch_file;
+	bool accepted;			/* they did not belong together */
+	bool opened;			/* now they do */
 	bool replays;			/* some are on record from before */
 	bool beside;			/* odd.c has named files; atomic */
 	pthread_mutex_t links;		/* who is the first of its link_id */
@@ -986,6 +999,20 @@ int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));
+
+/* ---- epoch.c: do database and data files belong together? ---- */
+/* Before anything is touched.  -EUCLEAN: they do not. */
+int epoch_check(struct gate *g) __attribute__((warn_unused_result));
+int epoch_advance(struct gate *g) __attribute__((warn_unused_result));
+
+/* ---- stray.c: files that the database does not explain ---- */
+/* One goes to the quarantine, if it has any bytes. */
+int stray_keep(struct gate *g, const char *path, const char *what)
+	__attribute__((warn_unused_result));
+int stray_keep_all(struct gate *g) __attribute__((warn_unused_result));
+/* Is all of the committed maps in the data file?  strictly: also no hole,
+ * which some file systems make of zeros. */
+bool stray_bytes_there(struct node *n, bool strictly);
 
 /* ---- absent.c: what is kept of exports that are not served ---- */
 /* One line for each. */

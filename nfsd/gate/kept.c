@@ -238,20 +238,40 @@ write_all(int fd, const char *buf, uint64_t len)
 	return 0;
 }
 
+/* So many zeros, which nobody wrote. */
+static uint64_t
+hole_at(const struct kept *k, uint64_t off)
+{
+	uint64_t at, run;
+
+	if (off < k->q.base_limit || extents_at(&k->staged, off, &at, &run))
+		return 0;
+	return run < k->q.size - off ? run : k->q.size - off;
+}
+
 static int
 copy_out(struct kept *k, int fd)
 {
 	char *buf = malloc(MIB);
 	int r = buf == NULL ? -ENOMEM : 0;
 
-	for (uint64_t off = 0; r == 0 && off < k->q.size; off += MIB) {
-		uint64_t len = k->q.size - off < MIB ? k->q.size - off : MIB;
-
+	for (uint64_t off = 0, len, hole; r == 0 && off < k->q.size;
+	     off += len) {
+		len = k->q.size - off < MIB ? k->q.size - off : MIB;
+		hole = hole_at(k, off);
+		if (hole >= len) {
+			len = hole;
+			if (lseek(fd, (off_t)hole, SEEK_CUR) < 0)
+				r = -errno;
+			continue;
+		}
 		r = kept_read(k, off, buf, len, true);
 		if (r == 0)
 			r = write_all(fd, buf, len);
 	}
 	free(buf);
+	if (r == 0 && ftruncate(fd, (off_t)k->q.size) < 0)
+		r = -errno;
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
 	return r;
@@ -606,7 +626,9 @@ gate_quarantine_retry(struct gate *g, uint64_t id, char why[256])
 	why[0] = '\0';
 	if (r < 0)
 		return r;
-	if (a.k->x == NULL)
+	if (a.k->q.key[0] == '\0')
+		r = -ENOTSUP;	/* stray.c */
+	else if (a.k->x == NULL)
 		r = -ENODEV;
 	else if (is_busy(a.k))
 		r = -EBUSY;

@@ -32,7 +32,7 @@ quarantine_file_name(uint64_t id, char out[64])
 	snprintf(out, 64, "../quarantine/%016llx", (unsigned long long)id);
 }
 
-/* The second name is on disk when this returns.  No file: no bytes. */
+/* The second name is on disk when this returns.  1: there is no file. */
 static int
 keep_file(struct gate *g, uint64_t ino, uint64_t id)
 {
@@ -42,7 +42,7 @@ keep_file(struct gate *g, uint64_t ino, uint64_t id)
 	data_file_name(ino, from);
 	quarantine_file_name(id, to);
 	if (linkat(g->data_dir, from, g->data_dir, to, 0) < 0)
-		return errno == ENOENT ? 0 : -errno;
+		return errno == ENOENT ? 1 : -errno;
 	dir = openat(g->data_dir, "../quarantine",
 		     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = dir < 0 || fsync(dir) < 0 ? -EIO : 0;
@@ -210,9 +210,9 @@ setting_aside(struct gate *g, bool begins)
 	pthread_mutex_unlock(&g->mutex);
 }
 
-/* q NULL: nothing is kept. */
+/* q NULL: nothing is kept.  What is not there cannot be kept either. */
 static int
-set_aside(struct node *n, const struct meta_quarantine *q)
+set_aside(struct node *n, struct meta_quarantine *q)
 {
 	struct gate *g = n->export->gate;
 	struct meta_inode row = { 0 };
@@ -225,6 +225,12 @@ set_aside(struct node *n, const struct meta_quarantine *q)
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = data_sync(n);
+	if (r == 0 && q != NULL && q->bytes > 0)
+		r = keep_file(g, n->ino, q->id);
+	if (r == 1) {
+		q->bytes = 0;
+		r = 0;
+	}
 	if (r == 0) {
 		/* Moves the extents' rows before the others are dropped. */
 		if (q != NULL)
@@ -233,8 +239,6 @@ set_aside(struct node *n, const struct meta_quarantine *q)
 		r = fall_back_rows(n, b, &row);
 		pthread_mutex_unlock(&n->mutex);
 	}
-	if (r == 0 && q != NULL && q->bytes > 0)
-		r = keep_file(g, n->ino, q->id);
 	failpoint("quarantine-before-row");
 	setting_aside(g, true);
 	if (r == 0)
@@ -310,21 +314,26 @@ settle_dropped(struct gate *g, uint64_t id, bool has_row)
 }
 
 /* It has no row.  A second name of a data file whose rows were not written:
- * the file stays under its first.  Others are kept. */
-static void
-settle_strange(struct gate *g, const char *name)
+ * the file stays under its first.  Others are kept: numbered ones with a row,
+ * as the number may be given again. */
+static int
+settle_strange(struct gate *g, const char *name, bool numbered)
 {
 	struct stat st;
 	char path[300];
 
 	snprintf(path, sizeof(path), "../quarantine/%s", name);
 	if (fstatat(g->data_dir, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	if (S_ISREG(st.st_mode) && st.st_nlink > 1)
+		return errno == ENOENT ? 0 : -errno;
+	if (numbered && S_ISREG(st.st_mode) && st.st_nlink > 1) {
 		(void)unlinkat(g->data_dir, path, 0);
-	else
-		gate_say(g, 1, "nothing tells what this file is; it is kept: "
-			 "%s/quarantine/%s", g->state_dir, name);
+		return 0;
+	}
+	if (numbered && S_ISREG(st.st_mode) && st.st_blocks > 0)
+		return stray_keep(g, path, "the database does not know it");
+	gate_say(g, 1, "nothing tells what this file is; it is left alone: "
+		 "%s/quarantine/%s", g->state_dir, name);
+	return 0;
 }
 
 static int
@@ -342,7 +351,8 @@ settle_file(struct gate *g, const char *name)
 	if (end == name + 16 && strcmp(end, QUARANTINE_DROPPED) == 0)
 		settle_dropped(g, id, r == 0);
 	else if (end != name + 16 || *end != '\0' || r == -ENOENT)
-		settle_strange(g, name);
+		return settle_strange(g, name,
+				      end == name + 16 && *end == '\0');
 	return 0;
 }
 

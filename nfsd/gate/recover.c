@@ -193,6 +193,29 @@ abort_upload(struct gate_export *x, const struct meta_upload *u)
 			 "cannot abort a multipart upload: key=%s", u->key);
 }
 
+/* The bytes that its rows mean: all there?  With a database that was put back
+ * others may lie in their place: that version is kept aside, and the file falls
+ * back to what S3 has.  1: so it was. */
+static int
+look_for_bytes(struct gate *g, struct node *n)
+{
+	char path[4096];
+	int r = 0;
+
+	if (stray_bytes_there(n, g->accepted))
+		return 0;
+	path_text(n, path, sizeof(path));
+	gate_say(g, 0, "committed bytes are not in its data file: file=%s "
+		 "inode=%llu", path, (unsigned long long)n->ino);
+	if (g->accepted) {
+		node_lock_wait(n);
+		r = quarantine_put(n, "the database was put back, and its "
+				      "bytes are not there");
+		node_unlock(n);
+	}
+	return r < 0 ? r : g->accepted;
+}
+
 static int
 recover_upload(struct gate *g, const struct meta_upload *u)
 {
@@ -204,6 +227,11 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
+	r = look_for_bytes(g, n);
+	if (r != 0) {
+		node_put(&n);
+		return r < 0 ? r : 0;
+	}
 	if (path_key(n, key) < 0)
 		key[0] = '\0';
 	/* A FINISHING one may have been completed: then its upload is gone
