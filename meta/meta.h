@@ -450,6 +450,18 @@ int meta_each_owed(struct meta *meta,
 		   int (*each)(void *arg, const struct meta_owed *owed),
 		   void *arg) __attribute__((warn_unused_result));
 
+/* The number of an export that there is.  -ENOENT. */
+int meta_find_export(struct meta *meta, const char *name, uint32_t *id)
+	__attribute__((warn_unused_result));
+/* It goes, and all rows of it: of who owes nothing.  Before anybody has
+ * loaded any of them. */
+int meta_drop_export(struct meta *meta, uint32_t id)
+	__attribute__((warn_unused_result));
+/* Another name, and another number for its root. */
+int meta_rename_export(struct meta *meta, uint32_t id, const char *name,
+		       uint64_t root, uint64_t new_root)
+	__attribute__((warn_unused_result));
+
 /* ---- the rule (rule.md 3 to 6), without clocks or disks ---- */
 
 enum meta_verdict {

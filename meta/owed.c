@@ -4,6 +4,9 @@
  * be told of exports that are not served, and asked before a name is given to
  * another bucket.
  *
+ * And what becomes of its rows when its name is given to another bucket
+ * (nfsd/gate/binding.c).
+ *
  * Rows that no export claims (their inode has no row, or its export has none)
  * count for number 0: nothing explains them, and nothing drops them.
  */
@@ -11,6 +14,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "meta/meta_priv.h"
@@ -70,4 +74,89 @@ meta_each_owed(struct meta *m,
 
 	reader_put(m, sql);
 	return r;
+}
+
+int
+meta_find_export(struct meta *m, const char *name, uint32_t *id)
+{
+	struct sql *sql = reader_get(m);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_GET_EXPORT);
+	int r;
+
+	if (s == NULL) {
+		r = sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
+		reader_put(m, sql);
+		return r;
+	}
+	sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+	r = sqlite3_step(s);
+	if (r == SQLITE_ROW)
+		*id = (uint32_t)number(s, 0);
+	r = r == SQLITE_DONE ? -ENOENT : sql_errno(r);
+	sqlite3_reset(s);
+	reader_put(m, sql);
+	return r;
+}
+
+/* All of it or nothing; takes text over, which sqlite3_mprintf made. */
+static int
+run_all(struct meta *m, char *text)
+{
+	struct sql *sql;
+	int r;
+
+	if (text == NULL)
+		return -ENOMEM;
+	sql = reader_get(m);
+	r = sql_exec(sql, "BEGIN IMMEDIATE");
+	if (r == 0) {
+		r = sql_exec(sql, text);
+		if (r == 0)
+			r = sql_exec(sql, "COMMIT");
+		/* May say that there is none; then there is none. */
+		if (r < 0)
+			(void)sql_exec(sql, "ROLLBACK");
+	}
+	reader_put(m, sql);
+	sqlite3_free(text);
+	return r;
+}
+
+#define OF_EXPORT " WHERE ino IN (SELECT ino FROM inode WHERE export = %u);"
+
+int
+meta_drop_export(struct meta *m, uint32_t id)
+{
+	return run_all(m, sqlite3_mprintf(
+		"DELETE FROM name" OF_EXPORT "DELETE FROM handle" OF_EXPORT
+		"DELETE FROM journal" OF_EXPORT
+		"DELETE FROM link WHERE export = %u;"
+		"DELETE FROM inode WHERE export = %u;"
+		"DELETE FROM setting WHERE name IN ('root.%u', 'place.%u');"
+		"DELETE FROM export WHERE id = %u;",
+		id, id, id, id, id, id, id, id));
+}
+
+int
+meta_rename_export(struct meta *m, uint32_t id, const char *name,
+		   uint64_t root, uint64_t new_root)
+{
+	long long from = (long long)root, to = (long long)new_root;
+	unsigned char blob[8];
+	char hex[17];
+
+	memcpy(blob, &new_root, sizeof(blob));
+	for (size_t i = 0; i < sizeof(blob); i++)
+		snprintf(hex + 2 * i, 3, "%02x", blob[i]);
+	return run_all(m, sqlite3_mprintf(
+		"UPDATE export SET name = %Q WHERE id = %u;"
+		"UPDATE inode SET ino = %lld WHERE ino = %lld;"
+		"UPDATE name SET parent = %lld WHERE parent = %lld;"
+		"UPDATE upload SET ino = %lld WHERE ino = %lld;"
+		"UPDATE unanswered SET ino = %lld WHERE ino = %lld;"
+		"UPDATE handle SET ino = %lld WHERE ino = %lld;"
+		"UPDATE move SET ino = %lld WHERE ino = %lld;"
+		"UPDATE setting SET value = x'%s' WHERE name = 'root.%u';",
+		name, id, to, from, to, from, to, from, to, from, to, from, to,
+		from, hex, id));
 }

@@ -69,6 +69,7 @@ struct daemon {
 	struct bucket *buckets;		/* one for each export */
 	struct server *server;
 	struct ctl *ctl;
+	char why[1200];			/* the gate's, for people */
 	uint16_t port;
 	_Atomic(struct rpc_server *) rpc;	/* for wake() */
 	pthread_t prober;
@@ -123,7 +124,7 @@ static int fail(int r, const char *format, ...)
 static int
 fail(int r, const char *format, ...)
 {
-	char text[1024];
+	char text[4096];
 	va_list args;
 
 	va_start(args, format);
@@ -194,7 +195,6 @@ static int
 open_gate(struct daemon *d)
 {
 	const struct options_server *server = &d->settings.server;
-	char why[400] = "";
 	struct gate_config config = {
 		.state_dir = server->state_dir,
 		.cache_size = server->cache_size,
@@ -203,12 +203,12 @@ open_gate(struct daemon *d)
 		.max_nodes = (unsigned)server->max_nodes,
 		.wake = wake, .waits = waits, .wake_arg = d, .log = log_gate,
 		.accept_state = server->accept_state,
-		.why = why, .why_size = sizeof(why),
+		.why = d->why, .why_size = sizeof(d->why),
 	};
 	int r = gate_open(&config, d->meta, &d->gate);
 
 	return r < 0 ? fail(r, "state directory %s: %s", server->state_dir,
-			    why[0] != '\0' ? why : strerror(-r)) : 0;
+			    d->why[0] != '\0' ? d->why : strerror(-r)) : 0;
 }
 
 /* ---- buckets ---- */
@@ -345,6 +345,25 @@ probe_bucket(struct bucket *b, bool first)
 	return 0;
 }
 
+/* Where the export's objects lie; what another address would be. */
+static void
+place_text(const struct daemon *d, const struct settings_export *export,
+	   char *out, size_t size)
+{
+	const char *endpoint = d->settings.s3.endpoint;
+	int prefix = (int)strlen(export->prefix);
+	bool named = strncmp(export->url, "s3://", 5) == 0 &&
+		     endpoint != NULL && endpoint[0] != '\0';
+	size_t len = named ? strlen(endpoint) : 0;
+
+	while (len > 0 && endpoint[len - 1] == '/')
+		len--;
+	snprintf(out, size, "%s%s%.*s%s%.*s", export->url,
+		 prefix > 0 ? "/" : "", prefix > 0 ? prefix - 1 : 0,
+		 export->prefix, named ? " at " : "", (int)len,
+		 named ? endpoint : "");
+}
+
 static void
 fill_export(const struct settings_export *export,
 	    struct gate_export_config *out)
@@ -357,6 +376,7 @@ fill_export(const struct settings_export *export,
 		.busy = (enum gate_busy)o->busy,
 		.reads = (enum gate_reads)o->reads,
 		.abandon = (enum gate_abandon)o->abandon,
+		.rebind = (enum gate_rebind)o->rebind,
 		.on_conflict = (enum gate_conflict)o->on_conflict,
 		.metadata = (enum gate_dialect)o->metadata,
 		.identity = (enum gate_identity)o->identity,
@@ -393,6 +413,7 @@ add_export(struct daemon *d, struct bucket *b)
 	const struct settings_export *export = b->settings;
 	struct gate_export_config config;
 	struct exports_rules *rules = NULL;
+	char place[3000];
 	int r = open_bucket(&d->settings, export, &b->s3);
 
 	if (r == 0)
@@ -400,6 +421,8 @@ add_export(struct daemon *d, struct bucket *b)
 	if (r < 0)
 		return r;
 	fill_export(export, &config);
+	place_text(d, export, place, sizeof(place));
+	config.place = place;
 	r = gate_export_add(d->gate, &config, b->s3, &b->export);
 	if (r == 0) {
 		gate_export_caps(b->export, &b->caps);
@@ -413,8 +436,8 @@ add_export(struct daemon *d, struct bucket *b)
 		r = exports_add(d->exports, export->name, b->export,
 				export->options.readonly, &rules);
 	exports_rules_free(&rules);
-	return r < 0 ? fail(r, "export %s: %s", export->name, strerror(-r)) :
-	       0;
+	return r < 0 ? fail(r, "export %s: %s", export->name,
+			    d->why[0] != '\0' ? d->why : strerror(-r)) : 0;
 }
 
 static int

@@ -151,6 +151,11 @@ static const struct option_row rows[] = {
 	    "1024), insecure; root_squash, no_root_squash, all_squash; "
 	    "anonuid=N, anongid=N. Without options: rw, secure, root_squash, "
 	    "65534. The longest prefix decides."),
+	EXP(rebind, CHOICE, "no", 0, 0, "no|same|other",
+	    "If the name was another bucket's, and that is owed something: "
+	    "refuse to start, take it for the same bucket under another "
+	    "address, or keep what is owed until the name points there "
+	    "again."),
 	EXP(readonly, BOOL, "0", 0, 0, NULL,
 	    "Nobody may write, whatever clients says."),
 	{OPTIONS_EXPORT, "commit", FLAG,

@@ -37,7 +37,7 @@ struct options_s3 {
 struct options_export {
 	char *bucket, *clients;
 	bool commit_s3, strict, readonly, equal_parts;
-	int busy, reads, abandon, on_conflict, metadata, identity;
+	int busy, reads, abandon, on_conflict, metadata, identity, rebind;
 	uint64_t settle_ms, create_settle_ms, supersede_quiet_ms, hold_ms;
 	uint64_t busy_limit_ms, reserve_ms, lease_ms, attr_ttl_ms;
 	uint64_t idle_visible_ms, idle_flush_ms;

@@ -418,6 +418,94 @@ epoch_torn(struct scene *s)
 	free(data);
 }
 
+/* The same name, another bucket. */
+static void
+another_bucket(struct scene *s)
+{
+	unsigned char *data = pattern(BIG, 12);
+	char url[512], parked[600];
+	struct nc_fh f;
+	json_t *row;
+
+	strcpy(url, s->url);
+	f = owe(s, "f", data);
+	make(s, "gone", "x");
+	look(&s->a, s, "gone");
+	scene_faults(s, "op=put,delete error=EIO");
+	OK(nc_remove(&s->a, &s->root, "gone"));
+	CHECK(scene_stop(s) == 0);
+	snprintf(parked, sizeof(parked), "%s (%s)", s->export, url);
+	shell(s, "mkdir -p other/bucket");
+	snprintf(s->url, sizeof(s->url), "file://%s/other/bucket", s->dir);
+	scene_faults(s, "");
+	IS(scene_refused(s), 1);
+	CHECK(scene_logged(s, "which is owed 1 files (300000 bytes), "
+			      "1 deletions") == 1);
+	CHECK(scene_logged(s, "name that bucket again") == 1);
+	scene_set(s, "rebind", "other");
+	scene_start(s);
+	IS(nc_getattr(&s->a, &f, NULL), NFS3ERR_STALE);
+	IS(nc_lookup(&s->a, &s->root, "f", NULL, NULL), NFS3ERR_NOENT);
+	row = absent(s, parked);
+	CHECK(row != NULL && number(row, "files") == 1 &&
+	      number(row, "deletions") == 1);
+	json_decref(row);
+	create_in(s, &s->root, "g", "other");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "test -e other/bucket/g && test ! -e other/bucket/f");
+	CHECK(object_is(s, "gone", "x"));
+	scene_set(s, "rebind", "no");
+	strcpy(s->url, url);
+	scene_start(s);
+	CHECK(reads_many(&s->a, &f, data, BIG));
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_has(s, "f", data, BIG));
+	CHECK(object_absent(s, "gone") && object_absent(s, "g"));
+	IS(nc_lookup(&s->a, &s->root, "g", NULL, NULL), NFS3ERR_NOENT);
+	free(data);
+}
+
+static void
+owing_nothing(struct scene *s)
+{
+	struct nc_fh root = s->root, f = make(s, "f", "one"), g;
+
+	make(s, "g", "one");
+	CHECK(reads(&s->a, &f, "one"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "mkdir -p other/bucket && printf two >other/bucket/f");
+	snprintf(s->url, sizeof(s->url), "file://%s/other/bucket", s->dir);
+	scene_start(s);
+	IS(nc_getattr(&s->a, &f, NULL), NFS3ERR_STALE);
+	IS(nc_lookup(&s->a, &root, "g", NULL, NULL), NFS3ERR_NOENT);
+	g = look_in(&s->a, &root, "f");
+	CHECK(reads(&s->a, &g, "two"));
+}
+
+static void
+moved_bucket(struct scene *s)
+{
+	unsigned char *data = pattern(BIG, 13);
+	struct nc_fh f = make(s, "old", "old");
+
+	owe(s, "f", data);
+	CHECK(scene_stop(s) == 0);
+	shell(s, "mkdir moved && cp -a bucket moved/");
+	snprintf(s->url, sizeof(s->url), "file://%s/moved/bucket", s->dir);
+	scene_faults(s, "");
+	scene_set(s, "rebind", "same");
+	scene_start(s);
+	CHECK(reads(&s->a, &f, "old"));
+	OK(ctl_status(s, "flush --all"));
+	shell(s, "test -e moved/bucket/f && test ! -e bucket/f");
+	scene_set(s, "rebind", "no");
+	CHECK(scene_stop(s) == 0);
+	scene_start(s);
+	CHECK(reads(&s->a, &f, "old"));
+	free(data);
+}
+
 /* clang-format off */
 SCENARIOS(
 	{ "state-absent", "stopped with uploads pending, started without that "
@@ -445,4 +533,12 @@ SCENARIOS(
 	  "nothing is made of bytes of both", database_mixed,
 	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
 	{ "state-torn", "killed while an epoch is written / the next start is "
-	  "not refused", epoch_torn, "settle_ms=60000", false })
+	  "not refused", epoch_torn, "settle_ms=60000", false },
+	{ "state-bound", "the name points at another bucket while the old one "
+	  "is owed / refused; or kept until it points back", another_bucket,
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-free", "the same, owing nothing / what was known of the old "
+	  "bucket is forgotten", owing_nothing, NULL, false },
+	{ "state-moved", "the bucket has another address / with rebind=same "
+	  "all goes on", moved_bucket,
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false })

@@ -129,8 +129,8 @@ name_number(const char *name)
  * numbers of a database that an older version made stay as they are, and so
  * does one whose number another export has.
  */
-static int
-root_number(struct gate_export *x, uint64_t *out)
+int
+export_root_number(struct gate_export *x, uint64_t *out)
 {
 	struct meta *meta = x->gate->meta;
 	uint64_t number = name_number(x->c.name);
@@ -185,7 +185,7 @@ make_root(struct gate_export *x)
 		.btime_ns = now,
 		.attr_known = true,
 	};
-	r = root_number(x, &row.ino);
+	r = export_root_number(x, &row.ino);
 	if (r < 0)
 		return r;
 	b = meta_batch_new();
@@ -244,6 +244,9 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 	r = x->c.name == NULL || x->c.prefix == NULL ? -ENOMEM : 0;
 	if (r == 0)
 		r = meta_export_id(g->meta, x->c.name, &x->id);
+	if (r == 0 && x->c.place != NULL)
+		r = binding_check(x);
+	x->c.place = NULL;	/* the caller's */
 	if (r == 0)
 		r = make_root(x);
 	if (r < 0) {

@@ -125,11 +125,15 @@ enum gate_conflict {
 	GATE_CONFLICT_KEEP_BOTH, GATE_CONFLICT_FAIL, GATE_CONFLICT_OVERWRITE
 };
 enum gate_dialect { GATE_META_AWS, GATE_META_S3FS, GATE_META_NONE };
+enum gate_rebind { GATE_REBIND_NO, GATE_REBIND_SAME, GATE_REBIND_OTHER };
 enum gate_identity { GATE_ID_NAME_ADDR, GATE_ID_NAME, GATE_ID_ADDR };
 
 struct gate_export_config {	/* rule.md 14 has the defaults */
 	const char *name;	/* "/BUCKET" */
 	const char *prefix;	/* of every key, "" or "a/b/" */
+	const char *place;	/* of the bucket, in words: URL, prefix and
+				 * endpoint; NULL: it is always the same */
+	enum gate_rebind rebind;	/* if the name had another */
 	bool commit_s3;
 	bool strict;
 	enum gate_busy busy;
@@ -182,8 +186,10 @@ struct gate_config {
 	void *log_arg;
 	/* Go on with a database that is not that of the data files. */
 	bool accept_state;
-	char *why;		/* NULL, or where gate_open tells people why */
-	size_t why_size;	/* it gives -EUCLEAN */
+	char *why;		/* NULL, or where people are told why gate_open
+				 * gives -EUCLEAN, gate_export_add -EXDEV;
+				 * lives as long as the gate */
+	size_t why_size;
 };
 
 /* ---- life ---- */
@@ -200,6 +206,7 @@ int gate_open(const struct gate_config *config, struct meta *meta,
 /*
  * Add an export over an open bucket (the caller's, outlives the gate).
  * Exports are not removed while the gate is open.  *out is the gate's.
+ * -EXDEV: the name is owing to another bucket; gate_config.why has the words.
  */
 int gate_export_add(struct gate *gate, const struct gate_export_config *config,
 		    struct s3 *s3, struct gate_export **out)

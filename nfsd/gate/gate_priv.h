@@ -1000,6 +1000,13 @@ int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));
 
+/* ---- binding.c: which bucket an export's rows mean ---- */
+/* May change x->id.  -EXDEV: refused, and told why. */
+int binding_check(struct gate_export *x) __attribute__((warn_unused_result));
+/* What its root is to be called. */
+int export_root_number(struct gate_export *x, uint64_t *out)
+	__attribute__((warn_unused_result));
+
 /* ---- epoch.c: do database and data files belong together? ---- */
 /* Before anything is touched.  -EUCLEAN: they do not. */
 int epoch_check(struct gate *g) __attribute__((warn_unused_result));
