@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "nfsd/clients.h"
@@ -77,6 +78,10 @@ count_locked(struct clients *clients, const struct gate_who *key, int delta)
 		row->info.who = *key;
 		row->info.since_ms = now_ms();
 		HASH_ADD(hh, clients->rows, info.who, sizeof(*key), row);
+		if (row->hh.tbl == NULL) {
+			free(row);
+			return;
+		}
 	}
 	if (row == NULL)
 		return;

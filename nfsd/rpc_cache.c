@@ -200,12 +200,17 @@ rpc_cache_begin(struct rpc_cache *cache, struct rpc_call *call,
 		answer = *reply != NULL ? RPC_CACHE_REPLY : RPC_CACHE_BUSY;
 	} else if ((entry = calloc(1, sizeof(*entry))) != NULL) {
 		memcpy(entry->key, call->rq.digest, 16);
-		entry->call = call;
-		call->entry = entry;
 		HASH_ADD(hh, cache->entries, key, 16, entry);
-	} else {
-		answer = RPC_CACHE_BUSY;
+		if (entry->hh.tbl == NULL) {
+			free(entry);
+			entry = NULL;
+		} else {
+			entry->call = call;
+			call->entry = entry;
+		}
 	}
+	if (entry == NULL)
+		answer = RPC_CACHE_BUSY;
 	pthread_mutex_unlock(&cache->lock);
 	if (old != NULL) {
 		rpc_conn_call_ended(old);

@@ -72,6 +72,10 @@ host_get(struct rpc_server *server, const struct sockaddr_storage *peer)
 			host->addr = addr;
 			HASH_ADD(hh, server->hosts, addr, sizeof(host->addr),
 				 host);
+			if (host->hh.tbl == NULL) {
+				free(host);
+				host = NULL;
+			}
 		}
 	}
 	if (host != NULL &&

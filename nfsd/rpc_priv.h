@@ -26,6 +26,9 @@
 #include <pthread.h>
 #include <sys/queue.h>
 #include <sys/uio.h>
+
+/* What HASH_ADD had no memory for has no hh.tbl, and is in no table. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "nfsd/gate/clock.h"

@@ -106,6 +106,10 @@ rpc_workers_queue(struct rpc_workers *workers, struct rpc_call *call)
 		key->id = call->share_key;
 		STAILQ_INIT(&key->calls);
 		HASH_ADD(hh, workers->keys, id, sizeof(uint64_t), key);
+		if (key->hh.tbl == NULL) {
+			free(key);
+			key = NULL;
+		}
 	}
 	call->key = key;
 	if (key == NULL) {

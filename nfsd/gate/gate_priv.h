@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+/* What HASH_ADD had no memory for has no hh.tbl, and is in no table. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 

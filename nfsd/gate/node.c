@@ -149,6 +149,16 @@ node_idle(const struct node *n)
 	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
 }
 
+/* Take it out of the table of names.  Without memory it was not put there:
+ * then it is found by its number alone. */
+static void
+unhash_name_locked(struct shard *s, struct node *n)
+{
+	if (n->hh_name.tbl != NULL)
+		HASH_DELETE(hh_name, s->names, n);
+	n->hh_name.tbl = NULL;
+}
+
 static void
 unhash_name(struct gate *g, struct node *n)
 {
@@ -157,7 +167,7 @@ unhash_name(struct gate *g, struct node *n)
 	if (n->namekey == NULL)
 		return;
 	memcpy(&parent, n->namekey, sizeof(parent));
-	HASH_DELETE(hh_name, shard_of(g, parent)->names, n);
+	unhash_name_locked(shard_of(g, parent), n);
 }
 
 /*
@@ -336,7 +346,7 @@ hash_name(struct gate *g, struct node *n)
 	pthread_mutex_lock(&s->mutex);
 	HASH_FIND(hh_name, s->names, n->namekey, n->namekey_len, old);
 	if (old != NULL && old != n)
-		HASH_DELETE(hh_name, s->names, old);
+		unhash_name_locked(s, old);
 	if (old != n)
 		HASH_ADD_KEYPTR(hh_name, s->names, n->namekey, n->namekey_len,
 				n);
@@ -372,8 +382,7 @@ unname_locked(struct node *n)
 
 	s = shard_of(g, n->parent);
 	pthread_mutex_lock(&s->mutex);
-	if (n->namekey != NULL)
-		HASH_DELETE(hh_name, s->names, n);
+	unhash_name_locked(s, n);
 	old = n->namekey;
 	n->namekey = NULL;
 	n->namekey_len = 0;
@@ -442,11 +451,11 @@ export_by_id(struct gate *g, uint32_t id)
 
 /*
  * Put a new node into the tables; *np may be replaced by one that is there
- * already.  Takes a reference.  False, and *np is freed, if a node left the
- * shard since evictions was read: it may have been this inode, changed since
- * its row was read.
+ * already.  Takes a reference.  Else *np is freed: -EAGAIN, if a node left the
+ * shard since evictions was read, as it may have been this inode, changed
+ * since its row was read; -ENOMEM.
  */
-static bool
+static int
 node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 {
 	struct node *n = *np, *old;
@@ -463,9 +472,15 @@ node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 		pthread_mutex_unlock(&n->mutex);
 		node_free(n);
 		*np = old;
-		return old != NULL;
+		return old != NULL ? 0 : -EAGAIN;
 	}
 	HASH_ADD(hh, s->nodes, ino, sizeof(n->ino), n);
+	if (n->hh.tbl == NULL) {
+		pthread_mutex_unlock(&s->mutex);
+		pthread_mutex_unlock(&n->mutex);
+		node_free(n);
+		return -ENOMEM;
+	}
 	n->refs = 1;
 	s->count++;
 	pthread_mutex_unlock(&s->mutex);
@@ -473,7 +488,7 @@ node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 	if (n->namekey != NULL)
 		hash_name(g, n);
 	pthread_mutex_unlock(&n->mutex);
-	return true;
+	return 0;
 }
 
 static int
@@ -537,8 +552,11 @@ node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 		r = node_load(g, ino, &n);
 		if (r < 0)
 			return r;
-		if (!node_insert(g, &n, &before))
+		r = node_insert(g, &n, &before);
+		if (r == -EAGAIN)
 			continue;
+		if (r < 0)
+			return r;
 		*out = n;
 		return 0;
 	}
@@ -588,9 +606,10 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 	n->live_mtime_ns = row->mtime_ns;
 	n->checked_ms = clock_ms();
 	n->locked = locked;
-	(void)node_insert(x->gate, &n, NULL);
-	*out = n;
-	return 0;
+	r = node_insert(x->gate, &n, NULL);
+	if (r == 0)
+		*out = n;
+	return r;
 }
 
 /* At the end, when all threads have stopped. */

@@ -252,6 +252,10 @@ hidden_add_locked(struct gate_export *x, const char *key)
 		h->len = len;
 		memcpy(h->key, full, len);
 		HASH_ADD_KEYPTR(hh, g->hidden, h->key, len, h);
+		if (h->hh.tbl == NULL) {
+			free(h);
+			h = NULL;
+		}
 	}
 	if (h != NULL) {
 		h->count++;
@@ -432,6 +436,7 @@ key_take(struct gate_export *x, const char *key, uint64_t owner)
 	char full[EXPORT_KEY_MAX];
 	size_t len = export_key(x, key, full);
 	struct busy_key *b = malloc(sizeof(*b) + len), *other;
+	int r = 0;
 
 	if (b == NULL)
 		return -ENOMEM;
@@ -446,8 +451,12 @@ key_take(struct gate_export *x, const char *key, uint64_t owner)
 		pthread_cond_wait(&g->key_free, &g->mutex);
 	}
 	HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
+	if (b->hh.tbl == NULL)
+		r = -ENOMEM;
 	pthread_mutex_unlock(&g->mutex);
-	return 0;
+	if (r < 0)
+		free(b);
+	return r;
 }
 
 bool
@@ -457,6 +466,7 @@ key_try(struct gate_export *x, const char *key, uint64_t owner)
 	char full[EXPORT_KEY_MAX];
 	size_t len = export_key(x, key, full);
 	struct busy_key *b = malloc(sizeof(*b) + len), *other;
+	bool taken;
 
 	if (b == NULL)
 		return false;
@@ -467,10 +477,11 @@ key_try(struct gate_export *x, const char *key, uint64_t owner)
 	HASH_FIND(hh, g->busy_keys, full, len, other);
 	if (other == NULL)
 		HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
+	taken = other == NULL && b->hh.tbl != NULL;
 	pthread_mutex_unlock(&g->mutex);
-	if (other != NULL)
+	if (!taken)
 		free(b);
-	return other == NULL;
+	return taken;
 }
 
 void
@@ -580,6 +591,10 @@ negative_put(struct gate *g, uint64_t parent, const char *name,
 		e->removed_ms = 0;
 		memcpy(e->key, key, len);
 		HASH_ADD_KEYPTR(hh, g->negatives, e->key, len, e);
+		if (e->hh.tbl == NULL) {
+			free(e);
+			e = NULL;
+		}
 	}
 	if (e != NULL) {
 		e->until_ms = until_ms;

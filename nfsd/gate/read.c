@@ -356,7 +356,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 {
 	struct node *n = NULL;
 	struct perm p;
-	int r = node_from_fh(x, rq, fh, &n);
+	int adopted, r = node_from_fh(x, rq, fh, &n);
 
 	if (r < 0)
 		return r;
@@ -377,11 +377,15 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
 		    node_dead(n) || tries == 3)
 			break;
-		if (lost_adopt_base(n) == 0) {
+		adopted = lost_adopt_base(n);
+		/* It may be our own, which cannot be asked or recorded now:
+		 * that is no reason to say that the file has gone. */
+		if (adopted < 0)
+			r = -EAGAIN;
+		else if (adopted == 0)
 			r = wait_for_new_base(n, rq, r);
-			if (r == -EAGAIN)
-				break;
-		}
+		if (r == -EAGAIN)
+			break;
 		pthread_mutex_lock(&n->mutex);
 		n->checked_ms = 0;
 		n->i.attr_known = false;

@@ -87,6 +87,10 @@ connected_locked(struct gate *g, enum gate_identity identity,
 	if (i == NULL && delta > 0 && (i = calloc(1, sizeof(*i))) != NULL) {
 		key_of(identity, is, i->key);
 		HASH_ADD_STR(g->identities, key, i);
+		if (i->hh.tbl == NULL) {
+			free(i);
+			return;
+		}
 	}
 	if (i == NULL)
 		return;
