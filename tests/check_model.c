@@ -5,7 +5,7 @@
  *
  *	check_model [--steps N] [--from SEED | --fresh] [--lanes N]
  *		[--length N] [--bucket s3://NAME --endpoint URL] [--shrink]
- *		[--failures N] [--keep] [--verbose]
+ *		[--faults[=sql,file,alloc]] [--failures N] [--keep] [--verbose]
  *	check_model --seed SEED [--times N] [--shrink] ...
  *
  * A seed is a schedule: its requests, the faults of the store, kills and
@@ -45,6 +45,7 @@ struct run {
 	uint64_t first_seed, steps, schedules;
 	unsigned lanes, length, times, failures_max;
 	bool one_seed, keep, verbose, shrink;
+	const char *faults;	/* of the machine: sql,file,alloc; NULL: none */
 	const char *bucket, *endpoint;
 	char dir[200], daemon[300], ctl[300];
 
@@ -100,7 +101,9 @@ report(struct lane *l, struct schedule *s, struct play *p, const char *told)
 	       (unsigned long long)s->seed, l->conf->name, p->failed_at + 1,
 	       s->count, p->why, told);
 	printf("the daemon's log: %s/log\n"
-	       "again: tests/check-model --seed %llu\n", l->d.dir,
+	       "again: tests/check-model%s%s --seed %llu\n", l->d.dir,
+	       l->run->faults ? " --faults=" : "",
+	       l->run->faults ? l->run->faults : "",
 	       (unsigned long long)s->seed);
 	fflush(stdout);
 	pthread_mutex_unlock(&l->run->mutex);
@@ -188,7 +191,7 @@ lane_play(struct lane *l, const struct conf *conf, struct schedule *s,
 		char *told = NULL;
 		bool right;
 
-		schedule_draw(seed, run->length, s);
+		schedule_draw(seed, run->length, run->faults, s);
 		right = play(l, s, &told, p) &&
 			(l->plays % 16 != 0 || invariants_hold(l, p));
 		if (run->verbose)
@@ -314,6 +317,7 @@ options(struct run *run, int argc, char **argv)
 		{ "times", required_argument, NULL, 't' },
 		{ "failures", required_argument, NULL, 'F' },
 		{ "shrink", no_argument, NULL, 'r' },
+		{ "faults", optional_argument, NULL, 'h' },
 		{ "keep", no_argument, NULL, 'k' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
@@ -355,6 +359,9 @@ options(struct run *run, int argc, char **argv)
 		case 'r':
 			run->shrink = true;
 			break;
+		case 'h':
+			run->faults = optarg ? optarg : "sql,file,alloc";
+			break;
 		case 'k':
 			run->keep = true;
 			break;
@@ -387,6 +394,7 @@ run_lanes(struct run *run)
 		l->number = i;
 		l->dir = run->dir;
 		l->d.program = run->daemon;
+		l->d.host_faults = run->faults != NULL;
 		l->d.ctl = run->ctl;
 		l->d.bucket_url = run->bucket;
 		l->d.endpoint = run->endpoint;

@@ -47,7 +47,6 @@
  * Nothing here allocates, or calls what is replaced.
  */
 #include <config.h>
-#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -41,6 +41,15 @@ next(void **slot, const char *name)
 	return real;
 }
 
+/* Not of the disk. */
+static bool
+apart(const char *path)
+{
+	return strncmp(path, "/proc/", 6) == 0 ||
+	       (strncmp(path, "/dev/", 5) == 0 &&
+		strncmp(path, "/dev/shm/", 9) != 0);
+}
+
 /* false: it is no file. */
 static bool
 path_of(int fd, char out[PATH_SIZE])
@@ -50,11 +59,10 @@ path_of(int fd, char out[PATH_SIZE])
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, out, PATH_SIZE - 1);
-	if (n <= 0 || out[0] != '/' || strncmp(out, "/dev/", 5) == 0 ||
-	    strncmp(out, "/proc/", 6) == 0)
+	if (n <= 0 || out[0] != '/')
 		return false;
 	out[n] = '\0';
-	return true;
+	return !apart(out);
 }
 
 static bool
@@ -69,7 +77,7 @@ path_at(int dir, const char *name, char out[PATH_SIZE])
 		out[len++] = '/';
 	}
 	(void)snprintf(out + len, PATH_SIZE - len, "%s", name);
-	return strncmp(out, "/dev/", 5) != 0 && strncmp(out, "/proc/", 6) != 0;
+	return !apart(out);
 }
 
 static struct host_fault

@@ -217,6 +217,7 @@ crashed(const struct state *s, int64_t now_ms, struct set *out)
 
 			if (f->number == 0)
 				continue;
+			n.lost = 0;
 			f->may_be_owed |= f->owed_opener | f->waited;
 			f->reserved = f->waited = f->owed_opener = 0;
 			/* Rows of fenced writers are there when somebody else
@@ -327,7 +328,7 @@ m_world_new(const struct m_config *config)
 	if (w == NULL)
 		abort();
 	w->c = *config;
-	w->refusing_until_ms = INT64_MIN / 2;
+	w->refusing_until_ms = w->host_until_ms = INT64_MIN / 2;
 	memset(&empty, 0, sizeof(empty));
 	m_add(&w->now, &empty);
 	return w;

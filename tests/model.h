@@ -36,9 +36,12 @@ enum m_kind {
 	M_WRITE, M_COMMIT, M_READ, M_GETATTR, M_TRUNCATE, M_MODE, M_MTIME,
 	M_CREATE, M_REMOVE, M_RENAME, M_LOOKUP, M_READDIR,
 	/* no requests: */
-	M_WAIT, M_FAULT, M_CRASH, M_AGAIN, M_CLOCK, M_KINDS
+	M_WAIT, M_FAULT, M_CRASH, M_AGAIN, M_CLOCK, M_HOST, M_KINDS
 };
 enum m_fault { M_HEAL, M_REFUSING, M_FAILING, M_SLOW, M_LOSING };
+/* Of the machine (model_host.c); M_HOST's `how`. */
+enum m_host { M_SOUND, M_SQL_ONCE, M_SQL_OUTAGE, M_FILE_ONCE, M_FILE_OUTAGE,
+	      M_DB_FILE, M_ALLOC, M_HOSTS };
 
 struct m_op {
 	uint8_t kind, client;
@@ -46,7 +49,8 @@ struct m_op {
 	uint8_t name;		/* RENAME: to the other one */
 	uint8_t stale;		/* by the handle that the name had before */
 	uint8_t from, to;	/* cells; CREATE, TRUNCATE: `to` is the size */
-	uint8_t how;		/* stable_how, createmode3 or enum m_fault */
+	uint8_t how;		/* stable_how, createmode3, enum m_fault,
+				 * enum m_host; CRASH: 1 is SIGTERM */
 	uint16_t arg;		/* mode, ms, verifier */
 	uint16_t id;		/* from 1, also what it writes */
 };
@@ -87,6 +91,13 @@ void m_world_free(struct m_world **w);
 bool m_step(struct m_world *w, const struct m_op *const *ops,
 	    const struct m_seen *seen, size_t count);
 void m_fault(struct m_world *w, enum m_fault fault, int64_t now_ms);
+/* Faults of the machine are about to come, or are over. */
+void m_host(struct m_world *w, bool armed, int64_t now_ms);
+/* The rule of such an op; "" for none. */
+void m_host_rule(const struct m_op *op, char *out, size_t size);
+/* A reply had the write verifier of the one before, or another.  false: it
+ * should not be the same. */
+bool m_verifier(struct m_world *w, bool changed);
 void m_crash(struct m_world *w, int64_t now_ms);
 /* Everything that is flushed is in the bucket by now. */
 bool m_uploaded(struct m_world *w, int64_t now_ms);

@@ -108,7 +108,7 @@ int
 daemon_start(struct daemon_ *d)
 {
 	char bucket[300], state[300], log[300], faults[300], calls[300];
-	char clock[300];
+	char clock[300], host[300], host_log[300];
 	char *fixed[] = { (char *)(uintptr_t)d->program, (char *)"--bucket",
 			  bucket, (char *)"--listen", (char *)"127.0.0.1:0",
 			  (char *)"--portmap", (char *)"off",
@@ -127,13 +127,20 @@ daemon_start(struct daemon_ *d)
 	snprintf(faults, sizeof(faults), "S3NFSD_FAULTS=%s/faults", d->dir);
 	snprintf(calls, sizeof(calls), "S3NFSD_FAULTS_LOG=%s/calls", d->dir);
 	snprintf(clock, sizeof(clock), "S3NFSD_CLOCK=%s/clock", d->dir);
-	while (environ[n] != NULL && n < ARGS_MAX * 4 - 5) {
+	snprintf(host, sizeof(host), "S3NFSD_HOST_FAULTS=%s/host", d->dir);
+	snprintf(host_log, sizeof(host_log),
+		 "S3NFSD_HOST_FAULTS_LOG=%s/host.log", d->dir);
+	while (environ[n] != NULL && n < ARGS_MAX * 4 - 7) {
 		env[n] = environ[n];
 		n++;
 	}
 	env[n++] = faults;
 	env[n++] = calls;
 	env[n++] = clock;
+	if (d->host_faults) {
+		env[n++] = host;
+		env[n++] = host_log;
+	}
 	/* Leases of 90 ms, where the settings say a second. */
 	env[n++] = (char *)(uintptr_t)"S3NFSD_LEASE_DIV=11";
 	env[n] = NULL;
@@ -166,6 +173,21 @@ daemon_kill(struct daemon_ *d)
 		(void)waitpid(d->pid, NULL, 0);
 	}
 	d->pid = 0;
+}
+
+bool
+daemon_ended(struct daemon_ *d)
+{
+	int status;
+
+	/* What it says of a bad end comes a moment later than the reset. */
+	for (int i = 0; d->pid > 0 && i < 100; i++) {
+		if (waitpid(d->pid, &status, WNOHANG) == d->pid)
+			d->pid = 0;
+		else
+			nap_ms(2);
+	}
+	return d->pid == 0;
 }
 
 /* Its status; one that does not end is killed, and that is its status. */
@@ -220,6 +242,12 @@ void
 daemon_faults(struct daemon_ *d, const char *rules)
 {
 	put_file(d, "faults", rules, strlen(rules));
+}
+
+void
+daemon_host(struct daemon_ *d, const char *rule)
+{
+	put_file(d, "host", rule, strlen(rule));
 }
 
 void

@@ -18,6 +18,7 @@ struct daemon_ {
 	const char *endpoint;	/* with bucket_url */
 	const char *export_name;	/* "/bucket" */
 	char **settings;	/* "export.settle_ms=50", ..., NULL */
+	bool host_faults;	/* daemon_host has an effect */
 	pid_t pid;		/* 0: not running */
 	uint16_t port;
 	long log_at, calls_at;	/* read so far */
@@ -27,8 +28,12 @@ int64_t now_ms(void);
 /* 0, or a negative errno; waits until it serves. */
 int daemon_start(struct daemon_ *d);
 void daemon_kill(struct daemon_ *d);	/* SIGKILL */
+/* It is there no more, by its own doing. */
+bool daemon_ended(struct daemon_ *d);
 int daemon_stop(struct daemon_ *d);	/* SIGTERM; its exit status */
 void daemon_faults(struct daemon_ *d, const char *rules);
+/* Of the machine. */
+void daemon_host(struct daemon_ *d, const char *rule);
 /* Milliseconds that are added to the wall clock from now on. */
 void daemon_clock(struct daemon_ *d, int64_t offset_ms);
 /* s3nfsctl with up to two arguments; its output in out.  Exit status. */

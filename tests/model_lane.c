@@ -59,26 +59,35 @@ const unsigned conf_count = sizeof(confs) / sizeof(*confs);
 
 /* ---- lanes ---- */
 
+int
+lane_connect(struct lane *l, unsigned client)
+{
+	static const char *const names[] = { "alpha", "beta", "gamma" };
+	struct wire_client *c = &l->client[client];
+	char from[32];
+	int r;
+
+	if (c->rpc.fd > 0)
+		rpcc_close(&c->rpc);
+	snprintf(from, sizeof(from), "127.0.%u.%u", l->number + 1,
+		 client + 10);
+	r = rpcc_open(&c->rpc, from, "127.0.0.1", l->d.port, false);
+	if (r < 0)
+		return r;
+	rpcc_identity(&c->rpc, names[client], 0, 0, 0, NULL);
+	c->rpc.timeout_ms = TIMEOUT_MS;
+	c->repeatable = false;
+	return 0;
+}
+
 static int
 connect_clients(struct lane *l)
 {
-	static const char *const names[] = { "alpha", "beta", "gamma" };
-
 	for (unsigned i = 0; i < M_CLIENTS; i++) {
-		struct wire_client *c = &l->client[i];
-		char from[32];
-		int r;
+		int r = lane_connect(l, i);
 
-		if (c->rpc.fd > 0)
-			rpcc_close(&c->rpc);
-		snprintf(from, sizeof(from), "127.0.%u.%u", l->number + 1,
-			 i + 10);
-		r = rpcc_open(&c->rpc, from, "127.0.0.1", l->d.port, false);
 		if (r < 0)
 			return r;
-		rpcc_identity(&c->rpc, names[i], 0, 0, 0, NULL);
-		c->rpc.timeout_ms = TIMEOUT_MS;
-		c->repeatable = false;
 	}
 	return nc_mnt(&l->client[0].rpc, l->d.export_name, &l->root) == 0
 		       ? 0
@@ -113,6 +122,7 @@ lane_fresh(struct lane *l, const struct conf *conf)
 	snprintf(sub, sizeof(sub), "%s/state", l->d.dir);
 	mkdir(sub, 0700);
 	daemon_faults(&l->d, "");
+	daemon_host(&l->d, "");
 	daemon_clock(&l->d, 0);
 	return lane_up(l);
 }

@@ -39,5 +39,7 @@ struct lane {
 int lane_fresh(struct lane *l, const struct conf *conf);
 /* It died: again, on the same state. */
 int lane_up(struct lane *l);
+/* Its connection was lost: another one. */
+int lane_connect(struct lane *l, unsigned client);
 
 #endif

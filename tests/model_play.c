@@ -11,10 +11,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@
 #include "tests/model_play.h"
 
 #define TIMEOUT_MS 60000	/* for a reply */
+#define NO_MEMORY_MS 2000	/* ... that perhaps there was no memory for */
 
 /* ---- playing ---- */
 
@@ -110,20 +113,42 @@ count_seen(struct play *p, const struct m_op *op, int status)
 	p->steps++;
 }
 
-/* The write verifier is one for the server, until it dies. */
+/* The write verifier is one for the server, until it dies or loses bytes.
+ * alone: the reply tells of a moment after all that the model has seen. */
 static bool
-verifier(struct play *p, const uint8_t verf[8])
+verifier(struct play *p, const uint8_t verf[8], bool alone)
 {
 	static const uint8_t none[8];
 	struct lane *l = p->lane;
+	bool known = l->verf_known, changed;
 
 	if (memcmp(verf, none, 8) == 0)
 		return true;
-	if (l->verf_known && memcmp(verf, l->verf, 8) != 0)
-		return fail(p, "the write verifier changed");
+	changed = !known || memcmp(verf, l->verf, 8) != 0;
 	memcpy(l->verf, verf, 8);
 	l->verf_known = true;
+	if (changed && known && !p->host_was)
+		return fail(p, "the write verifier changed");
+	if ((changed || alone) && !m_verifier(p->world, changed))
+		return fail(p, "bytes are lost, and the verifier is the same");
 	return true;
+}
+
+static void
+set_host(struct play *p, const struct m_op *op)
+{
+	char rule[160];
+
+	m_host_rule(op, rule, sizeof(rule));
+	p->host = rule[0] != '\0';
+	p->host_was |= p->host;
+	p->no_memory |= op->how == M_ALLOC;
+	/* The model's clock is read on the side where it allows more. */
+	if (p->host)
+		m_host(p->world, true, now_ms());
+	daemon_host(&p->lane->d, rule);
+	if (!p->host)
+		m_host(p->world, false, now_ms());
 }
 
 static bool
@@ -134,19 +159,55 @@ revive(struct play *p)
 	if (daemon_calls_overlap(&p->lane->d, p->why, sizeof(p->why)))
 		return false;
 	r = lane_up(p->lane);
+	if (r < 0 && p->host) {
+		/* Not on a machine that fails; but nothing is lost by it. */
+		set_host(p, &(struct m_op){ .kind = M_HOST });
+		daemon_kill(&p->lane->d);
+		r = lane_up(p->lane);
+	}
 	if (r < 0)
 		return fail(p, "does not start again: %s", strerror(-r));
 	return true;
 }
 
-/* Ops that are sent together.  crash_us: kill it so long after; < 0: not. */
+static bool
+end(struct play *p, const struct m_op *crash)
+{
+	struct timespec ts = { 0, crash->arg * 1000L };
+
+	nanosleep(&ts, NULL);
+	if (crash->how == 0)
+		daemon_kill(&p->lane->d);
+	else if (daemon_stop(&p->lane->d) == SIGKILL)
+		return fail(p, "SIGTERM did not end it");
+	return true;
+}
+
+/* No reply: is that all right? */
+static bool
+blind(struct play *p, unsigned client, const struct m_op *crash, int error)
+{
+	if (crash != NULL)
+		return true;
+	/* A call may be lost for want of memory; what became of it? */
+	if (p->no_memory && lane_connect(p->lane, client) == 0) {
+		(void)poll(NULL, 0, 100);
+		return true;
+	}
+	if (daemon_ended(&p->lane->d))
+		return fail(p, "the daemon has ended");
+	return fail(p, "no reply: %s", strerror(-error));
+}
+
+/* Ops that are sent together.  crash: it ends just after; NULL: not. */
 static bool
 group(struct play *p, const struct m_op *const *ops, size_t count,
-      int crash_us)
+      const struct m_op *crash)
 {
 	struct m_seen seen[M_CLIENTS];
 	const struct m_op *sent[M_CLIENTS];
 	struct lane *l = p->lane;
+	uint8_t verf[M_CLIENTS][8] = { { 0 } };
 	uint16_t known = p->files.count;
 	size_t n = 0;
 	bool right = true;
@@ -156,22 +217,18 @@ group(struct play *p, const struct m_op *const *ops, size_t count,
 			      &seen[n]))
 			sent[n++] = ops[i];
 	}
-	if (crash_us >= 0) {
-		struct timespec ts = { 0, crash_us * 1000L };
-
-		nanosleep(&ts, NULL);
-		daemon_kill(&l->d);
-	}
+	if (crash != NULL && !end(p, crash))
+		return false;
 	for (size_t i = 0; i < n; i++) {
-		uint8_t verf[8] = { 0 };
 		int r = wire_recv(&l->client[sent[i]->client], &p->files,
-				  sent[i], TIMEOUT_MS, &seen[i], verf);
+				  sent[i],
+				  p->no_memory ? NO_MEMORY_MS : TIMEOUT_MS,
+				  &seen[i], verf[i]);
 
-		if (r < 0 && crash_us >= 0)
+		if (r < 0 && !blind(p, sent[i]->client, crash, r))
+			return false;
+		if (r < 0)
 			seen[i].status = M_BLIND;
-		else if (r < 0)
-			return fail(p, "no reply: %s", strerror(-r));
-		right = right && verifier(p, verf);
 		seen[i].racing = n > 1;
 		/* What a request did and the attributes it returns are not
 		 * one moment (RFC 1813 2.6). */
@@ -188,11 +245,13 @@ group(struct play *p, const struct m_op *const *ops, size_t count,
 	}
 	if (n > 0 && !m_step(p->world, sent, seen, n))
 		return fail(p, "the model does not allow that");
+	for (size_t i = 0; right && i < n; i++)
+		right = verifier(p, verf[i], n == 1);
 	if (m_undecided(p->world)) {
 		p->undecided = true;
 		return fail(p, "too many states to keep");
 	}
-	if (right && crash_us >= 0) {
+	if (right && crash != NULL) {
 		m_crash(p->world, now_ms());
 		right = revive(p);
 	}
@@ -209,7 +268,7 @@ one(struct play *p, unsigned kind, unsigned client, unsigned name)
 
 	if (kind == M_WRITE)
 		op.to = 2;
-	return group(p, ops, 1, -1);
+	return group(p, ops, 1, NULL);
 }
 
 static void
@@ -250,7 +309,12 @@ no_request(struct play *p, const struct m_op *op)
 	case M_FAULT:
 		set_fault(p, op);
 		break;
+	case M_HOST:
+		set_host(p, op);
+		break;
 	case M_AGAIN:
+		if (p->no_memory)
+			break;
 		r = wire_again(&l->client[op->client], TIMEOUT_MS);
 		if (r < 0)
 			return fail(p, "%c's last call again: %s",
@@ -272,7 +336,7 @@ static bool
 play_ops(struct play *p)
 {
 	const struct schedule *s = p->s;
-	int crash_us = -1;
+	const struct m_op *crash = NULL;
 
 	for (unsigned i = 0; i < s->count;) {
 		const struct m_op *ops[M_CLIENTS];
@@ -281,7 +345,7 @@ play_ops(struct play *p)
 		p->failed_at = i;
 		if (s->ops[i].kind == M_CRASH) {
 			tell(p, &s->ops[i], NULL);
-			crash_us = s->ops[i++].arg;
+			crash = &s->ops[i++];
 			continue;
 		}
 		if (s->ops[i].kind >= M_WAIT) {
@@ -293,9 +357,9 @@ play_ops(struct play *p)
 			ops[n++] = &s->ops[i];
 		} while (s->ops[i++].with_next && n < M_CLIENTS &&
 			 i < s->count && s->ops[i].kind < M_WAIT);
-		if (!group(p, ops, n, crash_us))
+		if (!group(p, ops, n, crash))
 			return false;
-		crash_us = -1;
+		crash = NULL;
 	}
 	return true;
 }
@@ -309,6 +373,7 @@ settle(struct play *p)
 	char out[4096];
 
 	set_fault(p, &heal);
+	set_host(p, &(struct m_op){ .kind = M_HOST });
 	/* Twice: the first may be told an error that is owed. */
 	for (unsigned i = 0; i < 2 * M_CLIENTS * M_NAMES; i++) {
 		if (i % M_CLIENTS == 0 &&
@@ -418,6 +483,35 @@ play_all(struct play *p)
 	return true;
 }
 
+/* Faults of the machine, and when. */
+static void
+tell_host(struct play *p)
+{
+	char path[300], line[1024];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/host.log", p->lane->d.dir);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return;
+	fseek(f, p->host_log_at, SEEK_SET);
+	while (fgets(line, sizeof(line), f) != NULL)
+		fprintf(p->tell, "  host: %.150s%s", line,
+			strlen(line) > 150 ? "\n" : "");
+	fclose(f);
+}
+
+/* Where that log ends. */
+static long
+host_log_end(const struct lane *l)
+{
+	char path[300];
+	struct stat st = { 0 };
+
+	snprintf(path, sizeof(path), "%s/host.log", l->d.dir);
+	return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
 bool
 play(struct lane *l, const struct schedule *s, char **told, struct play *p)
 {
@@ -427,6 +521,7 @@ play(struct lane *l, const struct schedule *s, char **told, struct play *p)
 	memset(p, 0, sizeof(*p));
 	p->lane = l;
 	p->s = s;
+	p->host_log_at = host_log_end(l);
 	if (told != NULL)
 		p->tell = open_memstream(told, &size);
 	p->next_id = (uint16_t)(s->ops[s->count - 1].id + 1);
@@ -434,9 +529,13 @@ play(struct lane *l, const struct schedule *s, char **told, struct play *p)
 	snprintf(p->dir, sizeof(p->dir), "s%llu.%u.%d",
 		 (unsigned long long)s->seed, l->plays++, (int)getpid());
 	right = play_all(p);
+	daemon_host(&l->d, "");
+	/* It may have changed since the last reply that had it. */
+	l->verf_known &= !p->host_was;
 	if (!right && !p->undecided && p->tell != NULL) {
 		fprintf(p->tell, "  %s\n", p->why);
 		m_print(p->world, p->tell);
+		tell_host(p);
 	}
 	if (p->tell != NULL)
 		fclose(p->tell);

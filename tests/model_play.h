@@ -21,7 +21,10 @@ struct play {
 	char dir[64];
 	uint16_t next_id;
 	uint64_t steps;
+	bool host, host_was;	/* the machine fails now, or did */
+	bool no_memory;		/* ... ran out of memory: calls are lost */
 	bool undecided;		/* the model lost count: no verdict */
+	long host_log_at;	/* before this schedule */
 	FILE *tell;		/* NULL: quiet */
 	unsigned failed_at;	/* index of an op; count: at the end */
 	char why[WHY_MAX];

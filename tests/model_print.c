@@ -65,15 +65,22 @@ m_op_print(const struct m_op *op, FILE *out)
 		"WRITE", "COMMIT", "READ", "GETATTR", "SETATTR size",
 		"SETATTR mode", "SETATTR mtime", "CREATE", "REMOVE", "RENAME",
 		"LOOKUP", "READDIR", "wait", "fault", "kill -9",
-		"retransmit", "clock"
+		"retransmit", "clock", "host"
 	};
 	static const char *const faults[] = { "none", "refusing", "failing",
 					      "slow", "losing" };
+	char rule[160];
 
 	if (op->kind >= M_WAIT) {
 		fprintf(out, "%s", kinds[op->kind]);
-		if (op->kind == M_FAULT)
+		if (op->kind == M_HOST)
+			m_host_rule(op, rule, sizeof(rule));
+		if (op->kind == M_HOST)
+			fprintf(out, " %s", rule[0] != '\0' ? rule : "sound");
+		else if (op->kind == M_FAULT)
 			fprintf(out, " %s", faults[op->how]);
+		else if (op->kind == M_CRASH && op->how == 1)
+			fprintf(out, " (SIGTERM)");
 		else
 			fprintf(out, " %u", op->arg);
 	} else {

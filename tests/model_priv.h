@@ -58,6 +58,7 @@ struct state {
 	uint8_t orphan_owed[ORPHANS];	/* ... of whose writers are owed IO */
 	uint8_t orphan_fenced[ORPHANS];	/* ... or get it until they look */
 	uint16_t told;		/* clients that waited for one of them */
+	uint16_t lost;		/* bytes: the next verifier is another */
 };
 
 struct set {
@@ -74,6 +75,8 @@ struct m_world {
 	bool refusing;
 	bool slow;		/* at some time */
 	int64_t refusing_since_ms, refusing_until_ms;
+	bool host;		/* the machine fails now, or did until */
+	int64_t host_until_ms;
 	/* Times as they were seen, by id. */
 	bool known[M_OPS_MAX + 1];
 	int64_t mtime_ns[M_OPS_MAX + 1];
@@ -99,6 +102,16 @@ void m_harden(const struct m_world *w, struct file *f, unsigned from,
 	      unsigned to, int64_t ms);
 /* Add whatever may have become of those in the set until now. */
 void m_unseen(struct m_world *w, struct set *set, int64_t now);
+
+/* ---- model_host.c ---- */
+
+/* May this refusal be the machine's doing? */
+bool m_host_refused(const struct m_world *w, const struct m_op *op,
+		    const struct m_seen *seen);
+
+/* Add it with the file's uncommitted bytes lost, if they may be by now. */
+void m_host_lose(const struct m_world *w, const struct state *s,
+		 unsigned name, int64_t now, struct set *out);
 
 /* ---- model_rule.c ---- */
 

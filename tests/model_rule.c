@@ -468,6 +468,35 @@ apply_setattr(struct m_world *w, struct state *n, struct file *f,
 	keep(w, n, f, op->client, seen, out);
 }
 
+/* It did not happen, or a stable WRITE was taken and is not stable. */
+static void
+refused(struct m_world *w, const struct state *s, const struct m_op *op,
+	const struct m_seen *seen, struct set *out)
+{
+	struct state n = *s;
+	struct file *f = m_by_number(&n, seen->target);
+	struct m_op less = *op;
+	struct m_seen taken = *seen;
+
+	m_add(out, s);
+	if (f == NULL || (op->kind != M_WRITE && op->kind != M_TRUNCATE))
+		return;
+	/* A writer who has nothing to flush then is none. */
+	if (f->state == ACTIVE && f->writer == op->client &&
+	    f->uncommitted == 0) {
+		m_harden(w, f, 0, M_CELLS, seen->sent_ms);
+		f->kicked = f->dirty;
+		m_add(out, &n);
+		n = *s;
+	}
+	if (op->kind != M_WRITE || op->how == UNSTABLE)
+		return;
+	less.how = UNSTABLE;
+	taken.status = NFS3_OK;
+	taken.has_attr = false;
+	apply_write(w, &n, (unsigned)(f - n.f), &less, &taken, out);
+}
+
 static bool
 by_handle(unsigned kind)
 {
@@ -482,6 +511,8 @@ m_apply(struct m_world *w, const struct state *s, const struct m_op *op,
 	struct file *f = m_by_number(&n, seen->target);
 	unsigned name;
 
+	if (m_host_refused(w, op, seen))
+		refused(w, s, op, seen, out);
 	if (by_handle(op->kind) && f == NULL) {
 		if (seen->status == NFS3ERR_STALE && !is_orphan(s, seen))
 			m_add(out, s);

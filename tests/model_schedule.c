@@ -42,37 +42,52 @@ weighted(struct dice *d, const unsigned *weights, unsigned count)
 }
 
 static void
-range(struct dice *d, struct m_op *op)
+range(struct dice *d, bool far, struct m_op *op)
 {
 	unsigned len = roll(d, 10) == 0 ? 1 + roll(d, M_CELLS)
 					: 1 + roll(d, 3);
 
-	op->from = (uint8_t)roll(d, roll(d, 3) == 0 ? M_CELLS : 5);
+	op->from = (uint8_t)roll(d, roll(d, 3) == 0 || far ? M_CELLS : 5);
 	op->to = (uint8_t)(op->from + len > M_CELLS ? M_CELLS
 						    : op->from + len);
 }
 
+static unsigned
+host_fault(struct dice *d, const char *kinds)
+{
+	bool sql = strstr(kinds, "sql") != NULL;
+	bool file = strstr(kinds, "file") != NULL;
+	const unsigned weights[M_HOSTS] = {
+		[M_SOUND] = 35, [M_SQL_ONCE] = sql ? 25 : 0,
+		[M_SQL_OUTAGE] = sql ? 6 : 0, [M_FILE_ONCE] = file ? 18 : 0,
+		[M_FILE_OUTAGE] = file ? 6 : 0, [M_DB_FILE] = sql ? 4 : 0,
+		[M_ALLOC] = strstr(kinds, "alloc") != NULL ? 10 : 0
+	};
+
+	return weighted(d, weights, M_HOSTS);
+}
+
 static void
-detail(struct dice *d, struct m_op *op, unsigned trouble)
+detail(struct dice *d, const struct schedule *s, struct m_op *op)
 {
 	static const uint16_t waits[] = { 1, 3, 8, 15, 25, 40, 60, 120, 350 };
 	static const unsigned often[] = { 20, 20, 15, 15, 12, 10, 6, 3, 2 };
 
 	switch (op->kind) {
 	case M_WRITE:
-		range(d, op);
+		range(d, s->host != NULL, op);
 		op->how = (uint8_t)(roll(d, 10) < 6 ? UNSTABLE
 						    : 1 + roll(d, 2));
 		break;
 	case M_COMMIT:
 		op->to = M_CELLS;
 		if (roll(d, 4) == 0)
-			range(d, op);
+			range(d, s->host != NULL, op);
 		break;
 	case M_READ:
 		op->to = M_CELLS;
 		if (roll(d, 3) == 0)
-			range(d, op);
+			range(d, s->host != NULL, op);
 		break;
 	case M_TRUNCATE:
 		op->to = (uint8_t)(roll(d, 3) ? roll(d, 6)
@@ -98,11 +113,16 @@ detail(struct dice *d, struct m_op *op, unsigned trouble)
 		op->arg = waits[weighted(d, often, 9)];
 		break;
 	case M_FAULT:
-		op->how = (uint8_t)(roll(d, 5) < 3 ? trouble : M_HEAL);
+		op->how = (uint8_t)(roll(d, 5) < 3 ? s->trouble : M_HEAL);
 		op->arg = (uint16_t)(3 + roll(d, 40));
 		break;
 	case M_CRASH:
 		op->arg = (uint16_t)roll(d, 3000);
+		op->how = s->host != NULL && roll(d, 4) == 0;
+		break;
+	case M_HOST:
+		op->how = (uint8_t)host_fault(d, s->host);
+		op->arg = (uint16_t)roll(d, 0x10000);
 		break;
 	case M_CLOCK:
 		op->arg = (uint16_t)roll(d, 60000);
@@ -125,6 +145,7 @@ draw(struct dice *d, struct schedule *s, const struct m_op *last,
 		[M_FAULT] = s->trouble != M_HEAL ? 5 : 0,
 		[M_CRASH] = *crashes > 0 ? 3 : 0,
 		[M_CLOCK] = s->clock ? 3 : 0,
+		[M_HOST] = s->host != NULL ? 9 : 0,
 	};
 
 	/* What a rename leaves when its upload is refused is another story
@@ -150,7 +171,7 @@ draw(struct dice *d, struct schedule *s, const struct m_op *last,
 				       M_CLIENTS);
 	}
 	*crashes -= op->kind == M_CRASH;
-	detail(d, op, s->trouble);
+	detail(d, s, op);
 	/* Or nothing comes for longer than a lease. */
 	if (last->kind == M_WRITE && last->how == UNSTABLE &&
 	    op->kind != M_CRASH && roll(d, 25) == 0) {
@@ -182,7 +203,8 @@ join(struct dice *d, struct schedule *s)
 }
 
 void
-schedule_draw(uint64_t seed, unsigned length, struct schedule *s)
+schedule_draw(uint64_t seed, unsigned length, const char *faults,
+	      struct schedule *s)
 {
 	static const unsigned troubles[] = { 55, 15, 8, 12, 10 };
 	struct dice d = { seed * 0x2545f4914f6cdd1dULL + 1 };
@@ -194,6 +216,14 @@ schedule_draw(uint64_t seed, unsigned length, struct schedule *s)
 	s->trouble = weighted(&d, troubles, 5);
 	s->clock = roll(&d, 10) == 0;
 	crashes = roll(&d, 8) == 0 ? 1 + roll(&d, 3) : 0;
+	if (faults != NULL) {
+		s->host = faults;
+		/* Whether an upload was stored is not always known then, nor
+		 * to what the file falls back. */
+		if (s->trouble == M_REFUSING)
+			s->trouble = M_LOSING;
+		crashes = roll(&d, 2) == 0 ? 1 + roll(&d, 3) : 0;
+	}
 	if (length > M_OPS_MAX - 100)
 		length = M_OPS_MAX - 100;
 	for (s->count = 0; s->count < length; s->count++) {

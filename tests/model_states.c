@@ -287,6 +287,7 @@ unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 		m_add(set, &s);
 		s = set->list[i];
 	}
+	m_host_lose(w, &s, name, now, set);
 	/* Flushed, and nothing to upload: nobody's. */
 	if (f->state == PENDING && !f->dirty) {
 		f->state = IDLE;
