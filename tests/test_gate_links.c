@@ -692,13 +692,13 @@ links_come_and_go_under_load(void)
 }
 
 #define AT_ONCE 16
-enum change { CHANGE_LINK, CHANGE_RENAME, CHANGE_REMOVE, CHANGES };
+enum changes { CHANGE_LINK, CHANGE_RENAME, CHANGE_REMOVE, CHANGES };
 
 struct changer {
 	struct bed *bed;
 	pthread_barrier_t *start;
 	unsigned number;
-	enum change change;
+	enum changes change;
 	int result;
 };
 
@@ -728,7 +728,7 @@ change_run(void *arg)
 }
 
 static void
-change_all(struct bed *b, enum change change)
+change_all(struct bed *b, enum changes change)
 {
 	struct changer c[AT_ONCE];
 	pthread_t threads[AT_ONCE];
@@ -768,7 +768,7 @@ names_of_many_files_change_at_once(void)
 	CU_ASSERT(bed_settled(&b));
 	for (unsigned i = 0; i < CHANGES; i++) {
 		bed_restart(&b);
-		change_all(&b, (enum change)i);
+		change_all(&b, (enum changes)i);
 		CU_ASSERT(bed_settled(&b));
 	}
 	for (unsigned i = 0; i < AT_ONCE; i++) {

@@ -515,15 +515,10 @@ admit_room(struct gate_export *x, struct gate_request *rq)
 	return x->c.strict ? -ENOSPC : -EAGAIN;
 }
 
-/*
- * Whoever lost the file without its own doing must look again before it may
- * write (rule.md 6), also after a restart.
- */
-static void
-fence_off_locked(struct node *n, const char *who)
+void
+admit_rows_locked(const struct node *n, struct meta_batch *b)
 {
-	struct meta_batch *b = NULL;
-	struct fenced *f;
+	const struct fenced *f;
 
 	LIST_FOREACH(f, &n->fenced, link) {
 		struct meta_handle row = { .ino = n->ino,
@@ -531,20 +526,34 @@ fence_off_locked(struct node *n, const char *who)
 					   .opened_ns = clock_ns(),
 					   .lapsed = !f->discarded };
 
-		if (strcmp(f->who, who) == 0)
-			continue;
-		if (f->state == META_FLUSHED)
-			f->state = META_FENCED;
 		if (f->state != META_FENCED)
 			continue;
-		if (b == NULL)
-			b = meta_batch_new();
 		strcpy(row.who, f->who);
-		if (b != NULL)
-			meta_put_handle(b, &row);
+		meta_put_handle(b, &row);
 	}
-	if (b != NULL)
-		meta_post(n->export->gate->meta, &b);
+}
+
+/*
+ * Whoever lost the file without its own doing must look again before it may
+ * write (rule.md 6), also after a restart.  Only posted: as long as nothing
+ * of the new writer is committed there is nothing to write over, and a commit
+ * has these rows once more.
+ */
+static void
+fence_off_locked(struct node *n, const char *who)
+{
+	struct meta_batch *b;
+	struct fenced *f;
+
+	if (LIST_EMPTY(&n->fenced))
+		return;
+	LIST_FOREACH(f, &n->fenced, link) {
+		if (f->state == META_FLUSHED && strcmp(f->who, who) != 0)
+			f->state = META_FENCED;
+	}
+	b = meta_batch_new();
+	admit_rows_locked(n, b);
+	meta_post(n->export->gate->meta, &b);
 }
 
 static void

@@ -195,54 +195,45 @@ static int
 setattr_locked(struct node *n, struct gate_request *rq,
 	       const struct gate_setattr *set, const int64_t *guard)
 {
-	struct gate *g = n->export->gate;
-	struct meta_inode row = { 0 };
-	struct meta_batch *b;
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	int r;
 
+	change_begin(&c, n->export->gate);
 	if (guard != NULL && *guard != n->i.ctime_ns)
 		return -EREMCHG;
 	r = setattr_allowed(rq, &n->i, set);
 	if (r < 0)
 		return r;
 	r = meta_inode_copy(&n->i, &row);
-	b = meta_batch_new();
-	if (r < 0 || b == NULL) {
-		meta_batch_free(&b);
-		return -ENOMEM;
-	}
+	if (r < 0)
+		return r;
 	if (set->set_size)
-		r = write_resize(n, set->size, &row, b);
+		r = write_resize(n, set->size, &row, &c);
+	if (r < 0)
+		return r;
 	setattr_row(rq, set, clock_ns(), &row);
 	/* A file without a name has no object to tell, and never will. */
-	if (r == 0 && (changes_object(set) || row.mode != n->i.mode) &&
-	    row.nlink > 0) {
+	pthread_mutex_lock(&n->mutex);
+	if ((changes_object(set) || row.mode != n->i.mode) && row.nlink > 0) {
 		row.attr_dirty = row.ino != n->export->root;
-		pthread_mutex_lock(&n->mutex);
 		if (row.attr_dirty)
-			upload_note_locked(n, b);
-		pthread_mutex_unlock(&n->mutex);
+			change_upload_locked(&c, n, &row);
 	}
-	if (r == 0) {
-		meta_put_inode(b, &row);
-		pthread_mutex_lock(&n->mutex);
-		lost_rows_locked(n, b, NULL, NULL);
-		pthread_mutex_unlock(&n->mutex);
-		if (rq->replay != NULL && guard != NULL)
-			meta_put_replay(b, rq->replay->key,
-					rq->replay->procedure, 0, 0,
-					clock_ns());
-		failpoint("setattr-before-commit");
-		r = meta_commit(g->meta, &b);
-		failpoint("setattr-after-commit");
-	}
-	meta_batch_free(&b);
+	lost_rows_locked(n, &c, NULL, NULL);
+	pthread_mutex_unlock(&n->mutex);
+	meta_put_inode(c.batch, &row);
+	if (rq->replay != NULL && guard != NULL)
+		meta_put_replay(c.batch, rq->replay->key,
+				rq->replay->procedure, 0, 0, clock_ns());
+	failpoint("setattr-before-commit");
+	r = change_commit(&c);
+	failpoint("setattr-after-commit");
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
 		setattr_applied_locked(n, set, &row);
 		pthread_mutex_unlock(&n->mutex);
 	}
-	meta_inode_fini(&row);
 	return r;
 }
 

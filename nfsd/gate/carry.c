@@ -110,14 +110,13 @@ carry_ended(struct node *n, int r, const char *error)
 static int
 settle_at_home(struct node *n)
 {
-	struct meta_batch *b = meta_batch_new();
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	int r = upload_copy_row(n, &row);
 
-	pthread_mutex_lock(&n->mutex);
-	move_mark(&n->i, n->i.base_key);
-	if (b != NULL)
-		meta_put_inode(b, &n->i);
-	pthread_mutex_unlock(&n->mutex);
-	return meta_commit(n->export->gate->meta, &b);
+	if (r < 0)
+		return r;
+	move_mark(&row, row.base_key);
+	return upload_put_row(n, &row);
 }
 
 /* 1: it is off, or done, or waits for a listing, whose end wakes us; 0: it
@@ -395,7 +394,8 @@ source_gone(struct sending *s)
 	return r < 0 ? r : same ? -ECANCELED : -ESTALE;
 }
 
-/* Somebody replaced it: the file has that version. */
+/* Somebody replaced it: the file has that version.  Only posted: what is not
+ * on record is found once more. */
 static int
 source_changed(struct sending *s, const struct s3_object *o)
 {

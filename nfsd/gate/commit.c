@@ -107,6 +107,8 @@ step_free(struct step *s)
 	meta_inode_fini(&s->row);
 }
 
+#define CLEANUP_STEP __attribute__((cleanup(step_free)))
+
 static int
 lay_over(struct extents *m, const struct extents *over)
 {
@@ -180,9 +182,10 @@ prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 }
 
 static void
-step_rows_locked(struct node *n, const struct step *s, struct meta_batch *b)
+step_rows_locked(struct node *n, const struct step *s, struct change *c)
 {
 	const struct extents *h = &s->taken, *a = &s->added;
+	struct meta_batch *b = c->batch;
 
 	if (s->added.count > 0) {
 		write_extent_rows(b, n->ino, &n->d.staged, &s->staged,
@@ -193,8 +196,8 @@ step_rows_locked(struct node *n, const struct step *s, struct meta_batch *b)
 			meta_put_hard_extents(b, n->ino, 0, INT64_MAX, NULL,
 					      0);
 		meta_put_inode(b, &s->row);
-		upload_note_locked(n, b);
-		lost_rows_locked(n, b, NULL, NULL);
+		change_upload_locked(c, n, &s->row);
+		lost_rows_locked(n, c, NULL, NULL);
 	} else if (h->count > 0) {
 		extent_rows(meta_put_hard_extents, b, n->ino, &n->d.hard,
 			    &s->hard, h->list[0].off,
@@ -202,8 +205,11 @@ step_rows_locked(struct node *n, const struct step *s, struct meta_batch *b)
 				    h->list[h->count - 1].len);
 		meta_put_inode(b, &s->row);
 	}
-	if (s->flushes)
+	/* Also of one who goes on: the row that its first WRITE posted may not
+	 * have got there, and hard bytes are nobody's without it. */
+	if (s->handle.state != META_NONE)
 		meta_put_handle(b, &s->handle);
+	admit_rows_locked(n, b);
 }
 
 static void
@@ -287,11 +293,12 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 	     uint64_t journal_len)
 {
 	struct gate *g = n->export->gate;
-	struct step s = { 0 };
-	struct meta_batch *b;
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_STEP struct step s = { 0 };
 	bool journaled = false, in_memory = false;
 	int r;
 
+	change_begin(&c, g);
 	failpoint("commit-before-sync");
 	for (;;) {
 		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0) {
@@ -305,28 +312,21 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 			break;
 		pthread_mutex_unlock(&n->mutex);
 	}
-	b = meta_batch_new();
-	if (b == NULL) {
-		pthread_mutex_unlock(&n->mutex);
-		return -ENOMEM;
-	}
 	r = prepare_locked(n, from, to, &s);
 	if (r == 0) {
-		step_rows_locked(n, &s, b);
+		step_rows_locked(n, &s, &c);
 		if (journal != NULL)
-			meta_put_journal(b, n->ino, s.taken.list[0].at,
+			meta_put_journal(c.batch, n->ino, s.taken.list[0].at,
 					 journal, journal_len);
 		else if (n->d.memory != NULL)
-			journal_len = journal_memory(n, &s.taken, b);
+			journal_len = journal_memory(n, &s.taken, c.batch);
 		else if (n->d.journal_bytes > 0)
-			meta_del_journal(b, n->ino);
+			meta_del_journal(c.batch, n->ino);
 		journaled = journal != NULL || n->d.memory != NULL;
 	}
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
-		r = meta_commit(g->meta, &b);
-	else
-		meta_batch_free(&b);
+		r = change_commit(&c);
 	failpoint("commit-done");
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
@@ -335,14 +335,14 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 		applied_locked(n, &s);
 		pthread_mutex_unlock(&n->mutex);
 	}
-	step_free(&s);
 	return r;
 }
 
 int
 write_resize(struct node *n, uint64_t size, struct meta_inode *row,
-	     struct meta_batch *batch)
+	     struct change *c)
 {
+	struct meta_batch *batch = c->batch;
 	struct extents staged = { 0 }, hard = { 0 };
 	struct meta_handle handle;
 	bool flushes;
@@ -393,7 +393,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 		r = meta_handle_move(&handle, META_EV_FLUSH);
 	meta_put_handle(batch, &handle);
 	if (row->data_dirty)
-		upload_note_locked(n, batch);
+		change_upload_locked(c, n, row);
 	pthread_mutex_unlock(&n->mutex);
 	return r;
 }

@@ -15,6 +15,7 @@ struct extents {
 };
 
 void extents_free(struct extents *m);
+#define CLEANUP_EXTENTS __attribute__((cleanup(extents_free)))
 int extents_copy(const struct extents *from, struct extents *to)
 	__attribute__((warn_unused_result));
 

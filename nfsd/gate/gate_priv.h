@@ -152,6 +152,7 @@ struct upload {
 	uint64_t bytes_total, bytes_sent;
 	int last_error;
 	uint64_t expect_version;/* content_version of row->expect_etag */
+	uint64_t plans;		/* changes begun that S3 is to hear of */
 };
 
 /* The listing of a directory. */
@@ -182,6 +183,8 @@ struct silence {
 	unsigned calls;		/* begun and not answered */
 	bool changed;		/* written since others were shown it */
 };
+
+struct change;
 
 struct node {
 	UT_hash_handle hh;		/* by ino */
@@ -736,9 +739,6 @@ bool scan_passed(struct node *dir, const struct meta_name *name);
 /* A sub-directory comes to, or leaves, the directory of this row. */
 void subdirs_more(struct meta_inode *row);
 void subdirs_less(struct meta_inode *row);
-/* S3 has one that was not known; its name is in the batch.  The directory is
- * locked. */
-void subdirs_found(struct node *dir, struct meta_batch *b);
 /* Its listing has reached the end: count.  No lock is held. */
 int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
 /* A node was found to be gone, by others' doing: if it was a directory,
@@ -885,6 +885,9 @@ void admit_done_row_locked(const struct node *n, struct meta_batch *b);
 /* A COMMIT of all of the file, by a client that may have lapsed.  Mutex
  * held. */
 void admit_committed_locked(struct node *n, const char *who);
+/* Who has to look again, for the batch that makes the bytes of another writer
+ * durable: the rows were posted when he was let in.  Mutex held. */
+void admit_rows_locked(const struct node *n, struct meta_batch *b);
 /* A flushed handle of a file that owes S3 nothing is done: no upload will
  * come to end it.  Mutex held. */
 void admit_settle_locked(struct node *n);
@@ -917,7 +920,7 @@ int write_commit(struct node *n, uint64_t from, uint64_t to,
 	__attribute__((warn_unused_result));
 /* Truncate or extend; row has the other changes of the same SETATTR. */
 int write_resize(struct node *n, uint64_t size, struct meta_inode *row,
-		 struct meta_batch *batch) __attribute__((warn_unused_result));
+		 struct change *c) __attribute__((warn_unused_result));
 /* Created, and nothing came: the empty file is what was meant. */
 int write_settle_empty(struct node *n);
 /* The writer's lease is over. */
@@ -930,9 +933,12 @@ void write_extent_rows(struct meta_batch *b, uint64_t ino,
 void write_lost(struct gate *g, struct node *n);
 
 /* ---- upload.c ---- */
-/* Something changed: see that S3 hears of it.  Adds the row to the batch.
- * Mutex held. */
-void upload_note_locked(struct node *n, struct meta_batch *batch);
+/* Something changes: see that S3 hears of it.  First the row, and true if
+ * none is pending yet; then memory, when that is committed.  Who has a struct
+ * change leaves both to it (change.h).  Mutex held. */
+bool upload_plan_locked(struct node *n, int64_t since_ns,
+			struct meta_batch *batch);
+void upload_planned_locked(struct node *n, int64_t since_ns, bool fresh);
 /* Set the time, or start now.  Mutex held. */
 void upload_schedule_locked(struct node *n, bool now);
 void upload_cancel_locked(struct node *n);

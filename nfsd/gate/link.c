@@ -314,48 +314,51 @@ linked(struct node *n, struct node *alias, const struct linking *l)
 	pthread_mutex_unlock(&alias->mutex);
 }
 
+static void
+linking_rows(struct change_dir *d, struct gate_request *rq, struct node *n,
+	     const struct linking *l, struct change *c)
+{
+	meta_add_inode(c->batch, &l->alias);
+	meta_add_name(c->batch, &l->entry);
+	if (!l->alias.local_only)
+		meta_put_upload(c->batch, &l->upload);
+	meta_put_inode(c->batch, &d->row);
+	pthread_mutex_lock(&n->mutex);
+	change_upload_locked(c, n, &l->file);
+	pthread_mutex_unlock(&n->mutex);
+	meta_put_inode(c->batch, &l->file);
+	replay_note(c->batch, rq, NULL);
+}
+
 /* The directory and the file are locked, and the name is free. */
 static int
 link_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	    struct node *n)
 {
 	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
+	CLEANUP_CHANGE struct change c;
 	struct linking l = { 0 };
 	struct node *alias = NULL;
-	struct meta_batch *b;
 	char key[META_KEY_MAX + 2];
 	int r = path_child_key(d->node, name, false, key);
 
+	change_begin(&c, x->gate);
 	if (r == 0)
 		r = n->dead ? -ESTALE : n->i.link_ino != 0 ? -ESTALE : 0;
 	if (r == 0 && n->i.nlink >= LINKS_MAX)
 		r = -EMLINK;
 	if (r == 0)
 		r = linking_fill(d, name, n, &l);
-	b = r < 0 ? NULL : meta_batch_new();
-	if (b == NULL) {
-		meta_inode_fini(&l.file);
-		return r < 0 ? r : -ENOMEM;
+	if (r == 0) {
+		linking_rows(d, rq, n, &l, &c);
+		r = node_add(x, &l.alias, &l.entry, true, &alias);
 	}
-	meta_add_inode(b, &l.alias);
-	meta_add_name(b, &l.entry);
-	if (!l.alias.local_only)
-		meta_put_upload(b, &l.upload);
-	meta_put_inode(b, &d->row);
-	pthread_mutex_lock(&n->mutex);
-	upload_note_locked(n, b);
-	pthread_mutex_unlock(&n->mutex);
-	meta_put_inode(b, &l.file);
-	replay_note(b, rq, NULL);
-	r = node_add(x, &l.alias, &l.entry, true, &alias);
 	failpoint("link-before-commit");
 	if (r == 0)
-		r = meta_commit(g->meta, &b);
+		r = change_commit(&c);
 	failpoint("link-after-commit");
-	meta_batch_free(&b);
 	if (r == 0) {
-		negative_del(g, d->node->ino, name);
+		negative_del(x->gate, d->node->ino, name);
 		change_dir_apply(d);
 		linked(n, alias, &l);
 	} else if (alias != NULL) {
@@ -423,8 +426,7 @@ gate_link(struct gate_export *x, struct gate_request *rq,
 /* ---- a name less ---- */
 
 int
-link_less_rows(struct node *file, struct meta_batch *b,
-	       struct meta_inode *row)
+link_less_rows(struct node *file, struct change *c, struct meta_inode *row)
 {
 	int r;
 
@@ -435,8 +437,8 @@ link_less_rows(struct node *file, struct meta_batch *b,
 			row->nlink--;
 		row->attr_dirty = true;
 		touch(row);
-		upload_note_locked(file, b);
-		meta_put_inode(b, row);
+		change_upload_locked(c, file, row);
+		meta_put_inode(c->batch, row);
 	}
 	pthread_mutex_unlock(&file->mutex);
 	return r;
@@ -454,15 +456,39 @@ link_less_apply(struct node *file, struct meta_inode *row)
 	pthread_mutex_unlock(&file->mutex);
 }
 
+/* All locks are held. */
+static int
+detach_locked(struct node *alias, const struct link_pair *p)
+{
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	int r;
+
+	if (alias->dead)
+		return 0;
+	change_begin(&c, alias->export->gate);
+	r = change_settle_name(&c, alias, NULL);
+	if (r == 0 && p->alias != NULL && !p->file->dead)
+		r = link_less_rows(p->file, &c, &row);
+	if (r < 0)
+		return r;
+	/* Under a name that it has left. */
+	if (name_left_key(alias))
+		(void)forget_object(alias, &c, false);
+	meta_del_inode(c.batch, alias->ino);
+	r = change_commit(&c);
+	if (r < 0)
+		return r;
+	remove_bury(alias);
+	if (row.ino != 0)
+		link_less_apply(p->file, &row);
+	return 0;
+}
+
 int
 link_detach(struct node *alias)
 {
-	struct gate *g = alias->export->gate;
-	struct meta_inode row = { 0 };
-	struct meta_delete del = { 0 };
-	struct name_settled was = { 0 };
 	struct link_pair p;
-	struct meta_batch *b;
 	int r = link_pair_get(alias, &p);
 
 	if (r < 0)
@@ -470,35 +496,10 @@ link_detach(struct node *alias)
 	if (p.alias != NULL)
 		node_lock_wait(p.file);
 	node_lock_wait(alias);
-	if (alias->dead) {
-		r = 0;
-	} else {
-		b = meta_batch_new();
-		r = b == NULL ? -ENOMEM : name_settle(alias, &was);
-		if (r == 0 && p.alias != NULL && !p.file->dead)
-			r = link_less_rows(p.file, b, &row);
-		if (r == 0) {
-			/* Under a name that it has left. */
-			if (name_left_key(alias))
-				forget_object(alias, b, &del);
-			meta_del_inode(b, alias->ino);
-			r = meta_commit(g->meta, &b);
-		}
-		meta_batch_free(&b);
-		if (r < 0) {
-			name_unsettle(alias, &was);
-		} else {
-			remove_bury(alias);
-			if (del.id != 0)
-				delete_start(alias->export, &del);
-			if (row.ino != 0)
-				link_less_apply(p.file, &row);
-		}
-	}
+	r = detach_locked(alias, &p);
 	node_unlock(alias);
 	if (p.alias != NULL)
 		node_unlock(p.file);
-	meta_inode_fini(&row);
 	link_pair_put(&p);
 	return r;
 }
@@ -517,36 +518,31 @@ in_sync(const struct node *file, const struct node *alias, const char *key)
 	       f->link_version != 0;
 }
 
-/* The file's row with the alias's object, or on its way there. */
+/* The alias's object becomes the file's, which leaves its own. */
 static void
-turn_row(struct link_turn *t, struct meta_batch *b, bool keep)
+turn_row_in_sync(struct link_turn *t, struct change *c, bool keep)
 {
-	struct node *f = t->file;
 	const struct meta_inode *a = &t->alias->i;
 	struct meta_inode *row = &t->row;
 
-	row->local_only = a->local_only;
-	if (t->in_sync) {
-		if (!keep)
-			forget_key(f, row->base_key, b, &t->del[0]);
-		strcpy(row->base_key, a->base_key);
-		strcpy(row->base_etag, a->base_etag);
-		strcpy(row->dest_etag, a->dest_etag);
-		row->base_mtime_ns = a->base_mtime_ns;
-		row->name_dirty = false;
-		return;
-	}
-	t->was_hidden = name_left_key(f);
-	/* As for RENAME: what this file was to replace, or may have made,
-	 * under the name that it leaves. */
-	if (!keep &&
-	    (row->dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
-	    strcmp(row->base_key, t->old_key) != 0 &&
-	    !hidden_exactly(f->export, t->old_key))
-		forget_key(f, t->old_key, b, &t->del[1]);
-	/* An object of the alias that is not where it goes. */
-	if (name_left_key(t->alias))
-		forget_object(t->alias, b, &t->del[2]);
+	if (!keep)
+		t->del = change_delete(c, t->file->export, row->base_key, "",
+				       true);
+	strcpy(row->base_key, a->base_key);
+	strcpy(row->base_etag, a->base_etag);
+	strcpy(row->dest_etag, a->dest_etag);
+	row->base_mtime_ns = a->base_mtime_ns;
+	row->name_dirty = false;
+}
+
+/* The file's object is on its way to the alias's name.  *hide: what it had
+ * under the old one is all there is of it. */
+static void
+turn_row_later(struct link_turn *t, bool *hide)
+{
+	const struct meta_inode *a = &t->alias->i;
+	struct meta_inode *row = &t->row;
+
 	row->name_dirty = row->base_key[0] != '\0' &&
 			  strcmp(row->base_key, t->new_key) != 0;
 	strcpy(row->dest_etag,
@@ -554,13 +550,90 @@ turn_row(struct link_turn *t, struct meta_batch *b, bool keep)
 							    : a->dest_etag);
 	if (row->base_key[0] == '\0' && !row->local_only)
 		row->data_dirty = true;
-	t->hide = row->base_key[0] != '\0' &&
-		  (row->name_dirty || row->local_only);
+	*hide = row->base_key[0] != '\0' &&
+		(row->name_dirty || row->local_only);
+}
+
+/* What lies in S3 and is nobody's after the turn.  Both are as they were
+ * before it; t->row, too. */
+static void
+turn_leaves(struct link_turn *t, struct change *c, bool keep)
+{
+	struct node *f = t->file;
+
+	/* As for RENAME: what this file was to replace, or may have made,
+	 * under the name that it leaves. */
+	if (!keep &&
+	    (t->row.dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
+	    strcmp(t->row.base_key, t->old_key) != 0 &&
+	    !hidden_exactly(f->export, t->old_key))
+		(void)change_delete(c, f->export, t->old_key, "", true);
+	/* An object of the alias that is not where it goes; it is hidden. */
+	if (name_left_key(t->alias))
+		(void)forget_object(t->alias, c, false);
+}
+
+/* The file's row.  Its mutex is held. */
+static void
+turn_row_locked(struct link_turn *t, struct change *c, bool keep)
+{
+	struct gate_export *x = t->file->export;
+	bool was_hidden = name_left_key(t->file), hide;
+
+	t->row.local_only = t->alias->i.local_only;
+	if (t->in_sync) {
+		turn_row_in_sync(t, c, keep);
+		return;
+	}
+	turn_leaves(t, c, keep);
+	turn_row_later(t, &hide);
+	t->leaves = hide;
+	if (hide && !was_hidden)
+		change_hide(c, x, t->row.base_key);
+	else if (was_hidden && !hide)	/* it goes back */
+		change_show(c, x, t->row.base_key);
+}
+
+/* The alias's name, for the file. */
+static int
+turn_entry(struct link_turn *t)
+{
+	struct node *a = t->alias;
+	int r = 0;
+
+	pthread_mutex_lock(&a->mutex);
+	t->entry = (struct meta_name){ .id = a->name_id,
+				       .parent = a->parent,
+				       .ino = t->file->ino,
+				       .kind = t->file->i.kind };
+	if (a->namekey != NULL)
+		memcpy(t->entry.name, a->namekey + sizeof(uint64_t),
+		       a->namekey_len - sizeof(uint64_t) + 1);
+	else
+		r = -ESTALE;
+	pthread_mutex_unlock(&a->mutex);
+	return r;
+}
+
+/* What S3 is owed, and what it may have got.  The file's mutex is held. */
+static void
+turn_rows_locked(struct link_turn *t, struct change *c)
+{
+	const char *const but[2] = {
+		strcmp(t->row.base_key, t->old_key) != 0 ? t->old_key : "", ""
+	};
+
+	if (t->row.local_only && t->row.base_key[0] == '\0')
+		meta_del_upload(c->batch, t->file->ino);
+	else
+		change_upload_locked(c, t->file, &t->row);
+	/* As in rename.c. */
+	lost_rows_locked(t->file, c, but, &t->heirloom);
 }
 
 int
 link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
-	       struct meta_batch *b, bool keep, bool less)
+	       struct change *c, bool keep, bool less)
 {
 	int r = move_old_key(file, t->old_key);
 
@@ -569,104 +642,45 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	if (r == 0)
 		r = path_key(alias, t->new_key);
 	if (r == 0)
-		r = name_settle(file, &t->file_was);
+		r = change_settle_name(c, file, NULL);
 	if (r == 0)
-		r = name_settle(alias, &t->alias_was);
+		r = change_settle_name(c, alias, NULL);
 	if (r == 0)
 		r = lost_leave(alias, t->new_key, &t->heirloom);
-	if (r < 0) {
-		name_unsettle(file, &t->file_was);
-		return r;
-	}
-	pthread_mutex_lock(&alias->mutex);
-	t->entry = (struct meta_name){ .id = alias->name_id,
-				       .parent = alias->parent,
-				       .ino = file->ino,
-				       .kind = file->i.kind };
-	if (alias->namekey != NULL)
-		memcpy(t->entry.name, alias->namekey + sizeof(uint64_t),
-		       alias->namekey_len - sizeof(uint64_t) + 1);
-	else
-		r = -ESTALE;
-	pthread_mutex_unlock(&alias->mutex);
-	pthread_mutex_lock(&file->mutex);
 	if (r == 0)
-		r = meta_inode_copy(&file->i, &t->row);
-	if (r < 0) {
-		pthread_mutex_unlock(&file->mutex);
-		name_unsettle(file, &t->file_was);
-		name_unsettle(alias, &t->alias_was);
+		r = turn_entry(t);
+	if (r < 0)
 		return r;
+	pthread_mutex_lock(&file->mutex);
+	r = meta_inode_copy(&file->i, &t->row);
+	if (r == 0) {
+		t->in_sync = in_sync(file, alias, t->new_key);
+		turn_row_locked(t, c, keep);
+		if (less && t->row.nlink > 1)
+			t->row.nlink--;
+		t->row.attr_dirty = true;
+		touch(&t->row);
+		turn_rows_locked(t, c);
 	}
-	t->in_sync = in_sync(file, alias, t->new_key);
-	turn_row(t, b, keep);
-	if (less && t->row.nlink > 1)
-		t->row.nlink--;
-	t->row.attr_dirty = true;
-	touch(&t->row);
-	if (t->row.local_only && t->row.base_key[0] == '\0') {
-		meta_del_upload(b, file->ino);
-	} else {
-		file->i.local_only = t->row.local_only;
-		upload_note_locked(file, b);
-	}
-	/* As in rename.c. */
-	lost_rows_locked(file, b, strcmp(t->row.base_key, t->old_key) != 0
-					  ? t->old_key
-					  : NULL,
-			 &t->heirloom);
 	pthread_mutex_unlock(&file->mutex);
-	r = lost_gone_rows(alias,
-			   (const char *const[]){ t->new_key, t->del[2].key },
-			   b, &t->gone);
+	if (r < 0)
+		return r;
+	lost_gone_rows(alias, (const char *const[]){ t->new_key, "" }, c);
 	/* After the alias's own rows are gone or have another name. */
-	meta_put_name(b, &t->entry);
-	meta_put_inode(b, &t->row);
-	return r;
-}
-
-void
-link_turn_hide(struct link_turn *t)
-{
-	struct gate_export *x = t->file->export;
-
-	if (t->hide && !t->was_hidden)
-		hidden_add(x, t->row.base_key);
-	for (int i = 0; i < 2; i++) {	/* the alias hides del[2] */
-		if (t->del[i].id != 0)
-			hidden_add(x, t->del[i].key);
-	}
-	lost_gone_hide(&t->gone);
-}
-
-void
-link_turn_unhide(struct link_turn *t)
-{
-	struct gate_export *x = t->file->export;
-
-	if (t->hide && !t->was_hidden)
-		hidden_del(x, t->row.base_key);
-	for (int i = 0; i < 2; i++) {
-		if (t->del[i].id != 0)
-			hidden_del(x, t->del[i].key);
-	}
-	lost_gone_undo(&t->gone);
-	name_unsettle(t->file, &t->file_was);
-	name_unsettle(t->alias, &t->alias_was);
+	meta_put_name(c->batch, &t->entry);
+	meta_put_inode(c->batch, &t->row);
+	return 0;
 }
 
 int
 link_turn_apply(struct link_turn *t)
 {
 	struct node *n = t->file;
-	struct gate_export *x = n->export;
 	const struct meta_inode *row = &t->row;
 	int r;
 
 	lost_inherit(n, t->alias, t->new_key, &t->heirloom);
 	r = node_rename(n, &t->entry);
-	if (t->was_hidden && !t->hide)
-		hidden_del(x, row->base_key);	/* it went back */
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
 	n->i.carried = row->carried;
@@ -688,17 +702,12 @@ link_turn_apply(struct link_turn *t)
 	if (row->local_only && row->base_key[0] == '\0')
 		n->up.pending = false;
 	else
-		upload_schedule_locked(n, t->hide);
+		upload_schedule_locked(n, t->leaves);
 	if (row->local_only)
 		lost_forget_left_locked(n);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	lost_place(n);
-	for (int i = 0; i < 3; i++) {
-		if (t->del[i].id != 0)
-			delete_start(x, &t->del[i]);
-	}
-	lost_gone_start(&t->gone);
 	return r;
 }
 
@@ -707,7 +716,6 @@ link_turn_free(struct link_turn *t)
 {
 	meta_inode_fini(&t->row);
 	lost_heirloom_free(&t->heirloom);
-	free(t->gone.list);
 }
 
 int
@@ -717,39 +725,33 @@ link_remove_first(struct change_dir *d, struct gate_request *rq,
 {
 	struct gate_export *x = d->node->export;
 	struct gate *g = x->gate;
-	struct link_turn t = { 0 };
-	struct meta_batch *b = meta_batch_new();
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_TURN struct link_turn t = { 0 };
 	int r = link_quiet(p->file, rq);
 
+	change_begin(&c, g);
 	if (r == 0)
 		r = link_quiet(p->alias, rq);
-	if (r == 0)
-		r = b == NULL ? -ENOMEM : 0;
-	if (r == 0) {
-		meta_del_name(b, d->node->ino, name);
-		meta_del_inode(b, p->alias->ino);
-		r = link_turn_rows(&t, p->file, p->alias, b, false, true);
-	}
-	if (r == 0) {
-		meta_put_inode(b, &d->row);
-		replay_note(b, rq, NULL);
-		link_turn_hide(&t);
-		failpoint("unlink-before-commit");
-		r = meta_commit(g->meta, &b);
-		failpoint("unlink-after-commit");
-		if (r < 0)
-			link_turn_unhide(&t);
-	}
-	meta_batch_free(&b);
-	if (r == 0) {
-		negative_removed(g, d->node->ino, name,
-				 clock_ms() + x->c.attr_ttl_ms);
-		change_dir_apply(d);
-		remove_bury(p->alias);
-		r = link_turn_apply(&t);
-		*delete_id = t.del[0].id;
-	}
-	link_turn_free(&t);
+	if (r < 0)
+		return r;
+	meta_del_name(c.batch, d->node->ino, name);
+	meta_del_inode(c.batch, p->alias->ino);
+	r = link_turn_rows(&t, p->file, p->alias, &c, false, true);
+	if (r < 0)
+		return r;
+	meta_put_inode(c.batch, &d->row);
+	replay_note(c.batch, rq, NULL);
+	failpoint("unlink-before-commit");
+	r = change_commit(&c);
+	failpoint("unlink-after-commit");
+	if (r < 0)
+		return r;
+	negative_removed(g, d->node->ino, name,
+			 clock_ms() + x->c.attr_ttl_ms);
+	change_dir_apply(d);
+	remove_bury(p->alias);
+	r = link_turn_apply(&t);
+	*delete_id = t.del != NULL ? t.del->id : 0;
 	return r;
 }
 
@@ -785,7 +787,9 @@ static int
 change_places(struct node *file, struct node *alias)
 {
 	struct gate *g = file->export->gate;
-	struct meta_inode f = { 0 }, a = { 0 }, was;
+	CLEANUP_INODE struct meta_inode f = { 0 };
+	CLEANUP_INODE struct meta_inode a = { 0 };
+	struct meta_inode was;
 	struct meta_name file_name, alias_name;
 	struct meta_batch *b = meta_batch_new();
 	int r;
@@ -828,8 +832,6 @@ change_places(struct node *file, struct node *alias)
 		data_drop_clean_locked(file);
 		pthread_mutex_unlock(&file->mutex);
 	}
-	meta_inode_fini(&f);
-	meta_inode_fini(&a);
 	return r;
 }
 
@@ -870,69 +872,63 @@ link_reconcile(struct node *alias)
 	return r;
 }
 
+/* Both locks are held.  1: it lives there now. */
+static int
+move_over_locked(struct node *file, struct node *alias)
+{
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_TURN struct link_turn t = { 0 };
+	uint64_t parent;
+	char name[META_NAME_MAX + 1];
+	int r;
+
+	change_begin(&c, file->export->gate);
+	node_name(file, &parent, name);
+	meta_del_name(c.batch, parent, name);
+	meta_del_inode(c.batch, alias->ino);
+	r = link_turn_rows(&t, file, alias, &c, true, true);
+	if (r < 0)
+		return r;
+	/* An object that was never brought up to date does not help. */
+	if (!t.in_sync || alias->up.run == UP_RUNNING)
+		return 0;
+	/* What the listing told of the file was of another one. */
+	t.row.size = t.row.base_size = alias->i.base_size;
+	t.row.base_limit = t.row.base_size;
+	t.row.attr_known = false;
+	meta_put_inode(c.batch, &t.row);
+	r = change_commit(&c);
+	if (r < 0)
+		return r;
+	remove_bury(alias);
+	pthread_mutex_lock(&file->mutex);
+	data_drop_clean_locked(file);
+	file->i.size = file->live_size = t.row.size;
+	file->i.base_size = file->i.base_limit = t.row.base_size;
+	file->i.attr_known = false;
+	file->content_version++;
+	pthread_mutex_unlock(&file->mutex);
+	r = link_turn_apply(&t);
+	return r < 0 ? r : 1;
+}
+
 int
 link_move_over(struct node *file)
 {
-	struct gate *g = file->export->gate;
-	struct link_turn t = { 0 };
 	struct link_pair p;
-	struct meta_batch *b = meta_batch_new();
-	uint64_t parent;
-	char name[META_NAME_MAX + 1];
-	int r = b == NULL ? -ENOMEM : link_pair_get(file, &p);
+	int r = link_pair_get(file, &p);
 
-	if (r < 0 || p.alias == NULL) {
-		if (r == 0)
-			link_pair_put(&p);
-		meta_batch_free(&b);
+	if (r < 0)
 		return r;
+	if (p.alias != NULL) {
+		node_lock_wait(p.alias);
+		r = link_pair_check(file, &p);
+		if (r == 0)
+			r = move_over_locked(file, p.alias);
+		else if (r == -EAGAIN)
+			r = 0;
+		node_unlock(p.alias);
 	}
-	node_lock_wait(p.alias);
-	r = link_pair_check(file, &p);
-	node_name(file, &parent, name);
-	if (r == 0) {
-		meta_del_name(b, parent, name);
-		meta_del_inode(b, p.alias->ino);
-		r = link_turn_rows(&t, file, p.alias, b, true, true);
-	}
-	/* An object that was never brought up to date does not help. */
-	if (r == 0 && (!t.in_sync || p.alias->up.run == UP_RUNNING)) {
-		pthread_mutex_lock(&file->mutex);
-		file->i.local_only = false;
-		file->up.pending = false;
-		pthread_mutex_unlock(&file->mutex);
-		name_unsettle(file, &t.file_was);
-		name_unsettle(p.alias, &t.alias_was);
-		r = -EAGAIN;
-	}
-	if (r == 0) {
-		/* What the listing told of the file was of another one. */
-		t.row.size = t.row.base_size = p.alias->i.base_size;
-		t.row.base_limit = t.row.base_size;
-		t.row.attr_known = false;
-		meta_put_inode(b, &t.row);
-		lost_gone_hide(&t.gone);
-		r = meta_commit(g->meta, &b);
-		if (r < 0)
-			lost_gone_undo(&t.gone);
-	}
-	meta_batch_free(&b);
-	if (r == 0) {
-		remove_bury(p.alias);
-		pthread_mutex_lock(&file->mutex);
-		data_drop_clean_locked(file);
-		file->i.size = file->live_size = t.row.size;
-		file->i.base_size = file->i.base_limit = t.row.base_size;
-		file->i.attr_known = false;
-		file->content_version++;
-		pthread_mutex_unlock(&file->mutex);
-		r = link_turn_apply(&t);
-		r = r < 0 ? r : 1;
-	} else if (r == -EAGAIN) {
-		r = 0;
-	}
-	node_unlock(p.alias);
-	link_turn_free(&t);
 	link_pair_put(&p);
 	return r;
 }

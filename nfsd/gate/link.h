@@ -9,6 +9,7 @@
  * alias: names lead to the file.  link.c has the whole story.
  */
 
+#include "nfsd/gate/change.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
@@ -67,7 +68,7 @@ int link_quiet(struct node *n, struct gate_request *rq)
 
 /* An alias goes: the row of its file with one name less, and memory after
  * the commit.  The file's lock is held. */
-int link_less_rows(struct node *file, struct meta_batch *b,
+int link_less_rows(struct node *file, struct change *c,
 		   struct meta_inode *row) __attribute__((warn_unused_result));
 void link_less_apply(struct node *file, struct meta_inode *row);
 
@@ -78,26 +79,23 @@ void link_less_apply(struct node *file, struct meta_inode *row);
 struct link_turn {
 	struct node *file, *alias;
 	bool in_sync;		/* the alias's object becomes the base */
-	bool hide, was_hidden;
+	bool leaves;		/* its own, under a name that it leaves */
 	char old_key[META_KEY_MAX + 2], new_key[META_KEY_MAX + 2];
 	struct meta_inode row;		/* the file's */
 	struct meta_name entry;
-	struct meta_delete del[3];	/* ids are 0 where there is none */
-	struct name_settled file_was, alias_was;
 	struct lost_heirloom heirloom;	/* that the alias leaves */
-	struct lost_gone gone;		/* what else it may have made */
+	/* in_sync: the deletion of what the file had, or NULL */
+	const struct meta_delete *del;
 };
 /* keep: an object at the file's old key is somebody else's to replace.
  * less: a name goes.  The alias's rows are the caller's affair. */
 int link_turn_rows(struct link_turn *t, struct node *file,
-		   struct node *alias, struct meta_batch *b, bool keep,
+		   struct node *alias, struct change *c, bool keep,
 		   bool less) __attribute__((warn_unused_result));
-/* Before the commit, and if it fails. */
-void link_turn_hide(struct link_turn *t);
-void link_turn_unhide(struct link_turn *t);
 /* After the commit, when the alias has left its name. */
 int link_turn_apply(struct link_turn *t) __attribute__((warn_unused_result));
 void link_turn_free(struct link_turn *t);
+#define CLEANUP_TURN __attribute__((cleanup(link_turn_free)))
 
 /* REMOVE of the name that the file itself has; remove.c's part is done.
  * Locks as for link_turn_rows, and the directory's. */

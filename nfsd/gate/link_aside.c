@@ -41,56 +41,51 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 {
 	struct gate_export *x = from->node->export;
 	struct gate *g = x->gate;
-	struct link_turn t = { 0 };
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_TURN struct link_turn t = { 0 };
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct node *a = p->alias;
-	struct meta_inode row = { 0 };
 	struct meta_name entry = { .parent = to->node->ino, .ino = a->ino,
 				   .kind = a->i.kind };
-	struct meta_batch *b = meta_batch_new();
 	int r = link_quiet(p->file, rq);
 
+	change_begin(&c, g);
 	if (r == 0)
 		r = link_quiet(a, rq);
 	if (r == 0)
-		r = b == NULL ? -ENOMEM : meta_inode_copy(&a->i, &row);
+		r = meta_inode_copy(&a->i, &row);
 	if (r == 0)
 		r = meta_new_name_id(g->meta, &entry.id);
+	if (r < 0)
+		return r;
 	strcpy(entry.name, to_name);
-	if (r == 0) {
-		meta_del_name(b, from->node->ino, from_name);
-		r = link_turn_rows(&t, p->file, a, b, false, false);
-	}
-	if (r == 0) {
-		aside_row(&row);
-		meta_del_upload(b, a->ino);
-		meta_put_inode(b, &row);
-		meta_add_name(b, &entry);
-		meta_put_inode(b, &from->row);
-		if (to->node != from->node)
-			meta_put_inode(b, &to->row);
-		replay_note(b, rq, NULL);
-		link_turn_hide(&t);
-		failpoint("link-aside-before-commit");
-		r = meta_commit(g->meta, &b);
-		failpoint("link-aside-after-commit");
-		if (r < 0)
-			link_turn_unhide(&t);
-	}
-	meta_batch_free(&b);
-	if (r == 0) {
-		negative_removed(g, from->node->ino, from_name,
-				 clock_ms() + x->c.attr_ttl_ms);
-		negative_del(g, to->node->ino, to_name);
-		aside_memory(a);
-		r = node_rename(a, &entry);
-		if (r == 0)
-			r = link_turn_apply(&t);
-		change_dir_apply(from);
-		if (to->node != from->node)
-			change_dir_apply(to);
-	}
-	link_turn_free(&t);
-	meta_inode_fini(&row);
+	meta_del_name(c.batch, from->node->ino, from_name);
+	r = link_turn_rows(&t, p->file, a, &c, false, false);
+	if (r < 0)
+		return r;
+	aside_row(&row);
+	meta_del_upload(c.batch, a->ino);
+	meta_put_inode(c.batch, &row);
+	meta_add_name(c.batch, &entry);
+	meta_put_inode(c.batch, &from->row);
+	if (to->node != from->node)
+		meta_put_inode(c.batch, &to->row);
+	replay_note(c.batch, rq, NULL);
+	failpoint("link-aside-before-commit");
+	r = change_commit(&c);
+	failpoint("link-aside-after-commit");
+	if (r < 0)
+		return r;
+	negative_removed(g, from->node->ino, from_name,
+			 clock_ms() + x->c.attr_ttl_ms);
+	negative_del(g, to->node->ino, to_name);
+	aside_memory(a);
+	r = node_rename(a, &entry);
+	if (r == 0)
+		r = link_turn_apply(&t);
+	change_dir_apply(from);
+	if (to->node != from->node)
+		change_dir_apply(to);
 	return r;
 }
 
@@ -115,40 +110,32 @@ has_to_come(const struct link_pair *p)
 static int
 come_back(const struct link_pair *p)
 {
-	struct gate *g = p->file->export->gate;
-	struct link_turn t = { 0 };
-	struct meta_inode row = { 0 };
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_TURN struct link_turn t = { 0 };
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct meta_name entry = { .ino = p->alias->ino,
 				   .kind = p->alias->i.kind };
-	struct meta_batch *b = meta_batch_new();
-	int r = b == NULL ? -ENOMEM : meta_inode_copy(&p->alias->i, &row);
+	int r = meta_inode_copy(&p->alias->i, &row);
 
+	change_begin(&c, p->file->export->gate);
 	node_name(p->file, &entry.parent, entry.name);
 	entry.id = p->file->name_id;
 	if (r == 0)
-		r = link_turn_rows(&t, p->file, p->alias, b, false, false);
-	if (r == 0) {
-		aside_row(&row);
-		meta_del_upload(b, row.ino);
-		meta_put_inode(b, &row);
-		meta_put_name(b, &entry);
-		link_turn_hide(&t);
-		failpoint("link-back-before-commit");
-		r = meta_commit(g->meta, &b);
-		failpoint("link-back-after-commit");
-		if (r < 0)
-			link_turn_unhide(&t);
-	}
-	meta_batch_free(&b);
-	if (r == 0) {
-		aside_memory(p->alias);
-		r = node_rename(p->alias, &entry);
-		if (r == 0)
-			r = link_turn_apply(&t);
-	}
-	link_turn_free(&t);
-	meta_inode_fini(&row);
-	return r;
+		r = link_turn_rows(&t, p->file, p->alias, &c, false, false);
+	if (r < 0)
+		return r;
+	aside_row(&row);
+	meta_del_upload(c.batch, row.ino);
+	meta_put_inode(c.batch, &row);
+	meta_put_name(c.batch, &entry);
+	failpoint("link-back-before-commit");
+	r = change_commit(&c);
+	failpoint("link-back-after-commit");
+	if (r < 0)
+		return r;
+	aside_memory(p->alias);
+	r = node_rename(p->alias, &entry);
+	return r < 0 ? r : link_turn_apply(&t);
 }
 
 /* 1: an upload of the file has to end first. */

@@ -107,21 +107,35 @@ link_mark_apply(struct gate *g, const struct link_mark *mark,
 
 /* ---- what an alias uploads ---- */
 
-/* It was noted once more after it had been copied. */
+/* It was noted once more after it had been copied.  The node's lock is held.
+ * What cannot be written down is looked at again. */
 static void
 nothing_to_do(struct node *n, uint64_t content_version)
 {
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct meta_batch *b = meta_batch_new();
+	bool still;
+	int r;
 
 	pthread_mutex_lock(&n->mutex);
-	if (b != NULL && n->content_version == content_version && !n->dead) {
+	still = n->content_version == content_version && !n->dead;
+	r = meta_inode_copy(&n->i, &row);
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0 || !still) {
+		meta_batch_free(&b);
+		return;
+	}
+	row.data_dirty = row.attr_dirty = false;
+	meta_del_upload(b, n->ino);
+	meta_put_inode(b, &row);
+	if (meta_commit(n->export->gate->meta, &b) < 0)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	if (n->content_version == content_version) {
 		n->up.pending = n->i.data_dirty = n->i.attr_dirty = false;
 		lost_forget_locked(n, n->i.base_key);
-		meta_del_upload(b, n->ino);
-		meta_put_inode(b, &n->i);
 	}
 	pthread_mutex_unlock(&n->mutex);
-	meta_post(n->export->gate->meta, &b);
 }
 
 int
@@ -185,6 +199,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 		s->row.local_only = local_only;
 		strcpy(s->row.dest_etag, n->i.dest_etag);
 		s->attr_version = n->attr_version;
+		s->plans = n->up.plans;
 		/* From before the look at the file. */
 		s->content_version = content_version;
 		n->trunc_low = UINT64_MAX;
@@ -243,17 +258,18 @@ link_follow(struct node *alias)
 	node_put(&list[0]);
 }
 
+/* Only posted, under mutexes: whether the alias has followed is told by its
+ * version, which a restart asks (link_recover). */
 void
 link_again_locked(struct node *n)
 {
 	struct meta_batch *b = meta_batch_new();
+	int64_t now = clock_ns();
 
-	if (b == NULL)
-		return;
 	if (!n->dead && !n->i.local_only && n->i.link_ino != 0) {
 		n->content_version++;
 		n->i.data_dirty = true;
-		upload_note_locked(n, b);
+		upload_planned_locked(n, now, upload_plan_locked(n, now, b));
 	}
 	meta_post(n->export->gate->meta, &b);
 }
@@ -329,25 +345,35 @@ link_is_ours(struct sending *s)
 	return ours;
 }
 
-/* The next try replaces this, unless it goes elsewhere. */
+/* The next try replaces this, unless it goes elsewhere.  Of what is not
+ * written down the next try finds the same. */
 static void
 expect(struct sending *s, const char *etag)
 {
 	struct node *n = s->node;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct meta_batch *b = meta_batch_new();
 	char key[META_KEY_MAX + 2];
+	int r = -ECANCELED;
 
 	node_lock_wait(n);
 	if (!n->dead && path_key(n, key) == 0 &&
 	    strcmp(key, s->snap.key) == 0) {
 		pthread_mutex_lock(&n->mutex);
-		snprintf(n->i.dest_etag, sizeof(n->i.dest_etag), "%s", etag);
-		if (b != NULL)
-			meta_put_inode(b, &n->i);
+		r = meta_inode_copy(&n->i, &row);
+		pthread_mutex_unlock(&n->mutex);
+		snprintf(row.dest_etag, sizeof(row.dest_etag), "%s", etag);
+		meta_put_inode(b, &row);
+	}
+	if (r == 0)
+		r = meta_commit(n->export->gate->meta, &b);
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		strcpy(n->i.dest_etag, row.dest_etag);
 		pthread_mutex_unlock(&n->mutex);
 	}
 	node_unlock(n);
-	meta_post(n->export->gate->meta, &b);
+	meta_batch_free(&b);
 }
 
 /* Was the object replaced that this copies from? */
@@ -443,53 +469,54 @@ link_replaces(struct sending *s)
 	return ours;
 }
 
+/* The node's lock is held. */
+static int
+drop_base_locked(struct node *n)
+{
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	int r;
+
+	change_begin(&c, n->export->gate);
+	r = change_settle_name(&c, n, NULL);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0)
+		r = n->dead || !name_left_key(n) ? -ECANCELED : 0;
+	if (r == 0)
+		r = meta_inode_copy(&n->i, &row);
+	/* It is hidden since the rename. */
+	if (r == 0)
+		(void)forget_object(n, &c, false);
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0)
+		return r;
+	row.base_key[0] = row.base_etag[0] = '\0';
+	row.name_dirty = false;
+	row.data_dirty = !row.local_only;
+	meta_put_inode(c.batch, &row);
+	if (row.local_only)
+		meta_del_upload(c.batch, n->ino);
+	r = change_commit(&c);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	lost_forget_locked(n, n->i.base_key);
+	n->i.base_key[0] = n->i.base_etag[0] = '\0';
+	n->i.name_dirty = false;
+	n->i.data_dirty = row.data_dirty;
+	if (row.local_only)
+		n->up.pending = false;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
 int
 link_drop_base(struct node *n)
 {
-	struct gate_export *x = n->export;
-	struct meta_delete del = { 0 };
-	struct meta_inode row = { 0 };
-	struct name_settled was = { 0 };
-	struct meta_batch *b = meta_batch_new();
 	int r;
 
 	node_lock_wait(n);
-	r = name_settle(n, &was);
-	pthread_mutex_lock(&n->mutex);
-	if (r == 0)
-		r = b == NULL			      ? -ENOMEM
-		    : n->dead || !name_left_key(n) ? -ECANCELED
-						      : 0;
-	if (r == 0)
-		r = meta_inode_copy(&n->i, &row);
-	if (r == 0) {
-		forget_object(n, b, &del);
-		row.base_key[0] = row.base_etag[0] = '\0';
-		row.name_dirty = false;
-		row.data_dirty = !row.local_only;
-		meta_put_inode(b, &row);
-		if (row.local_only)
-			meta_del_upload(b, n->ino);
-	}
-	pthread_mutex_unlock(&n->mutex);
-	if (r == 0)
-		r = meta_commit(x->gate->meta, &b);
-	meta_batch_free(&b);
-	if (r < 0) {
-		name_unsettle(n, &was);
-	} else {
-		pthread_mutex_lock(&n->mutex);
-		lost_forget_locked(n, n->i.base_key);
-		n->i.base_key[0] = n->i.base_etag[0] = '\0';
-		n->i.name_dirty = false;
-		n->i.data_dirty = row.data_dirty;
-		if (row.local_only)
-			n->up.pending = false;
-		pthread_mutex_unlock(&n->mutex);
-		/* It was hidden since the rename. */
-		delete_start(x, &del);
-	}
+	r = drop_base_locked(n);
 	node_unlock(n);
-	meta_inode_fini(&row);
 	return r;
 }

@@ -574,9 +574,10 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 {
 	struct gate *g = dir->export->gate;
 	struct meta_name entry = { .parent = dir->ino };
-	struct meta_batch *b;
+	CLEANUP_CHANGE struct change c;
 	int r;
 
+	change_begin(&c, g);
 	r = meta_new_ino(g->meta, &row->ino);
 	if (r == 0)
 		r = meta_new_name_id(g->meta, &entry.id);
@@ -590,15 +591,13 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	if (mark->id[0] != '\0')
 		pthread_mutex_lock(&g->links);
 	r = mark->id[0] != '\0' ? link_mark_apply(g, mark, row) : 0;
-	b = r < 0 ? NULL : meta_batch_new();
-	if (b != NULL) {
-		meta_add_inode(b, row);
-		meta_add_name(b, &entry);
+	if (r == 0) {
+		meta_add_inode(c.batch, row);
+		meta_add_name(c.batch, &entry);
 		if (row->kind == GATE_DIR)
-			subdirs_found(dir, b);
+			change_subdir(&c, dir);
+		r = change_commit(&c);
 	}
-	if (r == 0)
-		r = meta_commit(g->meta, &b);
 	if (mark->id[0] != '\0')
 		pthread_mutex_unlock(&g->links);
 	if (r < 0)

@@ -171,8 +171,15 @@ lost_elsewhere_locked(const struct node *n, const char *key,
 
 /* ---- on record ---- */
 
+static bool
+is_one_of(const char *key, const char *const but[2])
+{
+	return but != NULL &&
+	       (strcmp(key, but[0]) == 0 || strcmp(key, but[1]) == 0);
+}
+
 void
-lost_rows_locked(struct node *n, struct meta_batch *b, const char *but,
+lost_rows_locked(struct node *n, struct change *c, const char *const but[2],
 		 const struct lost_heirloom *more)
 {
 	size_t count = more == NULL ? 0 : more->count, i = 0;
@@ -180,22 +187,32 @@ lost_rows_locked(struct node *n, struct meta_batch *b, const char *but,
 	const struct lost *l;
 
 	LIST_FOREACH(l, &n->up.lost, link)
-		count += but == NULL || strcmp(l->sent.key, but) != 0;
+		count += !is_one_of(l->sent.key, but);
 	if (count == 0 && !n->up.sent_rows)
 		return;
-	rows = count == 0 ? NULL : calloc(count, sizeof(*rows));
-	/* Without memory the batch is short of much else. */
-	if (count > 0 && rows == NULL)
+	rows = calloc(count + 1, sizeof(*rows));
+	if (rows == NULL) {
+		meta_batch_fail(c->batch, -ENOMEM);
 		return;
+	}
 	LIST_FOREACH(l, &n->up.lost, link) {
-		if (but == NULL || strcmp(l->sent.key, but) != 0)
+		if (!is_one_of(l->sent.key, but))
 			rows[i++] = l->sent;
 	}
 	for (size_t j = 0; more != NULL && j < more->count; j++)
 		rows[i++] = more->list[j];
-	meta_put_sent(b, n->ino, rows, count);
+	change_sent_locked(c, n);
+	meta_put_sent(c->batch, n->ino, rows, count);
 	n->up.sent_rows = count > 0;
 	free(rows);
+}
+
+void
+lost_no_rows_locked(struct node *n, struct change *c)
+{
+	change_sent_locked(c, n);
+	meta_put_sent(c->batch, n->ino, NULL, 0);
+	n->up.sent_rows = false;
 }
 
 int
@@ -245,23 +262,22 @@ lost_heirloom_free(struct lost_heirloom *left)
 static int
 found(struct node *n, const char *key, const struct s3_object *o, bool base)
 {
+	CLEANUP_CHANGE struct change c;
 	struct meta_inode row = { 0 };
-	struct meta_batch *b = meta_batch_new();
 	char path[META_KEY_MAX + 2];
 	int r;
 
+	change_begin(&c, n->export->gate);
 	if (path_key(n, path) < 0)
 		path[0] = '\0';
 	pthread_mutex_lock(&n->mutex);
-	r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
+	r = meta_inode_copy(&n->i, &row);
 	/* Where the file is to go another object may lie. */
 	if (strcmp(path, key) == 0)
 		snprintf(row.dest_etag, sizeof(row.dest_etag), "%s", o->etag);
 	pthread_mutex_unlock(&n->mutex);
-	if (r < 0) {
-		meta_batch_free(&b);
+	if (r < 0)
 		return -EAGAIN;
-	}
 	if (base) {
 		strcpy(row.base_key, key);
 		strcpy(row.base_etag, o->etag);
@@ -272,11 +288,11 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		    strcmp(path, key) != 0)
 			move_mark(&row, path);
 	}
-	meta_put_inode(b, &row);
+	meta_put_inode(c.batch, &row);
 	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, b, key, NULL);
+	lost_rows_locked(n, &c, (const char *const[]){ key, "" }, NULL);
 	pthread_mutex_unlock(&n->mutex);
-	r = meta_commit(n->export->gate->meta, &b);
+	r = change_commit(&c);
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
 		strcpy(n->i.base_key, row.base_key);
@@ -343,22 +359,11 @@ lost_same_bytes(const struct sending *s, const struct s3_object *o)
 static int
 drop(struct node *n, const char *key, const struct s3_object *o)
 {
-	struct meta_batch *b = meta_batch_new();
-	struct meta_delete d;
-	int r;
+	CLEANUP_CHANGE struct change c;
 
-	if (b == NULL)
-		return -EAGAIN;
-	forget_key(n, key, b, &d);
-	snprintf(d.etag, sizeof(d.etag), "%s", o->etag);
-	meta_put_delete(b, &d);
-	hidden_add(n->export, key);
-	r = meta_commit(n->export->gate->meta, &b);
-	if (r == 0)
-		delete_start(n->export, &d);
-	else
-		hidden_del(n->export, key);
-	return r < 0 ? -EAGAIN : 0;
+	change_begin(&c, n->export->gate);
+	(void)change_delete(&c, n->export, key, o->etag, true);
+	return change_commit(&c) < 0 ? -EAGAIN : 0;
 }
 
 /* What is found at a key. */

@@ -2,7 +2,7 @@
 #ifndef NFSD_GATE_LOST_H
 #define NFSD_GATE_LOST_H
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/change.h"
 
 /* A version that went out and had no answer. */
 struct lost {
@@ -46,11 +46,14 @@ int lost_leave(struct node *victim, const char *key,
 void lost_inherit(struct node *n, struct node *victim, const char *key,
 		  const struct lost_heirloom *left);
 void lost_heirloom_free(struct lost_heirloom *left);
-/* For the batch of a change of the file: what went out and may be met at its
- * key after a crash, but for that key (NULL: all), and what it will inherit
- * (or NULL).  Mutex held. */
-void lost_rows_locked(struct node *n, struct meta_batch *b, const char *but,
+/* For a change of the file: what went out and may be met at its key after a
+ * crash, but for those keys ("": none; NULL: all rows), and what it will
+ * inherit (or NULL).  Mutex held. */
+void lost_rows_locked(struct node *n, struct change *c,
+		      const char *const but[2],
 		      const struct lost_heirloom *more);
+/* None of it matters any more, once that is committed.  Mutex held. */
+void lost_no_rows_locked(struct node *n, struct change *c);
 
 /* An object of ours lies at such a key.  1: it is the base now; 0: it was
  * not, or is deleted. */
@@ -76,7 +79,7 @@ void lost_place_all(struct gate_export *x);
 /* A directory is about to be renamed: for its batch, those below the old
  * prefix. */
 int lost_rows_below(struct gate_export *x, const char *prefix,
-		    struct meta_batch *b) __attribute__((warn_unused_result));
+		    struct change *c) __attribute__((warn_unused_result));
 /* It has gone out while that happened: on record, and placed. */
 int lost_catch_up(struct node *n, const char *key)
 	__attribute__((warn_unused_result));
@@ -85,19 +88,9 @@ bool lost_below(struct gate_export *x, const char *prefix);
 /* After a crash: files that owe S3 nothing any more. */
 void lost_settle(struct gate *g);
 
-/* Deletions of all that uploads without an answer may have made, for a file
- * that goes.  First the rows, and before the commit the keys are hidden. */
-struct lost_gone {
-	struct gate_export *x;
-	struct meta_delete *list;
-	size_t count;
-};
-/* but: up to two keys that are seen to already, or "". */
-int lost_gone_rows(struct node *n, const char *const but[2],
-		   struct meta_batch *b, struct lost_gone *out)
-	__attribute__((warn_unused_result));
-void lost_gone_hide(const struct lost_gone *gone);
-void lost_gone_undo(struct lost_gone *gone);	/* the commit failed */
-void lost_gone_start(struct lost_gone *gone);	/* frees it, as does undo */
+/* All that uploads without an answer may have made is deleted, for a file that
+ * goes.  but: up to two keys that are seen to already, or "". */
+void lost_gone_rows(struct node *n, const char *const but[2],
+		    struct change *c);
 
 #endif

@@ -126,8 +126,7 @@ lost_place_all(struct gate_export *x)
 }
 
 int
-lost_rows_below(struct gate_export *x, const char *prefix,
-		struct meta_batch *b)
+lost_rows_below(struct gate_export *x, const char *prefix, struct change *c)
 {
 	struct inos inos;
 	int r = collect(x->gate, x, prefix, &inos);
@@ -139,7 +138,7 @@ lost_rows_below(struct gate_export *x, const char *prefix,
 			continue;
 		pthread_mutex_lock(&n->mutex);
 		if (!n->dead)
-			lost_rows_locked(n, b, NULL, NULL);
+			lost_rows_locked(n, c, NULL, NULL);
 		pthread_mutex_unlock(&n->mutex);
 		node_put(&n);
 	}
@@ -150,21 +149,19 @@ lost_rows_below(struct gate_export *x, const char *prefix,
 int
 lost_catch_up(struct node *n, const char *key)
 {
+	CLEANUP_CHANGE struct change c;
 	char path[META_KEY_MAX + 2];
-	struct meta_batch *b;
 	int r;
 
+	change_begin(&c, n->export->gate);
 	path_of(n, path);
 	if (strcmp(path, key) == 0 && !move_claims(n->export, key))
 		return 0;
-	b = meta_batch_new();
-	if (b == NULL)
-		return -ENOMEM;
 	pthread_mutex_lock(&n->mutex);
 	if (!n->dead)
-		lost_rows_locked(n, b, NULL, NULL);
+		lost_rows_locked(n, &c, NULL, NULL);
 	pthread_mutex_unlock(&n->mutex);
-	r = meta_commit(n->export->gate->meta, &b);
+	r = change_commit(&c);
 	lost_place(n);
 	return r;
 }
@@ -185,29 +182,41 @@ lost_below(struct gate_export *x, const char *prefix)
 	return l != NULL;
 }
 
+static int
+settle(struct node *n)
+{
+	CLEANUP_CHANGE struct change c;
+	bool all;
+	int r;
+
+	change_begin(&c, n->export->gate);
+	pthread_mutex_lock(&n->mutex);
+	if (n->i.local_only)
+		lost_forget_left_locked(n);
+	all = !n->up.pending && !n->i.carried;
+	if (all)
+		lost_no_rows_locked(n, &c);
+	pthread_mutex_unlock(&n->mutex);
+	r = change_commit(&c);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0 && all)
+		lost_forget_locked(n, NULL);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+/* What is not settled now is at the next start. */
 void
 lost_settle(struct gate *g)
 {
 	struct inos inos;
+	int r = collect(g, NULL, "", &inos);
 
-	if (collect(g, NULL, "", &inos) < 0)
-		return;
-	for (size_t i = 0; i < inos.count; i++) {
+	for (size_t i = 0; r == 0 && i < inos.count; i++) {
 		struct node *n = node_find(g, inos.list[i]);
-		struct meta_batch *b = NULL;
 
-		if (n == NULL)
-			continue;
-		pthread_mutex_lock(&n->mutex);
-		if (n->i.local_only)
-			lost_forget_left_locked(n);
-		if (!n->up.pending && !n->i.carried &&
-		    (b = meta_batch_new()) != NULL) {
-			lost_forget_locked(n, NULL);
-			lost_rows_locked(n, b, NULL, NULL);
-		}
-		pthread_mutex_unlock(&n->mutex);
-		meta_post(g->meta, &b);
+		if (n != NULL)
+			r = settle(n);
 		node_put(&n);
 	}
 	free(inos.list);
@@ -215,85 +224,40 @@ lost_settle(struct gate *g)
 
 /* ---- a file that goes ---- */
 
-static bool
-has_key(const struct lost_gone *gone, const char *key)
-{
-	for (size_t i = 0; i < gone->count; i++) {
-		if (strcmp(gone->list[i].key, key) == 0)
-			return true;
-	}
-	return false;
-}
+struct left {
+	char key[META_KEY_MAX + 2];
+	bool stray;
+};
 
-int
-lost_gone_rows(struct node *n, const char *const but[2],
-	       struct meta_batch *b, struct lost_gone *out)
+void
+lost_gone_rows(struct node *n, const char *const but[2], struct change *c)
 {
-	struct meta_delete *list = NULL;
-	bool *stray = NULL;
 	const struct lost *l;
-	size_t count = 0, kept = 0;
+	struct left *list;
+	size_t room = 1, count = 0;
 
-	*out = (struct lost_gone){ .x = n->export };
 	pthread_mutex_lock(&n->mutex);
 	LIST_FOREACH(l, &n->up.lost, link)
-		count++;
-	if (count > 0) {
-		list = calloc(count, sizeof(*list));
-		stray = calloc(count, sizeof(*stray));
-	}
-	out->list = list;
+		room++;
+	list = calloc(room, sizeof(*list));
+	if (list == NULL)
+		meta_batch_fail(c->batch, -ENOMEM);
 	LIST_FOREACH(l, &n->up.lost, link) {
-		if (list == NULL || stray == NULL ||
-		    strcmp(l->sent.key, but[0]) == 0 ||
-		    strcmp(l->sent.key, but[1]) == 0 ||
-		    has_key(out, l->sent.key))
+		if (list == NULL || strcmp(l->sent.key, but[0]) == 0 ||
+		    strcmp(l->sent.key, but[1]) == 0)
 			continue;
-		strcpy(list[out->count].key, l->sent.key);
-		stray[out->count++] = l->stray;
+		strcpy(list[count].key, l->sent.key);
+		list[count++].stray = l->stray;
 	}
 	pthread_mutex_unlock(&n->mutex);
-	if (count > 0 && (list == NULL || stray == NULL)) {
-		free(list);
-		free(stray);
-		*out = (struct lost_gone){ 0 };
-		return -ENOMEM;
-	}
 	/* Not while the key holds the bytes of a file that was renamed away:
 	 * they are its only copy, and nothing of this one was sent there. */
-	for (size_t i = 0; i < out->count; i++) {
-		char key[META_KEY_MAX + 2];
+	for (size_t i = 0; i < count; i++) {
+		const char *key = list[i].key;
 
-		strcpy(key, list[i].key);
-		if (stray[i] || !hidden_exactly(n->export, key))
-			forget_key(n, key, b, &list[kept++]);
+		if (!change_deletes(c, key) &&
+		    (list[i].stray || !hidden_exactly(n->export, key)))
+			(void)change_delete(c, n->export, key, "", true);
 	}
-	out->count = kept;
-	free(stray);
-	return 0;
-}
-
-void
-lost_gone_hide(const struct lost_gone *gone)
-{
-	for (size_t i = 0; i < gone->count; i++)
-		hidden_add(gone->x, gone->list[i].key);
-}
-
-void
-lost_gone_undo(struct lost_gone *gone)
-{
-	for (size_t i = 0; i < gone->count; i++)
-		hidden_del(gone->x, gone->list[i].key);
-	free(gone->list);
-	*gone = (struct lost_gone){ 0 };
-}
-
-void
-lost_gone_start(struct lost_gone *gone)
-{
-	for (size_t i = 0; i < gone->count; i++)
-		delete_start(gone->x, &gone->list[i]);
-	free(gone->list);
-	*gone = (struct lost_gone){ 0 };
+	free(list);
 }

@@ -444,18 +444,23 @@ move_undo(struct move *m)
 }
 
 struct move *
-move_prepare(struct node *dir, const char *source, struct meta_batch *b)
+move_prepare(struct node *dir, const char *source, struct change *c)
 {
 	struct gate_export *x = dir->export;
 	struct meta_move row = { .export_id = x->id,
 				 .ino = dir->ino,
 				 .since_ns = clock_ns() };
 
+	struct move *m;
+
 	if (meta_new_id(x->gate->meta, &row.id) < 0)
 		return NULL;
 	strcpy(row.source, source);
-	meta_put_move(b, &row);
-	return move_add(x, &row);
+	meta_put_move(c->batch, &row);
+	m = move_add(x, &row);
+	if (m != NULL)
+		change_move(c, m);
+	return m;
 }
 
 /* One page is merged.  The move is listed when there are no more. */

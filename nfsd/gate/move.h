@@ -2,7 +2,7 @@
 #ifndef NFSD_GATE_MOVE_H
 #define NFSD_GATE_MOVE_H
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/change.h"
 
 /*
  * Directories that were renamed, until their objects have followed; move.c
@@ -59,10 +59,10 @@ int move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 int move_wait(struct node *n, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 
-/* A row for the batch, and what memory has to know before the batch is
- * committed; after that, go on or take it back. */
+/* A row for the change, and what memory has to know before that is committed;
+ * after that, go on.  NULL: no memory, no number. */
 struct move *move_prepare(struct node *dir, const char *source,
-			  struct meta_batch *b);
+			  struct change *c);
 void move_begin(struct move *m);
 void move_undo(struct move *m);
 

@@ -50,13 +50,13 @@ struct lister {
 	const struct page *page;
 	struct gate *g;
 	struct gate_request rq;	/* for lookups */
-	struct meta_batch *b;
+	struct change c;
+	struct meta_batch **marks;	/* tickets of rows on their way */
+	size_t mark_count, mark_room;
 	struct level levels[LEVELS_MAX];
 	unsigned depth;		/* levels in use; [0] is the directory */
 	char path[META_KEY_MAX + 2];	/* "a/b/" below the source */
 	struct node *locked;	/* of one of the levels */
-	struct meta_delete *deletes;	/* to start after the commit */
-	size_t delete_count;
 	uint64_t page_ms;	/* when it was asked for */
 	bool later;
 	uint64_t objects, bytes;
@@ -101,23 +101,34 @@ page_free(struct page *p)
 
 /* ---- committing and locks ---- */
 
+/* A page is done when the rows of all that it marked are on disk. */
+static int
+wait_for_marks(struct lister *l)
+{
+	int r = 0;
+
+	while (l->mark_count > 0) {
+		int marked = meta_wait(l->g->meta,
+				       &l->marks[--l->mark_count]);
+
+		r = r < 0 ? r : marked;
+	}
+	return r;
+}
+
 static int
 flush(struct lister *l)
 {
-	int r = meta_commit(l->g->meta, &l->b);
+	int r = wait_for_marks(l);
 
-	for (size_t i = 0; i < l->delete_count; i++) {
-		if (r == 0)
-			delete_start(l->x, &l->deletes[i]);
-		else
-			hidden_del(l->x, l->deletes[i].key);
-	}
-	l->delete_count = 0;
+	if (r == 0)
+		r = change_commit(&l->c);
+	change_end(&l->c);
+	change_begin(&l->c, l->g);
 	if (l->locked != NULL)
 		node_unlock(l->locked);
 	l->locked = NULL;
-	l->b = meta_batch_new();
-	return r < 0 ? r : l->b == NULL ? -ENOMEM : 0;
+	return r;
 }
 
 /* Hold this directory's lock, and no other. */
@@ -133,24 +144,6 @@ lock(struct lister *l, struct node *dir)
 		return r;
 	node_lock_wait(dir);
 	l->locked = dir;
-	return 0;
-}
-
-static int
-forget(struct lister *l, struct node *n, const struct listed *e)
-{
-	struct meta_delete *list = realloc(
-		l->deletes, (l->delete_count + 1) * sizeof(*list));
-
-	if (list == NULL)
-		return -ENOMEM;
-	l->deletes = list;
-	forget_key(n, e->key, l->b, &list[l->delete_count]);
-	strcpy(list[l->delete_count].etag, e->etag);
-	meta_put_delete(l->b, &list[l->delete_count]);
-	hidden_add(l->x, e->key);
-	l->delete_count++;
-	l->claimed++;
 	return 0;
 }
 
@@ -178,36 +171,48 @@ take_over_locked(struct node *n, const struct listed *e)
 	n->content_version++;
 }
 
-/* The lock of the node is held. */
 static int
-mark(struct lister *l, struct node *n, const struct listed *e)
+room_for_mark(struct lister *l)
 {
-	struct meta_batch *b = meta_batch_new();
-	char key[META_KEY_MAX + 2];
-	bool hide = false;
-	int r = path_key(n, key);
+	size_t room = l->mark_room ? l->mark_room * 2 : 64;
+	struct meta_batch **marks;
 
-	if (b == NULL)
+	if (l->mark_count < l->mark_room)
+		return 0;
+	marks = realloc(l->marks, room * sizeof(*marks));
+	if (marks == NULL)
 		return -ENOMEM;
-	/* A path that no key can spell: it stays where it is, and is read
-	 * there, until it is renamed again. */
-	if (r == -ENAMETOOLONG)
-		strcpy(key, "");
-	else if (r < 0) {
-		meta_batch_free(&b);
-		return r;
-	}
-	/* Its row goes out at once: in the page's batch it would come after,
-	 * and undo, what a client changes from here on. */
-	pthread_mutex_lock(&n->mutex);
-	if (n->dead || n->up.run == UP_RUNNING) {
-		/* Its end finds that the path has changed. */
-	} else if (strcmp(n->i.base_key, e->key) == 0) {
+	l->marks = marks;
+	l->mark_room = room;
+	return 0;
+}
+
+/* It was to be replaced at this key, and will be elsewhere.  Or it was carried
+ * there, and a crash came before the row.  Or it was carried from there while
+ * the page was on its way: then what lies at the new key has the same ETag,
+ * and is known.  Mutex held. */
+static bool
+is_left_locked(const struct node *n, const struct listed *e)
+{
+	return (n->i.dest_etag[0] != '\0' &&
+		strcmp(n->i.dest_etag, e->etag) == 0) ||
+	       (n->i.carried && e->etag[0] != '\0' &&
+		n->i.base_size == e->size &&
+		strcmp(n->i.base_etag, e->etag) == 0) ||
+	       (n->i.kind == GATE_DIR && e->size == 0);
+}
+
+/* What the key at hand means for a node, whose path spells `key`.  *hide:
+ * the object goes.  Mutex held. */
+static void
+mark_locked(struct lister *l, struct node *n, const struct listed *e,
+	    const char *key, bool *hide)
+{
+	if (strcmp(n->i.base_key, e->key) == 0) {
 		if (!n->i.name_dirty) {
 			if (!node_is_local_locked(n))
 				take_over_locked(n, e);
 			move_mark(&n->i, key);
-			meta_put_inode(b, &n->i);
 			l->claimed += n->i.carried;
 		}
 	} else if (n->i.kind == GATE_DIR && n->i.base_key[0] == '\0' &&
@@ -218,32 +223,59 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 		n->i.marker = true;
 		n->i.attr_known = false;
 		move_mark(&n->i, key);
-		meta_put_inode(b, &n->i);
 		l->claimed += n->i.carried;
 	} else if (n->up.pending && n->i.name_dirty && !n->i.carried &&
 		   n->i.dest_etag[0] != '\0' &&
 		   strcmp(n->i.dest_etag, e->etag) != 0) {
 		/* Somebody else changed what it was to replace there. */
 		n->i.dest_etag[0] = '\0';
-		meta_put_inode(b, &n->i);
-	} else if ((n->i.dest_etag[0] != '\0' &&
-		    strcmp(n->i.dest_etag, e->etag) == 0) ||
-		   (n->i.carried && e->etag[0] != '\0' &&
-		    n->i.base_size == e->size &&
-		    strcmp(n->i.base_etag, e->etag) == 0) ||
-		   (n->i.kind == GATE_DIR && e->size == 0)) {
-		/* It was to be replaced there, and will be elsewhere.  Or it
-		 * was carried there, and a crash came before the row.  Or it
-		 * was carried from there while the page was on its way: then
-		 * what lies at the new key has the same ETag, and is known. */
+	} else if (is_left_locked(n, e)) {
 		if (n->i.name_dirty)
 			n->i.dest_etag[0] = '\0';
-		meta_put_inode(b, &n->i);
-		hide = true;
+		*hide = true;
 	}
-	meta_post(l->g->meta, &b);
+}
+
+/*
+ * The lock of the node is held.  Its row goes out at once: in the page's batch
+ * it would come after, and undo, what a client changes from here on.  But the
+ * page waits for it.  Should it fail, memory knows of the mark, and the page,
+ * which is read again, puts the row again.
+ */
+static int
+mark(struct lister *l, struct node *n, const struct listed *e)
+{
+	struct meta_batch *b = meta_batch_new();
+	char key[META_KEY_MAX + 2];
+	bool hide = false;
+	int r = path_key(n, key);
+
+	/* A path that no key can spell: it stays where it is, and is read
+	 * there, until it is renamed again. */
+	if (r == -ENAMETOOLONG)
+		strcpy(key, "");
+	if (r == 0 || r == -ENAMETOOLONG)
+		r = room_for_mark(l);
+	if (r < 0) {
+		meta_batch_free(&b);
+		return r;
+	}
+	pthread_mutex_lock(&n->mutex);
+	/* The end of an upload finds that the path has changed. */
+	if (!n->dead && n->up.run != UP_RUNNING) {
+		mark_locked(l, n, e, key, &hide);
+		meta_put_inode(b, &n->i);
+	}
+	r = meta_submit(l->g->meta, &b);
 	pthread_mutex_unlock(&n->mutex);
-	return hide ? forget(l, n, e) : 0;
+	if (r < 0)
+		return r;
+	l->marks[l->mark_count++] = b;
+	if (hide) {
+		(void)change_delete(&l->c, l->x, e->key, e->etag, true);
+		l->claimed++;
+	}
+	return 0;
 }
 
 /* ---- what is new ---- */
@@ -264,8 +296,8 @@ put_new(struct lister *l, uint64_t parent, const char *name,
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);
-	meta_add_inode(l->b, row);
-	meta_add_name(l->b, &entry);
+	meta_add_inode(l->c.batch, row);
+	meta_add_name(l->c.batch, &entry);
 	l->claimed++;
 	negative_del(l->g, parent, entry.name);
 	return 0;
@@ -387,7 +419,7 @@ new_dir(struct lister *l, const char *part, const char *name,
 	if (r == 0)
 		r = put_new(l, top->ino, name, &row);
 	if (r == 0 && top->node != NULL)
-		subdirs_found(top->node, l->b);
+		change_subdir(&l->c, top->node);
 	*ino = row.ino;
 	meta_inode_fini(&row);
 	return r;
@@ -583,7 +615,7 @@ merge(struct lister *l, const struct page *p, bool last,
 	}
 	row.objects += l->objects;
 	row.bytes += l->bytes;
-	meta_put_move(l->b, &row);
+	meta_put_move(l->c.batch, &row);
 	failpoint("dirmove-page-before-commit");
 	r = flush(l);
 	failpoint("dirmove-page-after-commit");
@@ -628,20 +660,24 @@ move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
 		if (r == -ESTALE)
 			page.count = 0, r = 0;
 	}
-	l->b = meta_batch_new();
-	if (r == 0)
-		r = l->b == NULL ? -ENOMEM
-				 : merge(l, &page, next == NULL, after);
+	change_begin(&l->c, l->g);
+	if (r == 0) {
+		int marked;
+
+		r = merge(l, &page, next == NULL, after);
+		marked = wait_for_marks(l);
+		r = r < 0 ? r : marked;
+	}
+	change_end(&l->c);
 	if (l->locked != NULL)
 		node_unlock(l->locked);
-	meta_batch_free(&l->b);
 	pop(l, 0);
 	if (found != NULL)
 		*found += l->claimed;
 	r = r < 0 ? r : next != NULL;
 	free(next);
 	page_free(&page);
-	free(l->deletes);
+	free(l->marks);
 	free(l);
 	return r;
 }

@@ -115,26 +115,6 @@ replay_note(struct meta_batch *b, const struct gate_request *rq,
 				clock_ns());
 }
 
-void
-forget_key(struct node *n, const char *key, struct meta_batch *b,
-	   struct meta_delete *d)
-{
-	struct gate_export *x = n->export;
-	int r;
-
-	memset(d, 0, sizeof(*d));
-	if (key[0] == '\0')
-		return;
-	r = meta_new_id(x->gate->meta, &d->id);
-	if (r < 0) {
-		meta_batch_fail(b, r);
-		return;
-	}
-	d->export_id = x->id;
-	strcpy(d->key, key);
-	meta_put_delete(b, d);
-}
-
 bool
 name_left_key(const struct node *n)
 {
@@ -142,17 +122,16 @@ name_left_key(const struct node *n)
 	       (n->i.name_dirty || n->i.local_only);
 }
 
-void
-forget_object(struct node *n, struct meta_batch *b, struct meta_delete *d)
+const struct meta_delete *
+forget_object(struct node *n, struct change *c, bool hide)
 {
-	forget_key(n, n->i.base_key, b, d);
 	/* Under a name that the file has left somebody else may have put
 	 * something of his own.  Or it is ours, and we do not know which. */
-	if (d->id != 0 && name_left_key(n) &&
-	    !lost_at_locked(n, n->i.base_key)) {
-		strcpy(d->etag, n->i.base_etag);
-		meta_put_delete(b, d);
-	}
+	bool whatever = !name_left_key(n) ||
+			lost_at_locked(n, n->i.base_key);
+
+	return change_delete(c, n->export, n->i.base_key,
+			     whatever ? "" : n->i.base_etag, hide);
 }
 
 int
@@ -185,20 +164,13 @@ name_settle(struct node *n, struct name_settled *was)
 }
 
 void
-forget_copy(struct node *n, const struct name_settled *was,
-	    struct meta_batch *b, struct meta_delete *d)
+forget_copy(struct node *n, struct change *c)
 {
 	char key[META_KEY_MAX + 2];
 
-	memset(d, 0, sizeof(*d));
-	if (!was->carried || n->i.base_etag[0] == '\0' ||
-	    path_key(n, key) < 0 || strcmp(key, n->i.base_key) == 0)
-		return;
-	forget_key(n, key, b, d);
-	if (d->id != 0) {
-		strcpy(d->etag, n->i.base_etag);
-		meta_put_delete(b, d);
-	}
+	if (n->i.base_etag[0] != '\0' && path_key(n, key) == 0 &&
+	    strcmp(key, n->i.base_key) != 0)
+		(void)change_delete(c, n->export, key, n->i.base_etag, true);
 }
 
 void

@@ -2,7 +2,7 @@
 #ifndef NFSD_GATE_NAMES_H
 #define NFSD_GATE_NAMES_H
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/change.h"
 
 /* A directory that is about to change: checked, locked, with its wcc. */
 struct change_dir {
@@ -27,30 +27,22 @@ void change_dir_end(struct change_dir *d, const struct gate_request *rq,
 		    struct gate_wcc *wcc);
 void replay_note(struct meta_batch *b, const struct gate_request *rq,
 		 const struct meta_inode *made);
-/* Tell S3 to delete what a removed inode left there, or what lies at a key;
- * d->id is 0 if there is nothing.  What goes wrong, the batch remembers. */
-void forget_object(struct node *n, struct meta_batch *b,
-		   struct meta_delete *d);
+/* The object that a removed inode left in S3 goes.  hide: nobody has hidden
+ * its key.  NULL: there is none. */
+const struct meta_delete *forget_object(struct node *n, struct change *c,
+					bool hide);
 /* Is its object's key hidden already, since it was renamed away from it? */
 bool name_left_key(const struct node *n);
-void forget_key(struct node *n, const char *key, struct meta_batch *b,
-		struct meta_delete *d);
-/*
- * A file whose object follows a renamed directory is about to be renamed or
- * removed itself: from here on it is like any file that was renamed away
- * from its object, which is hidden.  Memory only; the file lock is held.
- * Taken back, if the transaction fails.
- */
+/* For change_settle_name. */
 struct name_settled {
 	bool changed, name_dirty, carried;
 	char dest_etag[META_ETAG_MAX];
 };
 int name_settle(struct node *n, struct name_settled *was)
 	__attribute__((warn_unused_result));
-/* A copy of it may have got to the key that its path spells before a crash:
- * that goes, too, if it is one.  d->id 0: not needed. */
-void forget_copy(struct node *n, const struct name_settled *was,
-		 struct meta_batch *b, struct meta_delete *d);
+/* A copy of a file that was carried may have got to the key that its path
+ * spells before a crash: that goes, too, if it is one. */
+void forget_copy(struct node *n, struct change *c);
 void name_unsettle(struct node *n, const struct name_settled *was);
 bool name_is_silly(const char *name);	/* .nfsXXXX */
 

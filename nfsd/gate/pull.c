@@ -90,100 +90,113 @@ fetch_all(struct sending *s)
 	return r;
 }
 
-/* The copy is all there: it is the file now.  The file lock is held. */
+/* The map of a file that has all its bytes here.  -ECANCELED: it has not.
+ * Mutex held. */
 static int
-adopt_copy(struct node *n, struct meta_delete *del)
+whole_map_locked(struct node *n, struct extents *out)
 {
-	struct gate *g = n->export->gate;
-	struct extents staged = { 0 };
-	struct meta_inode row = { 0 };
-	struct meta_batch *b;
-	int r;
+	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
-	r = data_spill_locked(n);
-	pthread_mutex_unlock(&n->mutex);
-	if (r == 0)
-		r = data_sync(n);
-	b = meta_batch_new();
-	if (b == NULL)
-		r = -ENOMEM;
-	pthread_mutex_lock(&n->mutex);
-	/* Is it really all there? */
-	for (uint64_t off = 0; r == 0 && off < n->i.base_limit &&
+	for (uint64_t off = 0; off < n->i.base_limit &&
 			       n->i.kind == GATE_REG;) {
 		struct piece p;
 
 		data_piece_locked(n, off, n->i.base_limit, false, &p);
 		if (p.kind == PIECE_BASE)
-			r = -ECANCELED;
+			return -ECANCELED;
 		off += p.len;
 	}
-	if (r == 0)
-		r = extents_copy(&n->d.clean, &staged);
+	r = extents_copy(&n->d.clean, out);
 	for (size_t i = 0; r == 0 && i < n->d.staged.count; i++)
-		r = extents_set(&staged, n->d.staged.list[i].off,
+		r = extents_set(out, n->d.staged.list[i].off,
 				n->d.staged.list[i].len,
 				n->d.staged.list[i].at);
-	if (r == 0)
-		r = meta_inode_copy(&n->i, &row);
-	if (r == 0) {
-		forget_object(n, b, del);
-		/* What was carried has had no row, and SQLite hid it. */
-		if (row.carried)
-			hidden_add(n->export, n->i.base_key);
-		if (n->up.rowless)
-			upload_note_locked(n, b);
-		row.carried = false;
-		row.base_key[0] = row.base_etag[0] = '\0';
-		if (row.local_only)
-			row.dest_etag[0] = '\0';
-		row.base_size = row.base_limit = 0;
-		row.name_dirty = false;
-		row.data_dirty = true;
-		meta_put_inode(b, &row);
-		meta_put_extents(b, n->ino, 0, INT64_MAX, staged.list,
-				 staged.count);
-		meta_del_journal(b, n->ino);
-		if (row.local_only)
-			meta_del_upload(b, n->ino);
-	}
+	return r;
+}
+
+/* The row of the file without its object, and what S3 is owed.  Mutex
+ * held. */
+static int
+adopt_rows_locked(struct node *n, const struct extents *staged,
+		  struct meta_inode *row, struct change *c)
+{
+	int r = meta_inode_copy(&n->i, row);
+
+	if (r < 0)
+		return r;
+	/* Its key was hidden when the file was renamed.  What was carried has
+	 * had no row, and SQLite hid it. */
+	(void)forget_object(n, c, row->carried);
+	row->carried = false;
+	row->base_key[0] = row->base_etag[0] = '\0';
+	if (row->local_only)
+		row->dest_etag[0] = '\0';
+	row->base_size = row->base_limit = 0;
+	row->name_dirty = false;
+	row->data_dirty = true;
+	meta_put_inode(c->batch, row);
+	meta_put_extents(c->batch, n->ino, 0, INT64_MAX, staged->list,
+			 staged->count);
+	meta_del_journal(c->batch, n->ino);
+	if (row->local_only)
+		meta_del_upload(c->batch, n->ino);
+	else
+		change_upload_locked(c, n, row);
+	return 0;
+}
+
+/* The copy is all there: it is the file now.  The file lock is held. */
+static int
+adopt_copy(struct node *n)
+{
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	CLEANUP_EXTENTS struct extents staged = { 0 };
+	int r;
+
+	change_begin(&c, n->export->gate);
+	pthread_mutex_lock(&n->mutex);
+	r = data_spill_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
-		r = meta_commit(g->meta, &b);
-	meta_batch_free(&b);
-	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
-		lost_forget_locked(n, n->i.base_key);
-		n->i.base_key[0] = n->i.base_etag[0] = '\0';
-		strcpy(n->i.dest_etag, row.dest_etag);
-		n->i.base_size = n->i.base_limit = 0;
-		n->i.name_dirty = n->i.carried = false;
-		n->i.data_dirty = true;
-		n->content_version++;
-		extents_free(&n->d.clean);
-		extents_free(&n->d.staged);
-		n->d.staged = staged;
-		staged = (struct extents){ 0 };
-		n->d.journal_bytes = 0;
-		n->up.pending = !n->i.local_only;
-		data_account_locked(n);
-		pthread_mutex_unlock(&n->mutex);
-	}
-	extents_free(&staged);
-	meta_inode_fini(&row);
-	return r;
+		r = data_sync(n);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	r = whole_map_locked(n, &staged);
+	if (r == 0)
+		r = adopt_rows_locked(n, &staged, &row, &c);
+	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		r = change_commit(&c);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	lost_forget_locked(n, n->i.base_key);
+	n->i.base_key[0] = n->i.base_etag[0] = '\0';
+	strcpy(n->i.dest_etag, row.dest_etag);
+	n->i.base_size = n->i.base_limit = 0;
+	n->i.name_dirty = n->i.carried = false;
+	n->i.data_dirty = true;
+	n->content_version++;
+	extents_free(&n->d.clean);
+	extents_free(&n->d.staged);
+	n->d.staged = staged;
+	staged = (struct extents){ 0 };
+	n->d.journal_bytes = 0;
+	n->up.pending = !n->i.local_only;
+	data_account_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
 }
 
 int
 pull_base(struct sending *s)
 {
 	struct node *n = s->node;
-	struct gate_export *x = n->export;
-	struct meta_delete del = { 0 };
 	int r = 0;
 
-	if (s->snap.row.base_limit > x->gate->config.cache_size / 4)
+	if (s->snap.row.base_limit > n->export->gate->config.cache_size / 4)
 		return -EBUSY;
 	/* What is no regular file has all it has in its row. */
 	r = s->snap.row.kind == GATE_REG ? fetch_all(s) : object_learn(n);
@@ -197,10 +210,7 @@ pull_base(struct sending *s)
 	    strcmp(n->i.base_etag, s->snap.row.base_etag) != 0)
 		r = -ECANCELED;
 	else
-		r = adopt_copy(n, &del);
+		r = adopt_copy(n);
 	node_unlock(n);
-	/* Its key was hidden when the file was renamed. */
-	if (r == 0 && del.id != 0)
-		delete_start(x, &del);
 	return r;
 }

@@ -63,15 +63,38 @@ bury(struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 }
 
-/* A multipart upload is under way to the key that is to be deleted.  It will
- * be aborted, but for a crash before that. */
+/* What the upload under way may still make, or one without an answer has made,
+ * or what the file was to replace at `key`, where its path leads: it all goes.
+ * Not while a key still holds the bytes of a file that was renamed away: they
+ * are its only copy, and nothing of this file was sent there yet. */
 static void
-note_parts(struct meta_delete *d, const char *key, struct meta_batch *b)
+forget_sent(struct node *n, const char *key, bool was_carried,
+	    struct change *c)
 {
-	if (d->id == 0 || strcmp(d->key, key) != 0)
-		return;
-	d->parts = true;
-	meta_put_delete(b, d);
+	struct gate_export *x = n->export;
+	char sent[META_KEY_MAX + 2];
+	bool late = false, parts;
+
+	pthread_mutex_lock(&n->mutex);
+	strcpy(sent, n->up.run != UP_RUNNING	? ""
+		     : n->up.sent_key != NULL ? n->up.sent_key
+						: key);
+	parts = n->up.run == UP_RUNNING && n->up.row != NULL &&
+		n->up.row->phase != META_UP_QUEUED;
+	pthread_mutex_unlock(&n->mutex);
+	if (sent[0] != '\0' && !change_deletes(c, sent) &&
+	    !hidden_exactly(x, sent))
+		late = change_delete(c, x, sent, "", true) != NULL;
+	lost_gone_rows(n, (const char *const[]){ "", "" }, c);
+	/* A multipart upload is under way there.  It will be aborted, but for
+	 * a crash before that. */
+	if (parts)
+		change_delete_parts(c, sent);
+	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
+	    !change_deletes(c, key) && !hidden_exactly(x, key))
+		(void)change_delete(c, x, key, "", true);
+	else if (was_carried && !late)
+		forget_copy(n, c);
 }
 
 /* All locks are held.  file: what n is a further name of, or n. */
@@ -80,104 +103,45 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	      struct node *n, struct node *file, uint64_t *delete_id)
 {
 	struct gate_export *x = d->node->export;
-	struct gate *g = x->gate;
-	struct meta_delete del, late, replaced;
-	struct meta_batch *b = meta_batch_new();
-	struct meta_inode row = { 0 };
-	char key[META_KEY_MAX + 2], sent[META_KEY_MAX + 2];
-	struct name_settled was = { 0 };
-	struct lost_gone gone = { 0 };
-	bool hide, parts;
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	const struct meta_delete *del;
+	char key[META_KEY_MAX + 2];
+	bool was_carried = false;
 	int r = move_old_key(n, key);
 
+	change_begin(&c, x->gate);
 	/* A path that no key can spell: nothing went there. */
 	if (r == -ENAMETOOLONG)
 		r = key[0] = '\0';
 	if (r == 0)
-		r = name_settle(n, &was);
-	if (r == 0 && b != NULL && file != n)
-		r = link_less_rows(file, b, &row);
-	if (r < 0 || b == NULL) {
-		meta_batch_free(&b);
-		name_unsettle(n, &was);
-		return r < 0 ? r : -ENOMEM;
-	}
-	memset(&late, 0, sizeof(late));
-	memset(&replaced, 0, sizeof(replaced));
-	meta_del_name(b, d->node->ino, name);
-	meta_del_inode(b, n->ino);
-	meta_put_inode(b, &d->row);
+		r = change_settle_name(&c, n, &was_carried);
+	if (r == 0 && file != n)
+		r = link_less_rows(file, &c, &row);
+	if (r < 0)
+		return r;
+	meta_del_name(c.batch, d->node->ino, name);
+	meta_del_inode(c.batch, n->ino);
+	meta_put_inode(c.batch, &d->row);
 	pthread_mutex_lock(&n->mutex);
-	forget_object(n, b, &del);
-	/* What the upload under way may still make, or one without an answer
-	 * has made, or what the file was to replace.  Not while the key still
-	 * holds the bytes of one that was renamed away: they are its only
-	 * copy, and nothing of this file was sent there yet. */
-	strcpy(sent, n->up.run != UP_RUNNING	? ""
-		     : n->up.sent_key != NULL ? n->up.sent_key
-						: key);
-	parts = n->up.run == UP_RUNNING && n->up.row != NULL &&
-		n->up.row->phase != META_UP_QUEUED;
-	pthread_mutex_unlock(&n->mutex);
-	if (sent[0] != '\0' && strcmp(sent, del.key) != 0 &&
-	    !hidden_exactly(x, sent))
-		forget_key(n, sent, b, &late);
-	r = lost_gone_rows(n, (const char *const[]){ del.key, late.key }, b,
-			   &gone);
-	if (parts && sent[0] != '\0') {
-		note_parts(late.id != 0 ? &late : &del, sent, b);
-		for (size_t i = 0; i < gone.count; i++)
-			note_parts(&gone.list[i], sent, b);
-	}
-	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
-	    strcmp(key, del.key) != 0 &&
-	    strcmp(key, late.key) != 0 && !hidden_exactly(x, key))
-		forget_key(n, key, b, &replaced);
-	if (replaced.id == 0 && late.id == 0)
-		forget_copy(n, &was, b, &replaced);
-	replay_note(b, rq, NULL);
 	/* A file that was renamed has hidden its object's key before; that
 	 * place in the table is the deletion's from here on. */
-	hide = del.id != 0 && !name_left_key(n);
-	if (hide)
-		hidden_add(x, del.key);
-	if (late.id != 0)
-		hidden_add(x, late.key);
-	if (replaced.id != 0)
-		hidden_add(x, replaced.key);
-	lost_gone_hide(&gone);
+	del = forget_object(n, &c, !name_left_key(n));
+	pthread_mutex_unlock(&n->mutex);
+	forget_sent(n, key, was_carried, &c);
+	replay_note(c.batch, rq, NULL);
 	failpoint("remove-before-commit");
-	if (r == 0)
-		r = meta_commit(g->meta, &b);
-	meta_batch_free(&b);
+	r = change_commit(&c);
 	failpoint("remove-after-commit");
-	if (r < 0) {
-		lost_gone_undo(&gone);
-		if (hide)
-			hidden_del(x, del.key);
-		if (late.id != 0)
-			hidden_del(x, late.key);
-		if (replaced.id != 0)
-			hidden_del(x, replaced.key);
-		name_unsettle(n, &was);
-		meta_inode_fini(&row);
+	if (r < 0)
 		return r;
-	}
-	negative_removed(g, d->node->ino, name,
+	negative_removed(x->gate, d->node->ino, name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	change_dir_apply(d);
 	bury(n);
 	if (file != n)
 		link_less_apply(file, &row);
-	meta_inode_fini(&row);
-	if (del.id != 0)
-		delete_start(x, &del);
-	if (late.id != 0)
-		delete_start(x, &late);
-	if (replaced.id != 0)
-		delete_start(x, &replaced);
-	lost_gone_start(&gone);
-	*delete_id = del.id;
+	*delete_id = del != NULL ? del->id : 0;
 	return 0;
 }
 
@@ -203,25 +167,30 @@ void
 remove_keep_directory(struct node *dir)
 {
 	struct gate *g = dir->export->gate;
-	struct meta_batch *b;
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	bool any = true;
+	int r;
 
+	change_begin(&c, g);
 	if (dir->ino == dir->export->root || dir->i.marker ||
 	    dir->up.pending || has_names(g, dir->ino, &any) < 0 || any)
 		return;
-	b = meta_batch_new();
-	if (b == NULL)
-		return;
+	node_lock_wait(dir);
 	pthread_mutex_lock(&dir->mutex);
-	dir->i.attr_dirty = true;
-	dir->i.data_dirty = true;
-	upload_note_locked(dir, b);
-	meta_put_inode(b, &dir->i);
+	r = dir->dead ? -ESTALE : meta_inode_copy(&dir->i, &row);
+	row.attr_dirty = row.data_dirty = true;
+	change_upload_locked(&c, dir, &row);
 	pthread_mutex_unlock(&dir->mutex);
-	if (meta_commit(g->meta, &b) < 0)
-		return;
+	meta_put_inode(c.batch, &row);
+	if (r == 0)
+		r = change_commit(&c);
 	pthread_mutex_lock(&dir->mutex);
-	upload_schedule_locked(dir, true);
+	if (r == 0) {
+		dir->i.attr_dirty = dir->i.data_dirty = true;
+		upload_schedule_locked(dir, true);
+	}
+	node_unlock_locked(dir);
 	pthread_mutex_unlock(&dir->mutex);
 }
 

@@ -228,212 +228,188 @@ moved(struct rename *m, const struct meta_name *entry,
 	return r;
 }
 
-/* Only what is hidden otherwise, or is somebody else's by now, is left. */
-static void
-leave_key(struct node *n, const char *key, const char *base,
-	  struct meta_batch *b, struct meta_delete *left)
-{
-	if (strcmp(base, key) != 0 && !hidden_exactly(n->export, key))
-		forget_key(n, key, b, left);
-}
-
 /* The victim loses one of several names. */
 static int
-victim_rows(struct rename *m, struct meta_batch *b)
+victim_rows(struct rename *m, struct change *c)
 {
+	if (m->victim == NULL)
+		return 0;
+	meta_del_name(c->batch, m->to.node->ino, m->to_name);
 	if (victim_turns(m)) {
-		meta_del_inode(b, m->victims.alias->ino);
-		return link_turn_rows(&m->turn, m->victim, m->victims.alias,
-				      b, !name_is_silly(m->to_name), true);
+		meta_del_inode(c->batch, m->victims.alias->ino);
+		return link_turn_rows(&m->turn, m->victim, m->victims.alias, c,
+				      !name_is_silly(m->to_name), true);
 	}
+	meta_del_inode(c->batch, m->victim->ino);
 	return m->victim == m->victims.file
 		       ? 0
-		       : link_less_rows(m->victims.file, b, &m->less);
+		       : link_less_rows(m->victims.file, c, &m->less);
 }
 
-/* The file whose further name was renamed. */
+/* One file that takes a new name; all locks are held. */
+struct step {
+	struct rename *m;
+	char key[META_KEY_MAX + 2], old_key[META_KEY_MAX + 2];
+	struct meta_name entry;
+	struct meta_inode row;		/* the file's, with that name */
+	struct lost_heirloom heirloom;	/* that the victim leaves */
+	bool was_carried, was_hidden;
+	int64_t ctime_ns;		/* of the file whose alias it is */
+};
+
 static void
-touch_file(struct node *n, struct meta_batch *b)
+step_free(struct step *s)
 {
+	meta_inode_fini(&s->row);
+	lost_heirloom_free(&s->heirloom);
+}
+
+/* What lies in S3 and is nobody's after this.  Memory is as before. */
+static void
+objects_left(struct step *s, struct change *c)
+{
+	struct node *n = s->m->file, *v = s->m->victim;
+	bool left = false;
+
+	/* An object under the old name that this file was to replace, and now
+	 * never will; or has, in an upload whose answer was lost.  Not one
+	 * that is still the only copy of a file renamed away from there: only
+	 * what is hidden otherwise, or is somebody else's by now. */
+	if ((s->row.dest_etag[0] != '\0' || lost_at_locked(n, s->old_key)) &&
+	    strcmp(s->row.base_key, s->old_key) != 0 &&
+	    !hidden_exactly(n->export, s->old_key))
+		left = change_delete(c, n->export, s->old_key, "", true) !=
+		       NULL;
+	if (!left && s->was_carried)
+		forget_copy(n, c);
+	plan_row(s->m, s->key, &s->row);
+	if (s->row.local_only)
+		lost_gone_rows(n, (const char *const[]){ s->row.base_key, "" },
+			       c);
+	if (v == NULL || victim_turns(s->m))
+		return;
+	lost_gone_rows(v, (const char *const[]){ s->key, v->i.base_key }, c);
+	/* Its object is replaced, unless it lies elsewhere, or nothing will
+	 * come to replace it. */
+	if (strcmp(v->i.base_key, s->key) != 0 || s->row.local_only)
+		(void)forget_object(v, c, !name_left_key(v));
+}
+
+/* What S3 is owed, and where the file's object is meanwhile. */
+static void
+upload_rows(struct step *s, struct change *c)
+{
+	struct node *n = s->m->file;
+	const struct meta_inode *row = &s->row;
+	bool hide = row->base_key[0] != '\0' &&
+		    strcmp(row->base_key, s->key) != 0;
+	const char *const but[2] = {
+		strcmp(row->base_key, s->old_key) != 0 ? s->old_key : "", ""
+	};
+
+	pthread_mutex_lock(&n->mutex);
+	lost_rows_locked(n, c, but, &s->heirloom);
+	if (row->local_only && row->base_key[0] == '\0')
+		meta_del_upload(c->batch, n->ino);
+	else if (row->name_dirty || row->data_dirty || row->attr_dirty ||
+		 row->local_only)
+		change_upload_locked(c, n, row);
+	pthread_mutex_unlock(&n->mutex);
+	if (hide && !s->was_hidden)
+		change_hide(c, n->export, row->base_key);
+	else if (s->was_hidden && !hide)	/* it goes back */
+		change_show(c, n->export, row->base_key);
+}
+
+/* The file whose further name is renamed; and once it is done. */
+static void
+touch_file(struct step *s, struct change *c)
+{
+	struct node *n = s->m->files.file;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	int64_t now = clock_ns();
 
 	pthread_mutex_lock(&n->mutex);
-	if (n->i.ctime_ns < now)
-		n->i.ctime_ns = now;
-	meta_put_inode(b, &n->i);
+	if (meta_inode_copy(&n->i, &row) < 0)
+		meta_batch_fail(c->batch, -ENOMEM);
 	pthread_mutex_unlock(&n->mutex);
-}
-
-/* Of uploads without an answer: what the victim leaves to the file, and what
- * nobody will look at again. */
-struct unanswered {
-	struct lost_heirloom heirloom;
-	struct lost_gone file, victim;
-};
-
-static int
-unanswered_rows(struct rename *m, const struct meta_inode *row,
-		const char *key, const struct meta_delete *left,
-		struct meta_batch *b, struct unanswered *u)
-{
-	const char *const seen_to[2] = { row->base_key, left->key };
-	const char *const replaced[2] = { key, m->victim == NULL
-					       ? "" : m->victim->i.base_key };
-	int r = 0;
-
-	if (row->local_only)
-		r = lost_gone_rows(m->file, seen_to, b, &u->file);
-	if (r == 0 && m->victim != NULL && !victim_turns(m))
-		r = lost_gone_rows(m->victim, replaced, b, &u->victim);
-	if (r == 0 && m->victim != NULL)
-		r = lost_leave(m->victim, key, &u->heirloom);
-	lost_gone_hide(&u->file);
-	lost_gone_hide(&u->victim);
-	return r;
+	if (row.ctime_ns < now)
+		row.ctime_ns = now;
+	s->ctime_ns = row.ctime_ns;
+	meta_put_inode(c->batch, &row);
 }
 
 static void
-unanswered_end(struct unanswered *u, bool done)
+touched(const struct step *s)
 {
-	if (done) {
-		lost_gone_start(&u->file);
-		lost_gone_start(&u->victim);
-	} else {
-		lost_gone_undo(&u->file);
-		lost_gone_undo(&u->victim);
-	}
-	lost_heirloom_free(&u->heirloom);
+	struct node *n = s->m->files.file;
+
+	pthread_mutex_lock(&n->mutex);
+	if (s->ctime_ns != 0)
+		n->i.ctime_ns = s->ctime_ns;
+	pthread_mutex_unlock(&n->mutex);
 }
 
-/* All locks are held. */
+/* Everything, into one batch. */
+static int
+step_rows(struct step *s, struct gate_request *rq, struct change *c)
+{
+	struct rename *m = s->m;
+	struct node *n = m->file, *v = m->victim;
+	int r = path_child_key(m->to.node, m->to_name, false, s->key);
+
+	if (r == 0)
+		r = move_old_key(n, s->old_key);
+	if (r == 0)
+		r = meta_new_name_id(c->gate->meta, &s->entry.id);
+	if (r == 0)
+		r = change_settle_name(c, n, &s->was_carried);
+	if (r == 0 && v != NULL)
+		r = change_settle_name(c, v, NULL);
+	if (r == 0)
+		r = meta_inode_copy(&n->i, &s->row);
+	if (r == 0)
+		r = victim_rows(m, c);
+	if (r == 0 && v != NULL)
+		r = lost_leave(v, s->key, &s->heirloom);
+	if (r < 0)
+		return r;
+	s->was_hidden = name_left_key(n);
+	objects_left(s, c);
+	s->entry.parent = m->to.node->ino;
+	s->entry.ino = n->ino;
+	s->entry.kind = n->i.kind;
+	strcpy(s->entry.name, m->to_name);
+	meta_del_name(c->batch, m->from.node->ino, m->from_name);
+	meta_add_name(c->batch, &s->entry);
+	meta_put_inode(c->batch, &s->row);
+	meta_put_inode(c->batch, &m->from.row);
+	if (!m->one_dir)
+		meta_put_inode(c->batch, &m->to.row);
+	upload_rows(s, c);
+	if (n != m->files.file)
+		touch_file(s, c);
+	replay_note(c->batch, rq, NULL);
+	return 0;
+}
+
 static int
 move_locked(struct rename *m, struct gate_request *rq)
 {
-	struct node *n = m->file, *v = m->victim;
-	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
-	struct meta_name entry = { .parent = m->to.node->ino, .ino = n->ino,
-				   .kind = n->i.kind };
-	struct meta_inode row = { 0 };
-	struct meta_delete del = { 0 }, left = { 0 };
-	struct meta_batch *b;
-	char key[META_KEY_MAX + 2], old_key[META_KEY_MAX + 2];
-	bool hide, was_hidden, hide_victim;
-	struct name_settled file_was = { 0 }, victim_was = { 0 };
-	struct unanswered unanswered = { 0 };
-	int r = path_child_key(m->to.node, m->to_name, false, key);
+	CLEANUP_CHANGE struct change c;
+	__attribute__((cleanup(step_free))) struct step s = { .m = m };
+	int r;
 
-	if (r == 0)
-		r = move_old_key(n, old_key);
-	if (r == 0)
-		r = name_settle(n, &file_was);
-	if (r == 0 && v != NULL)
-		r = name_settle(v, &victim_was);
-	if (r == 0)
-		r = meta_inode_copy(&n->i, &row);
-	b = meta_batch_new();
-	if (r < 0 || b == NULL) {
-		meta_batch_free(&b);
-		meta_inode_fini(&row);
-		name_unsettle(n, &file_was);
-		if (v != NULL)
-			name_unsettle(v, &victim_was);
-		return r < 0 ? r : -ENOMEM;
-	}
-	if (v != NULL) {
-		r = victim_rows(m, b);
-		if (r < 0) {
-			meta_batch_free(&b);
-			meta_inode_fini(&row);
-			return r;
-		}
-	}
-	was_hidden = name_left_key(n);
-	/* An object under the old name that this file was to replace, and now
-	 * never will; or has, in an upload whose answer was lost.  Not one
-	 * that is still the only copy of a file renamed away from there. */
-	if (row.dest_etag[0] != '\0' || lost_at_locked(n, old_key))
-		leave_key(n, old_key, row.base_key, b, &left);
-	if (left.id == 0)
-		forget_copy(n, &file_was, b, &left);
-	plan_row(m, key, &row);
-	r = unanswered_rows(m, &row, key, &left, b, &unanswered);
-	if (r == 0)
-		r = meta_new_name_id(g->meta, &entry.id);
-	strcpy(entry.name, m->to_name);
-	meta_del_name(b, m->from.node->ino, m->from_name);
-	if (v != NULL) {
-		meta_del_name(b, m->to.node->ino, m->to_name);
-	}
-	if (v != NULL && !victim_turns(m)) {
-		meta_del_inode(b, v->ino);
-		/* Its object is replaced, unless it lies elsewhere, or
-		 * nothing will come to replace it. */
-		if (v->i.base_key[0] != '\0' &&
-		    (strcmp(v->i.base_key, key) != 0 || row.local_only))
-			forget_object(v, b, &del);
-	}
-	meta_add_name(b, &entry);
-	meta_put_inode(b, &row);
-	meta_put_inode(b, &m->from.row);
-	if (!m->one_dir)
-		meta_put_inode(b, &m->to.row);
-	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, b,
-			 strcmp(row.base_key, old_key) != 0 ? old_key : NULL,
-			 &unanswered.heirloom);
-	if (row.local_only && row.base_key[0] == '\0') {
-		meta_del_upload(b, n->ino);
-	} else if (row.name_dirty || row.data_dirty || row.attr_dirty ||
-		   row.local_only) {
-		n->i.local_only = row.local_only;
-		upload_note_locked(n, b);
-	}
-	pthread_mutex_unlock(&n->mutex);
-	if (n != m->files.file)
-		touch_file(m->files.file, b);
-	replay_note(b, rq, NULL);
-	hide = row.base_key[0] != '\0' && strcmp(row.base_key, key) != 0;
-	if (hide && !was_hidden)
-		hidden_add(x, row.base_key);
-	hide_victim = del.id != 0 && !name_left_key(v);
-	if (hide_victim)
-		hidden_add(x, del.key);
-	if (left.id != 0)
-		hidden_add(x, left.key);
-	if (victim_turns(m))
-		link_turn_hide(&m->turn);
+	change_begin(&c, m->file->export->gate);
+	r = step_rows(&s, rq, &c);
 	failpoint("rename-before-commit");
 	if (r == 0)
-		r = meta_commit(g->meta, &b);
-	meta_batch_free(&b);
+		r = change_commit(&c);
 	failpoint("rename-after-commit");
-	if (r < 0) {
-		unanswered_end(&unanswered, false);
-		if (hide && !was_hidden)
-			hidden_del(x, row.base_key);
-		if (hide_victim)
-			hidden_del(x, del.key);
-		if (left.id != 0)
-			hidden_del(x, left.key);
-		if (victim_turns(m))
-			link_turn_unhide(&m->turn);
-		meta_inode_fini(&row);
-		name_unsettle(n, &file_was);
-		if (v != NULL)
-			name_unsettle(v, &victim_was);
+	if (r < 0)
 		return r;
-	}
-	if (was_hidden && !hide)
-		hidden_del(x, row.base_key);	/* it went back */
-	r = moved(m, &entry, &row, old_key, key, &unanswered.heirloom);
-	meta_inode_fini(&row);
-	unanswered_end(&unanswered, true);
-	if (del.id != 0)
-		delete_start(x, &del);
-	if (left.id != 0)
-		delete_start(x, &left);
-	return r;
+	touched(&s);
+	return moved(m, &s.entry, &s.row, s.old_key, s.key, &s.heirloom);
 }
 
 static int

@@ -26,12 +26,9 @@ struct plan {
 	struct rename *m;
 	char new_key[META_KEY_MAX + 2];
 	struct meta_inode row;		/* of the directory */
-	struct meta_batch *batch;
+	struct change *c;
 	struct move *moves[SOURCES_MAX];
 	size_t count;
-	struct meta_delete del;		/* the replaced one's object */
-	struct lost_gone gone;		/* what else it may have made */
-	bool hide;
 };
 
 /* ---- locks: up to four directories, by number ---- */
@@ -136,7 +133,7 @@ add_source(void *arg, const char *prefix)
 	}
 	if (p->count == SOURCES_MAX)
 		return -EBUSY;
-	m = move_prepare(p->m->file, prefix, p->batch);
+	m = move_prepare(p->m->file, prefix, p->c);
 	if (m == NULL)
 		return -ENOMEM;
 	p->moves[p->count++] = m;
@@ -156,27 +153,22 @@ add_sources(struct plan *p)
 	return r < 0 ? r : add_source(p, key);
 }
 
-static int
+static void
 plan_victim(struct plan *p)
 {
 	struct node *v = p->m->victim;
 	bool replaced = p->row.base_key[0] != '\0' || p->m->file->up.pending;
 
 	if (v == NULL)
-		return 0;
-	meta_del_name(p->batch, p->m->to.node->ino, p->m->to_name);
-	meta_del_inode(p->batch, v->ino);
-	if (v->i.base_key[0] != '\0' &&
-	    !(replaced && strcmp(v->i.base_key, p->new_key) == 0)) {
-		forget_object(v, p->batch, &p->del);
-		p->hide = p->del.id != 0 &&
-			  (!name_left_key(v) || v->i.carried);
-	}
-	return lost_gone_rows(v,
-			      (const char *const[]){
-				      replaced ? p->new_key : "",
-				      p->del.key },
-			      p->batch, &p->gone);
+		return;
+	meta_del_name(p->c->batch, p->m->to.node->ino, p->m->to_name);
+	meta_del_inode(p->c->batch, v->ino);
+	if (!replaced || strcmp(v->i.base_key, p->new_key) != 0)
+		(void)forget_object(v, p->c,
+				    !name_left_key(v) || v->i.carried);
+	lost_gone_rows(v,
+		       (const char *const[]){ replaced ? p->new_key : "", "" },
+		       p->c);
 }
 
 static int
@@ -208,20 +200,18 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	r = meta_new_name_id(n->export->gate->meta, &entry->id);
 	if (r < 0)
 		return r;
-	meta_del_name(p->batch, m->from.node->ino, m->from_name);
-	r = plan_victim(p);
-	meta_add_name(p->batch, entry);
-	meta_put_inode(p->batch, &p->row);
-	meta_put_inode(p->batch, &m->from.row);
+	meta_del_name(p->c->batch, m->from.node->ino, m->from_name);
+	plan_victim(p);
+	meta_add_name(p->c->batch, entry);
+	meta_put_inode(p->c->batch, &p->row);
+	meta_put_inode(p->c->batch, &m->from.row);
 	if (!m->one_dir)
-		meta_put_inode(p->batch, &m->to.row);
-	replay_note(p->batch, rq, NULL);
-	if (r == 0)
-		r = add_sources(p);
+		meta_put_inode(p->c->batch, &m->to.row);
+	replay_note(p->c->batch, rq, NULL);
+	r = add_sources(p);
 	/* After the sources are claimed: lost_place.c. */
 	for (size_t i = 0; r == 0 && i < p->count; i++)
-		r = lost_rows_below(n->export, p->moves[i]->row.source,
-				    p->batch);
+		r = lost_rows_below(n->export, p->moves[i]->row.source, p->c);
 	return r;
 }
 
@@ -254,51 +244,31 @@ moved(struct plan *p, const struct meta_name *entry)
 }
 
 static int
-commit(struct plan *p, struct gate_request *rq)
-{
-	struct gate_export *x = p->m->file->export;
-	struct meta_name entry;
-	int r = plan_rows(p, rq, &entry);
-
-	if (p->hide)
-		hidden_add(x, p->del.key);
-	lost_gone_hide(&p->gone);
-	failpoint("dirmove-before-commit");
-	if (r == 0)
-		r = meta_commit(x->gate->meta, &p->batch);
-	failpoint("dirmove-after-commit");
-	if (r < 0) {
-		for (size_t i = 0; i < p->count; i++)
-			move_undo(p->moves[i]);
-		if (p->hide)
-			hidden_del(x, p->del.key);
-		lost_gone_undo(&p->gone);
-		return r;
-	}
-	r = moved(p, &entry);
-	lost_place_all(x);
-	for (size_t i = 0; i < p->count; i++)
-		move_begin(p->moves[i]);
-	if (p->del.id != 0)
-		delete_start(x, &p->del);
-	lost_gone_start(&p->gone);
-	return r;
-}
-
-static int
 rename_locked(struct rename *m, struct gate_request *rq)
 {
-	struct plan p = { .m = m };
+	struct gate_export *x = m->file->export;
+	CLEANUP_CHANGE struct change c;
+	struct plan p = { .m = m, .c = &c };
+	struct meta_name entry;
 	int r = path_child_key(m->to.node, m->to_name, true, p.new_key);
 
+	change_begin(&c, x->gate);
 	if (r == 0)
 		r = change_dir_copy(&m->from);
 	if (r == 0 && !m->one_dir)
 		r = change_dir_copy(&m->to);
-	p.batch = meta_batch_new();
 	if (r == 0)
-		r = p.batch == NULL ? -ENOMEM : commit(&p, rq);
-	meta_batch_free(&p.batch);
+		r = plan_rows(&p, rq, &entry);
+	failpoint("dirmove-before-commit");
+	if (r == 0)
+		r = change_commit(&c);
+	failpoint("dirmove-after-commit");
+	if (r == 0) {
+		r = moved(&p, &entry);
+		lost_place_all(x);
+		for (size_t i = 0; i < p.count; i++)
+			move_begin(p.moves[i]);
+	}
 	meta_inode_fini(&p.row);
 	return r;
 }

@@ -523,8 +523,8 @@ look_for_mark(struct sending *s)
 	struct node *n = s->node;
 	const struct meta_inode *i = &s->snap.row;
 	struct link_mark mark;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct s3_object o = { 0 };
-	struct meta_batch *b;
 	bool link;
 	int r;
 
@@ -540,14 +540,11 @@ look_for_mark(struct sending *s)
 	r = object_learn(n);
 	if (r < 0)
 		return r;
-	b = meta_batch_new();
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
-	n->i.attr_dirty |= n->i.name_dirty;
-	if (b != NULL && !n->dead)
-		meta_put_inode(b, &n->i);
-	pthread_mutex_unlock(&n->mutex);
-	r = meta_commit(n->export->gate->meta, &b);
+	r = upload_copy_row(n, &row);
+	row.attr_dirty |= row.name_dirty;
+	if (r == 0)
+		r = upload_put_row(n, &row);
 	node_unlock(n);
 	return r < 0 ? r : -ECANCELED;
 }

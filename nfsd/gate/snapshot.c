@@ -42,6 +42,7 @@ snapshot_take(struct node *n, struct snapshot *s)
 	if (r == 0) {
 		s->fd = n->d.fd;
 		s->attr_version = n->attr_version;
+		s->plans = n->up.plans;
 		s->content_version = n->content_version;
 		n->trunc_low = UINT64_MAX;
 		n->d.pins++;

@@ -14,6 +14,7 @@ struct snapshot {
 	struct meta_inode row;
 	struct extents staged, clean;
 	uint64_t attr_version, content_version;
+	uint64_t plans;			/* changes that are in it */
 	char key[META_KEY_MAX + 2];	/* where it goes */
 	int fd;
 	char *memory;			/* instead: a copy */

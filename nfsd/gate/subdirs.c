@@ -31,17 +31,6 @@ subdirs_less(struct meta_inode *row)
 		row->nlink--;
 }
 
-void
-subdirs_found(struct node *dir, struct meta_batch *b)
-{
-	pthread_mutex_lock(&dir->mutex);
-	if (dir->i.nlink != UNKNOWN) {
-		subdirs_more(&dir->i);
-		meta_put_inode(b, &dir->i);
-	}
-	pthread_mutex_unlock(&dir->mutex);
-}
-
 /* The rows of all who have made one here are on disk.  The directory is
  * locked. */
 static int

@@ -42,24 +42,40 @@ upload_has_work_locked(const struct node *n)
 	return !n->i.local_only || n->i.base_key[0] != '\0';
 }
 
+bool
+upload_plan_locked(struct node *n, int64_t since_ns, struct meta_batch *batch)
+{
+	bool fresh = !n->up.pending || n->up.rowless;
+	struct meta_upload row = { .ino = n->ino, .since_ns = since_ns };
+
+	n->up.plans++;
+	/* An ETag on record is of an older version: found after a crash it
+	 * must not pass for this one. */
+	if (!fresh) {
+		if (n->up.row == NULL || n->up.row->expect_etag[0] == '\0')
+			return false;
+		row = *n->up.row;
+		row.ino = n->ino;
+		row.since_ns = n->up.since_ns;
+		row.attempts = n->up.attempts;
+		row.expect_etag[0] = '\0';
+	}
+	meta_put_upload(batch, &row);
+	return fresh;
+}
+
 void
-upload_note_locked(struct node *n, struct meta_batch *batch)
+upload_planned_locked(struct node *n, int64_t since_ns, bool fresh)
 {
 	uint64_t now = clock_ms(), latest;
 
-	if (!upload_has_work_locked(n))
-		return;
-	if (!n->up.pending || n->up.rowless) {
+	if (fresh) {
 		n->up.pending = true;
 		n->up.rowless = false;
 		n->up.dirty_ms = now;
-		upload_row_begin_locked(n, clock_ns());
-		upload_row_put_locked(n, batch);
-	} else if (n->up.row != NULL && n->up.row->expect_etag[0] != '\0') {
-		/* That was the ETag of an older version: found after a crash
-		 * it must not pass for this one. */
+		upload_row_begin_locked(n, since_ns);
+	} else if (n->up.row != NULL) {
 		n->up.row->expect_etag[0] = '\0';
-		upload_row_put_locked(n, batch);
 	}
 	latest = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
 	/* A retry's pause may be over; the new version settles all the same. */
@@ -146,6 +162,7 @@ upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	struct node *n = s->node;
 	struct meta_batch *b = meta_batch_new();
 	struct meta_upload *row;
+	int r;
 
 	pthread_mutex_lock(&n->mutex);
 	row = upload_row_locked(n);
@@ -155,12 +172,40 @@ upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 		strncpy(row->upload_id, upload_id, sizeof(row->upload_id) - 1);
 		row->part_size = part_size;
 	}
-	if (b != NULL && row != NULL && !n->dead)
-		upload_row_put_locked(n, b);
-	pthread_mutex_unlock(&n->mutex);
 	if (row == NULL)
 		meta_batch_free(&b);
-	return meta_commit(n->export->gate->meta, &b);
+	else if (!n->dead)
+		upload_row_put_locked(n, b);
+	r = meta_submit(n->export->gate->meta, &b);
+	pthread_mutex_unlock(&n->mutex);
+	return r < 0 ? r : meta_wait(n->export->gate->meta, &b);
+}
+
+/*
+ * A single PUT needs no record: whether it was carried out can be seen from
+ * the object's ETag.  What ends a multipart upload does; and if the file has
+ * changed since this version, or is about to, its row must not say that
+ * ETag: then it is on record among those without an answer.  Mutex held; so
+ * the row is handed over before that of the next change, or after it and
+ * knows of it.
+ */
+static int
+record_end_locked(struct sending *s, const char *expect, struct change *c)
+{
+	struct node *n = s->node;
+	bool older = n->up.plans != s->snap.plans;
+	struct meta_upload *row = upload_row_locked(n);
+
+	if (row == NULL)
+		return -ENOMEM;
+	row->phase = META_UP_FINISHING;
+	snprintf(row->expect_etag, sizeof(row->expect_etag), "%s",
+		 older ? "" : expect);
+	n->up.expect_version = s->snap.content_version;
+	upload_row_put_locked(n, c->batch);
+	if (older)
+		lost_rows_locked(n, c, NULL, NULL);
+	return change_submit(c);
 }
 
 int
@@ -168,11 +213,12 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 			  const char *expect)
 {
 	struct node *n = s->node;
-	struct meta_batch *b = NULL;
-	bool noted = false;
+	CLEANUP_CHANGE struct change c;
+	bool noted = false, ends_parts = upload_id[0] != '\0';
 	int r = 0;
 
 	watch_key(s);
+	change_begin(&c, n->export->gate);
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.cancel || n->dead) {
 		r = -ECANCELED;
@@ -182,28 +228,12 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 		if (!s->beside)		/* until the answer is there */
 			noted = lost_note_locked(n, s->snap.key, &s->snap.row,
 						 expect) != NULL;
-		/* A single PUT needs no record: whether it was carried out
-		 * can be seen from the object's ETag. */
-		if (upload_id[0] != '\0') {
-			struct meta_upload *row = upload_row_locked(n);
-
-			b = row != NULL ? meta_batch_new() : NULL;
-			if (b == NULL) {
-				r = -ENOMEM;
-			} else {
-				row->phase = META_UP_FINISHING;
-				snprintf(row->expect_etag,
-					 sizeof(row->expect_etag), "%s",
-					 expect);
-				n->up.expect_version = s->snap.content_version;
-				upload_row_put_locked(n, b);
-			}
-		}
+		if (ends_parts)
+			r = record_end_locked(s, expect, &c);
 	}
 	pthread_mutex_unlock(&n->mutex);
-	if (r == 0 && b != NULL)
-		r = meta_commit(n->export->gate->meta, &b);
-	meta_batch_free(&b);
+	if (r == 0 && ends_parts)
+		r = change_wait(&c);
 	if (r == 0 && noted)
 		r = lost_catch_up(n, s->snap.key);
 	return r;
@@ -305,6 +335,36 @@ describe(const struct sending *s, int r, char *out, size_t size)
 		snprintf(out, size, "%s", strerror(-r));
 }
 
+int
+upload_copy_row(struct node *n, struct meta_inode *row)
+{
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	r = n->dead ? -ECANCELED : meta_inode_copy(&n->i, row);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
+int
+upload_put_row(struct node *n, const struct meta_inode *row)
+{
+	struct meta_batch *b = meta_batch_new();
+	int r;
+
+	meta_put_inode(b, row);
+	r = meta_commit(n->export->gate->meta, &b);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	strcpy(n->i.dest_etag, row->dest_etag);
+	n->i.attr_dirty = row->attr_dirty;
+	n->i.name_dirty = row->name_dirty;
+	n->i.carried = row->carried;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
 /*
  * What the file was to replace is not there: it was where the path led before
  * a directory above was renamed, or somebody else removed it.  1: nothing is
@@ -315,8 +375,8 @@ dest_gone(struct sending *s)
 {
 	struct node *n = s->node;
 	const struct meta_inode *i = &s->snap.row;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct s3_object o = { 0 };
-	struct meta_batch *b;
 	int r;
 
 	if (i->dest_etag[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
@@ -325,15 +385,12 @@ dest_gone(struct sending *s)
 	s3_object_free(&o);
 	if (r != -ENOENT)
 		return is_transient(r) ? r : 0;
-	b = meta_batch_new();
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
-	if (strcmp(n->i.dest_etag, i->dest_etag) == 0)
-		n->i.dest_etag[0] = '\0';
-	if (b != NULL && !n->dead)
-		meta_put_inode(b, &n->i);
-	pthread_mutex_unlock(&n->mutex);
-	r = meta_commit(n->export->gate->meta, &b);
+	r = upload_copy_row(n, &row);
+	if (r == 0 && strcmp(row.dest_etag, i->dest_etag) == 0) {
+		row.dest_etag[0] = '\0';
+		r = upload_put_row(n, &row);
+	}
 	node_unlock(n);
 	return r < 0 ? r : 1;
 }
@@ -449,7 +506,7 @@ carry_settle_locked(struct node *n)
 static int
 note_new_path(struct node *n)
 {
-	struct meta_batch *b;
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	char key[META_KEY_MAX + 2];
 	int r;
 
@@ -458,13 +515,11 @@ note_new_path(struct node *n)
 	r = path_key(n, key);
 	if (r < 0 || strcmp(key, n->i.base_key) == 0)
 		return r;
-	b = meta_batch_new();
-	pthread_mutex_lock(&n->mutex);
-	move_mark(&n->i, key);
-	if (b != NULL)
-		meta_put_inode(b, &n->i);
-	pthread_mutex_unlock(&n->mutex);
-	return meta_commit(n->export->gate->meta, &b);
+	r = upload_copy_row(n, &row);
+	if (r < 0)
+		return r;
+	move_mark(&row, key);
+	return upload_put_row(n, &row);
 }
 
 /* Remember where the bytes go.  Mutex held. */

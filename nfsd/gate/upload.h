@@ -58,6 +58,13 @@ int conflict_keep_both(struct sending *s) __attribute__((warn_unused_result));
 int upload_done(struct sending *s) __attribute__((warn_unused_result));
 bool upload_cancelled(struct sending *s);
 void upload_progress(struct sending *s, int64_t bytes);
+/* What only the row knows, of a node whose lock is held: a copy, and that
+ * copy on disk and in memory: where its object goes and what it replaces
+ * there.  -ECANCELED: it is dead. */
+int upload_copy_row(struct node *n, struct meta_inode *row)
+	__attribute__((warn_unused_result));
+int upload_put_row(struct node *n, const struct meta_inode *row)
+	__attribute__((warn_unused_result));
 /* The multipart upload has begun: its id must be known after a crash. */
 int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	__attribute__((warn_unused_result));

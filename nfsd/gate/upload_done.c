@@ -186,21 +186,131 @@ done_memory_locked(struct node *n, struct sending *s,
 	}
 }
 
+/* One success, applied. */
+struct done {
+	struct sending *s;
+	struct extents remaining;	/* staged, and not in this version */
+	struct meta_inode row;
+	uint64_t version;		/* of the content, when the rows were made */
+	struct link_followers links;
+};
+
+static void
+done_free(struct done *d)
+{
+	extents_free(&d->remaining);
+	meta_inode_fini(&d->row);
+}
+
+/* The upload's own row is of no more use, or begins anew.  Mutex held. */
+static void
+upload_rows_locked(struct node *n, const struct meta_inode *row,
+		   struct meta_batch *b)
+{
+	struct meta_upload next = { .ino = n->ino,
+				    .since_ns = n->up.since_ns,
+				    .attempts = n->up.attempts };
+
+	if (owes_upload(row))
+		meta_put_upload(b, &next);
+	else
+		meta_del_upload(b, n->ino);
+	if (n->h.state != META_NONE && n->h.state != META_ACTIVE &&
+	    !row->data_dirty)
+		admit_done_row_locked(n, b);
+}
+
+/* Mutex held. */
+static int
+done_rows_locked(struct done *d, const char *key_now, struct change *c)
+{
+	struct sending *s = d->s;
+	struct node *n = s->node;
+	bool elsewhere = n->i.base_key[0] != '\0' &&
+			 strcmp(n->i.base_key, s->snap.key) != 0;
+	int r = meta_inode_copy(&n->i, &d->row);
+
+	d->version = n->content_version;
+	if (r == 0)
+		r = newer_than(&s->snap, &n->d.staged, &d->remaining);
+	if (r < 0)
+		return r;
+	done_row(s, n, key_now, &d->row);
+	meta_put_inode(c->batch, &d->row);
+	/* The object under the old name has to go, and with it all that may
+	 * lie there: what another file, or a link of this one, puts there
+	 * later is not of this upload.  It was hidden when the file was
+	 * renamed, and that place in the table is the deletion's from here
+	 * on; or SQLite has hidden it up to here. */
+	if (elsewhere)
+		(void)forget_object(n, c, n->i.carried);
+	lost_rows_locked(n, c,
+			 (const char *const[]){
+				 s->snap.key, elsewhere ? n->i.base_key : "" },
+			 NULL);
+	meta_put_extents(c->batch, n->ino, 0, INT64_MAX, d->remaining.list,
+			 d->remaining.count);
+	if (d->remaining.count == 0 && n->d.hard.count == 0)
+		meta_del_journal(c->batch, n->ino);
+	upload_rows_locked(n, &d->row, c->batch);
+	return 0;
+}
+
+static void
+done_memory(struct done *d)
+{
+	struct node *n = d->s->node;
+	bool again;
+
+	link_followers_get(n, &d->links);
+	pthread_mutex_lock(&n->mutex);
+	if (n->i.base_key[0] != '\0' &&
+	    strcmp(n->i.base_key, d->s->snap.key) != 0)
+		lost_forget_locked(n, n->i.base_key);
+	upload_row_drop_locked(n);
+	/* The file of an alias has a new version, since the row. */
+	again = n->content_version != d->version;
+	done_memory_locked(n, d->s, &d->row, &d->remaining);
+	if (again)
+		link_again_locked(n);
+	link_follow_locked(&d->links);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+/* The file lock is held. */
+static int
+done_locked(struct done *d)
+{
+	struct node *n = d->s->node;
+	CLEANUP_CHANGE struct change c;
+	char key[META_KEY_MAX + 2];
+	int r = path_key(n, key);
+
+	change_begin(&c, n->export->gate);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	r = done_rows_locked(d, key, &c);
+	pthread_mutex_unlock(&n->mutex);
+	failpoint("stored-before-row");
+	if (send_is_carried(d->s))
+		failpoint("dirmove-copied-before-row");
+	if (r == 0)
+		r = change_commit(&c);
+	failpoint("stored-after-row");
+	if (send_is_carried(d->s))
+		failpoint("dirmove-copied-after-row");
+	if (r == 0)
+		done_memory(d);
+	return r;
+}
+
 int
 upload_done(struct sending *s)
 {
 	struct node *n = s->node;
-	struct gate_export *x = n->export;
-	struct gate *g = x->gate;
-	struct extents remaining = { 0 };
-	struct meta_delete del = { 0 };
-	struct link_followers links = { 0 };
-	struct meta_inode row = { 0 };
-	struct meta_batch *b;
-	char key[META_KEY_MAX + 2];
-	uint64_t version;
-	bool again;
-	int r;
+	struct done d = { .s = s };
+	int r = 0;
 
 	node_lock_wait(n);
 	if (n->dead) {		/* its deletion waits for the key */
@@ -213,77 +323,14 @@ upload_done(struct sending *s)
 		node_unlock(n);
 		return -EAGAIN;
 	}
-	r = path_key(n, key);
-	b = meta_batch_new();
-	pthread_mutex_lock(&n->mutex);
-	version = n->content_version;
-	if (r == 0)
-		r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
-	if (r == 0)
-		r = newer_than(&s->snap, &n->d.staged, &remaining);
-	if (r == 0) {
-		done_row(s, n, key, &row);
-		meta_put_inode(b, &row);
-		/* The object under the old name has to go, and with it all
-		 * that may lie there: what another file, or a link of this
-		 * one, puts there later is not of this upload. */
-		if (n->i.base_key[0] != '\0' &&
-		    strcmp(n->i.base_key, s->snap.key) != 0) {
-			forget_object(n, b, &del);
-			lost_forget_locked(n, n->i.base_key);
-		}
-		lost_rows_locked(n, b, s->snap.key, NULL);
-		meta_put_extents(b, n->ino, 0, INT64_MAX, remaining.list,
-				 remaining.count);
-		if (remaining.count == 0 && n->d.hard.count == 0)
-			meta_del_journal(b, n->ino);
-		upload_row_drop_locked(n);
-		if (owes_upload(&row))
-			upload_row_put_locked(n, b);
-		else
-			meta_del_upload(b, n->ino);
-		if (n->h.state != META_NONE && n->h.state != META_ACTIVE &&
-		    !row.data_dirty)
-			admit_done_row_locked(n, b);
-	}
-	pthread_mutex_unlock(&n->mutex);
-	/* Up to here SQLite has hidden it. */
-	if (del.id != 0 && n->i.carried)
-		hidden_add(x, del.key);
-	failpoint("stored-before-row");
-	if (send_is_carried(s))
-		failpoint("dirmove-copied-before-row");
-	if (r == 0)
-		r = meta_commit(g->meta, &b);
-	meta_batch_free(&b);
-	failpoint("stored-after-row");
-	if (send_is_carried(s))
-		failpoint("dirmove-copied-after-row");
-	if (r < 0 && del.id != 0 && n->i.carried)
-		hidden_del(x, del.key);
-	if (r == 0) {
-		link_followers_get(n, &links);
-		pthread_mutex_lock(&n->mutex);
-		/* The file of an alias has a new version, since the row. */
-		again = n->content_version != version;
-		done_memory_locked(n, s, &row, &remaining);
-		if (again)
-			link_again_locked(n);
-		link_follow_locked(&links);
-		pthread_mutex_unlock(&n->mutex);
-		/* It was hidden when the file was renamed; that place in the
-		 * table now belongs to the deletion. */
-		if (del.id != 0)
-			delete_start(x, &del);
-	}
-	extents_free(&remaining);
-	meta_inode_fini(&row);
+	r = done_locked(&d);
 	if (r == 0 && n->i.carried)
-		moves_wake(g);
+		moves_wake(n->export->gate);
 	pthread_mutex_lock(&n->mutex);
 	node_changed_locked(n);
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
-	link_followers_put(&links);
+	link_followers_put(&d.links);
+	done_free(&d);
 	return r;
 }

@@ -409,7 +409,11 @@ write_settle_empty(struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 	if (due)
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
-	node_unlock(n);
+	pthread_mutex_lock(&n->mutex);
+	/* The timer comes back. */
+	n->settle_empty |= r < 0 && n->h.state == META_ACTIVE;
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
 	return r;
 }
 
