@@ -45,7 +45,8 @@ struct meta_config {
 				 * locked; 0: META_BUSY_MS */
 };
 
-/* Opens or creates; brings an older schema up to date.  Blocks. */
+/* Opens or creates; brings an older schema up to date.  Blocks.  -ENOTSUP: a
+ * newer program made it; -EBADMSG: it is damaged.  Nothing was changed then. */
 int meta_open(const struct meta_config *config, struct meta **out)
 	__attribute__((warn_unused_result));
 /* Waits for the batches under way. */

@@ -25,6 +25,11 @@ read_inode(sqlite3_stmt *s, struct meta_inode *n)
 	unsigned flags = (unsigned)col(s, 21);
 
 	memset(n, 0, sizeof(*n));
+	/* What is left of a longer one would name another object. */
+	if (sqlite3_column_bytes(s, 15) >= (int)sizeof(n->base_key) ||
+	    sqlite3_column_bytes(s, 16) >= (int)sizeof(n->base_etag) ||
+	    sqlite3_column_bytes(s, 20) >= (int)sizeof(n->dest_etag))
+		return -EBADMSG;
 	n->ino = col(s, 0);
 	n->export_id = (uint32_t)col(s, 1);
 	n->generation = (uint32_t)col(s, 2);

@@ -16,6 +16,9 @@
 
 #include "meta/meta_priv.h"
 
+/* Goes up with what an older program would not understand. */
+#define SCHEMA_VERSION "1"
+
 static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS setting ("
 	" name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
@@ -57,8 +60,6 @@ static const char schema[] =
 	" ino INTEGER PRIMARY KEY, phase INTEGER, key TEXT, upload_id TEXT,"
 	" expect TEXT, part_size INTEGER, since INTEGER, attempts INTEGER,"
 	" error TEXT);"
-	/* That of an older version has not all columns. */
-	"DROP TABLE IF EXISTS sent;"
 	"CREATE TABLE IF NOT EXISTS unanswered ("
 	" ino INTEGER, n INTEGER, key TEXT, etag TEXT, replaced INTEGER,"
 	" size INTEGER, mtime INTEGER, mode INTEGER, uid INTEGER,"
@@ -90,7 +91,7 @@ static const char schema[] =
 	" version INTEGER);"
 	"CREATE INDEX IF NOT EXISTS link_by_target ON link (target);"
 	"CREATE INDEX IF NOT EXISTS link_by_id ON link (id);"
-	"PRAGMA user_version = 1;";
+	"PRAGMA user_version = " SCHEMA_VERSION ";";
 
 #define INODE_COLUMNS                                                         \
 	"ino, export, generation, kind, mode, uid, gid, nlink, major,"       \
@@ -243,6 +244,19 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_GET_SETTING] = "SELECT value FROM setting WHERE name = ?",
 	[SQL_GET_EXPORT] = "SELECT id FROM export WHERE name = ?",
 	[SQL_ADD_EXPORT] = "INSERT OR IGNORE INTO export (name) VALUES (?)",
+	/* META_KEY_MAX + 1, and what the others have room for */
+	[SQL_ANY_TOO_LONG] =
+		"SELECT 1 FROM upload WHERE length(key) > 1025"
+		" OR length(upload_id) > 1023 OR length(expect) > 127"
+		" UNION ALL SELECT 1 FROM deletion"
+		" WHERE length(key) > 1025 OR length(etag) > 128"
+		" UNION ALL SELECT 1 FROM move"
+		" WHERE length(source) > 1025 OR length(after) > 1025"
+		" UNION ALL SELECT 1 FROM unanswered"
+		" WHERE length(key) > 1025 OR length(etag) > 127"
+		" UNION ALL SELECT 1 FROM quarantine"
+		" WHERE length(key) > 1025 OR length(base_key) > 1025"
+		" OR length(base_etag) > 127 LIMIT 1",
 	[SQL_EACH_OWED] =
 		"WITH mapped(ino, len) AS ("
 		" SELECT ino, len FROM extent"
@@ -250,7 +264,9 @@ static const char *const texts[SQL_COUNT] = {
 		" owing(ino) AS ("
 		" SELECT ino FROM upload UNION SELECT ino FROM mapped"
 		" UNION SELECT l.ino FROM link l JOIN link f"
-		" ON f.ino = l.target WHERE l.version < f.version)"
+		" ON f.ino = l.target WHERE l.version < f.version"
+		" UNION SELECT ino FROM journal"
+		" WHERE ino NOT IN (SELECT ino FROM inode))"
 		" SELECT e.id, e.name,"
 		" (SELECT count(*) FROM owing" OWNED_BY("owing.ino") "),"
 		" (SELECT coalesce(sum(len), 0) FROM mapped"
@@ -296,6 +312,39 @@ sql_exec(struct sql *sql, const char *text)
 	return sql_errno(sqlite3_exec(sql->db, text, NULL, NULL, NULL));
 }
 
+/* What a newer program wrote is not ours to read, let alone to change. */
+static int
+check_version(struct sql *sql)
+{
+	sqlite3_stmt *s = NULL;
+	int r = sqlite3_prepare_v2(sql->db, "SELECT user_version > "
+				   SCHEMA_VERSION " FROM pragma_user_version",
+				   -1, &s, NULL);
+
+	if (r == SQLITE_OK)
+		r = sqlite3_step(s);
+	r = r == SQLITE_ROW ? sqlite3_column_int(s, 0) ? -ENOTSUP : 0
+			    : sql_errno(r) ?: -EIO;
+	sqlite3_finalize(s);
+	return r;
+}
+
+/* Keys and the like that are longer than any that we write: what is left of
+ * them would name something else. */
+static int
+check_lengths(struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_ANY_TOO_LONG);
+	int r;
+
+	if (s == NULL)
+		return sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
+	r = sqlite3_step(s);
+	r = r == SQLITE_ROW ? -EBADMSG : sql_errno(r);
+	sqlite3_reset(s);
+	return r;
+}
+
 int
 sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out)
 {
@@ -310,6 +359,8 @@ sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out)
 	if (r == 0)
 		r = sqlite3_busy_timeout(sql.db, (int)busy_ms) ? -EIO : 0;
 	if (r == 0)
+		r = check_version(&sql);
+	if (r == 0)
 		r = sql_exec(&sql, "PRAGMA journal_mode = WAL;"
 				   "PRAGMA synchronous = FULL;"
 				   "PRAGMA cache_size = -16384;"
@@ -322,6 +373,8 @@ sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out)
 			r = sql_exec(&sql, schema);
 		if (r == 0)
 			r = sql_exec(&sql, "COMMIT");
+		if (r == 0)
+			r = check_lengths(&sql);
 	}
 	if (r < 0) {
 		sql_close(&sql);

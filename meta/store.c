@@ -381,6 +381,9 @@ start_ids(struct meta *m)
 
 		if (n < 0 && n != -ENOENT)
 			return (int)n;
+		/* Begun anew they would name rows that there are. */
+		if (n >= 0 && n != sizeof(limit))
+			return -EBADMSG;
 		limit = past_roots((enum id_kind)i, limit);
 		m->ids[i].next = limit;
 		limit += ID_BLOCK;

@@ -178,6 +178,22 @@ open_state(struct daemon *d)
 	return 0;
 }
 
+/* Of what was read in the state directory. */
+static const char *
+state_words(int r)
+{
+	switch (r) {
+	case -ENOTSUP:
+		return "it was made by a newer version of s3nfsd; run that one";
+	case -EBADMSG:
+		return "the database is damaged; nothing was changed. Put it "
+		       "back from a copy, or move meta.db away and start once "
+		       "with --accept-state";
+	default:
+		return strerror(-r);
+	}
+}
+
 static int
 open_meta(struct daemon *d)
 {
@@ -188,7 +204,7 @@ open_meta(struct daemon *d)
 	snprintf(path, sizeof(path), "%s/meta.db",
 		 d->settings.server.state_dir);
 	r = meta_open(&config, &d->meta);
-	return r < 0 ? fail(r, "%s: %s", path, strerror(-r)) : 0;
+	return r < 0 ? fail(r, "%s: %s", path, state_words(r)) : 0;
 }
 
 static int
@@ -208,7 +224,7 @@ open_gate(struct daemon *d)
 	int r = gate_open(&config, d->meta, &d->gate);
 
 	return r < 0 ? fail(r, "state directory %s: %s", server->state_dir,
-			    d->why[0] != '\0' ? d->why : strerror(-r)) : 0;
+			    d->why[0] != '\0' ? d->why : state_words(r)) : 0;
 }
 
 /* ---- buckets ---- */
@@ -563,7 +579,7 @@ start_serving(struct daemon *d)
 	atomic_store(&d->rpc, server_rpc(d->server));
 	r = gate_start(d->gate);
 	if (r < 0)
-		return fail(r, "cannot start: %s", strerror(-r));
+		return fail(r, "cannot start: %s", state_words(r));
 	r = server_start(d->server, &d->settings, &d->port);
 	if (r < 0)
 		return fail(r, "cannot listen on %s: %s%s",

@@ -515,7 +515,9 @@ sweep(int tmp)
 			continue;
 		snprintf(path, sizeof(path), "%s/lock", d->d_name);
 		lock = openat(tmp, path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-		if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) == 0)
+		/* What cannot be looked at may be somebody's. */
+		if (lock < 0 ? errno == ENOENT
+			     : flock(lock, LOCK_EX | LOCK_NB) == 0)
 			remove_tree(tmp, d->d_name, 1);
 	}
 	closedir(dir);

@@ -100,12 +100,24 @@ bed_open(struct bed *b)
 }
 
 void
-bed_restart(struct bed *b)
+bed_stop(struct bed *b)
 {
 	gate_close(&b->gate);
 	meta_close(&b->meta);
+}
+
+void
+bed_start(struct bed *b)
+{
 	fake_s3_revive(b->s3);
 	start(b);
+}
+
+void
+bed_restart(struct bed *b)
+{
+	bed_stop(b);
+	bed_start(b);
 }
 
 void

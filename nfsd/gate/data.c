@@ -574,6 +574,7 @@ data_rewrite(struct node *n)
 struct replay {
 	struct gate *g;
 	uint64_t ino;
+	bool strange;		/* there is no such inode */
 	int fd;
 	struct meta_batch *done;
 };
@@ -604,17 +605,39 @@ replay_sync(struct replay *p)
 	return r;
 }
 
+/* Bytes of an inode that the database does not have stay where they are. */
+static int
+is_strange(struct gate *g, uint64_t ino)
+{
+	struct meta_inode row = { 0 };
+	int r = meta_get_inode(g->meta, ino, &row);
+
+	if (r == 0)
+		meta_inode_fini(&row);
+	if (r == -ENOENT)
+		gate_say(g, 1, "the journal has bytes of an inode that there "
+			 "is not; they are kept: inode=%llu",
+			 (unsigned long long)ino);
+	return r == -ENOENT ? 1 : r;
+}
+
 static int
 replay_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
 {
 	struct replay *p = arg;
 	char name[32];
 
+	if (p->ino == ino && p->strange)
+		return 0;
 	if (p->ino != ino || p->fd < 0) {
 		int r = replay_sync(p);
 
-		if (r < 0)
-			return r;
+		if (r == 0)
+			r = is_strange(p->g, ino);
+		p->ino = ino;
+		p->strange = r == 1;
+		if (r != 0)
+			return r < 0 ? r : 0;
 		data_file_name(ino, name);
 		p->ino = ino;
 		p->fd = openat(p->g->data_dir, name,

@@ -43,8 +43,8 @@ load_secret(struct gate *g, const char *name, uint8_t *out, size_t len)
 
 	if (n == (ssize_t)len)
 		return 0;
-	if (n < 0 && n != -ENOENT)
-		return (int)n;
+	if (n != -ENOENT)
+		return n < 0 ? (int)n : -EBADMSG;
 	if (getrandom(out, len, 0) != (ssize_t)len)
 		return -EIO;
 	b = meta_batch_new();
@@ -169,8 +169,8 @@ make_root(struct gate_export *x)
 		x->root = ino;
 		return 0;
 	}
-	if (n < 0 && n != -ENOENT)
-		return (int)n;
+	if (n != -ENOENT)
+		return n < 0 ? (int)n : -EBADMSG;
 	row = (struct meta_inode){
 		.export_id = x->id,
 		.generation = 1,

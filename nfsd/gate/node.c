@@ -502,7 +502,10 @@ node_load(struct gate *g, uint64_t ino, struct node **out)
 
 	if (r < 0)
 		return r == -ENOENT ? -ESTALE : r;
-	x = export_by_id(g, row.export_id);
+	/* Of a kind that is none it is not served, and stays. */
+	x = row.kind < GATE_REG || row.kind > GATE_FIFO
+		    ? NULL
+		    : export_by_id(g, row.export_id);
 	n = x == NULL ? NULL : node_new(x, ino);
 	if (n == NULL) {
 		meta_inode_fini(&row);

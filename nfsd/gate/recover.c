@@ -66,13 +66,41 @@ still_lapsed(const struct meta_handle *h)
 	return h->lapsed && h->opened_ns + LAPSED_NS > clock_ns();
 }
 
+/* Left as it is; 0 for the caller to go on. */
+static int
+unexplained(struct gate *g, uint64_t ino, const char *what)
+{
+	gate_say(g, 1, "the database has %s that is not understood; it is "
+		 "kept: inode=%llu", what, (unsigned long long)ino);
+	return 0;
+}
+
+/* A row of the inode could not be used: of an export that is not served, or
+ * of a file that is not all there?  The former are told by absent.c. */
+static int
+tell_strange(struct gate *g, uint64_t ino)
+{
+	struct meta_inode row = { 0 };
+	struct gate_export *x;
+	int r = meta_get_inode(g->meta, ino, &row);
+
+	if (r < 0)
+		return r == -ENOENT ? 1 : r;
+	LIST_FOREACH(x, &g->exports, link) {
+		if (x->id == row.export_id)
+			unexplained(g, ino, "a file without name or kind");
+	}
+	meta_inode_fini(&row);
+	return 1;
+}
+
 /* 1: not one of the files that are served; its rows are left alone. */
 static int
 load(struct gate *g, uint64_t ino, struct node **out)
 {
 	int r = node_get(g, ino, true, out);
 
-	return r == -ESTALE ? 1 : r;
+	return r == -ESTALE ? tell_strange(g, ino) : r;
 }
 
 static int
@@ -88,7 +116,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		return 0;
 	}
 	if (h->state >= META_STATE_COUNT)
-		return 0;
+		return unexplained(g, h->ino, "a writer's state");
 	r = load(g, h->ino, &n);
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -223,8 +251,11 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	char key[META_KEY_MAX + 2];
 	struct node *n = NULL;
 	bool hidden;
-	int r = load(g, u->ino, &n);
+	int r;
 
+	if (u->phase > META_UP_FINISHING)
+		return unexplained(g, u->ino, "an upload");
+	r = load(g, u->ino, &n);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = look_for_bytes(g, n);
@@ -281,9 +312,10 @@ static int
 recover_lost(void *arg, uint64_t ino, const struct meta_sent *sent)
 {
 	struct node *n = NULL;
+	int r = load(arg, ino, &n);
 
-	if (node_get(arg, ino, true, &n) < 0)
-		return 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
 	lost_recover_locked(n, sent);
 	pthread_mutex_unlock(&n->mutex);
