@@ -130,12 +130,17 @@ complete_request(struct s3_remote *r, struct s3_call *call,
 		 struct s3_reply *reply, struct s3_error *err)
 {
 	struct s3_xml_parts page = {0};
-	struct s3_error own;
+	struct s3_error first, own;
 	int result;
 
 	call->once = true;
-	result = s3_request(r, call, reply, err);
-	if (result != -EAGAIN && result != -EBADMSG)
+	result = s3_request(r, call, reply, &first);
+	if (err != NULL)
+		*err = first;
+	/* 409: another write of the key came in between.  The upload has to
+	 * be made anew (S3 API, CompleteMultipartUpload). */
+	if ((result != -EAGAIN && result != -EBADMSG) ||
+	    strcmp(first.code, "ConditionalRequestConflict") == 0)
 		return result;
 	if (parts_page(r, call->key, call->query[0].value, 0, &page, &own) ==
 	    -ENOENT) {

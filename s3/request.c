@@ -388,7 +388,7 @@ judge_transport(const struct transfer *x, struct s3_error *err)
 		return s3_error_set(err, x->source_error,
 				    "the body could not be read");
 	if (x->t.cancelled)
-		return s3_error_set(err, -ECANCELED, "cancelled");
+		return s3_error_set(err, -EINTR, "cancelled");
 	if (x->overrun)
 		return s3_error_set(err, -EBADMSG,
 				    "more bytes than were asked for");
@@ -573,7 +573,7 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 	if (result < 0) {
 		curl_slist_free_all(headers);
 		return result == -EAGAIN ?
-		       s3_error_set(err, -ECANCELED, "cancelled") : result;
+		       s3_error_set(err, -EINTR, "cancelled") : result;
 	}
 	set_options(r, &x, &target, headers);
 	/* Few stores copy less than 1 MiB in a second. */
@@ -679,5 +679,6 @@ s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
 		__atomic_add_fetch(&r->base.stats.retries, 1,
 				   __ATOMIC_RELAXED);
 	}
-	return result == -ECANCELED ? -EAGAIN : result;
+	/* s3_cancel; a body that stops by itself is the caller's to know. */
+	return result == -EINTR ? -EAGAIN : result;
 }

@@ -21,7 +21,9 @@
  *   -ESTALE     If-Match, or a copy source's If-Match, did not hold (412)
  *   -EEXIST     If-None-Match: * did not hold (412)
  *   -EAGAIN     transient and still so after the retries: 5xx, 503 SlowDown,
- *               429, time-out, no connection, an answer that is not S3's
+ *               429, time-out, no connection, an answer that is not S3's,
+ *               409 with ConditionalRequestConflict (nobody knows yet
+ *               whether the condition holds)
  *   -EFBIG      the store calls the body or the part list too large
  *   -EINVAL     the store calls the request wrong (400), or we would
  *   -ENOTSUP    the store does not implement the call (501, 405)

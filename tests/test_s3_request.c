@@ -620,6 +620,38 @@ extras_that_may_not_be_read_are_asked_for_once(void)
 	stop(2);
 }
 
+#define RACED "HTTP/1.1 409 Conflict" LINE LAST LINE \
+	"<Error><Code>ConditionalRequestConflict</Code></Error>"
+
+static ssize_t
+stops(void *arg, uint64_t off, void *buf, size_t len)
+{
+	(void)arg, (void)off, (void)buf, (void)len;
+	return -ECANCELED;
+}
+
+static void
+a_raced_condition_is_no_conflict_and_a_body_that_stops_no_failure(void)
+{
+	const struct s3_source body = { .len = 3, .read = stops };
+	const struct s3_cond cond = { .if_match = "e" };
+	const struct s3_part part = { .number = 1, .etag = "e" };
+	char etag[S3_ETAG_MAX];
+
+	START_WITH({ .unsigned_payload = true },
+		   { RACED, 0, HTTP_CLOSE, "PUT ", NULL },
+		   { OK_LAST(0, "f"), 0, HTTP_CLOSE, "PUT ", NULL },
+		   { RACED, 0, HTTP_CLOSE, "POST ", NULL });
+	CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, NULL, &cond, etag, &err), 0);
+	/* That upload may be gone: the caller makes another. */
+	CU_ASSERT_EQUAL(s3_upload_complete(s3, "k", "u", &part, 1, &cond, etag,
+					   &err), -EAGAIN);
+	CU_ASSERT_EQUAL(s3_put(s3, "k", &body, NULL, NULL, etag, &err),
+			-ECANCELED);
+	s3_close(&s3);
+	http_fake_stop(&fake);
+}
+
 static void
 checksums_go_with_bodies_that_are_verified(void)
 {
@@ -682,5 +714,6 @@ TEST_MAIN("s3_request", T(a_good_answer_is_taken),
 	  T(options_go_out_where_they_belong),
 	  T(tags_grants_and_class_are_told_again),
 	  T(extras_that_may_not_be_read_are_asked_for_once),
+	  T(a_raced_condition_is_no_conflict_and_a_body_that_stops_no_failure),
 	  T(checksums_go_with_bodies_that_are_verified),
 	  T(configurations_that_cannot_work_are_refused))
