@@ -46,6 +46,7 @@ struct fault {
 	int result;
 	int lost;	/* answer with this after the work */
 	bool hold;
+	unsigned slow_ms;
 };
 
 struct s3 {
@@ -156,6 +157,14 @@ begin(struct s3 *s3, enum s3_op op)
 		f->times--;
 		r = f->result;
 	}
+	if (f->slow_ms > 0 && !s3->cancelled) {
+		struct timespec ts = { f->slow_ms / 1000,
+				       f->slow_ms % 1000 * 1000000L };
+
+		pthread_mutex_unlock(&s3->mutex);
+		nanosleep(&ts, NULL);
+		pthread_mutex_lock(&s3->mutex);
+	}
 	while (f->hold && !s3->cancelled) {
 		s3->held++;
 		pthread_cond_broadcast(&s3->changed);
@@ -210,6 +219,14 @@ fake_s3_release(struct s3 *s3)
 	for (unsigned i = 0; i < S3_OP_COUNT; i++)
 		s3->faults[i].hold = false;
 	pthread_cond_broadcast(&s3->changed);
+	pthread_mutex_unlock(&s3->mutex);
+}
+
+void
+fake_s3_slow(struct s3 *s3, enum s3_op op, unsigned ms)
+{
+	pthread_mutex_lock(&s3->mutex);
+	s3->faults[op].slow_ms = ms;
 	pthread_mutex_unlock(&s3->mutex);
 }
 

@@ -22,6 +22,8 @@ void fake_s3_lose(struct s3 *s3, enum s3_op op, int result);
 /* Calls of op wait before they do anything, until the release. */
 void fake_s3_hold(struct s3 *s3, enum s3_op op);
 void fake_s3_release(struct s3 *s3);
+/* Each call of op takes so long. */
+void fake_s3_slow(struct s3 *s3, enum s3_op op, unsigned ms);
 /* Wait until a call is held; false after 2 s. */
 bool fake_s3_is_held(struct s3 *s3);
 

@@ -203,6 +203,7 @@ gate_each_upload(struct gate *g,
 
 struct flush {
 	const char *path;
+	uint64_t began_ms;
 	uint64_t left, sent, total;
 };
 
@@ -216,6 +217,15 @@ is_left_locked(const struct node *n)
 		n->settle_empty);
 }
 
+/* A file that is written without end always has something left: what it had
+ * when the flush began is what counts. */
+static bool
+is_due_locked(const struct node *n, uint64_t began_ms)
+{
+	return is_left_locked(n) &&
+	       (n->h.state == META_NONE || n->up.dirty_ms <= began_ms);
+}
+
 static int
 flush_one(void *arg, struct node *n)
 {
@@ -224,7 +234,7 @@ flush_one(void *arg, struct node *n)
 	bool pending;
 
 	pthread_mutex_lock(&n->mutex);
-	pending = is_left_locked(n);
+	pending = is_due_locked(n, f->began_ms);
 	pthread_mutex_unlock(&n->mutex);
 	if (!pending)
 		return 0;
@@ -232,12 +242,11 @@ flush_one(void *arg, struct node *n)
 	if (!below(path, f->path))
 		return 0;
 	pthread_mutex_lock(&n->mutex);
-	if (is_left_locked(n)) {
+	if (is_due_locked(n, f->began_ms)) {
 		f->left++;
 		f->total += n->i.data_dirty ? n->i.size : 0;
 		f->sent += n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
-		if (n->h.state != META_ACTIVE)
-			upload_schedule_locked(n, true);
+		upload_want_locked(n);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
@@ -248,7 +257,7 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 	   void (*progress)(void *arg, uint64_t sent, uint64_t total),
 	   void *arg)
 {
-	uint64_t until = clock_ms() + timeout_ms, total = 0;
+	uint64_t began = clock_ms(), until = began + timeout_ms, total = 0;
 	struct node *there = NULL;
 	int found = path == NULL ? 0 : path_walk(g, path, &there);
 
@@ -256,7 +265,7 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 	if (found == -ENOENT)
 		return found;
 	for (;;) {
-		struct flush f = { .path = path };
+		struct flush f = { .path = path, .began_ms = began };
 		struct timespec ts;
 		uint64_t now = clock_ms(), next = now + 200;
 		int r = each_node(g, flush_one, &f);

@@ -595,16 +595,15 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		};
 		strcpy(n->h.who, who);
 		n->h_opened_ms = now;
+		n->up.kicked = false;
 		quota_size_locked(n, n->i.size);
 		n->live_mtime_ns = n->i.mtime_ns;
 	} else if (n->h.state != META_ACTIVE) {
-		upload_cancel_locked(n);
+		upload_outdate_locked(n);
 	}
 	/* It begins anew, and may be superseded like anybody: what it lost
 	 * when its time ran out is over. */
 	unlapse_locked(n, who);
-	if (n->h.state != META_ACTIVE)
-		n->up.kicked = false;
 	failpoint("admitted");
 	handle_move_locked(n, META_EV_OPEN);
 	n->h_last_ms = now;
@@ -693,7 +692,10 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 		if (refusal_locked(n, who, now, &fresh) == NULL)
 			return -ENOMEM;
 	}
-	upload_schedule_locked(n, true);
+	if (s.own)
+		upload_schedule_locked(n, true);
+	else
+		upload_want_locked(n);
 	return hold_locked(n, rq, UINT64_MAX / 2);
 }
 

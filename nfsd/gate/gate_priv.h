@@ -137,7 +137,10 @@ struct upload {
 	bool pending;		/* S3 has to be told of something */
 	enum upload_run run;
 	bool cancel;		/* the running one should stop */
+	bool keep;		/* ... goes on to its end, whoever writes */
+	bool stopped;		/* the last one was, for its writer went on */
 	bool kicked;		/* do not wait for the file to settle */
+	bool wanted;		/* somebody waits for what is flushed now */
 	bool recovered;		/* from before a crash: look first */
 	LIST_HEAD(, lost) lost;	/* went out and had no answer (lost.h) */
 	bool sent_rows;		/* some of them are on record */
@@ -148,6 +151,8 @@ struct upload {
 	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t busy_ms;	/* waits for its key since; 0: it does not */
 	uint64_t dirty_ms;	/* when the oldest unsent change was made */
+	uint64_t begun_ms;	/* when the running one took its version, */
+	uint64_t begun_content, begun_attr;	/* this one */
 	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
 	uint64_t bytes_total, bytes_sent;
 	int last_error;
@@ -941,7 +946,13 @@ bool upload_plan_locked(struct node *n, int64_t since_ns,
 void upload_planned_locked(struct node *n, int64_t since_ns, bool fresh);
 /* Set the time, or start now.  Mutex held. */
 void upload_schedule_locked(struct node *n, bool now);
+/* Somebody waits for the version that is flushed now: at once, also if its
+ * writer goes on, and nothing stops it.  Mutex held. */
+void upload_want_locked(struct node *n);
 void upload_cancel_locked(struct node *n);
+/* Its writer goes on.  What is under way goes on beside him, or is stopped, if
+ * it was early.  Mutex held. */
+void upload_outdate_locked(struct node *n);
 void upload_run(void *node);	/* a pool's job; owns a reference */
 
 /* ---- upload_row.c; mutex held ---- */

@@ -121,7 +121,7 @@ strict_locked(struct node *n, struct gate_request *rq, uint64_t off)
 		} else {
 			/* Flushed: wait until S3 has it. */
 			r->waits = true;
-			upload_schedule_locked(n, true);
+			upload_want_locked(n);
 		}
 		if (clock_ms() < rq->first_ms + x->c.hold_ms)
 			return node_hold_locked(n, rq,
@@ -337,7 +337,7 @@ wait_for_new_base(struct node *n, struct gate_request *rq, int error)
 	if (n->up.pending && !n->dead &&
 	    (n->h.state != META_ACTIVE || n->up.run == UP_RUNNING)) {
 		n->d.fetch_error = 0;
-		upload_schedule_locked(n, true);
+		upload_want_locked(n);
 		if (clock_ms() < until) {
 			r = node_hold_locked(n, rq, until);
 		} else {

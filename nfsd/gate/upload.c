@@ -10,8 +10,14 @@
  * transaction: the row knows its new object, the handle is done, the staged
  * bytes have become a cache of the object.
  *
- * Failures: a cancelled upload starts over when it is due again.  A
- * transient failure is retried with growing pauses for as long as it takes;
+ * An upload of a committed version goes on beside new writes: it has its
+ * snapshot.  One that was early, since the file had seemed to be settled, is
+ * stopped when its writer goes on, so that S3 does not get a version for each
+ * pause; but not twice in a row, not when somebody waits for it, and not when
+ * its age would have it begin anew at once.
+ *
+ * Failures: a cancelled upload starts over when it is due again, and is none.
+ * A transient failure is retried with growing pauses for as long as it takes;
  * after upload_retry those who wait for it are told.  A permanent one goes
  * to quarantine: the bytes are kept, the file falls back to what S3 has.
  */
@@ -87,6 +93,22 @@ upload_planned_locked(struct node *n, int64_t since_ns, bool fresh)
 	}
 }
 
+/* When its oldest change is as old as one may become. */
+static uint64_t
+too_old_ms(const struct node *n)
+{
+	return n->up.dirty_ms + n->export->c.max_dirty_age_ms;
+}
+
+/* Beside a writer: is there a version of before, to be sent for itself? */
+static bool
+has_version_locked(const struct node *n)
+{
+	return n->d.staged.count > 0 ||
+	       (!n->h.created && !n->settle_empty &&
+		(n->i.data_dirty || n->i.attr_dirty));
+}
+
 void
 upload_schedule_locked(struct node *n, bool kick)
 {
@@ -103,16 +125,18 @@ upload_schedule_locked(struct node *n, bool kick)
 	if (n->up.run != UP_IDLE)
 		return;
 	due = n->up.due_ms;
-	if (n->up.kicked && n->up.failing_ms == 0)
-		due = now;
 	if (n->h.state == META_ACTIVE && !n->i.local_only) {
-		/* Only for a log that is written without end: the version
-		 * of its last COMMIT. */
-		due = n->up.dirty_ms + n->export->c.max_dirty_age_ms;
-		if (n->settle_empty || n->d.staged.count == 0 ||
-		    n->up.failing_ms != 0)
+		/* Only for a log that is written without end, or for who
+		 * waits: the version of its last COMMIT. */
+		if (n->up.failing_ms == 0 || due < too_old_ms(n))
+			due = too_old_ms(n);
+		if (!has_version_locked(n))
 			return;
+	} else if (n->up.kicked && n->up.failing_ms == 0) {
+		due = now;
 	}
+	if (n->up.wanted && n->up.failing_ms == 0)
+		due = now;
 	if (due < n->up.not_before_ms)
 		due = n->up.not_before_ms;
 	if (due > now) {
@@ -126,6 +150,35 @@ upload_schedule_locked(struct node *n, bool kick)
 		node_tick_at_locked(n, now + 1000);
 		node_put(&ref);
 	}
+}
+
+void
+upload_want_locked(struct node *n)
+{
+	if (n->up.run == UP_RUNNING && !n->up.cancel) {
+		n->up.keep = true;
+		if (n->up.begun_content == n->content_version &&
+		    n->up.begun_attr == n->attr_version)
+			return;
+	}
+	n->up.wanted = n->up.pending && !n->i.local_only;
+	upload_schedule_locked(n, true);
+}
+
+void
+upload_outdate_locked(struct node *n)
+{
+	uint64_t now = clock_ms();
+	uint64_t again = now + n->export->c.settle_ms +
+			 (now - n->up.begun_ms);
+
+	if (n->h.state == META_UPLOADING)
+		handle_move_locked(n, META_EV_STOP);
+	n->up.kicked = false;
+	if (n->up.run != UP_RUNNING || n->up.cancel || n->up.keep ||
+	    n->up.stopped || again >= too_old_ms(n))
+		return;
+	n->up.cancel = n->up.stopped = true;
 }
 
 void
@@ -496,7 +549,7 @@ carry_settle_locked(struct node *n)
 {
 	if (!n->up.rowless)
 		return;
-	n->up.rowless = n->up.pending = n->up.kicked = false;
+	n->up.rowless = n->up.pending = n->up.kicked = n->up.wanted = false;
 	n->up.failing_ms = n->up.not_before_ms = 0;
 	n->up.attempts = 0;
 	upload_row_drop_locked(n);
@@ -540,7 +593,7 @@ static int
 upload_begin(struct node *n, struct sending *s)
 {
 	/* Nothing of a tree is uploaded before it is known what lies there. */
-	bool kicked, early = move_lists(n);
+	bool kicked, wanted, early = move_lists(n);
 	int r = 0;
 
 	node_lock_wait(n);
@@ -548,7 +601,8 @@ upload_begin(struct node *n, struct sending *s)
 	if (n->up.run != UP_QUEUED)
 		watch_broken_locked(n, "two uploads of one file", n->h.who);
 	kicked = n->up.kicked;
-	n->up.kicked = false;
+	n->up.keep = wanted = n->up.wanted;
+	n->up.kicked = n->up.wanted = false;
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&n->export->gate->stopping, __ATOMIC_RELAXED))
 		r = -ECANCELED;
@@ -556,11 +610,10 @@ upload_begin(struct node *n, struct sending *s)
 		r = -ECANCELED;
 	else if (n->h.state == META_ACTIVE && !n->i.local_only &&
 		 (!n->up.rowless || n->settle_empty) &&
-		 (n->d.staged.count == 0 ||
-		  n->up.dirty_ms + n->export->c.max_dirty_age_ms >
-			  clock_ms()))
+		 (!has_version_locked(n) ||
+		  (!wanted && too_old_ms(n) > clock_ms())))
 		r = -ECANCELED;
-	else if (n->h.state == META_FLUSHED && !kicked &&
+	else if (n->h.state == META_FLUSHED && !kicked && !wanted &&
 		 n->up.due_ms > clock_ms())
 		/* Written and flushed once more while this waited for a
 		 * thread: it settles anew. */
@@ -576,6 +629,10 @@ upload_begin(struct node *n, struct sending *s)
 	if (r == 0) {
 		n->up.run = UP_RUNNING;
 		n->up.cancel = false;
+		n->up.keep |= too_old_ms(n) <= clock_ms();
+		n->up.begun_ms = clock_ms();
+		n->up.begun_content = s->snap.content_version;
+		n->up.begun_attr = s->snap.attr_version;
 		n->up.bytes_sent = 0;
 		n->up.bytes_total = n->i.data_dirty ? n->i.size : 0;
 		if (n->h.state == META_FLUSHED && !n->i.local_only)
@@ -585,6 +642,7 @@ upload_begin(struct node *n, struct sending *s)
 		carry_settle_locked(n);
 		if (early && n->up.pending) {
 			n->up.kicked = kicked;
+			n->up.wanted = wanted;
 			n->up.not_before_ms = clock_ms() + KEY_BUSY_MS;
 			upload_schedule_locked(n, false);
 		}
@@ -622,11 +680,25 @@ key_is_free(const struct sending *s)
 	return own || !hidden_has(x, s->snap.key);
 }
 
+/* Whatever it ended with: it was told to stop. */
+static bool
+was_stopped(struct node *n, int r)
+{
+	bool stopped;
+
+	pthread_mutex_lock(&n->mutex);
+	stopped = r < 0 && n->up.cancel && !n->dead;
+	pthread_mutex_unlock(&n->mutex);
+	return stopped && (is_transient(r) || r == -ECANCELED);
+}
+
 static int
 upload_end(struct node *n, struct sending *s, int r)
 {
 	bool was_kicked;
 
+	if (was_stopped(n, r))
+		r = -ECANCELED;
 	if ((r == -ESTALE || r == -EEXIST) && send_is_carried(s))
 		r = carry_conflict(s, r);
 	if (r == 0)
@@ -652,10 +724,11 @@ upload_end(struct node *n, struct sending *s, int r)
 	s3_headers_free(&s->headers);
 	pthread_mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
-	n->up.cancel = false;
+	n->up.cancel = n->up.keep = false;
 	carry_settle_locked(n);
 	was_kicked = n->up.kicked;
 	n->up.kicked = was_kicked && n->up.pending;
+	n->up.wanted = n->up.wanted && n->up.pending;
 	data_idle_locked(n);
 	node_changed_locked(n);
 	upload_schedule_locked(n, was_kicked);

@@ -164,13 +164,16 @@ done_memory_locked(struct node *n, struct sending *s,
 	/* Whoever was in a hurry has what it waited for: the next version
 	 * settles, and its writer has its quiet time. */
 	n->up.kicked = n->up.kicked && n->up.pending;
+	n->up.stopped = false;
 	n->up.attempts = 0;
 	n->up.failing_ms = 0;
 	n->up.recovered = false;
 	lost_forget_locked(n, s->snap.key);
 	if (n->up.pending) {
-		n->up.dirty_ms = clock_ms();
-		n->up.due_ms = n->up.dirty_ms + n->export->c.settle_ms;
+		/* The first of what it does not have may have been made just
+		 * after it began. */
+		n->up.dirty_ms = n->up.begun_ms;
+		n->up.due_ms = clock_ms() + n->export->c.settle_ms;
 	}
 	if (n->h.state == META_FINISHING || n->h.state == META_UPLOADING ||
 	    n->h.state == META_FLUSHED) {

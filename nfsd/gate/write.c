@@ -195,7 +195,7 @@ wait_for_s3(struct node *n, struct gate_request *rq)
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.pending && n->i.data_dirty) {
-		upload_schedule_locked(n, true);
+		upload_want_locked(n);
 		if (clock_ms() < until) {
 			r = node_hold_locked(n, rq, until);
 		} else {
