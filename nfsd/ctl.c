@@ -420,6 +420,8 @@ do_status(struct connection *c)
 		"quarantined", (json_int_t)s.quarantined,
 		"conflicts", (json_int_t)s.conflicts,
 		"nodes", (json_int_t)s.nodes,
+		"open_files", (json_int_t)s.open_files,
+		"max_files", (json_int_t)s.max_files,
 		"held_requests", (json_int_t)s.held_requests,
 		"invariant_failures", (json_int_t)s.invariant_failures,
 		"idle_shown", (json_int_t)s.idle_shown,

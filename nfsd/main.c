@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,12 +41,12 @@
 #include "nfsd/ctl.h"
 #include "nfsd/exports.h"
 #include "nfsd/gate/gate.h"
+#include "nfsd/limits.h"
 #include "nfsd/log.h"
 #include "nfsd/server.h"
 #include "nfsd/settings.h"
 #include "s3/s3.h"
 
-#define FILES_WANTED 1048576
 #define PROBE_AGAIN_S 10
 
 struct bucket {
@@ -63,6 +62,7 @@ struct daemon {
 	char **argv;
 	struct settings settings;
 	int lock_fd;
+	unsigned files;		/* that the gate may keep open */
 	struct meta *meta;
 	struct gate *gate;
 	struct exports *exports;
@@ -217,6 +217,7 @@ open_gate(struct daemon *d)
 		.memory_size = server->memory_size,
 		.transfer_threads = (unsigned)server->transfer_threads,
 		.max_nodes = (unsigned)server->max_nodes,
+		.max_files = d->files,
 		.wake = wake, .waits = waits, .wake_arg = d, .log = log_gate,
 		.accept_state = server->accept_state,
 		.why = d->why, .why_size = sizeof(d->why),
@@ -729,21 +730,7 @@ close_all(struct daemon *d)
 	settings_free(&d->settings);
 }
 
-/* ---- signals and limits ---- */
-
-static void
-raise_limits(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max :
-			 FILES_WANTED;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warn("main", "cannot raise the limit of open files: %s",
-			 strerror(errno));
-}
+/* ---- signals ---- */
 
 static void
 block_signals(sigset_t *set)
@@ -778,7 +765,7 @@ serve(struct daemon *d)
 	sigset_t signals;
 	int r;
 
-	raise_limits();
+	d->files = limits_raise(&d->settings);
 	block_signals(&signals);
 	r = open_state(d);
 	if (r == 0)

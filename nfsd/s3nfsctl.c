@@ -55,6 +55,7 @@ static const struct print_column status_columns[] = {
 	{"moves", "Renamed directories", PRINT_TEXT},
 	{"absent", "Not served", PRINT_TEXT},
 	{"nodes", "Files in memory", PRINT_NUMBER},
+	{"open_files", "Data files open", PRINT_NUMBER},
 	{"held_requests", "Requests that wait", PRINT_NUMBER},
 	{"connections", "Connections", PRINT_NUMBER},
 	{"mounts", "Mounts", PRINT_NUMBER},

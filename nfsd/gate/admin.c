@@ -424,6 +424,8 @@ gate_status(struct gate *g, struct gate_status *out)
 		.handles_active = LOAD(active),
 		.handles_pending = LOAD(pending),
 		.nodes = LOAD(nodes),
+		.open_files = files_open(&g->files),
+		.max_files = g->files.limit,
 		.held_requests = LOAD(held),
 		.conflicts = LOAD(conflicts),
 		.invariant_failures = LOAD(invariant_failures),

@@ -253,7 +253,6 @@ applied_locked(struct node *n, struct step *s)
 static int
 sync_file(struct node *n, bool *in_memory)
 {
-	bool suspect;
 	int r = 0;
 
 	pthread_mutex_lock(&n->mutex);
@@ -264,10 +263,7 @@ sync_file(struct node *n, bool *in_memory)
 	    n->d.journal_bytes + extents_bytes(&n->d.live) > JOURNAL_FILE_MAX)
 		r = data_spill_locked(n);
 	*in_memory = n->d.memory != NULL;
-	suspect = n->d.suspect;
 	pthread_mutex_unlock(&n->mutex);
-	if (r == 0 && suspect)
-		r = data_rewrite(n);
 	return r < 0 ? r : data_sync(n);
 }
 
@@ -301,10 +297,8 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 	change_begin(&c, g);
 	failpoint("commit-before-sync");
 	for (;;) {
-		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0) {
-			write_lost(g, n);
+		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0)
 			return r;
-		}
 		failpoint("commit-after-sync");
 		pthread_mutex_lock(&n->mutex);
 		/* A reader's fetch may just have made it a file. */

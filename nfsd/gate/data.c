@@ -37,8 +37,7 @@
 void
 data_init(struct data *d)
 {
-	*d = (struct data){ .fd = -1, .retired_fd = -1,
-			    .overflow = OVERFLOW_START };
+	*d = (struct data){ .overflow = OVERFLOW_START };
 	LIST_INIT(&d->fetches);
 }
 
@@ -57,11 +56,7 @@ data_fini(struct node *n)
 {
 	struct data *d = &n->d;
 
-	if (d->fd >= 0)
-		close(d->fd);
-	if (d->retired_fd >= 0)
-		close(d->retired_fd);
-	d->fd = d->retired_fd = -1;
+	file_forget(&d->file);
 	memory_free(n);
 	shown_drop_locked(n);
 	extents_free(&d->live);
@@ -93,45 +88,28 @@ skip_places(struct data *d, const struct extents *m)
 int
 data_open_locked(struct node *n, bool make)
 {
-	struct gate *g = n->export->gate;
-	char name[32];
+	int r;
 
-	if (n->d.fd >= 0)
+	if (n->d.file != NULL)
 		return 0;
-	data_file_name(n->ino, name);
-	n->d.fd = openat(g->data_dir, name, O_RDWR | O_CLOEXEC);
-	if (n->d.fd < 0 && errno == ENOENT && make) {
-		n->d.fd = openat(g->data_dir, name,
-				 O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		n->d.new_file = true;
-	}
-	if (n->d.fd < 0)
-		return errno == ENOSPC || errno == ENOENT ? -errno : -EIO;
+	r = file_new(&n->export->gate->files, n->ino, make, &n->d.file);
+	if (r < 0)
+		return r;
 	/* After a restart: do not write over what lies behind. */
 	skip_places(&n->d, &n->d.staged);
 	skip_places(&n->d, &n->d.hard);
 	return 0;
 }
 
+/* Its file, open.  Mutex held; file_done gives it back. */
 static int
-write_file(int fd, const void *buf, uint64_t len, uint64_t at)
+use_locked(struct node *n, struct data_file **out)
 {
-	const char *p = buf;
+	int r = file_use(n->d.file);
 
-	while (len > 0) {
-		ssize_t w = pwrite(fd, p, len, (off_t)at);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return w < 0 && (errno == ENOSPC || errno == EDQUOT)
-				       ? -errno
-				       : -EIO;
-		p += w;
-		at += (uint64_t)w;
-		len -= (uint64_t)w;
-	}
-	return 0;
+	if (r == 0)
+		*out = n->d.file;
+	return r;
 }
 
 int
@@ -157,7 +135,7 @@ fits_memory(const struct node *n, uint64_t off, uint64_t len)
 {
 	const struct data *d = &n->d;
 
-	return d->fd < 0 && off + len <= SMALL_FILE &&
+	return d->file == NULL && off + len <= SMALL_FILE &&
 	       (d->memory != NULL ||
 		(d->live.count == 0 && d->hard.count == 0 &&
 		 d->staged.count == 0 && d->clean.count == 0 && d->journal_bytes == 0)) &&
@@ -191,19 +169,21 @@ memory_put(struct node *n, const void *buf, uint64_t len, uint64_t at)
 int
 data_spill_locked(struct node *n)
 {
+	struct data_file *f = NULL;
 	int r;
 
 	if (n->d.memory == NULL)
 		return 0;
 	r = data_open_locked(n, true);
 	if (r == 0)
-		r = write_file(n->d.fd, n->d.memory, n->d.memory_len, 0);
-	if (r == 0) {
+		r = use_locked(n, &f);
+	if (f != NULL)
+		r = file_write(f, n->d.memory, n->d.memory_len, 0);
+	file_done(&f);
+	if (r == 0)
 		memory_free(n);
-	} else if (n->d.fd >= 0) {
-		close(n->d.fd);
-		n->d.fd = -1;
-	}
+	else
+		file_forget(&n->d.file);
 	return r;
 }
 
@@ -248,13 +228,18 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 int
 data_put_locked(struct node *n, const void *buf, uint64_t len, uint64_t at)
 {
-	int fd = n->d.fd, r;
+	struct data_file *f;
+	int r;
 
-	if (fd < 0)
+	if (n->d.file == NULL)
 		return memory_put(n, buf, len, at);
+	r = use_locked(n, &f);
+	if (r < 0)
+		return r;
 	n->d.writing++;
 	pthread_mutex_unlock(&n->mutex);
-	r = write_file(fd, buf, len, at);
+	r = file_write(f, buf, len, at);
+	file_done(&f);
 	pthread_mutex_lock(&n->mutex);
 	if (--n->d.writing == 0)
 		pthread_cond_broadcast(&n->changed);
@@ -274,40 +259,39 @@ data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
 int
 data_sync(struct node *n)
 {
-	struct gate *g = n->export->gate;
-	char name[32];
-	int dir;
+	struct data_file *f = NULL;
+	int r = data_mend(n);
 
-	if (n->d.fd < 0)
-		return 0;
-	if (fdatasync(n->d.fd) < 0)
-		return errno == ENOSPC || errno == EDQUOT ? -errno : -EIO;
-	if (!n->d.new_file)
-		return 0;
-	/* A new file is on disk when its name is. */
-	data_file_name(n->ino, name);
-	name[2] = '\0';
-	dir = openat(g->data_dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return -EIO;
-	if (fsync(dir) < 0) {
-		close(dir);
-		return -EIO;
-	}
-	close(dir);
-	n->d.new_file = false;
-	return 0;
+	/* What the caller wants on disk is gone. */
+	if (r != 0)
+		return r < 0 ? r : -EIO;
+	pthread_mutex_lock(&n->mutex);
+	r = n->d.file == NULL ? 0 : use_locked(n, &f);
+	pthread_mutex_unlock(&n->mutex);
+	if (f == NULL)
+		return r;
+	r = file_flush(f);
+	file_done(&f);
+	/* Never tried again and called good. */
+	if (r < 0 && r != -EAGAIN && data_mend(n) < 0)
+		gate_say(n->export->gate, 0,
+			 "cannot write once more what the database has: "
+			 "inode=%llu", (unsigned long long)n->ino);
+	return r;
 }
 
 void
 data_punch(struct node *n, uint64_t at, uint64_t len)
 {
+	struct data_file *f = NULL;
+
 	/* Best effort: a file system without holes keeps the bytes until the
 	 * file goes. */
-	if (n->d.fd >= 0)
-		(void)fallocate(n->d.fd,
+	if (n->d.file != NULL && use_locked(n, &f) == 0)
+		(void)fallocate(f->fd,
 				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				(off_t)at, (off_t)len);
+	file_done(&f);
 }
 
 void
@@ -385,7 +369,7 @@ data_truncate_locked(struct node *n, uint64_t size)
 		r = extents_cut(&d->clean, size, UINT64_MAX - size);
 	if (d->pins > 0)
 		d->displaced = true;
-	else if (d->fd >= 0 && size < OVERFLOW_START)
+	else if (d->file != NULL && size < OVERFLOW_START)
 		data_punch(n, size, OVERFLOW_START - size);
 	return r;
 }
@@ -440,13 +424,7 @@ data_forget_file_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
-	/* A second one cannot be there: it would have to have been opened
-	 * and given up under the same reader. */
-	if (d->fd >= 0 && d->pins > 0 && d->retired_fd < 0)
-		d->retired_fd = d->fd;
-	else if (d->fd >= 0)
-		close(d->fd);
-	d->fd = -1;
+	file_forget(&d->file);
 	d->overflow = OVERFLOW_START;
 }
 
@@ -463,7 +441,7 @@ data_remove_locked(struct node *n)
 	data_account_locked(n);
 	n->uncommitted = 0;
 	memory_free(n);
-	if (d->fd < 0)
+	if (d->file == NULL)
 		return;
 	if (!d->unlinked) {
 		data_file_name(n->ino, name);
@@ -477,7 +455,7 @@ data_unlink(struct node *n)
 {
 	char name[32];
 
-	if (n->d.fd < 0)
+	if (n->d.file == NULL)
 		return;
 	data_file_name(n->ino, name);
 	(void)unlinkat(n->export->gate->data_dir, name, 0);
@@ -492,10 +470,6 @@ data_idle_locked(struct node *n)
 	if (d->pins > 0 || d->writing > 0 || d->filling.count > 0)
 		return;
 	d->displaced = false;
-	if (d->retired_fd >= 0) {
-		close(d->retired_fd);
-		d->retired_fd = -1;
-	}
 	if (d->live.count == 0 && d->hard.count == 0 && d->staged.count == 0 &&
 	    d->clean.count == 0)
 		data_remove_locked(n);
@@ -537,36 +511,88 @@ in_file:
 
 struct rewrite {
 	struct node *n;
+	struct data_file *file;
 	int result;
 };
+
+/* Is it still this place that a map of committed bytes leads to? */
+static bool
+leads_to(const struct extents *m, uint64_t at)
+{
+	for (size_t i = 0; i < m->count; i++) {
+		if (m->list[i].at <= at && at - m->list[i].at < m->list[i].len)
+			return true;
+	}
+	return false;
+}
 
 static int
 rewrite_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
 {
 	struct rewrite *w = arg;
+	struct node *n = w->n;
+	bool used = false;
 
-	if (ino == w->n->ino)
-		w->result = write_file(w->n->d.fd, data, len, at);
+	if (ino != n->ino)
+		return 0;
+	/* A place that was given up since may be another's. */
+	pthread_mutex_lock(&n->mutex);
+	used = leads_to(&n->d.staged, at) || leads_to(&n->d.hard, at);
+	pthread_mutex_unlock(&n->mutex);
+	if (used)
+		w->result = file_write(w->file, data, len, at);
 	return w->result < 0;
 }
 
-int
-data_rewrite(struct node *n)
+/* The file lock is held, so that committed places stay where they are. */
+static int
+rewrite(struct node *n)
 {
-	struct rewrite w = { n, 0 };
+	struct rewrite w = { n, NULL, 0 };
 	int r;
 
-	if (n->d.fd < 0)
-		return 0;
-	r = meta_each_journal(n->export->gate->meta, rewrite_one, &w);
-	if (r == 0)
-		r = w.result;
+	pthread_mutex_lock(&n->mutex);
+	r = n->d.file == NULL ? 0 : use_locked(n, &w.file);
+	pthread_mutex_unlock(&n->mutex);
+	if (w.file != NULL) {
+		r = meta_each_journal(n->export->gate->meta, rewrite_one, &w);
+		r = r == 0 ? w.result : r;
+		file_done(&w.file);
+	}
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
 		n->d.suspect = false;
 		pthread_mutex_unlock(&n->mutex);
 	}
 	return r;
+}
+
+int
+data_mend(struct node *n)
+{
+	struct data *d = &n->d;
+	struct data_file *f = NULL;
+	bool lost = false, suspect;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	if (d->file != NULL)
+		r = use_locked(n, &f);
+	if (f != NULL && file_failed(f)) {
+		/* What is being written may be gone as well. */
+		while (d->writing > 0)
+			pthread_cond_wait(&n->changed, &n->mutex);
+		file_forgive(f);
+		d->suspect = lost = true;
+		write_lost_locked(n);
+		data_drop_clean_locked(n);
+	}
+	suspect = d->suspect;
+	pthread_mutex_unlock(&n->mutex);
+	file_done(&f);
+	if (r == 0 && suspect)
+		r = rewrite(n);
+	return r < 0 ? r : lost;
 }
 
 /* ---- after a restart ---- */

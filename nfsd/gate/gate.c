@@ -335,6 +335,7 @@ open_dirs(struct gate *g)
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	g->data_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	files_init(&g->files, g->data_dir, g->config.max_files);
 	return g->data_dir < 0 ? -errno : 0;
 }
 
@@ -502,8 +503,10 @@ gate_close(struct gate **gate)
 		if (epoch_advance(g) < 0)
 			gate_say(g, 1, "the epoch could not be recorded");
 	}
-	if (g->data_dir >= 0)
+	if (g->data_dir >= 0) {
 		close(g->data_dir);
+		files_fini(&g->files);
+	}
 	while ((x = LIST_FIRST(&g->exports)) != NULL) {
 		LIST_REMOVE(x, link);
 		free((char *)x->c.name);

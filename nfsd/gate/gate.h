@@ -162,6 +162,7 @@ struct gate_config {
 	uint64_t memory_size;	/* bytes of buffers in flight */
 	unsigned transfer_threads;	/* S3 requests the gate has in flight */
 	unsigned max_nodes;	/* inodes kept in memory */
+	unsigned max_files;	/* data files kept open; 0: 1024 */
 	/* GATE_HOLD is over.  Any thread; must not call back into gate. */
 	void (*wake)(void *wake_arg, void *token);
 	/*
@@ -501,6 +502,7 @@ struct gate_status {
 	uint64_t staged_bytes, clean_bytes, cache_size;
 	uint64_t handles_active, handles_pending, uploads, quarantined;
 	uint64_t nodes, held_requests;
+	uint64_t open_files, max_files;	/* data files; the most at rest */
 	uint64_t conflicts;	/* objects changed on both sides */
 	uint64_t invariant_failures;
 	/* Writers that went silent: shown to others, counted as flushed. */

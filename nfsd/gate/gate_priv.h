@@ -30,6 +30,7 @@
 
 #include "meta/meta.h"
 #include "nfsd/gate/clock.h"
+#include "nfsd/gate/datafile.h"
 #include "nfsd/gate/extents.h"
 #include "nfsd/gate/gate.h"
 #include "nfsd/gate/part.h"
@@ -105,13 +106,11 @@ struct stream {			/* a sequential reader */
  * on hard or staged bytes: somebody was promised those.
  */
 struct data {
-	int fd;			/* -1: no file */
-	int retired_fd;		/* one that a pinned reader may still use */
+	struct data_file *file;	/* NULL: none */
 	char *memory;		/* instead of a file, while it is small */
 	uint64_t memory_len;
-	bool new_file;		/* its name is not on disk for sure */
-	bool suspect;		/* a flush failed: what it should have written
-				 * may be lost, though it can be read */
+	bool suspect;		/* a flush failed: what only the journal has
+				 * for sure has to be written once more */
 	bool unlinked;		/* it has none any more */
 	struct extents live, hard, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
@@ -393,7 +392,8 @@ struct gate {
 	struct gate_config config;
 	struct meta *meta;
 	char *state_dir;
-	int data_dir;			/* O_PATH of STATE_DIR/data */
+	int data_dir;			/* STATE_DIR/data */
+	struct files files;		/* descriptors of what is in it */
 	LIST_HEAD(, gate_export) exports;
 	struct shard shards[SHARDS];
 	struct pool transfers;		/* parts, fetches, HEADs */
@@ -775,8 +775,10 @@ int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
 /* ---- data.c ---- */
 void data_init(struct data *d);
 void data_fini(struct node *n);		/* closes; the file stays */
-/* Mutex held.  make: the file if there is none, else -ENOENT. */
-int data_open_locked(struct node *n, bool make);
+/* Mutex held.  make: the file if there is none, else -ENOENT.  -EAGAIN: not
+ * now, there is no descriptor for it. */
+int data_open_locked(struct node *n, bool make)
+	__attribute__((warn_unused_result));
 /* Find a place for len bytes at off; reserves it.  base: they come from S3
  * and must not lie where uncommitted ones do.  Mutex held. */
 int data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
@@ -784,14 +786,23 @@ int data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 /* Write to the place.  Mutex held, released while a file is written. */
 int data_put_locked(struct node *n, const void *buf, uint64_t len,
 		    uint64_t at);
-/* After a failed flush: write what the journal has once more, before a good
- * flush lets go of it.  No mutex. */
-int data_rewrite(struct node *n);
+/*
+ * Was a flush bad, or what the kernel wrote by itself?  Then uncommitted
+ * bytes are dropped, and the write verifier tells clients to send them again;
+ * copies of the base, which are fetched again; what only the journal has for
+ * sure is written once more.  What a good flush had written is good.
+ * The file lock is held, no mutex.  0, 1 something was lost just now, or what
+ * keeps the journal's bytes out of the file.
+ */
+int data_mend(struct node *n) __attribute__((warn_unused_result));
 /* From memory to a file.  Mutex held. */
 int data_spill_locked(struct node *n);
 /* The place is written: it becomes part of `live` or `clean`. */
 int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
-int data_sync(struct node *n);		/* no mutex: blocks */
+/* To stable storage, all that was written before.  The file lock is held, no
+ * mutex; blocks.  After an error uncommitted bytes may be gone (data_mend),
+ * but for -EAGAIN: no descriptor, nothing was done. */
+int data_sync(struct node *n) __attribute__((warn_unused_result));
 /* The hard map becomes part of the staged one.  Mutex held.  -ENOMEM. */
 int data_publish_locked(struct node *n) __attribute__((warn_unused_result));
 /* Where places of `over` took the place of others in `old`, those are given
@@ -934,8 +945,9 @@ int write_abandon(struct node *n);
 void write_extent_rows(struct meta_batch *b, uint64_t ino,
 		       const struct extents *old, const struct extents *now,
 		       uint64_t from, uint64_t to);
-/* A failed flush of the data file: uncommitted bytes may be gone. */
-void write_lost(struct gate *g, struct node *n);
+/* A failed flush of the data file: uncommitted bytes may be gone, and clients
+ * are to know.  Mutex held. */
+void write_lost_locked(struct node *n);
 
 /* ---- upload.c ---- */
 /* Something changes: see that S3 hears of it.  First the row, and true if

@@ -152,7 +152,6 @@ link_snapshot(struct node *n, struct snapshot *s)
 	pthread_mutex_unlock(&n->mutex);
 
 	memset(s, 0, sizeof(*s));
-	s->fd = -1;
 	r = path_key(n, s->key);
 	if (r == 0)
 		r = node_get(n->export->gate, n->i.link_ino, true, &file);

@@ -269,14 +269,54 @@ unpin_locked(struct node *n, const struct plan *plan, struct fetch_list *gone)
 		data_idle_locked(n);
 }
 
-int
-read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
+/* The data file, if a piece lies there.  Mutex held. */
+static int
+use_file_locked(struct node *n, const struct plan *plan,
+		struct data_file **out)
+{
+	bool wanted = false;
+	int r;
+
+	for (size_t i = 0; i < plan->count; i++)
+		wanted |= plan->pieces[i].kind == PIECE_FILE;
+	if (!wanted || n->d.memory != NULL)
+		return 0;
+	r = data_open_locked(n, false);
+	if (r == 0)
+		r = file_use(n->d.file);
+	if (r == 0)
+		*out = n->d.file;
+	return r == 0 || r == -EAGAIN ? r : -EIO;
+}
+
+/* Some of what was read may never have reached the disk, and be gone.
+ * 1: that is mended, read once more. */
+static int
+mend(struct node *n, struct gate_request *rq)
+{
+	int r = 0;
+
+	if (!rq->may_block) {
+		rq->again = GATE_NEEDS_THREAD;
+		return -EAGAIN;
+	}
+	node_lock_wait(n);
+	if (!n->dead)
+		r = data_mend(n);
+	node_unlock(n);
+	return r < 0 ? r : 1;
+}
+
+static int
+read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	  uint32_t len, uint32_t *got, bool *eof)
 {
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
+	struct data_file *file = NULL;
+	bool failed = false;
 	struct plan plan;
 	uint64_t version;
-	int r, fd;
+	int r;
 
 	pthread_mutex_lock(&n->mutex);
 	r = strict_locked(n, rq, off);
@@ -291,21 +331,21 @@ read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	/* A foreign reader of flushed bytes: S3 should have them soon. */
 	if (r == 0 && n->h.state == META_FLUSHED && !who_holds_locked(n, rq))
 		upload_schedule_locked(n, true);
-	if (r == 0 && n->d.memory != NULL) {
+	if (r == 0 && n->d.memory != NULL)
 		copy_memory(n, &plan, off, buf);
-	} else if (r == 0 && plan.count > 0 && data_open_locked(n, false) < 0) {
-		for (size_t i = 0; i < plan.count; i++)
-			r = plan.pieces[i].kind == PIECE_FILE ? -EIO : r;
-	}
+	else if (r == 0)
+		r = use_file_locked(n, &plan, &file);
 	if (r < 0) {
 		pthread_mutex_unlock(&n->mutex);
 		return r;
 	}
 	if (n->d.memory == NULL) {
 		pin_locked(n, &plan);
-		fd = n->d.fd;
 		pthread_mutex_unlock(&n->mutex);
-		r = copy_pieces(fd, &plan, off, buf, rq->may_block);
+		r = copy_pieces(file != NULL ? file->fd : -1, &plan, off, buf,
+				rq->may_block);
+		failed = file != NULL && file_failed(file);
+		file_done(&file);
 		pthread_mutex_lock(&n->mutex);
 		unpin_locked(n, &plan, &gone);
 	}
@@ -315,11 +355,25 @@ read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	fetch_free(&gone);
 	if (r == -EAGAIN)
 		rq->again = GATE_NEEDS_THREAD;
+	if (failed)
+		return mend(n, rq);
 	if (r < 0)
 		return r;
 	*got = (uint32_t)(plan.end - off);
 	*eof = plan.eof;
 	return 0;
+}
+
+int
+read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
+	  uint32_t len, uint32_t *got, bool *eof)
+{
+	int r;
+
+	do {
+		r = read_once(n, rq, off, buf, len, got, eof);
+	} while (r == 1);
+	return r;
 }
 
 /*

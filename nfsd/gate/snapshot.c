@@ -20,8 +20,9 @@ snapshot_take(struct node *n, struct snapshot *s)
 	if (n->i.link_ino != 0)
 		return link_snapshot(n, s);
 	memset(s, 0, sizeof(*s));
-	s->fd = -1;
 	r = path_key(n, s->key);
+	if (r == 0)
+		r = data_mend(n);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
@@ -38,9 +39,12 @@ snapshot_take(struct node *n, struct snapshot *s)
 			r = -ENOMEM;
 	} else if (r == 0 && (s->staged.count > 0 || s->clean.count > 0)) {
 		r = data_open_locked(n, false);
+		if (r == 0)
+			r = file_use(n->d.file);
+		if (r == 0)
+			s->file = n->d.file;
 	}
 	if (r == 0) {
-		s->fd = n->d.fd;
 		s->attr_version = n->attr_version;
 		s->plans = n->up.plans;
 		s->content_version = n->content_version;
@@ -66,6 +70,7 @@ snapshot_free(struct snapshot *s)
 		pthread_mutex_unlock(&n->mutex);
 	}
 	s->node = NULL;
+	file_done(&s->file);
 	meta_inode_fini(&s->row);
 	extents_free(&s->staged);
 	extents_free(&s->clean);
@@ -128,7 +133,12 @@ snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 				memcpy(to, s->memory + p.at, p.len);
 			r = s->memory != NULL
 				    ? 0
-				    : data_read_file(s->fd, to, p.len, p.at);
+				    : data_read_file(s->file->fd, to, p.len,
+						     p.at);
+			/* Copies of the base that never reached the disk.
+			 * The next try fetches them. */
+			if (r == 0 && s->file != NULL && file_failed(s->file))
+				r = -ECANCELED;
 			if (r < 0)
 				return r;
 			break;

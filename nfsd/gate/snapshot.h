@@ -16,7 +16,7 @@ struct snapshot {
 	uint64_t attr_version, content_version;
 	uint64_t plans;			/* changes that are in it */
 	char key[META_KEY_MAX + 2];	/* where it goes */
-	int fd;
+	struct data_file *file;		/* open; NULL: none is needed */
 	char *memory;			/* instead: a copy */
 };
 

@@ -856,7 +856,7 @@ upload_run(void *arg)
 {
 	struct node *n = arg;
 	struct gate *g = n->export->gate;
-	struct sending s = { .node = n, .snap.fd = -1 };
+	struct sending s = { .node = n };
 	bool by_carrier;
 	int r;
 

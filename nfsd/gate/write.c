@@ -31,8 +31,9 @@ gate_verifier(struct gate *g, uint8_t verf[8])
 }
 
 void
-write_lost(struct gate *g, struct node *n)
+write_lost_locked(struct node *n)
 {
+	struct gate *g = n->export->gate;
 	uint8_t verf[8];
 
 	if (getrandom(verf, sizeof(verf), 0) != sizeof(verf)) {
@@ -43,10 +44,7 @@ write_lost(struct gate *g, struct node *n)
 	pthread_mutex_lock(&g->mutex);
 	memcpy(g->verifier, verf, sizeof(verf));
 	pthread_mutex_unlock(&g->mutex);
-	pthread_mutex_lock(&n->mutex);
 	data_drop_live_locked(n);
-	n->d.suspect = true;
-	pthread_mutex_unlock(&n->mutex);
 	gate_say(g, 0,
 		 "flushing a data file failed; uncommitted bytes are lost and "
 		 "clients are told by a new write verifier: inode=%llu",
@@ -385,6 +383,8 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 		r = -EINVAL;
 	else
 		r = commit_node(n, rq, who, off, count);
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;	/* no descriptor is left */
 	wcc_after(n, rq, wcc);
 	silence_end(n, rq, r);
 	node_put(&n);

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Descriptors of data files (datafile.h).
+ *
+ *	 open, in use  <->  open, idle  ->  closed
+ *	      ^                               |
+ *	      +-------------------------------+
+ *
+ * A file that is idle is closed when there are too many, or when the system
+ * has no descriptor left; the oldest first.  One that was written since its
+ * last flush is flushed before that: the kernel tells of a failure through a
+ * descriptor, and might have forgotten it when the file is opened anew.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "nfsd/gate/datafile.h"
+#include "nfsd/gate/gate_priv.h"
+
+#define LOOK_FOR_FLUSHED 32	/* idle files, before one has to be flushed */
+#define NO_PAGES (INT64_MAX & ~4095LL)	/* no file has any there */
+
+void
+files_init(struct files *all, int dir, unsigned limit)
+{
+	*all = (struct files){ .dir = dir, .limit = limit ? limit : 1024 };
+	pthread_mutex_init(&all->mutex, NULL);
+	TAILQ_INIT(&all->idle);
+}
+
+void
+files_fini(struct files *all)
+{
+	pthread_mutex_destroy(&all->mutex);
+}
+
+unsigned
+files_open(struct files *all)
+{
+	unsigned open;
+
+	pthread_mutex_lock(&all->mutex);
+	open = all->open;
+	pthread_mutex_unlock(&all->mutex);
+	return open;
+}
+
+static void
+take_out_locked(struct data_file *f)
+{
+	if (f->idle)
+		TAILQ_REMOVE(&f->of->idle, f, link);
+	f->idle = false;
+}
+
+/* One use less.  The descriptor, if it is to be closed, or -1; the mutex is
+ * held. */
+static int
+release_locked(struct data_file *f, bool shut)
+{
+	int fd = -1;
+
+	f->refs--;
+	if (--f->users > 0)
+		return -1;
+	if (shut || f->refs == 0) {
+		fd = f->fd;
+		f->fd = -1;
+		f->of->open--;
+	} else {
+		TAILQ_INSERT_TAIL(&f->of->idle, f, link);
+		f->idle = true;
+	}
+	return fd;
+}
+
+/* Close the oldest that nobody uses.  False: there is none. */
+static bool
+close_one(struct files *all)
+{
+	struct data_file *f, *found = NULL;
+	bool written, gone;
+	int fd, looked = 0;
+
+	pthread_mutex_lock(&all->mutex);
+	TAILQ_FOREACH(f, &all->idle, link) {
+		if (!f->written)
+			found = f;
+		if (found != NULL || ++looked == LOOK_FOR_FLUSHED)
+			break;
+	}
+	found = found != NULL ? found : TAILQ_FIRST(&all->idle);
+	if (found == NULL) {
+		pthread_mutex_unlock(&all->mutex);
+		return false;
+	}
+	take_out_locked(found);
+	found->users++;
+	found->refs++;
+	written = found->written;
+	pthread_mutex_unlock(&all->mutex);
+	if (written)
+		file_flush(found);
+	pthread_mutex_lock(&all->mutex);
+	fd = release_locked(found, true);
+	gone = found->refs == 0;
+	pthread_mutex_unlock(&all->mutex);
+	if (fd >= 0)
+		close(fd);
+	if (gone)
+		free(found);
+	return true;
+}
+
+static int
+open_file(struct files *all, uint64_t ino, bool make)
+{
+	char name[32];
+
+	data_file_name(ino, name);
+	for (;;) {
+		int fd = openat(all->dir, name,
+				O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0),
+				0600);
+
+		if (fd >= 0)
+			return fd;
+		if (errno == EINTR)
+			continue;
+		if (errno != EMFILE && errno != ENFILE)
+			return errno == ENOSPC || errno == EDQUOT ||
+					       errno == ENOENT
+				       ? -errno
+				       : -EIO;
+		if (!close_one(all))
+			return -EAGAIN;
+	}
+}
+
+/* Some more than the limit, and one is open now. */
+static void
+keep_to_limit(struct files *all)
+{
+	while (files_open(all) > all->limit && close_one(all))
+		;
+}
+
+int
+file_new(struct files *all, uint64_t ino, bool make, struct data_file **out)
+{
+	struct data_file *f = calloc(1, sizeof(*f));
+	int fd;
+
+	if (f == NULL)
+		return -ENOMEM;
+	fd = open_file(all, ino, make);
+	if (fd < 0) {
+		free(f);
+		return fd;
+	}
+	f->of = all;
+	f->ino = ino;
+	f->fd = fd;
+	f->refs = 1;
+	/* Also of one that is there: it may have been made a moment ago. */
+	f->new_name = true;
+	pthread_mutex_lock(&all->mutex);
+	all->open++;
+	TAILQ_INSERT_TAIL(&all->idle, f, link);
+	f->idle = true;
+	pthread_mutex_unlock(&all->mutex);
+	*out = f;
+	return 0;
+}
+
+void
+file_forget(struct data_file **file)
+{
+	struct data_file *f = *file;
+	bool gone;
+	int fd = -1;
+
+	*file = NULL;
+	if (f == NULL)
+		return;
+	pthread_mutex_lock(&f->of->mutex);
+	gone = --f->refs == 0;
+	if (gone) {
+		take_out_locked(f);
+		fd = f->fd;
+		f->of->open -= fd >= 0;
+	}
+	pthread_mutex_unlock(&f->of->mutex);
+	if (fd >= 0)
+		close(fd);
+	if (gone)
+		free(f);
+}
+
+int
+file_use(struct data_file *f)
+{
+	struct files *all = f->of;
+	int fd = -1;
+
+	pthread_mutex_lock(&all->mutex);
+	if (f->fd < 0) {
+		pthread_mutex_unlock(&all->mutex);
+		fd = open_file(all, f->ino, false);
+		if (fd < 0)
+			return fd == -ENOENT ? -EIO : fd;
+		pthread_mutex_lock(&all->mutex);
+		f->fd = fd;
+		all->open++;
+	}
+	take_out_locked(f);
+	f->users++;
+	f->refs++;
+	pthread_mutex_unlock(&all->mutex);
+	keep_to_limit(all);
+	return 0;
+}
+
+void
+file_done(struct data_file **file)
+{
+	struct data_file *f = *file;
+	bool gone;
+	int fd;
+
+	*file = NULL;
+	if (f == NULL)
+		return;
+	pthread_mutex_lock(&f->of->mutex);
+	fd = release_locked(f, false);
+	gone = f->refs == 0;
+	pthread_mutex_unlock(&f->of->mutex);
+	if (fd >= 0)
+		close(fd);
+	if (gone)
+		free(f);
+}
+
+int
+file_write(struct data_file *f, const void *buf, uint64_t len, uint64_t at)
+{
+	const char *p = buf;
+	int r = 0;
+
+	while (r == 0 && len > 0) {
+		ssize_t w = pwrite(f->fd, p, len, (off_t)at);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0) {
+			r = w < 0 && (errno == ENOSPC || errno == EDQUOT)
+				    ? -errno
+				    : -EIO;
+			break;
+		}
+		p += w;
+		at += (uint64_t)w;
+		len -= (uint64_t)w;
+	}
+	/* Now, not before: a flush that began meanwhile may have missed it. */
+	pthread_mutex_lock(&f->of->mutex);
+	f->written = true;
+	pthread_mutex_unlock(&f->of->mutex);
+	return r;
+}
+
+static void
+has_failed(struct data_file *f)
+{
+	pthread_mutex_lock(&f->of->mutex);
+	f->failed = true;
+	pthread_mutex_unlock(&f->of->mutex);
+}
+
+/* A new file is on disk when its name is. */
+static int
+flush_name(struct data_file *f)
+{
+	char name[32];
+	int dir, r;
+
+	data_file_name(f->ino, name);
+	name[2] = '\0';
+	dir = openat(f->of->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (dir < 0 && (errno == EMFILE || errno == ENFILE) &&
+	       close_one(f->of))
+		dir = openat(f->of->dir, name,
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno == EMFILE || errno == ENFILE ? -EAGAIN : -EIO;
+	r = fsync(dir) < 0 ? -EIO : 0;
+	close(dir);
+	return r;
+}
+
+int
+file_flush(struct data_file *f)
+{
+	bool new_name;
+	int r = 0;
+
+	pthread_mutex_lock(&f->of->mutex);
+	f->written = false;
+	new_name = f->new_name;
+	pthread_mutex_unlock(&f->of->mutex);
+	if (fdatasync(f->fd) < 0)
+		r = errno == ENOSPC || errno == EDQUOT ? -errno : -EIO;
+	if (r < 0)
+		has_failed(f);
+	if (r < 0 || !new_name)
+		return r;
+	r = flush_name(f);
+	pthread_mutex_lock(&f->of->mutex);
+	if (r == 0)
+		f->new_name = false;
+	else if (r != -EAGAIN)
+		f->failed = true;
+	pthread_mutex_unlock(&f->of->mutex);
+	return r;
+}
+
+bool
+file_written(struct data_file *f)
+{
+	bool written;
+
+	pthread_mutex_lock(&f->of->mutex);
+	written = f->written;
+	pthread_mutex_unlock(&f->of->mutex);
+	return written;
+}
+
+bool
+file_failed(struct data_file *f)
+{
+	bool failed;
+
+	/* Waits for nothing, as there is nothing; tells what the kernel met
+	 * anywhere in the file. */
+	if (f->fd >= 0 &&
+	    sync_file_range(f->fd, NO_PAGES, 4096,
+			    SYNC_FILE_RANGE_WAIT_AFTER) < 0 &&
+	    (errno == EIO || errno == ENOSPC || errno == EDQUOT))
+		has_failed(f);
+	pthread_mutex_lock(&f->of->mutex);
+	failed = f->failed;
+	pthread_mutex_unlock(&f->of->mutex);
+	return failed;
+}
+
+void
+file_forgive(struct data_file *f)
+{
+	pthread_mutex_lock(&f->of->mutex);
+	f->failed = false;
+	pthread_mutex_unlock(&f->of->mutex);
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A disk that fails, and a system that has no descriptors left.  The calls
+ * that data files are flushed with are this program's own (--wrap): as the
+ * kernel does, a flush that fails forgets what it should have written, and
+ * the next one is good.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+#define WRITES_MAX 4096
+
+int __real_fdatasync(int fd);
+ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t at);
+int __wrap_fdatasync(int fd);
+ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t at);
+int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned flags);
+
+/* What was written and not flushed. */
+static struct written {
+	ino_t ino;
+	off_t at, len;
+} written[WRITES_MAX];
+static size_t written_count;
+static int fail_flushes;	/* so many from now on */
+static bool fail_writeback;	/* the kernel fails by itself, once */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* Those of this file leave the list; its bytes are gone if `lose`. */
+static void
+settle(int fd, bool lose)
+{
+	struct stat st;
+	size_t left = 0;
+
+	if (fstat(fd, &st) < 0)
+		return;
+	for (size_t i = 0; i < written_count; i++) {
+		struct written w = written[i];
+
+		if (w.ino != st.st_ino)
+			written[left++] = w;
+		else if (lose)
+			(void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE |
+						     FALLOC_FL_KEEP_SIZE,
+					 w.at, w.len);
+	}
+	written_count = left;
+}
+
+ssize_t
+__wrap_pwrite(int fd, const void *buf, size_t len, off_t at)
+{
+	ssize_t n = __real_pwrite(fd, buf, len, at);
+	struct stat st;
+
+	pthread_mutex_lock(&mutex);
+	if (n > 0 && fstat(fd, &st) == 0 && written_count < WRITES_MAX)
+		written[written_count++] = (struct written){ st.st_ino, at, n };
+	pthread_mutex_unlock(&mutex);
+	return n;
+}
+
+int
+__wrap_fdatasync(int fd)
+{
+	bool fail;
+	int r;
+
+	pthread_mutex_lock(&mutex);
+	fail = fail_flushes > 0;
+	fail_flushes -= fail;
+	settle(fd, fail);
+	pthread_mutex_unlock(&mutex);
+	r = __real_fdatasync(fd);
+	if (fail)
+		errno = EIO;
+	return fail ? -1 : r;
+}
+
+int
+__wrap_sync_file_range(int fd, off_t off, off_t len, unsigned flags)
+{
+	bool fail;
+
+	(void)off;
+	(void)len;
+	(void)flags;
+	pthread_mutex_lock(&mutex);
+	fail = fail_writeback;
+	fail_writeback = false;
+	if (fail)
+		settle(fd, true);
+	pthread_mutex_unlock(&mutex);
+	if (fail)
+		errno = EIO;
+	return fail ? -1 : 0;
+}
+
+static void
+flushes_fail(int times)
+{
+	pthread_mutex_lock(&mutex);
+	fail_flushes = times;
+	pthread_mutex_unlock(&mutex);
+}
+
+#define LEN (300U << 10)
+
+static char *
+bytes(void)
+{
+	char *p = malloc(LEN);
+
+	for (unsigned i = 0; i < LEN; i++)
+		p[i] = (char)('a' + i / 7 % 26);
+	return p;
+}
+
+static unsigned
+open_now(struct bed *b)
+{
+	struct gate_status status;
+
+	gate_status(b->gate, &status);
+	return (unsigned)status.open_files;
+}
+
+/* ---- descriptors ---- */
+
+static void
+files_in_memory_keep_no_more_descriptors_than_the_limit(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh[60];
+	char *p = bytes(), name[8];
+
+	client_init(&a, "a");
+	b.config.max_files = 8;
+	bed_open(&b);
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		p[0] = (char)i;
+		fake_s3_set(b.s3, name, p, LEN);
+	}
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		p[0] = (char)i;
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, name, &fh[i]), 0);
+		CU_ASSERT(do_read_is(&b, &a, &fh[i], p, LEN));
+		/* One may be in use by who stores what came. */
+		CU_ASSERT(open_now(&b) <= 8 + 4);
+	}
+	/* From the disk: closed is not forgotten. */
+	for (int i = 0; i < 60; i++) {
+		p[0] = (char)i;
+		CU_ASSERT(do_read_is(&b, &a, &fh[i], p, LEN));
+	}
+	CU_ASSERT(open_now(&b) <= 8 + 4);
+	free(p);
+	bed_close(&b);
+}
+
+/* All that the process may have, but for what is open. */
+static void
+take_all(int *list, int *count, int room)
+{
+	int fd;
+
+	*count = 0;
+	while (*count < room && (fd = dup(0)) >= 0)
+		list[(*count)++] = fd;
+}
+
+static void
+without_descriptors_no_byte_that_was_taken_is_lost(void)
+{
+	struct rlimit was, few;
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, other;
+	char *p = bytes();
+	int taken[512], count;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
+	/* Closed, as others are wanted. */
+	b.gate->files.limit = 0;
+	CU_ASSERT_EQUAL(do_write(&b, &a, &other, 0, p, LEN, GATE_UNSTABLE),
+			0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &other), 0);
+	b.gate->files.limit = 100;
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = was;
+	few.rlim_cur = few.rlim_cur < 256 ? few.rlim_cur : 256;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &few), 0);
+	take_all(taken, &count, 512);
+	CU_ASSERT_EQUAL(open_now(&b), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), -EAGAIN);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, LEN, p, LEN, GATE_UNSTABLE),
+			-EAGAIN);
+	while (count > 0)
+		close(taken[--count]);
+	setrlimit(RLIMIT_NOFILE, &was);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+static void
+a_file_that_was_closed_unflushed_tells_of_a_failure(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, other;
+	char *p = bytes();
+	uint8_t before[8], after[8];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
+	gate_verifier(b.gate, before);
+	b.gate->files.limit = 0;
+	flushes_fail(1);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &other, 0, p, LEN, GATE_UNSTABLE),
+			0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), -EIO);
+	gate_verifier(b.gate, after);
+	CU_ASSERT_NOT_EQUAL(memcmp(before, after, 8), 0);
+	free(p);
+	bed_close(&b);
+}
+
+/* ---- flushes ---- */
+
+static void
+an_object_is_not_deleted_for_a_copy_that_was_not_flushed(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char *p = bytes();
+	uint64_t until = clock_ms() + 3000;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", p, LEN);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	flushes_fail(1);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", ".nfs000000000001"), 0);
+	while (fake_s3_has(b.s3, "f") && clock_ms() < until)
+		(void)bed_settled(&b);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+static void
+copies_that_never_reached_the_disk_are_fetched_again(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char *p = bytes();
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", p, LEN);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	pthread_mutex_lock(&mutex);
+	fail_writeback = true;
+	pthread_mutex_unlock(&mutex);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+static void
+an_upload_has_no_copies_that_a_failed_flush_should_have_written(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char *p = bytes();
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", p, LEN);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 5, "new", 3, GATE_UNSTABLE), 0);
+	flushes_fail(1);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), -EIO);
+	memcpy(p + 5, "NEW", 3);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 5, "NEW", 3, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+static void
+what_the_journal_has_is_not_lost_by_a_flush(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char *p = bytes();
+
+	client_init(&a, "a");
+	b.export.settle_ms = 60000;
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", p, LEN);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	/* Two of the same place: the first of them is given up. */
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "one", 3, GATE_FILE_SYNC), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "two", 3, GATE_FILE_SYNC), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 90, "x", 1, GATE_UNSTABLE), 0);
+	flushes_fail(1);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), -EIO);
+	/* Its bytes go where the first of the two had been. */
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "3", 1, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	memcpy(p + 9, "3wo", 3);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+struct kept {
+	uint64_t id;
+};
+
+static int
+take_id(void *arg, const struct gate_quarantine_info *info)
+{
+	((struct kept *)arg)->id = info->id;
+	return 0;
+}
+
+static void
+what_is_kept_aside_was_flushed(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct kept kept = { 0 };
+	char why[256];
+	char *p = bytes();
+	uint64_t until = clock_ms() + 3000;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", p, LEN);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EACCES);
+	flushes_fail(1);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "one", 3, GATE_FILE_SYNC), 0);
+	while (kept.id == 0 && clock_ms() < until) {
+		(void)bed_settled(&b);
+		CU_ASSERT_EQUAL(gate_each_quarantined(b.gate, take_id, &kept),
+				0);
+	}
+	CU_ASSERT_NOT_EQUAL(kept.id, 0);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
+	CU_ASSERT_EQUAL(gate_quarantine_retry(b.gate, kept.id, why),
+			0);
+	memcpy(p + 9, "one", 3);
+	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_disk",
+	  T(files_in_memory_keep_no_more_descriptors_than_the_limit),
+	  T(without_descriptors_no_byte_that_was_taken_is_lost),
+	  T(a_file_that_was_closed_unflushed_tells_of_a_failure),
+	  T(an_object_is_not_deleted_for_a_copy_that_was_not_flushed),
+	  T(copies_that_never_reached_the_disk_are_fetched_again),
+	  T(an_upload_has_no_copies_that_a_failed_flush_should_have_written),
+	  T(what_the_journal_has_is_not_lost_by_a_flush),
+	  T(what_is_kept_aside_was_flushed))
