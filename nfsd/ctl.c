@@ -18,6 +18,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -393,39 +394,67 @@ absent_json(struct gate *gate)
 	return list;
 }
 
+/* Of struct gate_status, in the order in which they are told. */
+static const struct {
+	const char *name;
+	size_t at;
+} gate_counters[] = {
+#define COUNTER(field) { #field, offsetof(struct gate_status, field) }
+	COUNTER(staged_bytes),
+	COUNTER(clean_bytes),
+	COUNTER(cache_size),
+	COUNTER(handles_active),
+	COUNTER(handles_pending),
+	COUNTER(uploads),
+	COUNTER(quarantined),
+	COUNTER(conflicts),
+	COUNTER(nodes),
+	COUNTER(open_files),
+	COUNTER(max_files),
+	COUNTER(held_requests),
+	COUNTER(invariant_failures),
+	COUNTER(idle_shown),
+	COUNTER(idle_flushed),
+#undef COUNTER
+};
+
+/* Adds to the object; NULL stays NULL. */
+static json_t *
+add_counters(json_t *object, const struct gate_status *s)
+{
+	for (size_t i = 0; i < sizeof(gate_counters) / sizeof(*gate_counters);
+	     i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)s + gate_counters[i].at,
+		       sizeof(value));
+		if (json_object_set_new(object, gate_counters[i].name,
+					json_integer((json_int_t)value)) < 0) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
 static void
 do_status(struct connection *c)
 {
 	const struct ctl_config *config = &c->ctl->config;
 	struct gate_status s = {0};
 	struct rpc_stats rpc = {0};
+	json_t *object;
 
 	gate_status(config->gate, &s);
 	if (config->rpc != NULL)
 		rpc_server_stats(config->rpc, &rpc);
-	ctl_answer(c, 0, json_pack(
-		"{s:s, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-		" s:I, s:I, s:I, s:I, s:o, s:o, s:i, s:i, s:i, s:i, s:I, s:I,"
-		" s:I, s:I, s:i}",
+	object = json_pack(
+		"{s:s, s:i, s:I, s:o, s:o, s:o,"
+		" s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
 		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
 		"exports", exports_json(config->exports),
-		"staged_bytes", (json_int_t)s.staged_bytes,
-		"clean_bytes", (json_int_t)s.clean_bytes,
-		"cache_size", (json_int_t)s.cache_size,
-		"handles_active", (json_int_t)s.handles_active,
-		"handles_pending", (json_int_t)s.handles_pending,
-		"uploads", (json_int_t)s.uploads,
-		"quarantined", (json_int_t)s.quarantined,
-		"conflicts", (json_int_t)s.conflicts,
-		"nodes", (json_int_t)s.nodes,
-		"open_files", (json_int_t)s.open_files,
-		"max_files", (json_int_t)s.max_files,
-		"held_requests", (json_int_t)s.held_requests,
-		"invariant_failures", (json_int_t)s.invariant_failures,
-		"idle_shown", (json_int_t)s.idle_shown,
-		"idle_flushed", (json_int_t)s.idle_flushed,
 		"moves", moves_json(config->gate),
 		"absent", absent_json(config->gate),
 		"connections", (int)rpc.connections,
@@ -436,7 +465,8 @@ do_status(struct connection *c)
 		"replayed", (json_int_t)rpc.replayed,
 		"garbage", (json_int_t)rpc.garbage,
 		"denied", (json_int_t)rpc.denied,
-		"mounts", (int)mount3_count(config->mounts)));
+		"mounts", (int)mount3_count(config->mounts));
+	ctl_answer(c, 0, add_counters(object, &s));
 }
 
 static void
