@@ -303,6 +303,18 @@ do_rename(struct bed *b, struct client *c, const char *from, const char *to)
 	return r;
 }
 
+int
+do_read(struct bed *b, struct client *c, const struct gate_fh *fh,
+	uint64_t off, void *buf, uint32_t len, uint32_t *got)
+{
+	struct gate_attr attr;
+	bool eof;
+	int r;
+
+	DO(gate_read(b->x, &c->rq, fh, off, buf, len, got, &eof, &attr));
+	return r;
+}
+
 bool
 do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
 	   const void *data, uint32_t len)

@@ -88,6 +88,8 @@ int do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
 int do_remove(struct bed *b, struct client *c, const char *name);
 int do_rename(struct bed *b, struct client *c, const char *from,
 	      const char *to);
+int do_read(struct bed *b, struct client *c, const struct gate_fh *fh,
+	    uint64_t off, void *buf, uint32_t len, uint32_t *got);
 /* Are these the file's bytes, all of them? */
 bool do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
 		const void *data, uint32_t len);

@@ -23,6 +23,8 @@
 
 int __real_fdatasync(int fd);
 ssize_t __real_pwrite(int fd, const void *buf, size_t len, off_t at);
+int __real_openat(int dir, const char *name, int flags, mode_t mode);
+int __wrap_openat(int dir, const char *name, int flags, mode_t mode);
 int __wrap_fdatasync(int fd);
 ssize_t __wrap_pwrite(int fd, const void *buf, size_t len, off_t at);
 int __wrap_sync_file_range(int fd, off_t off, off_t len, unsigned flags);
@@ -35,6 +37,7 @@ static struct written {
 static size_t written_count;
 static int fail_flushes;	/* so many from now on */
 static bool fail_writeback;	/* the kernel fails by itself, once */
+static bool full;		/* every third byte of a write has room */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* Those of this file leave the list; its bytes are gone if `lose`. */
@@ -59,12 +62,27 @@ settle(int fd, bool lose)
 	written_count = left;
 }
 
+int
+__wrap_openat(int dir, const char *name, int flags, mode_t mode)
+{
+	if ((flags & O_CREAT) && __atomic_load_n(&full, __ATOMIC_RELAXED)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return __real_openat(dir, name, flags, mode);
+}
+
 ssize_t
 __wrap_pwrite(int fd, const void *buf, size_t len, off_t at)
 {
-	ssize_t n = __real_pwrite(fd, buf, len, at);
 	struct stat st;
+	ssize_t n;
 
+	if (__atomic_load_n(&full, __ATOMIC_RELAXED)) {
+		errno = ENOSPC;
+		return len < 3 ? -1 : __real_pwrite(fd, buf, len / 3, at);
+	}
+	n = __real_pwrite(fd, buf, len, at);
 	pthread_mutex_lock(&mutex);
 	if (n > 0 && fstat(fd, &st) == 0 && written_count < WRITES_MAX)
 		written[written_count++] = (struct written){ st.st_ino, at, n };
@@ -399,6 +417,74 @@ what_is_kept_aside_was_flushed(void)
 	bed_close(&b);
 }
 
+/* ---- no room ---- */
+
+#define BIG (20 * MIB)
+
+struct stream_reader {
+	struct bed *b;
+	struct client client;
+	struct gate_fh fh;
+	const char *want;
+	pthread_t thread;
+	int errors;
+};
+
+static void *
+read_all(void *arg)
+{
+	struct stream_reader *s = arg;
+	char *buf = malloc(128 << 10);
+
+	for (uint64_t off = 0; off < BIG; off += 128 << 10) {
+		uint32_t got = 0;
+
+		s->errors += do_read(s->b, &s->client, &s->fh, off, buf,
+				     128 << 10, &got) != 0 ||
+			     got != 128 << 10 ||
+			     memcmp(buf, s->want + off, got) != 0;
+	}
+	free(buf);
+	return NULL;
+}
+
+static void
+readers_have_what_came_when_the_disk_is_full(void)
+{
+	struct bed b = BED;
+	struct stream_reader s[4];
+	char *p = malloc(BIG);
+	uint64_t until;
+
+	for (unsigned i = 0; i < BIG; i++)
+		p[i] = (char)(i / 4096 + i);
+	b.config.memory_size = 24 * MIB;
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", p, BIG);
+	__atomic_store_n(&full, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++) {
+		s[i] = (struct stream_reader){ .b = &b, .want = p };
+		client_init(&s[i].client, "a");
+		CU_ASSERT_EQUAL(do_lookup(&b, &s[i].client, "f", &s[i].fh),
+				0);
+		pthread_create(&s[i].thread, NULL, read_all, &s[i]);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(s[i].thread, NULL);
+		CU_ASSERT_EQUAL(s[i].errors, 0);
+	}
+	/* Nobody reads: nothing waits in memory. */
+	until = clock_ms() + 3000;
+	while (__atomic_load_n(&b.gate->memory_used, __ATOMIC_RELAXED) > 0 &&
+	       clock_ms() < until)
+		usleep(1000);
+	CU_ASSERT_EQUAL(b.gate->memory_used, 0);
+	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
+	free(p);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_disk",
 	  T(files_in_memory_keep_no_more_descriptors_than_the_limit),
 	  T(without_descriptors_no_byte_that_was_taken_is_lost),
@@ -407,4 +493,5 @@ TEST_MAIN("gate_disk",
 	  T(copies_that_never_reached_the_disk_are_fetched_again),
 	  T(an_upload_has_no_copies_that_a_failed_flush_should_have_written),
 	  T(what_the_journal_has_is_not_lost_by_a_flush),
-	  T(what_is_kept_aside_was_flushed))
+	  T(what_is_kept_aside_was_flushed),
+	  T(readers_have_what_came_when_the_disk_is_full))

@@ -5,6 +5,8 @@
  * versions.
  *
  * Readers have the bytes when they are in memory, before they are on disk.
+ * That the disk cannot take them is the cache's trouble, not theirs: such
+ * bytes are given to the READs that are under way, and dropped.
  *
  * Readers of one file are told apart as streams.  READs of a stream arrive
  * out of order, so anything near where it was expected counts as going on;
@@ -98,7 +100,7 @@ skip_read_locked(struct node *n, struct fetch_list *gone)
 	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
 		next = LIST_NEXT(f, link);
 		if (f->buf != NULL && !f->storing &&
-		    (f->given >= f->len ||
+		    (f->given >= f->len || (f->unstored && f->users == 0) ||
 		     strcmp(f->etag, n->i.base_etag) != 0))
 			leave_locked(f, gone);
 	}
@@ -224,6 +226,40 @@ trim_behind_locked(struct node *n)
 	data_account_locked(n);
 }
 
+void
+fetch_reader_locked(struct node *n)
+{
+	n->d.reading++;
+}
+
+void
+fetch_read_locked(struct node *n, struct fetch_list *gone)
+{
+	struct fetch *f, *next;
+
+	if (--n->d.reading > 0 || n->d.unstored_ms == 0)
+		return;
+	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
+		next = LIST_NEXT(f, link);
+		if (f->unstored)
+			leave_locked(f, gone);
+	}
+}
+
+/* It could not be stored.  Is there anybody who needs it, and the memory?
+ * Who waits for memory waits for this, too. */
+static bool
+wait_for_readers_locked(struct node *n, struct fetch *f)
+{
+	f->storing = false;
+	f->unstored = true;
+	n->d.unstored_ms = clock_ms();
+	return f->users > 0 ||
+	       (n->d.reading > 0 &&
+		__atomic_load_n(&n->export->gate->memory_wanted,
+				__ATOMIC_SEQ_CST) == 0);
+}
+
 static struct fetch *
 to_store_locked(struct node *n)
 {
@@ -231,7 +267,7 @@ to_store_locked(struct node *n)
 
 	/* The oldest: readers have passed it. */
 	LIST_FOREACH(f, &n->d.fetches, link)
-		found = f->buf != NULL ? f : found;
+		found = f->buf != NULL && !f->unstored ? f : found;
 	return found;
 }
 
@@ -251,11 +287,8 @@ store_all_locked(struct node *n)
 
 		f->storing = true;
 		r = store_locked(n, f);
-		if (r < 0) {
-			n->d.fetch_error = r;
-			n->d.fetch_failed_ms = clock_ms();
-		}
-		leave_locked(f, &gone);
+		if (r == 0 || !wait_for_readers_locked(n, f))
+			leave_locked(f, &gone);
 		pthread_mutex_unlock(&n->mutex);
 		fetch_free(&gone);
 		pthread_mutex_lock(&n->mutex);
@@ -470,7 +503,9 @@ fetch_want_locked(struct node *n, uint64_t off, uint64_t len)
 		return;
 	s = stream_locked(n, off, len);
 	window = s->window < WINDOW_MAX ? s->window : WINDOW_MAX;
-	if (window <= len) {
+	/* What nobody waits for yet would not be kept. */
+	if (window <= len ||
+	    (n->d.unstored_ms != 0 && n->d.unstored_ms + 1000 > clock_ms())) {
 		uint64_t from = off / FETCH_SMALL * FETCH_SMALL;
 		uint64_t to = (off + len + FETCH_SMALL - 1) / FETCH_SMALL *
 			      FETCH_SMALL;

@@ -86,6 +86,7 @@ struct fetch {
 	uint64_t given;		/* bytes that readers took of it */
 	unsigned users;		/* readers that copy from it now */
 	bool storing;		/* on its way to the data file */
+	bool unstored;		/* which had no room for it */
 	bool gone;		/* out of the list: the last user frees it */
 	char etag[META_ETAG_MAX];
 };
@@ -122,6 +123,8 @@ struct data {
 	uint64_t accounted_staged, accounted_clean;
 	struct fetch_list fetches;
 	bool storing;		/* a thread puts their bytes into the file */
+	unsigned reading;	/* READs under way */
+	uint64_t unstored_ms;	/* when that failed last; 0: never */
 	int fetch_error;	/* of the last one that failed, negative */
 	uint64_t fetch_failed_ms;
 	struct stream streams[STREAMS];
@@ -870,6 +873,10 @@ void fetch_piece_locked(struct node *n, struct piece *p);
 void fetch_use_locked(const struct piece *p);
 void fetch_done_locked(const struct piece *p, struct fetch_list *gone);
 void fetch_free(struct fetch_list *gone);
+/* A READ begins, and ends: as long as one is under way, bytes that could not
+ * be stored wait for it. */
+void fetch_reader_locked(struct node *n);
+void fetch_read_locked(struct node *n, struct fetch_list *gone);
 
 /* ---- admit.c: the rule, applied ---- */
 

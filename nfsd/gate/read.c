@@ -319,6 +319,7 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	int r;
 
 	pthread_mutex_lock(&n->mutex);
+	fetch_reader_locked(n);
 	r = strict_locked(n, rq, off);
 	version = n->replaced;
 	if (r == 0)
@@ -336,7 +337,9 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	else if (r == 0)
 		r = use_file_locked(n, &plan, &file);
 	if (r < 0) {
+		fetch_read_locked(n, &gone);
 		pthread_mutex_unlock(&n->mutex);
+		fetch_free(&gone);
 		return r;
 	}
 	if (n->d.memory == NULL) {
@@ -351,6 +354,7 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	}
 	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
 		n->h_last_ms = run_ms(n->export->gate);
+	fetch_read_locked(n, &gone);
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
 	if (r == -EAGAIN)
