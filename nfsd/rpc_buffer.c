@@ -8,6 +8,12 @@
  * above RPC_SMALL), the rest is for small ones.  So when bulk waits for memory,
  * small calls of everybody are still read and answered.
  *
+ * Small buffers are charged to the host that they serve: its records, the calls
+ * themselves, its replies.  A host begins more calls only while it holds no more
+ * than is left of that quarter: a lone one gets half of it, two a third each,
+ * and a newcomer finds something.  Each connection may have one call beyond.
+ * Datagrams, whose sender is not known for sure, are few (rpc_udp.c).
+ *
  * Large buffers are shared by dynamic thresholds.  A connection that holds some
  * for its replies gets more only while it then holds no more than half of what
  * is left, and a host, in records and replies of all its connections, no more
@@ -39,6 +45,7 @@ rpc_pool_init(struct rpc_pool *pool, size_t budget)
 	*pool = (struct rpc_pool){
 		.budget = budget,
 		.large_budget = budget - budget / 4,
+		.small_budget = budget / 4,
 	};
 	/* Whatever the budget, a record and a reply can be on their way. */
 	if (pool->large_budget < 4 * (uint64_t)RPC_RECORD_MAX)
@@ -148,10 +155,11 @@ rpc_buffer_get(struct rpc_pool *pool, size_t size)
 static void
 charge(struct rpc_conn *conn, int64_t bytes, bool is_large)
 {
+	struct rpc_host *host = conn->host;
+
 	__atomic_fetch_add(&conn->held, (uint64_t)bytes, __ATOMIC_RELAXED);
-	if (is_large)
-		__atomic_fetch_add(&conn->host->large, (uint64_t)bytes,
-				   __ATOMIC_RELAXED);
+	__atomic_fetch_add(is_large ? &host->large : &host->small,
+			   (uint64_t)bytes, __ATOMIC_RELAXED);
 }
 
 void
@@ -241,6 +249,15 @@ room(struct rpc_pool *pool)
 	uint64_t large = RPC_LOAD(pool->large);
 
 	return large < pool->large_budget ? pool->large_budget - large : 0;
+}
+
+uint64_t
+rpc_pool_small_left(struct rpc_pool *pool)
+{
+	uint64_t large = RPC_LOAD(pool->large), used = RPC_LOAD(pool->used);
+	uint64_t small = used > large ? used - large : 0;
+
+	return small < pool->small_budget ? pool->small_budget - small : 0;
 }
 
 uint64_t

@@ -2,7 +2,7 @@
 /*
  * What a call is made of, and what it costs: the buffer it lies in with its
  * arguments and results, its record when that is its own, and the tail of its
- * reply.  The record and the call are counted for its connection and host from
+ * reply.  The record and the call are charged to its connection and host from
  * when it leaves the event thread to when it is answered; the tail is charged
  * to the connection from when it is asked for to when the peer has it.
  */
@@ -54,6 +54,7 @@ rpc_call_reset(struct rpc_call *call)
 	memset(&call->rq, 0, sizeof(call->rq));
 	call->conn = NULL;
 	call->udp = NULL;
+	call->udp_host = NULL;
 	call->procedure = NULL;
 	call->record = NULL;
 	call->entry = NULL;
@@ -178,8 +179,11 @@ rpc_call_count(struct rpc_call *call)
 			call->record->charged = bytes;
 		__atomic_fetch_add(&conn->in_bytes, bytes, __ATOMIC_RELAXED);
 		rpc_host_charge(conn->host, bytes, 1);
+		rpc_host_charge(conn->host, call->home->size, 1);
 		__atomic_fetch_add(&conn->in_flight, 1, __ATOMIC_RELAXED);
 		rpc_conn_get(conn);
+	} else {
+		call->udp_host = rpc_host_sends(server, &call->rq.peer);
 	}
 	call->counted_ms = rpc_run_ms(server);
 	pthread_mutex_lock(&server->calls_lock);
@@ -206,11 +210,13 @@ uncount(struct rpc_call *call)
 
 		__atomic_fetch_sub(&conn->in_bytes, bytes, __ATOMIC_RELAXED);
 		rpc_host_charge(conn->host, bytes, -1);
+		rpc_host_charge(conn->host, call->home->size, -1);
 		rpc_buffer_put(&call->record);
 		rpc_conn_call_ended(conn);
 		rpc_conn_put(&conn);
 		call->conn = NULL;
 	}
+	rpc_host_sent(call->server, &call->udp_host);
 	rpc_buffer_put(&call->record);
 	call->counted = false;
 	__atomic_fetch_sub(&call->server->in_flight, 1, __ATOMIC_RELEASE);

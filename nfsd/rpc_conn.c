@@ -12,8 +12,9 @@
  *	too many calls or bytes of it are with the workers (paused: the end of
  *	    a call kicks the owner),
  *	it does not read its replies (choked: EPOLLOUT resumes),
- *	its next record is large and its host has its share of the memory, or
- *	    memory is short for everyone (starved: the owner looks every 10 ms),
+ *	its host has its share of the memory, for calls or, if its next record
+ *	    is large, for those, or memory is short for everyone (starved: the
+ *	    owner looks every 10 ms),
  *	the server stops.
  * A small call waits for none of the bulk: see rpc_buffer.c.  Whoever has
  * memory and lets others wait, by not reading or not finishing a record, is
@@ -36,6 +37,7 @@
 #include "nfsd/rpc_priv.h"
 
 #define READ_ROUNDS 4		/* then the others' turn */
+#define SCARCE_BYTES 4000	/* a small buffer's */
 #define RECORD_STEP 16384U
 #define RECORD_SHORT_MS 10000	/* the same when memory is short: */
 #define RECORD_SHORT_STEP 262144U
@@ -105,6 +107,11 @@ must_wait(struct rpc_conn *conn)
 	if (conn->record.buffer == NULL &&
 	    (rpc_pool_short(pool) ||
 	     RPC_LOAD(conn->host->bytes) > host_cap(conn->server)))
+		return true;
+	/* One at a time it may always have. */
+	if (conn->record.buffer == NULL &&
+	    (calls_out(conn) > 0 || RPC_LOAD(conn->held) > 0) &&
+	    RPC_LOAD(conn->host->small) > rpc_pool_small_left(pool))
 		return true;
 	return conn->record.wanted > allowance(conn);
 }
@@ -362,6 +369,17 @@ consume(struct rpc_conn *conn, unsigned char *raw, size_t len)
 	return 0;
 }
 
+/* How much to read at once.  What cannot begin is kept (keep), for each of
+ * many connections: not so much when memory is not plenty. */
+static size_t
+scratch_bytes(const struct rpc_conn *conn)
+{
+	const struct rpc_pool *pool = &conn->server->pool;
+
+	return RPC_LOAD(pool->used) < pool->budget / 2 ? RPC_SCRATCH_BYTES :
+							 SCARCE_BYTES;
+}
+
 /* One readv and what follows.  0: no more for now; 1: more may be there;
  * 2: paused; negative: close. */
 static int
@@ -378,9 +396,9 @@ read_once(struct rpc_conn *conn)
 		iov[count++] = (struct iovec){ direct, room };
 	if (direct == NULL || !rpc_pool_short(&conn->server->pool))
 		iov[count++] = (struct iovec){ thread->in,
-					       RPC_SCRATCH_BYTES };
+					       scratch_bytes(conn) };
 	total = room + (iov[count - 1].iov_base == thread->in ?
-			RPC_SCRATCH_BYTES : 0);
+			iov[count - 1].iov_len : 0);
 	do
 		n = readv(conn->fd, iov, count);
 	while (n < 0 && errno == EINTR);

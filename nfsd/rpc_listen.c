@@ -25,6 +25,8 @@
 #define ACCEPT_ROUNDS 64
 #define ACCEPT_PAUSE_MS 100
 #define BACKLOG 1024
+#define DATAGRAMS_MAX 512
+#define DATAGRAMS_PER_HOST 64
 
 void
 rpc_address(const struct sockaddr_storage *from, struct in6_addr *to)
@@ -56,28 +58,34 @@ rpc_peer_text(const struct sockaddr_storage *peer, char text[RPC_PEER_TEXT])
 
 /* ---- hosts ---- */
 
-/* Counts the connection; NULL: the host has too many, or no memory. */
+/* NULL: no memory. */
 static struct rpc_host *
-host_get(struct rpc_server *server, const struct sockaddr_storage *peer)
+host_locked(struct rpc_server *server, const struct sockaddr_storage *peer)
 {
 	struct rpc_host *host;
 	struct in6_addr addr;
 
 	rpc_address(peer, &addr);
-	pthread_mutex_lock(&server->hosts_lock);
 	HASH_FIND(hh, server->hosts, &addr, sizeof(addr), host);
-	if (host == NULL) {
-		host = calloc(1, sizeof(*host));
-		if (host != NULL) {
-			host->addr = addr;
-			HASH_ADD(hh, server->hosts, addr, sizeof(host->addr),
-				 host);
-			if (host->hh.tbl == NULL) {
-				free(host);
-				host = NULL;
-			}
+	if (host == NULL && (host = calloc(1, sizeof(*host))) != NULL) {
+		host->addr = addr;
+		HASH_ADD(hh, server->hosts, addr, sizeof(host->addr), host);
+		if (host->hh.tbl == NULL) {
+			free(host);
+			host = NULL;
 		}
 	}
+	return host;
+}
+
+/* Counts the connection; NULL: the host has too many, or no memory. */
+static struct rpc_host *
+host_get(struct rpc_server *server, const struct sockaddr_storage *peer)
+{
+	struct rpc_host *host;
+
+	pthread_mutex_lock(&server->hosts_lock);
+	host = host_locked(server, peer);
 	if (host != NULL &&
 	    host->connections >= server->limits.connections_per_host)
 		host = NULL;
@@ -96,8 +104,62 @@ rpc_host_charge(struct rpc_host *host, uint32_t bytes, int sign)
 	uint64_t add = (uint64_t)(sign * (int64_t)bytes);
 
 	__atomic_fetch_add(&host->bytes, add, __ATOMIC_RELAXED);
-	if (bytes > RPC_SMALL)
-		__atomic_fetch_add(&host->large, add, __ATOMIC_RELAXED);
+	__atomic_fetch_add(bytes > RPC_SMALL ? &host->large : &host->small,
+			   add, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whoever sends datagrams can name any sender.  So they get little, each host
+ * and all together, and none of what its connections may have.
+ */
+bool
+rpc_host_may_send(struct rpc_server *server,
+		  const struct sockaddr_storage *peer)
+{
+	struct rpc_host *host = NULL;
+	struct in6_addr addr;
+	bool may;
+
+	rpc_address(peer, &addr);
+	pthread_mutex_lock(&server->hosts_lock);
+	may = server->datagrams < DATAGRAMS_MAX;
+	if (may && server->datagrams > 0)
+		HASH_FIND(hh, server->hosts, &addr, sizeof(addr), host);
+	if (host != NULL)
+		may = host->datagrams < DATAGRAMS_PER_HOST;
+	pthread_mutex_unlock(&server->hosts_lock);
+	return may;
+}
+
+struct rpc_host *
+rpc_host_sends(struct rpc_server *server, const struct sockaddr_storage *peer)
+{
+	struct rpc_host *host;
+
+	pthread_mutex_lock(&server->hosts_lock);
+	host = host_locked(server, peer);
+	if (host != NULL) {
+		host->refs++;
+		host->datagrams++;
+		server->datagrams++;
+	}
+	pthread_mutex_unlock(&server->hosts_lock);
+	return host;
+}
+
+void
+rpc_host_sent(struct rpc_server *server, struct rpc_host **slot)
+{
+	struct rpc_host *host = *slot;
+
+	*slot = NULL;
+	if (host == NULL)
+		return;
+	pthread_mutex_lock(&server->hosts_lock);
+	host->datagrams--;
+	server->datagrams--;
+	pthread_mutex_unlock(&server->hosts_lock);
+	rpc_host_put(server, host);
 }
 
 void

@@ -65,7 +65,7 @@ struct rpc_conn;
 struct rpc_pool {
 	uint64_t used;		/* bytes handed out; atomic */
 	uint64_t large;		/* those in buffers above RPC_SMALL; atomic */
-	uint64_t budget, large_budget;
+	uint64_t budget, large_budget, small_budget;
 	pthread_mutex_t lock;
 	struct rpc_buffers free[RPC_CLASSES];
 	uint64_t kept;		/* bytes in the free lists */
@@ -97,6 +97,8 @@ bool rpc_pool_share(struct rpc_pool *pool, uint64_t held, uint64_t host_large,
 		    uint64_t size);
 /* The largest buffer that such a host may take for a record. */
 uint64_t rpc_pool_allowance(struct rpc_pool *pool, uint64_t host_large);
+/* What is left for small buffers. */
+uint64_t rpc_pool_small_left(struct rpc_pool *pool);
 /* Others may be waiting for memory: who has some and idles gets less time. */
 bool rpc_pool_tight(struct rpc_pool *pool);
 
@@ -209,6 +211,7 @@ struct rpc_call {
 	struct rpc_buffer *home;	/* this struct lies in it */
 	struct rpc_conn *conn;	/* where the reply goes; a reference */
 	struct rpc_listener *udp;	/* or there */
+	struct rpc_host *udp_host;	/* its sender, if it is counted */
 	struct sockaddr_storage udp_local;
 	const struct rpc_procedure *procedure;
 	void *args, *res;
@@ -233,9 +236,11 @@ struct rpc_host {
 	struct in6_addr addr;
 	unsigned connections;	/* under server->hosts_lock */
 	unsigned refs;		/* the same */
-	uint64_t bytes;		/* of records on their way; atomic */
+	uint64_t bytes;		/* of records and calls on their way; atomic */
 	uint64_t large;		/* of large buffers, for records and replies;
 				 * atomic */
+	uint64_t small;		/* the same of small ones, and calls; atomic */
+	unsigned datagrams;	/* calls on their way; under hosts_lock */
 	UT_hash_handle hh;
 };
 
@@ -407,8 +412,15 @@ struct rpc_listener {
 void rpc_accept(struct rpc_thread *thread, struct rpc_listener *listener);
 /* Watch all listeners, or none. */
 void rpc_listeners_watch(struct rpc_thread *thread, bool on);
-/* A record's buffer is the host's (+1), or not any more (-1). */
+/* A buffer of a record or a call is the host's (+1), or not any more (-1). */
 void rpc_host_charge(struct rpc_host *host, uint32_t bytes, int sign);
+/* May a datagram of that sender be a call more? */
+bool rpc_host_may_send(struct rpc_server *server,
+		       const struct sockaddr_storage *peer);
+/* It is one on its way; NULL: no memory, it is counted for nobody. */
+struct rpc_host *rpc_host_sends(struct rpc_server *server,
+				const struct sockaddr_storage *peer);
+void rpc_host_sent(struct rpc_server *server, struct rpc_host **host);
 void rpc_host_put(struct rpc_server *server, struct rpc_host *host);
 void rpc_address(const struct sockaddr_storage *from, struct in6_addr *to);
 /* For log lines. */
@@ -525,6 +537,7 @@ struct rpc_server {
 	pthread_mutex_t hosts_lock;
 	struct rpc_host *hosts;
 	unsigned open_count;	/* connections accepted and not closed */
+	unsigned datagrams;	/* calls on their way */
 
 	/* atomic */
 	uint64_t worker_calls, worker_replies;

@@ -3,7 +3,8 @@
  * Datagrams, for the programs that allow them: one is one call, without a
  * marker.  The reply leaves from the address that was asked, as it must on a
  * host with several.  A reply that does not fit into a datagram, or that the
- * socket does not take, is lost; the client asks again.
+ * socket does not take, is lost, and so is a call of a host that has too many
+ * on their way (rpc_host_may_send); the client asks again.
  */
 #include <config.h>
 
@@ -69,7 +70,8 @@ rpc_udp_readable(struct rpc_thread *thread, struct rpc_listener *listener)
 		if (n < 0)
 			return;
 		if (rpc_pool_short(&thread->server->pool) ||
-		    (message.msg_flags & MSG_TRUNC) != 0)
+		    (message.msg_flags & MSG_TRUNC) != 0 ||
+		    !rpc_host_may_send(thread->server, &peer))
 			continue;
 		local_address(&message, &local);
 		payload.len = (uint32_t)n;

@@ -206,8 +206,107 @@ a_client_waits_while_a_call_has_no_answer_or_is_not_read(void)
 	fake_stop(&fake);
 }
 
+/* ---- a host that wants all ---- */
+
+#define HOGS 24
+#define CALLS 100
+
+static bool
+serves_in(struct fake *fake, const char *from, bool udp, unsigned timeout_ms)
+{
+	struct rpcc c;
+	bool good = rpcc_open(&c, from, "127.0.0.1",
+			      udp ? fake->udp_port : fake->port, udp) == 0;
+
+	rpcc_identity(&c, "other", 0, 0, 0, NULL);
+	c.timeout_ms = timeout_ms;
+	for (int i = 0; i < 5 && good; i++)
+		good = fake_call(&c, FAKE_PLAIN, FAKE_THREAD, 0, "x", 1,
+				 NULL) == 0;
+	rpcc_close(&c);
+	return good;
+}
+
+static bool
+serves(struct fake *fake, const char *from, bool udp)
+{
+	return serves_in(fake, from, udp, 5000);
+}
+
+/* All that are held, until so many have been. */
+static bool
+wake_in_all(struct fake *fake, unsigned count)
+{
+	uint64_t until = now_ms() + 10000;
+	unsigned woken = 0;
+
+	while (woken < count && now_ms() < until) {
+		woken += fake_wake_all(fake);
+		tick();
+	}
+	return woken == count;
+}
+
+static void
+calls_that_hang_cost_their_host_alone(void)
+{
+	struct rpc_limits limits = { .buffer_bytes = 8 << 20 };
+	struct rpcc hog[HOGS];
+	struct fake fake;
+
+	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
+	for (unsigned i = 0; i < HOGS; i++) {
+		CU_ASSERT(rpcc_open(&hog[i], "127.0.0.7", "127.0.0.1",
+				    fake.port, false) == 0);
+		for (uint32_t xid = 0; xid < CALLS; xid++)
+			CU_ASSERT(fake_send(&hog[i], xid, FAKE_PLAIN,
+					    FAKE_HOLD, 0, "x", 1) == 0);
+	}
+	/* As many as it may have, and no fewer than one a connection. */
+	CU_ASSERT(fake_wait_held(&fake, 2 * HOGS));
+	CU_ASSERT(serves(&fake, "127.0.0.8", false));
+	CU_ASSERT(serves(&fake, "127.0.0.8", true));
+	CU_ASSERT(serves(&fake, "127.0.0.7", false));
+	CU_ASSERT(wake_in_all(&fake, HOGS * CALLS));
+	for (unsigned i = 0; i < HOGS; i++) {
+		for (uint32_t xid = 0; xid < CALLS; xid++)
+			CU_ASSERT(fake_result(&hog[i], xid, NULL) == 0);
+		rpcc_close(&hog[i]);
+	}
+	fake_stop(&fake);
+}
+
+static void
+datagrams_that_hang_are_few(void)
+{
+	struct rpc_limits limits = { .buffer_bytes = 8 << 20 };
+	struct fake fake;
+	struct rpcc c;
+
+	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
+	CU_ASSERT(rpcc_open(&c, "127.0.0.7", "127.0.0.1", fake.udp_port,
+			    true) == 0);
+	for (uint32_t xid = 0; xid < 3000; xid++) {
+		CU_ASSERT(fake_send(&c, xid, FAKE_PLAIN, FAKE_HOLD, 0, "x",
+				    1) == 0);
+		if (xid % 50 == 49)	/* before the socket is full */
+			CU_ASSERT(serves(&fake, "127.0.0.8", true));
+	}
+	CU_ASSERT(fake_wait_held(&fake, 64));
+	CU_ASSERT(!serves_in(&fake, "127.0.0.7", true, 100));
+	CU_ASSERT(serves(&fake, "127.0.0.8", false));
+	/* Nor does it cost what the host named as their sender may have. */
+	CU_ASSERT(serves(&fake, "127.0.0.7", false));
+	CU_ASSERT(fake_wake_all(&fake) == 64);
+	CU_ASSERT(serves(&fake, "127.0.0.7", true));
+	rpcc_close(&c);
+	fake_stop(&fake);
+}
+
 TEST_MAIN("nfsd_rpc_conn",
 	  T(a_stream_of_records_lives_on_though_each_look_ends_amid_one),
 	  T(a_long_record_on_a_slow_line_gets_whole),
 	  T(a_record_that_trickles_is_cut),
-	  T(a_client_waits_while_a_call_has_no_answer_or_is_not_read))
+	  T(a_client_waits_while_a_call_has_no_answer_or_is_not_read),
+	  T(calls_that_hang_cost_their_host_alone),
+	  T(datagrams_that_hang_are_few))
