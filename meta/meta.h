@@ -207,6 +207,7 @@ struct meta_delete {
 	uint32_t export_id;
 	char key[META_KEY_MAX + 2];
 	char etag[META_ETAG_MAX];	/* "" whatever is there */
+	bool soft;		/* not on record: the first try needs no etag */
 	bool parts;		/* and multipart uploads to it that a crash
 				 * may have left */
 };

@@ -362,12 +362,25 @@ probe_bucket(struct bucket *b, bool first)
 	return 0;
 }
 
+/* As s3_open finds it. */
+static const char *
+endpoint_of(const struct options_s3 *o)
+{
+	const char *endpoint = o->endpoint;
+
+	if (endpoint == NULL)
+		endpoint = getenv("AWS_ENDPOINT_URL_S3");
+	if (endpoint == NULL || endpoint[0] == '\0')
+		endpoint = getenv("AWS_ENDPOINT_URL");
+	return endpoint;
+}
+
 /* Where the export's objects lie; what another address would be. */
 static void
 place_text(const struct daemon *d, const struct settings_export *export,
 	   char *out, size_t size)
 {
-	const char *endpoint = d->settings.s3.endpoint;
+	const char *endpoint = endpoint_of(&d->settings.s3);
 	int prefix = (int)strlen(export->prefix);
 	bool named = strncmp(export->url, "s3://", 5) == 0 &&
 		     endpoint != NULL && endpoint[0] != '\0';

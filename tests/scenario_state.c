@@ -64,7 +64,7 @@ absent(struct scene *s, const char *export)
 		const char *name = json_string_value(
 			json_object_get(one, "export"));
 
-		if (strcmp(name, export) == 0)
+		if (strncmp(name, export, strlen(export)) == 0)
 			row = json_incref(one);
 	}
 	json_decref(status);
@@ -418,7 +418,33 @@ epoch_torn(struct scene *s)
 	free(data);
 }
 
-/* The same name, another bucket. */
+/* The same name for another directory, or prefix. */
+static void
+same_name(struct scene *s)
+{
+	size_t len = strlen(s->url);
+
+	if (s->prefix[0] != '\0') {
+		snprintf(s->url + len, sizeof(s->url) - len, "other/");
+		return;
+	}
+	shell(s, "mkdir -p other/bucket");
+	snprintf(s->url, sizeof(s->url), "file://%s/other/bucket", s->dir);
+}
+
+static bool
+other_has(struct scene *s, const char *key)
+{
+	char command[512];
+
+	snprintf(command, sizeof(command), "other/%s", key);
+	if (s->prefix[0] != '\0')
+		return !object_absent(s, command);
+	snprintf(command, sizeof(command), "test -e '%s/other/bucket/%s'",
+		 s->dir, key);
+	return system(command) == 0;
+}
+
 static void
 another_bucket(struct scene *s)
 {
@@ -434,9 +460,10 @@ another_bucket(struct scene *s)
 	scene_faults(s, "op=put,delete error=EIO");
 	OK(nc_remove(&s->a, &s->root, "gone"));
 	CHECK(scene_stop(s) == 0);
-	snprintf(parked, sizeof(parked), "%s (%s)", s->export, url);
-	shell(s, "mkdir -p other/bucket");
-	snprintf(s->url, sizeof(s->url), "file://%s/other/bucket", s->dir);
+	/* On a store the prefix's slash and the endpoint are told otherwise. */
+	snprintf(parked, sizeof(parked), "%s (%.*s", s->export,
+		 (int)strlen(url) - 1, url);
+	same_name(s);
 	scene_faults(s, "");
 	IS(scene_refused(s), 1);
 	CHECK(scene_logged(s, "which is owed 1 files (300000 bytes), "
@@ -453,7 +480,7 @@ another_bucket(struct scene *s)
 	create_in(s, &s->root, "g", "other");
 	OK(ctl_status(s, "flush --all"));
 	CHECK(scene_stop(s) == 0);
-	shell(s, "test -e other/bucket/g && test ! -e other/bucket/f");
+	CHECK(other_has(s, "g") && !other_has(s, "f"));
 	CHECK(object_is(s, "gone", "x"));
 	scene_set(s, "rebind", "no");
 	strcpy(s->url, url);
@@ -474,8 +501,11 @@ owing_nothing(struct scene *s)
 	make(s, "g", "one");
 	CHECK(reads(&s->a, &f, "one"));
 	CHECK(scene_stop(s) == 0);
-	shell(s, "mkdir -p other/bucket && printf two >other/bucket/f");
-	snprintf(s->url, sizeof(s->url), "file://%s/other/bucket", s->dir);
+	same_name(s);
+	if (s->prefix[0] != '\0')
+		object_text(s, "other/f", "two");
+	else
+		shell(s, "printf two >other/bucket/f");
 	scene_start(s);
 	IS(nc_getattr(&s->a, &f, NULL), NFS3ERR_STALE);
 	IS(nc_lookup(&s->a, &root, "g", NULL, NULL), NFS3ERR_NOENT);
@@ -486,9 +516,13 @@ owing_nothing(struct scene *s)
 static void
 moved_bucket(struct scene *s)
 {
-	unsigned char *data = pattern(BIG, 13);
-	struct nc_fh f = make(s, "old", "old");
+	unsigned char *data;
+	struct nc_fh f;
 
+	if (s->prefix[0] != '\0')
+		return;		/* a directory can be moved */
+	data = pattern(BIG, 13);
+	f = make(s, "old", "old");
 	owe(s, "f", data);
 	CHECK(scene_stop(s) == 0);
 	shell(s, "mkdir moved && cp -a bucket moved/");
@@ -504,6 +538,106 @@ moved_bucket(struct scene *s)
 	scene_start(s);
 	CHECK(reads(&s->a, &f, "old"));
 	free(data);
+}
+
+/* Once more, with other bytes; in the bucket when it returns. */
+static void
+again(struct scene *s, const char *name, const char *text)
+{
+	struct nc_fh f;
+
+	if (nc_lookup(&s->a, &s->root, name, &f, NULL) == NFS3ERR_NOENT)
+		f = create(&s->a, s, name);
+	SOON(20000, put(&s->a, &f, 0, text, FILE_SYNC), NFS3_OK);
+}
+
+/* Does one of the conflict files of the name have the text? */
+static bool
+kept_beside(struct scene *s, const char *name, const char *text)
+{
+	char command[1024];
+
+	if (s->prefix[0] != '\0')
+		return true;	/* that it is there is enough */
+	snprintf(command, sizeof(command), "cd '%s'/bucket && "
+		 "cat %s.conflict-* | grep -qx '%s'", s->dir, name, text);
+	return system(command) == 0;
+}
+
+static const char *const later[] = { "f", "g", "h", "n", "q", "r" };
+
+/* All that may be pending was, when the copy was made; all of it was done
+ * since, and more. */
+static void
+older_bytes(struct scene *s, const char *faults)
+{
+	struct nc_set mode = { .mode_set = true, .mode = 0600 };
+	struct nc_fh root = s->root, g;
+
+	make(s, "f", "f0");
+	g = make(s, "g", "g0");
+	make(s, "h", "h0");
+	make(s, "r", "r0");
+	scene_faults(s, "op=put,copy,delete error=EIO");
+	again(s, "f", "f1");
+	again(s, "n", "n1");
+	OK(nc_setattr(&s->a, &g, &mode, NULL));
+	OK(nc_remove(&s->a, &root, "h"));
+	OK(nc_rename(&s->a, &root, "r", &root, "q"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "cp -a state copy");
+	scene_faults(s, "");
+	scene_start(s);
+	OK(ctl_status(s, "flush --all"));
+	for (unsigned i = 0; i < 6; i++) {
+		char text[8];
+
+		snprintf(text, sizeof(text), "%s2", later[i]);
+		again(s, later[i], text);
+	}
+	OK(ctl_status(s, "flush --all"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "rm -rf state && mv copy state");
+	scene_faults(s, faults);
+	scene_start(s);
+	WITHIN(20000, ctl_status(s, "flush --all") == 0);
+	for (unsigned i = 0; i < 6; i++) {
+		char text[8];
+
+		snprintf(text, sizeof(text), "%s2", later[i]);
+		CHECK(object_is(s, later[i], text));
+	}
+	CHECK(kept_beside(s, "f", "f1"));
+	CHECK(kept_beside(s, "n", "n1"));
+}
+
+static void
+back_with(struct scene *s)
+{
+	older_bytes(s, "");
+}
+
+static void
+back_without(struct scene *s)
+{
+	older_bytes(s, "op=probe error=EIO");
+}
+
+/* S3 was away when f was removed, and somebody else has put one there. */
+static void
+removed_late(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "ours");
+
+	scene_faults(s, "op=delete key=f error=EIO");
+	CHECK(reads(&s->a, &f, "ours"));
+	OK(nc_remove(&s->a, &s->root, "f"));
+	object_text(s, "f", "theirs");
+	scene_faults(s, "");
+	WITHIN(20000, ctl_status(s, "flush --all") == 0);
+	CHECK(object_is(s, "f", "theirs"));
+	WITHIN(20000, nc_lookup(&s->a, &s->root, "f", &f, NULL) == NFS3_OK);
+	CHECK(reads(&s->a, &f, "theirs"));
 }
 
 /* clang-format off */
@@ -523,6 +657,14 @@ SCENARIOS(
 	{ "state-back", "the state directory is put back from a copy / handles "
 	  "given out since are stale, and no other file's", rolled_back,
 	  NULL, false },
+	{ "state-older-bytes", "the same, with uploads, deletions and renames "
+	  "pending in the copy / no newer object is touched", back_with,
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-no-cond", "the same without conditional requests", back_without,
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-removed-late", "a removal waited for S3, where somebody put "
+	  "another object / that stays", removed_late, "attr_ttl_ms=50",
+	  false },
 	{ "state-lost", "meta.db is gone, data files are there / refused; "
 	  "accepted: they are listed, saved, dropped", database_lost,
 	  "settle_ms=60000", false },

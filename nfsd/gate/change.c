@@ -124,6 +124,17 @@ change_delete_parts(struct change *c, const char *key)
 	}
 }
 
+void
+change_delete_soft(struct change *c, const char *key)
+{
+	struct change_step *s;
+
+	TAILQ_FOREACH(s, &c->steps, link) {
+		if (s->kind == DELETE && strcmp(s->row.key, key) == 0)
+			s->row.soft = true;
+	}
+}
+
 bool
 change_deletes(const struct change *c, const char *key)
 {

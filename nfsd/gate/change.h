@@ -55,6 +55,8 @@ const struct meta_delete *change_delete(struct change *c,
 					bool hide);
 /* That may have parts of an upload beside it. */
 void change_delete_parts(struct change *c, const char *key);
+/* ... of which the first try is made without its ETag. */
+void change_delete_soft(struct change *c, const char *key);
 /* Is there a deletion of this key? */
 bool change_deletes(const struct change *c, const char *key);
 /* A key names nothing any more, or something again, once it is done. */

@@ -4,6 +4,11 @@
  * crash or an S3 that does not answer forgets none; its key is hidden until
  * it is done.  A deletion takes the key as uploads do: it never overtakes an
  * upload of the file that was removed, nor meets the next one's.
+ *
+ * A try that comes later, or after a start, is for the object that was removed
+ * and no other, where that is known: what somebody else put there meanwhile,
+ * or this gateway after the copy was made from which its state directory was
+ * put back, stays.
  */
 
 #include <config.h>
@@ -106,6 +111,8 @@ delete_run(void *arg)
 	struct gate *g = d->x->gate;
 	struct s3_error err = { 0 };
 	uint64_t wait = RETRY_FIRST_MS;
+	bool when_same = d->row.etag[0] != '\0' &&
+			 (!d->row.soft || d->attempts > 0);
 	int r;
 
 	if (!key_try(d->x, d->row.key, KEY_ROW | d->row.id)) {
@@ -114,7 +121,7 @@ delete_run(void *arg)
 	}
 	failpoint("delete-before-s3");
 	r = s3_delete(d->x->s3, d->row.key,
-		      d->row.etag[0] ? d->row.etag : NULL, &err);
+		      when_same ? d->row.etag : NULL, &err);
 	failpoint("delete-after-s3");
 	if ((r == 0 || r == -ESTALE || r == -ENOENT) && d->row.parts)
 		r = delete_parts(d->x, d->row.key);

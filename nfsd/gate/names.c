@@ -122,16 +122,31 @@ name_left_key(const struct node *n)
 	       (n->i.name_dirty || n->i.local_only);
 }
 
+/* The bucket has the file as it is, and nothing is on its way. */
+static bool
+is_stored(const struct node *n)
+{
+	return n->i.kind != GATE_DIR && !n->i.data_dirty && !n->i.attr_dirty &&
+	       !n->up.pending && n->up.run == UP_IDLE;
+}
+
 const struct meta_delete *
 forget_object(struct node *n, struct change *c, bool hide)
 {
 	/* Under a name that the file has left somebody else may have put
-	 * something of his own.  Or it is ours, and we do not know which. */
-	bool whatever = !name_left_key(n) ||
-			lost_at_locked(n, n->i.base_key);
+	 * something of his own; and under its name, when S3 is away for a
+	 * while, or the state directory was put back.  Or it is ours, and we
+	 * do not know which. */
+	bool left = name_left_key(n);
+	bool sure = (left || is_stored(n)) &&
+		    !lost_at_locked(n, n->i.base_key);
+	const struct meta_delete *row =
+		change_delete(c, n->export, n->i.base_key,
+			      sure ? n->i.base_etag : "", hide);
 
-	return change_delete(c, n->export, n->i.base_key,
-			     whatever ? "" : n->i.base_etag, hide);
+	if (sure && !left)
+		change_delete_soft(c, n->i.base_key);
+	return row;
 }
 
 int
