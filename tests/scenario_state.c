@@ -187,6 +187,8 @@ bytes_gone(struct scene *s)
 	IS(ctl_status(s, "quarantine save %d %s/saved", id, s->dir), 1);
 	OK(ctl_status(s, "quarantine drop %d", id));
 	CHECK(reads_many(&s->b, &f, now, BIG));
+	/* By us, and the daemon may have seen an invariant broken. */
+	CHECK(scene_stop(s) == 0);
 	free(data);
 	free(now);
 }
