@@ -94,12 +94,14 @@ m_host(struct m_world *w, bool armed, int64_t now_ms)
 }
 
 bool
-m_host_refused(const struct m_world *w, const struct m_op *op,
-	       const struct m_seen *seen)
+m_host_refused(const struct m_world *w, const struct m_seen *seen)
 {
 	if (!w->host && seen->sent_ms > w->host_until_ms)
 		return false;
-	(void)op;
+	/* Because of another that was sent with it, and is to be refused. */
+	if (seen->racing && (seen->status == NFS3ERR_ACCES ||
+			     seen->status == NFS3ERR_EXIST))
+		return true;
 	return seen->status == NFS3ERR_IO || seen->status == NFS3ERR_NOSPC ||
 	       seen->status == NFS3ERR_JUKEBOX ||
 	       seen->status == NFS3ERR_SERVERFAULT;

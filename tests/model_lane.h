@@ -11,7 +11,7 @@
 struct conf {
 	const char *name;
 	struct m_config model;
-	const char *sets[12];
+	const char *sets[16];
 };
 extern const struct conf confs[];
 extern const unsigned conf_count;

@@ -106,8 +106,7 @@ void m_unseen(struct m_world *w, struct set *set, int64_t now);
 /* ---- model_host.c ---- */
 
 /* May this refusal be the machine's doing? */
-bool m_host_refused(const struct m_world *w, const struct m_op *op,
-		    const struct m_seen *seen);
+bool m_host_refused(const struct m_world *w, const struct m_seen *seen);
 
 /* Add it with the file's uncommitted bytes lost, if they may be by now. */
 void m_host_lose(const struct m_world *w, const struct state *s,

@@ -479,7 +479,10 @@ refused(struct m_world *w, const struct state *s, const struct m_op *op,
 	struct m_seen taken = *seen;
 
 	m_add(out, s);
-	if (f == NULL || (op->kind != M_WRITE && op->kind != M_TRUNCATE))
+	if (op->kind == M_CREATE)
+		f = &n.f[op->name];
+	if (f == NULL || (op->kind != M_WRITE && op->kind != M_TRUNCATE &&
+			  op->kind != M_CREATE))
 		return;
 	/* A writer who has nothing to flush then is none. */
 	if (f->state == ACTIVE && f->writer == op->client &&
@@ -511,7 +514,7 @@ m_apply(struct m_world *w, const struct state *s, const struct m_op *op,
 	struct file *f = m_by_number(&n, seen->target);
 	unsigned name;
 
-	if (m_host_refused(w, op, seen))
+	if (m_host_refused(w, seen))
 		refused(w, s, op, seen, out);
 	if (by_handle(op->kind) && f == NULL) {
 		if (seen->status == NFS3ERR_STALE && !is_orphan(s, seen))

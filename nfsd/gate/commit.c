@@ -176,6 +176,7 @@ prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 	if (r == 0 && s->added.count > 0)
 		publish_row(n, s);
 	s->handle = n->h;
+	s->handle.created &= s->taken.count == 0 && !s->flushes;
 	return r == 0 && s->flushes
 		       ? meta_handle_move(&s->handle, META_EV_FLUSH)
 		       : r;
@@ -242,7 +243,7 @@ applied_locked(struct node *n, struct step *s)
 	if (n->shown != NULL && s->added.count > 0 &&
 	    shown_take_locked(n) < 0)
 		shown_drop_locked(n);
-	n->h.created = n->h.created && s->taken.count == 0;
+	n->h.created = s->handle.created;
 	data_account_locked(n);
 	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
 	admit_settle_locked(n);
@@ -383,6 +384,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	extents_free(&staged);
 	extents_free(&hard);
 	handle = n->h;
+	handle.created = false;
 	if (flushes)
 		r = meta_handle_move(&handle, META_EV_FLUSH);
 	meta_put_handle(batch, &handle);
