@@ -121,6 +121,21 @@ bed_restart(struct bed *b)
 }
 
 void
+bed_kill(struct bed *b)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command), "cp -a '%s' '%s.kept'", b->dir,
+		 b->dir);
+	must(system(command) == 0 ? 0 : -EIO, command);
+	bed_stop(b);
+	snprintf(command, sizeof(command), "rm -rf '%s' && mv '%s.kept' '%s'",
+		 b->dir, b->dir, b->dir);
+	must(system(command) == 0 ? 0 : -EIO, command);
+	bed_start(b);
+}
+
+void
 bed_lose_state(struct bed *b)
 {
 	char command[128];

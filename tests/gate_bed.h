@@ -53,6 +53,8 @@ void bed_open(struct bed *b);
 void bed_restart(struct bed *b);	/* in order; the bucket stays */
 void bed_stop(struct bed *b);	/* the two halves of it */
 void bed_start(struct bed *b);
+/* Killed: the next one finds what is on disk at this moment. */
+void bed_kill(struct bed *b);
 /* Start anew with an empty state directory; the bucket stays. */
 void bed_lose_state(struct bed *b);
 void bed_close(struct bed *b);

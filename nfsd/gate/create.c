@@ -92,21 +92,17 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 	return meta_new_ino(x->gate->meta, &row->ino);
 }
 
-/* It is not on disk and never will be: nobody was told of it but clients that
- * looked in the meantime, and they see it go. */
-static void
-unmake(struct node *n)
-{
-	node_unname(n);
-	subdirs_gone(n);
-	pthread_mutex_lock(&n->mutex);
-	if (n->h.state != META_NONE)
-		admit_drop_locked(n);
-	n->up.pending = false;
-	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
-	node_changed_locked(n);
-	pthread_mutex_unlock(&n->mutex);
-}
+/* One that is being made. */
+struct making {
+	struct change_dir *d;
+	const struct recipe *rec;
+	struct meta_inode row;
+	struct meta_name entry;
+	struct meta_handle handle;
+	struct node *node;		/* its lock is held */
+	int64_t dir_mtime_ns, dir_ctime_ns;	/* as they were */
+	bool counted;			/* in the directory's links */
+};
 
 /* On its way to disk, or there, or not: subdirs_count() has to wait. */
 static void
@@ -117,115 +113,191 @@ count_making(struct node *dir, int by)
 	pthread_mutex_unlock(&dir->mutex);
 }
 
-/*
- * The directory lock is held and the name is free.  On success the file is
- * in memory and its rows are handed over; the caller lets go of the directory
- * and waits for *ticket before it answers, so that creates in one directory
- * share their flushes.
- */
-static int
-make(struct change_dir *d, struct gate_request *rq, const char *name,
-     const struct recipe *rec, struct node **out, struct meta_batch **ticket)
+/* The directory as it was, where nobody has changed it since.  Others may have
+ * written its row with what is taken back here: once more.  Only posted; the
+ * count of links is set right by the next listing. */
+static void
+unmake_in_dir(const struct making *m)
 {
-	struct gate_export *x = d->node->export;
-	struct gate *g = x->gate;
-	struct meta_inode row;
-	struct meta_name entry = { .parent = d->node->ino };
-	struct meta_handle handle = { .state = META_ACTIVE, .generation = 1,
-				      .opened_ns = clock_ns(),
-				      .created = true };
-	struct meta_upload upload = { .since_ns = clock_ns() };
-	struct meta_batch *b;
-	char key[META_KEY_MAX + 2];
-	struct node *n = NULL;
-	int r = path_child_key(d->node, name, rec->kind == GATE_DIR, key);
+	struct node *dir = m->d->node;
+	struct meta_batch *b = meta_batch_new();
 
-	if (r == 0 && rec->opens)
-		r = admit_room(x, rq);
-	if (r == 0 && room_short(g))
-		room_make(g);
-	if (r == 0)
-		r = room_reserve(g, ROWS, 0);
-	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
-		rq->again = GATE_JUKEBOX;
-	if (r < 0)
-		return r;
-	r = fill_row(x, rq, &d->row, rec, &row);
-	if (r == 0)
-		r = meta_new_name_id(g->meta, &entry.id);
-	if (r < 0)
-		return r;
-	row.local_only = name_is_silly(name);
-	row.target = (char *)rec->target;
-	if (rec->target != NULL)
-		row.size = strlen(rec->target);
-	entry.ino = row.ino;
-	entry.kind = row.kind;
-	strcpy(entry.name, name);
-	handle.ino = upload.ino = row.ino;
-	who_text(x, rq, handle.who);
-	if (rec->kind == GATE_DIR)
-		subdirs_more(&d->row);
-	b = meta_batch_new();
-	if (b == NULL)
-		return -ENOMEM;
-	meta_add_inode(b, &row);
-	meta_add_name(b, &entry);
-	meta_put_inode(b, &d->row);
-	if (rec->opens)
-		meta_put_handle(b, &handle);
-	if (!row.local_only)
-		meta_put_upload(b, &upload);
-	/* A CREATE that may meet a file of its own need not be remembered:
-	 * sent again it finds the file, or its verifier. */
-	if (rec->guarded)
-		replay_note(b, rq, &row);
-	r = node_add(x, &row, &entry, true, &n);
-	if (r == 0) {
-		failpoint("create-before-commit");
-		r = meta_submit(g->meta, &b);
-		if (r < 0) {
-			unmake(n);
-			node_unlock(n);
-		}
+	node_lock_wait(dir);
+	pthread_mutex_lock(&dir->mutex);
+	if (dir->i.mtime_ns == m->d->row.mtime_ns &&
+	    dir->i.ctime_ns == m->d->row.ctime_ns) {
+		dir->i.mtime_ns = m->dir_mtime_ns;
+		dir->i.ctime_ns = m->dir_ctime_ns;
 	}
-	if (r < 0) {
-		meta_batch_free(&b);
-		node_put(&n);
-		return r;
-	}
-	*ticket = b;
-	negative_del(g, d->node->ino, name);
-	change_dir_apply(d);
-	if (rec->kind == GATE_DIR)
-		count_making(d->node, 1);
+	if (m->counted)
+		subdirs_less(&dir->i);
+	if (!dir->dead)
+		meta_put_inode(b, &dir->i);
+	meta_post(dir->export->gate->meta, &b);
+	node_unlock_locked(dir);
+	pthread_mutex_unlock(&dir->mutex);
+}
+
+/* It is not on disk and never will be: nobody was told of it but clients that
+ * looked in the meantime, and they see it go. */
+static void
+unmake(struct node *n)
+{
+	node_unname(n);
+	subdirs_gone(n);
 	pthread_mutex_lock(&n->mutex);
-	if (rec->opens) {
-		uint64_t now = run_ms(g);
+	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
+	node_changed_locked(n);
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+}
 
-		n->h = handle;
+/* It is on disk.  What is not written to will not change soon.  S3 must not
+ * have that before the row is safe: a crash in between would leave an object
+ * that makes the repeated call fail with EXIST. */
+static void
+made(const struct making *m)
+{
+	struct node *n = m->node;
+	const struct gate_export_config *c = &n->export->c;
+	uint64_t now = run_ms(n->export->gate);
+
+	pthread_mutex_lock(&n->mutex);
+	if (m->rec->opens) {
+		n->h = m->handle;
 		n->h.state = META_NONE;
 		handle_move_locked(n, META_EV_OPEN);
 		n->h_opened_ms = n->h_last_ms = now;
-		n->lease_ms = x->c.lease_ms;
+		n->lease_ms = c->lease_ms;
 		n->settle_empty = true;
 		silence_opened_locked(n, NULL);
-		node_tick_run_locked(n, now + x->c.create_settle_ms);
+		node_tick_run_locked(n, now + c->create_settle_ms);
 	}
-	if (rec->kind == GATE_DIR)
+	if (m->rec->kind == GATE_DIR)
 		scan_set_empty_locked(n);
-	if (!row.local_only) {
-		upload_row_begin_locked(n, upload.since_ns);
-		n->up.pending = true;
-		n->up.dirty_ms = clock_ms();
-		n->up.due_ms = n->up.dirty_ms + x->c.settle_ms;
-		if (rec->opens)
-			upload_schedule_locked(n, false);
-	}
+	upload_schedule_locked(n, !m->rec->opens);
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
-	*out = n;
+}
+
+static int
+may_make(struct gate_export *x, struct gate_request *rq,
+	 const struct recipe *rec)
+{
+	int r = rec->opens ? admit_room(x, rq) : 0;
+
+	if (r == 0 && room_short(x->gate))
+		room_make(x->gate);
+	if (r == 0)
+		r = room_reserve(x->gate, ROWS, 0);
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+		rq->again = GATE_JUKEBOX;
+	return r;
+}
+
+static int
+making_fill(struct making *m, struct gate_request *rq, const char *name)
+{
+	struct gate_export *x = m->d->node->export;
+	const struct recipe *rec = m->rec;
+	int r = fill_row(x, rq, &m->d->row, rec, &m->row);
+
+	if (r == 0)
+		r = meta_new_name_id(x->gate->meta, &m->entry.id);
+	if (r < 0)
+		return r;
+	m->row.local_only = name_is_silly(name);
+	m->row.target = (char *)rec->target;
+	if (rec->target != NULL)
+		m->row.size = strlen(rec->target);
+	m->entry.parent = m->d->node->ino;
+	m->entry.ino = m->row.ino;
+	m->entry.kind = m->row.kind;
+	strcpy(m->entry.name, name);
+	m->handle = (struct meta_handle){ .ino = m->row.ino,
+					  .state = META_ACTIVE,
+					  .generation = 1,
+					  .opened_ns = clock_ns(),
+					  .created = true };
+	who_text(x, rq, m->handle.who);
+	m->dir_mtime_ns = m->d->node->i.mtime_ns;
+	m->dir_ctime_ns = m->d->node->i.ctime_ns;
+	if (rec->kind == GATE_DIR) {
+		subdirs_more(&m->d->row);
+		m->counted = m->d->row.nlink != m->d->node->i.nlink;
+	}
 	return 0;
+}
+
+static void
+making_rows(struct making *m, struct gate_request *rq, struct change *c)
+{
+	meta_add_inode(c->batch, &m->row);
+	meta_add_name(c->batch, &m->entry);
+	meta_put_inode(c->batch, &m->d->row);
+	if (m->rec->opens)
+		meta_put_handle(c->batch, &m->handle);
+	pthread_mutex_lock(&m->node->mutex);
+	change_upload_locked(c, m->node, &m->row);
+	pthread_mutex_unlock(&m->node->mutex);
+	/* A CREATE that may meet a file of its own need not be remembered:
+	 * sent again it finds the file, or its verifier. */
+	if (m->rec->guarded)
+		replay_note(c->batch, rq, &m->row);
+}
+
+/*
+ * The directory lock is held and the name is free.  On success the file is
+ * in memory, locked, and its rows are handed over; the caller lets go of the
+ * directory and waits for them before it answers (make_end), so that creates
+ * in one directory share their flushes.
+ */
+static int
+make(struct making *m, struct gate_request *rq, const char *name,
+     struct change *c)
+{
+	struct node *dir = m->d->node;
+	struct gate_export *x = dir->export;
+	char key[META_KEY_MAX + 2];
+	int r = path_child_key(dir, name, m->rec->kind == GATE_DIR, key);
+
+	if (r == 0)
+		r = may_make(x, rq, m->rec);
+	if (r == 0)
+		r = making_fill(m, rq, name);
+	if (r == 0)
+		r = node_add(x, &m->row, &m->entry, true, &m->node);
+	if (r < 0)
+		return r;
+	making_rows(m, rq, c);
+	failpoint("create-before-commit");
+	r = change_submit(c);
+	if (r < 0) {
+		unmake(m->node);
+		return r;
+	}
+	negative_del(x->gate, dir->ino, name);
+	change_dir_apply(m->d);
+	if (m->rec->kind == GATE_DIR)
+		count_making(dir, 1);
+	return 0;
+}
+
+static int
+make_end(struct making *m, struct change *c)
+{
+	int r = change_wait(c);
+
+	failpoint("create-after-commit");
+	if (m->rec->kind == GATE_DIR)
+		count_making(m->d->node, -1);
+	if (r == 0) {
+		made(m);
+	} else {
+		unmake(m->node);
+		unmake_in_dir(m);
+	}
+	return r;
 }
 
 static void
@@ -296,17 +368,6 @@ lookup_again(struct change_dir *d, struct gate_request *rq, const char *name,
 	return *out != NULL ? link_resolve(out, rq) : -ENOENT;
 }
 
-/* What is not written to will not change soon.  S3 must not have them
- * before the row is safe: a crash in between would leave an object that makes
- * the repeated call fail with EXIST. */
-static void
-made_for_good(struct node *n)
-{
-	pthread_mutex_lock(&n->mutex);
-	upload_schedule_locked(n, true);
-	pthread_mutex_unlock(&n->mutex);
-}
-
 /* *raced: the file that bore the name was removed meanwhile. */
 static int
 make_once(struct gate_export *x, struct gate_request *rq,
@@ -314,13 +375,15 @@ make_once(struct gate_export *x, struct gate_request *rq,
 	  const struct recipe *rec, enum gate_how how, struct gate_fh *out,
 	  struct gate_attr *attr, struct gate_wcc *wcc, bool *raced)
 {
+	CLEANUP_CHANGE struct change c;
 	struct change_dir d;
-	struct meta_batch *ticket = NULL;
+	struct making m = { .d = &d, .rec = rec };
 	struct node *n = NULL;
 	bool existed = false;
 	uint64_t merges = 0;
 	int r = change_dir_begin(x, rq, dir, name, wcc, &d);
 
+	change_begin(&c, x->gate);
 	if (r == 0) {
 		merges = merges_of(d.node);
 		r = lookup_child(d.node, rq, name, &n);
@@ -337,22 +400,16 @@ make_once(struct gate_export *x, struct gate_request *rq,
 			r = lookup_again(&d, rq, name, merges, &n);
 			existed = r == 0;
 			if (r == -ENOENT)
-				r = make(&d, rq, name, rec, &n, &ticket);
+				r = make(&m, rq, name, &c);
 		}
 		if (d.locked) {
 			node_unlock(d.node);
 			d.locked = false;
 		}
-		if (ticket != NULL) {
-			r = meta_wait(x->gate->meta, &ticket);
-			failpoint("create-after-commit");
-			if (rec->kind == GATE_DIR)
-				count_making(d.node, -1);
-			if (r < 0)
-				unmake(n);
-			else if (!rec->opens)
-				made_for_good(n);
-		}
+		if (r == 0 && !existed)
+			r = make_end(&m, &c);
+		if (!existed)
+			n = m.node;
 	}
 	if (r == 0 && existed)
 		r = rec->opens ? open_existing(n, rq, how, rec->set, rec->verf)

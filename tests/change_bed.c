@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * change_bed.h.  The comparison asks both sides when nothing is under way:
+ * everything posted is on disk (a commit comes after it), S3 refuses, and no
+ * timer is near.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "nfsd/gate/move.h"
+#include "nfsd/gate/names.h"
+#include "tests/change_bed.h"
+#include "tests/host_fault.h"
+#include "tests/unit.h"
+
+#define LONG_MS 100000
+#define FAILURES_MAX 20
+
+/* ---- the rig ---- */
+
+static const enum s3_op refused[] = { S3_OP_PUT, S3_OP_COPY, S3_OP_DELETE };
+
+void
+rig_open(struct rig *r)
+{
+	/* Hundreds of gates: not on a disk, if there is a choice. */
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 1);
+	*r = (struct rig){ .bed = BED };
+	r->bed.export.settle_ms = r->bed.export.create_settle_ms = LONG_MS;
+	r->bed.export.lease_ms = r->bed.export.attr_ttl_ms = LONG_MS;
+	client_init(&r->a, "a");
+	bed_open(&r->bed);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		fake_s3_fail(r->bed.s3, refused[i], 1, UINT32_MAX, -EAGAIN);
+}
+
+void
+rig_let_go(struct rig *r)
+{
+	r->bed.export.settle_ms = r->bed.export.create_settle_ms = 20;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		fake_s3_fail(r->bed.s3, refused[i], 1, 0, 0);
+}
+
+void
+rig_close(struct rig *r)
+{
+	bed_close(&r->bed);
+}
+
+bool
+rig_settled(struct rig *r, bool (*after)(struct rig *r))
+{
+	uint64_t until = clock_ms() + 30000;
+	bool done;
+
+	while (!(done = bed_settled(&r->bed) && after(r)) &&
+	       clock_ms() < until)
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	return done;
+}
+
+static int
+all_is_on_disk(struct rig *r)
+{
+	struct meta_batch *b = meta_batch_new();
+	uint8_t one = 1;
+
+	meta_put_setting(b, "test", &one, sizeof(one));
+	return meta_commit(r->bed.meta, &b);
+}
+
+void
+rig_kill(struct rig *r)
+{
+	CU_ASSERT_EQUAL(all_is_on_disk(r), 0);
+	bed_kill(&r->bed);
+}
+
+/* ---- memory and rows ---- */
+
+struct look {
+	struct rig *r;
+	unsigned wrong;
+	/* of the node at hand */
+	struct node *n;
+	struct extents staged, hard;
+	bool upload, handle;
+	size_t sent;
+};
+
+static void
+differs(struct look *l, const char *what)
+{
+	fprintf(stderr, "memory and rows differ: inode=%llu %s\n",
+		(unsigned long long)(l->n != NULL ? l->n->ino : 0), what);
+	l->wrong++;
+}
+
+static void
+same(struct look *l, bool yes, const char *what)
+{
+	if (!yes)
+		differs(l, what);
+}
+
+static int
+take_extent(void *arg, const struct meta_extent *e, bool hard)
+{
+	struct look *l = arg;
+
+	return extents_set(hard ? &l->hard : &l->staged, e->off, e->len,
+			   e->at);
+}
+
+static bool
+same_map(const struct extents *a, const struct extents *b)
+{
+	return a->count == b->count &&
+	       (a->count == 0 ||
+		memcmp(a->list, b->list, a->count * sizeof(*a->list)) == 0);
+}
+
+static int
+take_upload(void *arg, const struct meta_upload *u)
+{
+	struct look *l = arg;
+
+	l->upload |= u->ino == l->n->ino;
+	return 0;
+}
+
+static int
+take_handle(void *arg, const struct meta_handle *h)
+{
+	struct look *l = arg;
+
+	l->handle |= strcmp(h->who, l->n->h.who) == 0 &&
+		     h->state != META_DONE;
+	return 0;
+}
+
+static void
+look_at_row(struct look *l)
+{
+	const struct meta_inode *m = &l->n->i;
+	struct meta_inode i = { 0 };
+
+	if (meta_get_inode(l->r->bed.meta, l->n->ino, &i) < 0) {
+		differs(l, "there is no row");
+		return;
+	}
+#define SAME(field) same(l, i.field == m->field, #field)
+	SAME(kind);
+	SAME(mode);
+	SAME(uid);
+	SAME(gid);
+	SAME(nlink);
+	SAME(size);
+	SAME(atime_ns);
+	SAME(mtime_ns);
+	SAME(ctime_ns);
+	SAME(base_size);
+	SAME(base_limit);
+	SAME(data_dirty);
+	SAME(attr_dirty);
+	SAME(name_dirty);
+	SAME(carried);
+	SAME(marker);
+	SAME(local_only);
+	SAME(link_ino);
+	SAME(link_version);
+#undef SAME
+	same(l, strcmp(i.base_key, m->base_key) == 0, "base_key");
+	same(l, strcmp(i.base_etag, m->base_etag) == 0, "base_etag");
+	same(l, strcmp(i.dest_etag, m->dest_etag) == 0, "dest_etag");
+	same(l, strcmp(i.link_id, m->link_id) == 0, "link_id");
+	meta_inode_fini(&i);
+}
+
+static void
+look_at_name(struct look *l)
+{
+	struct node *n = l->n;
+	struct meta_name name;
+	int r = meta_name_of(l->r->bed.meta, n->ino, &name);
+
+	if (n->namekey == NULL || n->ino == l->r->bed.x->root) {
+		same(l, r == -ENOENT, "it has a name");
+		return;
+	}
+	same(l, r == 0 && name.parent == n->parent && name.id == n->name_id &&
+			strcmp(name.name, n->namekey + sizeof(uint64_t)) == 0,
+	     "name");
+}
+
+static int
+look_at_node(void *arg, struct node *n)
+{
+	struct look *l = arg;
+	struct meta *meta = l->r->bed.meta;
+
+	l->n = n;
+	pthread_mutex_lock(&n->mutex);
+	if (n->dead) {
+		struct meta_inode i = { 0 };
+
+		same(l, meta_get_inode(meta, n->ino, &i) == -ENOENT,
+		     "it is dead, and has a row");
+		meta_inode_fini(&i);
+		pthread_mutex_unlock(&n->mutex);
+		return 0;
+	}
+	look_at_row(l);
+	look_at_name(l);
+	l->upload = l->handle = false;
+	same(l, meta_each_extent(meta, n->ino, take_extent, l) == 0, "map");
+	same(l, same_map(&l->staged, &n->d.staged), "staged");
+	same(l, same_map(&l->hard, &n->d.hard), "hard");
+	extents_free(&l->staged);
+	extents_free(&l->hard);
+	same(l, meta_each_upload(meta, take_upload, l) == 0, "uploads");
+	same(l, l->upload == (n->up.pending && !n->up.rowless), "pending");
+	same(l, meta_each_handle(meta, n->ino, take_handle, l) == 0,
+	     "handles");
+	/* Of who has nothing committed the row need not be there. */
+	same(l, l->handle == (n->h.state != META_NONE) ||
+			(!l->handle && n->h.state == META_ACTIVE &&
+			 n->d.hard.count == 0 && !n->h.created), "handle");
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+/* ---- hidden keys ---- */
+
+struct count {
+	struct look *l;
+	const char *key;
+	uint32_t export_id;
+	unsigned owners;
+};
+
+static int
+count_node(void *arg, struct node *n)
+{
+	struct count *c = arg;
+
+	pthread_mutex_lock(&n->mutex);
+	c->owners += !n->dead && name_left_key(n) && !n->i.carried &&
+		     strcmp(n->i.base_key, c->key) == 0;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+static int
+count_delete(void *arg, const struct meta_delete *d)
+{
+	struct count *c = arg;
+
+	c->owners += strcmp(d->key, c->key) == 0;
+	return 0;
+}
+
+/* Each key is hidden by as many as have a reason. */
+static void
+look_at_hidden(struct look *l)
+{
+	struct gate *g = l->r->bed.gate;
+	struct hidden *h, *next;
+	struct {
+		char key[META_KEY_MAX + 2];
+		unsigned count;
+	} *all;
+	size_t n = 0;
+
+	pthread_mutex_lock(&g->mutex);
+	all = calloc(HASH_COUNT(g->hidden) + 1, sizeof(*all));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(all);
+	HASH_ITER(hh, g->hidden, h, next) {
+		strcpy(all[n].key, h->key + sizeof(uint32_t));
+		all[n++].count = h->count - h->strays;
+	}
+	pthread_mutex_unlock(&g->mutex);
+	l->n = NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct count c = { .l = l, .key = all[i].key };
+
+		(void)each_node(g, count_node, &c);
+		same(l, meta_each_delete(l->r->bed.meta, count_delete, &c) ==
+				0, "deletions");
+		if (c.owners != all[i].count)
+			fprintf(stderr, "key=%s hidden=%u owners=%u\n",
+				all[i].key, all[i].count, c.owners);
+		same(l, c.owners == all[i].count, "hidden keys");
+	}
+	free(all);
+}
+
+static int
+count_any_delete(void *arg, const struct meta_delete *d)
+{
+	(void)d;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static int
+count_move(void *arg, const struct meta_move *m)
+{
+	(void)m;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+bool
+rig_agrees(struct rig *r)
+{
+	struct look l = { .r = r };
+	struct gate *g = r->bed.gate;
+	unsigned deletes = 0, moves = 0;
+
+	same(&l, all_is_on_disk(r) == 0, "the database takes rows");
+	(void)each_node(g, look_at_node, &l);
+	look_at_hidden(&l);
+	same(&l, meta_each_delete(r->bed.meta, count_any_delete, &deletes) ==
+			 0, "deletions");
+	pthread_mutex_lock(&g->mutex);
+	same(&l, deletes == g->deletes_pending, "deletions pending");
+	pthread_mutex_unlock(&g->mutex);
+	same(&l, meta_each_move(r->bed.meta, count_move, &moves) == 0,
+	     "moves");
+	pthread_mutex_lock(&g->moves.mutex);
+	same(&l, moves == g->moves.count, "moves under way");
+	pthread_mutex_unlock(&g->moves.mutex);
+	return l.wrong == 0;
+}
+
+/* ---- stories ---- */
+
+/* The nth transaction from here on fails.  True if there was one. */
+static bool
+play_once(const struct story *s, unsigned nth)
+{
+	struct rig r;
+	char rule[64];
+	bool fired;
+	int result;
+
+	rig_open(&r);
+	if (s->before != NULL)
+		s->before(&r);
+	CU_ASSERT(rig_agrees(&r));
+	snprintf(rule, sizeof(rule),
+		 "sql op=commit error=SQLITE_IOERR nth=%u times=1", nth);
+	CU_ASSERT_EQUAL(host_fault_set(rule), 0);
+	result = s->act(&r);
+	fired = host_fault_fired(0) > 0;
+	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
+	if (!rig_agrees(&r)) {
+		fprintf(stderr, "after failure %u of: %s\n", nth, s->name);
+		CU_FAIL("memory ran ahead of the database");
+	}
+	/* The client asks again, and everything is done. */
+	if (result < 0)
+		result = s->act(&r);
+	if (result < 0)
+		fprintf(stderr, "%s, again: %s\n", s->name,
+			strerror(-result));
+	CU_ASSERT_EQUAL(result, 0);
+	CU_ASSERT(rig_agrees(&r));
+	rig_let_go(&r);
+	rig_kill(&r);
+	if (!rig_settled(&r, s->after)) {
+		fprintf(stderr, "failure %u of: %s\n", nth, s->name);
+		CU_FAIL("S3 does not have what was answered");
+	}
+	CU_ASSERT(rig_agrees(&r));
+	rig_close(&r);
+	return fired;
+}
+
+unsigned
+play(const struct story *s)
+{
+	unsigned n = 0;
+
+	while (n < FAILURES_MAX && play_once(s, n + 1))
+		n++;
+	if (n == 0)
+		fprintf(stderr, "nothing failed: %s\n", s->name);
+	return n;
+}
+
+/* ---- more calls ---- */
+
+#define ACT(call)                                                             \
+	do {                                                                  \
+		r->a.rq.first_ms = clock_ms();                                \
+		r->a.rq.token = NULL;                                         \
+		r->a.rq.may_block = true;                                     \
+		do {                                                          \
+			r->a.rq.again = GATE_AGAIN_NONE;                      \
+			result = (call);                                      \
+		} while (result == -EAGAIN &&                                 \
+			 r->a.rq.again == GATE_NEEDS_THREAD);                 \
+	} while (0)
+
+int
+act_mode(struct rig *r, const struct gate_fh *fh, uint32_t mode)
+{
+	struct gate_setattr set = { .set_mode = true, .mode = mode };
+	struct gate_wcc wcc = { 0 };
+	int result;
+
+	ACT(gate_setattr(r->bed.x, &r->a.rq, fh, &set, NULL, &wcc));
+	return result;
+}
+
+int
+act_exclusive(struct rig *r, const char *name, struct gate_fh *fh)
+{
+	static const uint8_t verf[8] = "verifier";
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int result;
+
+	ACT(gate_create(r->bed.x, &r->a.rq, &r->bed.root, name,
+			GATE_EXCLUSIVE, NULL, verf, fh, &attr, &wcc));
+	return result;
+}
+
+int
+act_symlink(struct rig *r, const char *name, struct gate_fh *fh)
+{
+	struct gate_setattr set = { 0 };
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int result;
+
+	ACT(gate_symlink(r->bed.x, &r->a.rq, &r->bed.root, name, "target",
+			 &set, fh, &attr, &wcc));
+	return result;
+}
+
+int
+act_mknod(struct rig *r, const char *name, struct gate_fh *fh)
+{
+	struct gate_setattr set = { 0 };
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int result;
+
+	ACT(gate_mknod(r->bed.x, &r->a.rq, &r->bed.root, name, GATE_FIFO, 0,
+		       0, &set, fh, &attr, &wcc));
+	return result;
+}
+
+int
+act_link(struct rig *r, const struct gate_fh *fh, const char *name)
+{
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+	int result;
+
+	ACT(gate_link(r->bed.x, &r->a.rq, fh, &r->bed.root, name, &attr,
+		      &wcc));
+	return result;
+}
+
+int
+act_rmdir(struct rig *r, const char *name)
+{
+	struct gate_wcc wcc = { 0 };
+	int result;
+
+	ACT(gate_rmdir(r->bed.x, &r->a.rq, &r->bed.root, name, &wcc));
+	return result;
+}

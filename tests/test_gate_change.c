@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A transaction that fails leaves memory as it was: each procedure that
+ * changes anything is played with each of its transactions failing, compared
+ * with the rows, asked again, killed, and its uploads awaited.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/change_bed.h"
+#include "tests/host_fault.h"
+#include "tests/unit.h"
+
+#define SILLY ".nfs000000000001"
+
+/* Each has at least one transaction that can fail. */
+static void
+borne(const struct story *s)
+{
+	CU_ASSERT(play(s) > 0);
+}
+
+/* ---- what the stories begin with and end with ---- */
+
+static void
+new_file(struct rig *r)
+{
+	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "f", "old", &r->fh[0]), 0);
+}
+
+static void
+opened(struct rig *r)
+{
+	CU_ASSERT_EQUAL(do_create(&r->bed, &r->a, "f", &r->fh[0]), 0);
+}
+
+static void
+written(struct rig *r)
+{
+	opened(r);
+	CU_ASSERT_EQUAL(do_write(&r->bed, &r->a, &r->fh[0], 0, "new", 3,
+				 GATE_UNSTABLE), 0);
+}
+
+/* In the bucket, and known. */
+static void
+old_file(struct rig *r)
+{
+	fake_s3_set(r->bed.s3, "f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
+}
+
+static void
+two_old_files(struct rig *r)
+{
+	fake_s3_set(r->bed.s3, "g", "other", 5);
+	old_file(r);
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "g", &r->fh[1]), 0);
+}
+
+static void
+linked(struct rig *r)
+{
+	new_file(r);
+	CU_ASSERT_EQUAL(act_link(r, &r->fh[0], "g"), 0);
+}
+
+static bool
+f_is_new(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "new", 3);
+}
+
+static bool
+f_is_old(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "old", 3);
+}
+
+static bool
+f_is_gone(struct rig *r)
+{
+	return !fake_s3_has(r->bed.s3, "f");
+}
+
+static bool
+only_g_is_old(struct rig *r)
+{
+	return f_is_gone(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+}
+
+/* ---- bytes ---- */
+
+static int
+write_stable(struct rig *r)
+{
+	return do_write(&r->bed, &r->a, &r->fh[0], 0, "new", 3,
+			GATE_FILE_SYNC);
+}
+
+static void
+a_stable_write_that_fails_is_written_when_it_is_asked_again(void)
+{
+	borne(&(struct story){ "WRITE stable, new file", opened, write_stable,
+			       f_is_new });
+	borne(&(struct story){ "WRITE stable, S3's file", old_file,
+			       write_stable, f_is_new });
+}
+
+static int
+commit(struct rig *r)
+{
+	return do_commit(&r->bed, &r->a, &r->fh[0]);
+}
+
+static void
+a_commit_that_fails_reaches_s3_after_its_repetition_and_a_crash(void)
+{
+	borne(&(struct story){ "COMMIT", written, commit, f_is_new });
+}
+
+static int
+cut(struct rig *r)
+{
+	return do_size(&r->bed, &r->a, &r->fh[0], 2);
+}
+
+static bool
+f_is_cut(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "ol", 2);
+}
+
+static void
+a_truncation_that_fails_cuts_nothing(void)
+{
+	borne(&(struct story){ "SETATTR size, new file", new_file, cut,
+			       f_is_cut });
+	borne(&(struct story){ "SETATTR size, S3's file", old_file, cut,
+			       f_is_cut });
+}
+
+static int
+chmod_f(struct rig *r)
+{
+	return act_mode(r, &r->fh[0], 0600);
+}
+
+static void
+attributes_that_fail_are_as_they_were(void)
+{
+	borne(&(struct story){ "SETATTR mode, new file", new_file, chmod_f,
+			       f_is_old });
+	borne(&(struct story){ "SETATTR mode, S3's file", old_file, chmod_f,
+			       f_is_old });
+}
+
+/* ---- new names ---- */
+
+static int
+create(struct rig *r)
+{
+	return do_create(&r->bed, &r->a, "f", &r->fh[0]);
+}
+
+static int
+exclusive(struct rig *r)
+{
+	return act_exclusive(r, "f", &r->fh[0]);
+}
+
+static int
+make_dir(struct rig *r)
+{
+	return do_mkdir(&r->bed, &r->a, "d", &r->fh[0]);
+}
+
+static int
+make_link(struct rig *r)
+{
+	return act_symlink(r, "f", &r->fh[0]);
+}
+
+static int
+make_node(struct rig *r)
+{
+	return act_mknod(r, "f", &r->fh[0]);
+}
+
+static bool
+f_is_there(struct rig *r)
+{
+	return fake_s3_has(r->bed.s3, "f");
+}
+
+static bool
+d_is_there(struct rig *r)
+{
+	return fake_s3_has(r->bed.s3, "d/");
+}
+
+static void
+what_could_not_be_made_is_not_there(void)
+{
+	borne(&(struct story){ "CREATE", NULL, create, f_is_there });
+	borne(&(struct story){ "CREATE exclusive", NULL, exclusive,
+			       f_is_there });
+	borne(&(struct story){ "MKDIR", NULL, make_dir, d_is_there });
+	borne(&(struct story){ "SYMLINK", NULL, make_link, f_is_there });
+	borne(&(struct story){ "MKNOD", NULL, make_node, f_is_there });
+}
+
+static int
+link_g(struct rig *r)
+{
+	return act_link(r, &r->fh[0], "g");
+}
+
+static bool
+f_and_g_are_old(struct rig *r)
+{
+	return f_is_old(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+}
+
+static void
+a_link_that_fails_is_no_name(void)
+{
+	borne(&(struct story){ "LINK, new file", new_file, link_g,
+			       f_and_g_are_old });
+	borne(&(struct story){ "LINK, S3's file", old_file, link_g,
+			       f_and_g_are_old });
+}
+
+/* ---- names that go ---- */
+
+static int
+remove_f(struct rig *r)
+{
+	return do_remove(&r->bed, &r->a, "f");
+}
+
+static int
+remove_g(struct rig *r)
+{
+	return do_remove(&r->bed, &r->a, "g");
+}
+
+static int
+remove_d(struct rig *r)
+{
+	return act_rmdir(r, "d");
+}
+
+static void
+with_d(struct rig *r)
+{
+	struct gate_fh fh;
+
+	CU_ASSERT_EQUAL(do_mkdir(&r->bed, &r->a, "d", &fh), 0);
+}
+
+static bool
+d_is_gone(struct rig *r)
+{
+	return !fake_s3_has(r->bed.s3, "d/");
+}
+
+static void
+a_removal_that_fails_removes_nothing(void)
+{
+	borne(&(struct story){ "REMOVE, new file", new_file, remove_f,
+			       f_is_gone });
+	borne(&(struct story){ "REMOVE, S3's file", old_file, remove_f,
+			       f_is_gone });
+	borne(&(struct story){ "REMOVE of the first of two names", linked,
+			       remove_f, only_g_is_old });
+	borne(&(struct story){ "REMOVE of the second of two names", linked,
+			       remove_g, f_is_old });
+	borne(&(struct story){ "RMDIR", with_d, remove_d, d_is_gone });
+}
+
+/* ---- renames ---- */
+
+static int
+f_to_g(struct rig *r)
+{
+	return do_rename(&r->bed, &r->a, "f", "g");
+}
+
+static int
+f_to_silly(struct rig *r)
+{
+	return do_rename(&r->bed, &r->a, "f", SILLY);
+}
+
+static int
+g_to_h(struct rig *r)
+{
+	return do_rename(&r->bed, &r->a, "g", "h");
+}
+
+static bool
+f_and_h_are_old(struct rig *r)
+{
+	return f_is_old(r) && !fake_s3_has(r->bed.s3, "g") &&
+	       fake_s3_is(r->bed.s3, "h", "old", 3);
+}
+
+static void
+old_and_linked(struct rig *r)
+{
+	old_file(r);
+	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "g", "other", &r->fh[1]), 0);
+	CU_ASSERT_EQUAL(act_link(r, &r->fh[1], "h"), 0);
+}
+
+static bool
+g_is_old_h_the_other(struct rig *r)
+{
+	return only_g_is_old(r) && fake_s3_is(r->bed.s3, "h", "other", 5);
+}
+
+static void
+a_rename_that_fails_moves_nothing(void)
+{
+	borne(&(struct story){ "RENAME, new file", new_file, f_to_g,
+			       only_g_is_old });
+	borne(&(struct story){ "RENAME, S3's file", old_file, f_to_g,
+			       only_g_is_old });
+	borne(&(struct story){ "RENAME over a file", two_old_files, f_to_g,
+			       only_g_is_old });
+	borne(&(struct story){ "RENAME of a further name", linked, g_to_h,
+			       f_and_h_are_old });
+	borne(&(struct story){ "RENAME over one of two names",
+			       old_and_linked, f_to_g,
+			       g_is_old_h_the_other });
+}
+
+static void
+a_file_that_could_not_be_set_aside_is_for_the_bucket(void)
+{
+	borne(&(struct story){ "RENAME to .nfs, S3's file", old_file,
+			       f_to_silly, f_is_gone });
+	borne(&(struct story){ "RENAME to .nfs, new file", new_file,
+			       f_to_silly, f_is_gone });
+	borne(&(struct story){ "RENAME to .nfs, one of two names", linked,
+			       f_to_silly, only_g_is_old });
+}
+
+static void
+tree(struct rig *r)
+{
+	struct gate_fh fh;
+
+	fake_s3_set(r->bed.s3, "d/", "", 0);
+	fake_s3_set(r->bed.s3, "d/f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "d", &fh), 0);
+}
+
+static int
+d_to_e(struct rig *r)
+{
+	return do_rename(&r->bed, &r->a, "d", "e");
+}
+
+static bool
+e_has_f(struct rig *r)
+{
+	return !fake_s3_has(r->bed.s3, "d/f") &&
+	       fake_s3_is(r->bed.s3, "e/f", "old", 3);
+}
+
+static void
+a_directory_that_could_not_be_renamed_stays_where_it_is(void)
+{
+	borne(&(struct story){ "RENAME of a directory", tree, d_to_e,
+			       e_has_f });
+}
+
+/* ---- the faults as they were seen ---- */
+
+static void
+a_database_that_somebody_holds_delays_and_loses_nothing(void)
+{
+	struct rig r;
+
+	rig_open(&r);
+	written(&r);
+	CU_ASSERT_EQUAL(host_fault_set("sql op=begin error=SQLITE_BUSY "
+				       "nth=1 times=1"), 0);
+	/* JUKEBOX to the client: it keeps its bytes and comes back. */
+	CU_ASSERT_EQUAL(do_commit(&r.bed, &r.a, &r.fh[0]), -EBUSY);
+	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
+	CU_ASSERT_EQUAL(do_commit(&r.bed, &r.a, &r.fh[0]), 0);
+	rig_let_go(&r);
+	rig_kill(&r);
+	CU_ASSERT(rig_settled(&r, f_is_new));
+	rig_close(&r);
+}
+
+static void
+a_file_that_kept_its_name_keeps_its_object(void)
+{
+	struct rig r;
+
+	rig_open(&r);
+	old_file(&r);
+	CU_ASSERT(rig_agrees(&r));
+	CU_ASSERT_EQUAL(host_fault_set("sql op=commit error=SQLITE_IOERR"),
+			0);
+	CU_ASSERT(f_to_silly(&r) < 0);
+	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
+	CU_ASSERT_EQUAL(chmod_f(&r), 0);
+	rig_let_go(&r);
+	CU_ASSERT(rig_settled(&r, f_is_old));
+	rig_close(&r);
+}
+
+TEST_MAIN("gate_change",
+	  T(a_stable_write_that_fails_is_written_when_it_is_asked_again),
+	  T(a_commit_that_fails_reaches_s3_after_its_repetition_and_a_crash),
+	  T(a_truncation_that_fails_cuts_nothing),
+	  T(attributes_that_fail_are_as_they_were),
+	  T(what_could_not_be_made_is_not_there),
+	  T(a_link_that_fails_is_no_name),
+	  T(a_removal_that_fails_removes_nothing),
+	  T(a_rename_that_fails_moves_nothing),
+	  T(a_file_that_could_not_be_set_aside_is_for_the_bucket),
+	  T(a_directory_that_could_not_be_renamed_stays_where_it_is),
+	  T(a_database_that_somebody_holds_delays_and_loses_nothing),
+	  T(a_file_that_kept_its_name_keeps_its_object))
