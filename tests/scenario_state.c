@@ -401,6 +401,44 @@ database_mixed(struct scene *s)
 	free(new);
 }
 
+static bool
+epoch_is(struct scene *s, const char *want)
+{
+	char path[320], now[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/state/epoch", s->dir);
+	f = fopen(path, "r");
+	CHECK(f != NULL && fgets(now, sizeof(now), f) != NULL);
+	fclose(f);
+	return strcmp(now, want) == 0;
+}
+
+/* A copy that was made while it ran, put back after a crash of that run. */
+static void
+copied_hot(struct scene *s)
+{
+	unsigned char *data = pattern(BIG, 14);
+	char first[64] = "", path[320];
+	FILE *f;
+
+	CHECK(scene_stop(s) == 0);
+	scene_env(s, "S3NFSD_EPOCH_MS", "0");
+	scene_start(s);
+	shell(s, "cp state/meta.db* . && cp state/epoch before");
+	snprintf(path, sizeof(path), "%s/before", s->dir);
+	f = fopen(path, "r");
+	CHECK(f != NULL && fgets(first, sizeof(first), f) != NULL);
+	fclose(f);
+	owe(s, "f", data);
+	WITHIN(5000, !epoch_is(s, first));
+	scene_kill(s);
+	shell(s, "rm state/meta.db* && mv meta.db* state/");
+	IS(scene_refused(s), 1);
+	CHECK(scene_logged(s, "older than its data files") == 1);
+	free(data);
+}
+
 /* Killed between the two places where an epoch is written, at each start. */
 static void
 epoch_torn(struct scene *s)
@@ -676,6 +714,8 @@ SCENARIOS(
 	{ "state-mixed", "the same, and a file it knows was written since / "
 	  "nothing is made of bytes of both", database_mixed,
 	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-hot", "a copy that was made while it ran is put back after a "
+	  "crash / refused", copied_hot, "settle_ms=60000", false },
 	{ "state-torn", "killed while an epoch is written / the next start is "
 	  "not refused", epoch_torn, "settle_ms=60000", false },
 	{ "state-bound", "the name points at another bucket while the old one "

@@ -322,6 +322,8 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = change_commit(&c);
+	if (r == 0)
+		__atomic_store_n(&g->promised, true, __ATOMIC_RELAXED);
 	failpoint("commit-done");
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);

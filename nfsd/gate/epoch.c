@@ -6,11 +6,12 @@
  * the file was written.  If meta.db was lost, or put back from a copy, the
  * same file may be all that is left of committed bytes.
  *
- * So both bear an epoch: a random id, and a count that goes up with each start
- * and each end in order.  The database has it in a setting, the state
- * directory in the file `epoch`, which is written second; the database
- * remembers what the file said before, so that a crash between the two is not
- * taken for a database that was put back.
+ * So both bear an epoch: a random id, and a count that goes up with each start,
+ * each end in order, and each minute in which anything was committed, so that
+ * a copy made while the daemon ran is known, too.  The database has it in a
+ * setting, the state directory in the file `epoch`, which is written second;
+ * the database remembers what the file said before, so that a crash between
+ * the two is not taken for a database that was put back.
  *
  *	database	file		is
  *	none, new	none		a fresh start, if there are no data files
@@ -29,6 +30,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -38,6 +40,7 @@
 #define SETTING "epoch"
 #define FILE_NAME "../epoch"
 #define FILE_NEW "../epoch.new"
+#define TICK_NS 60000000000LL
 #define FILE_FORMAT "%016" PRIx64 " %" PRIu64 "\n"
 
 static bool
@@ -265,4 +268,32 @@ epoch_advance(struct gate *g)
 	if (r == 0)
 		g->epoch_file = row.now;
 	return r;
+}
+
+static int64_t
+tick_ns(void)
+{
+#ifdef FAILPOINTS
+	const char *text = getenv("S3NFSD_EPOCH_MS");
+
+	if (text != NULL)
+		return strtoll(text, NULL, 10) * 1000000;
+#endif
+	return TICK_NS;
+}
+
+void
+epoch_tick(struct gate *g)
+{
+	int64_t since = clock_ns() - g->epoch.at_ns;
+
+	/* A clock that was set back is no reason to wait. */
+	if (since >= 0 && since < tick_ns())
+		return;
+	if (!__atomic_exchange_n(&g->promised, false, __ATOMIC_RELAXED))
+		return;
+	if (epoch_advance(g) < 0) {
+		__atomic_store_n(&g->promised, true, __ATOMIC_RELAXED);
+		gate_say(g, 1, "the epoch could not be recorded");
+	}
 }

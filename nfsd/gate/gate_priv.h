@@ -410,6 +410,7 @@ struct gate {
 	struct epoch epoch_file;
 	bool accepted;			/* they did not belong together */
 	bool opened;			/* now they do */
+	bool promised;			/* committed since it went up; atomic */
 	bool replays;			/* some are on record from before */
 	bool beside;			/* odd.c has named files; atomic */
 	pthread_mutex_t links;		/* who is the first of its link_id */
@@ -1048,6 +1049,7 @@ int export_root_number(struct gate_export *x, uint64_t *out)
 /* Before anything is touched.  -EUCLEAN: they do not. */
 int epoch_check(struct gate *g) __attribute__((warn_unused_result));
 int epoch_advance(struct gate *g) __attribute__((warn_unused_result));
+void epoch_tick(struct gate *g);	/* now and then, of one thread */
 
 /* ---- stray.c: files that the database does not explain ---- */
 /* One goes to the quarantine, if it has any bytes. */

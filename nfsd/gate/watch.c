@@ -339,6 +339,7 @@ patrol_job(void *arg)
 	if (__atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
 		return;
 	watch_patrol(g);
+	epoch_tick(g);
 	watch_start(g);
 }
 
