@@ -408,6 +408,8 @@ static const struct {
 	COUNTER(uploads),
 	COUNTER(quarantined),
 	COUNTER(conflicts),
+	COUNTER(deletes),
+	COUNTER(deletes_failing),
 	COUNTER(nodes),
 	COUNTER(open_files),
 	COUNTER(max_files),

@@ -52,6 +52,8 @@ static const struct print_column status_columns[] = {
 	{"uploads", "Uploads", PRINT_NUMBER},
 	{"quarantined", "In quarantine", PRINT_NUMBER},
 	{"conflicts", "Conflicts", PRINT_NUMBER},
+	{"deletes", "Objects to delete", PRINT_NUMBER},
+	{"deletes_failing", "... that S3 refuses", PRINT_NUMBER},
 	{"moves", "Renamed directories", PRINT_TEXT},
 	{"absent", "Not served", PRINT_TEXT},
 	{"nodes", "Files in memory", PRINT_NUMBER},

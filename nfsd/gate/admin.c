@@ -416,6 +416,8 @@ count_pending(void *arg, struct node *n)
 void
 gate_status(struct gate *g, struct gate_status *out)
 {
+	struct gate_export *x;
+
 #define LOAD(field) __atomic_load_n(&g->field, __ATOMIC_RELAXED)
 	*out = (struct gate_status){
 		.staged_bytes = LOAD(staged_bytes),
@@ -433,6 +435,11 @@ gate_status(struct gate *g, struct gate_status *out)
 		.idle_flushed = LOAD(idle_flushed),
 	};
 #undef LOAD
+	pthread_mutex_lock(&g->mutex);
+	out->deletes = g->deletes_pending;
+	LIST_FOREACH(x, &g->exports, link)
+		out->deletes_failing += x->deletes.failing;
+	pthread_mutex_unlock(&g->mutex);
 	if (each_node(g, count_pending, &out->uploads) < 0 ||
 	    gate_each_quarantined(g, count_one, &out->quarantined) < 0)
 		gate_say(g, 1, "status is incomplete");

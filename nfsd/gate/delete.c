@@ -3,12 +3,17 @@
  * Deletions of objects.  Each is a row before it is a request, so that a
  * crash or an S3 that does not answer forgets none; its key is hidden until
  * it is done.  A deletion takes the key as uploads do: it never overtakes an
- * upload of the file that was removed, nor meets the next one's.
+ * upload of the file that was removed, nor meets the next one's.  It says
+ * which version it is about (If-Match, or a look where the store ignores
+ * that): what somebody else has put there since stays, and what this gateway
+ * made after the copy from which its state directory was put back.  Only the
+ * first try, a moment after the request, may go without that.
  *
- * A try that comes later, or after a start, is for the object that was removed
- * and no other, where that is known: what somebody else put there meanwhile,
- * or this gateway after the copy was made from which its state directory was
- * put back, stays.
+ * Those of an export that wait stand in a heap, the soonest on top, and some
+ * of them are on their way: neither a bucket that says nothing nor one that
+ * refuses thousands of them keeps anybody else waiting.  Each that fails
+ * waits longer the next time; what is said of it is one line a minute, with
+ * the number of the others.
  */
 
 #include <config.h>
@@ -23,20 +28,102 @@
 #define KEY_BUSY_MS 20
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
+#define REFUSED_MAX_MS 300000	/* of one that is refused: nobody's haste */
+#define AT_ONCE 8		/* of an export */
+#define SAY_MS 60000
+#define SOFT_MS 1000		/* a moment */
 
 struct deletion {
 	struct gate_export *x;
 	struct meta_delete row;
 	unsigned attempts;
-	uint64_t due_ms;
-	bool running;
-	LIST_ENTRY(deletion) link;
+	uint64_t since_ms, due_ms;
+	bool waiting;		/* in the heap, */
+	size_t at;		/* here */
+	UT_hash_handle hh;	/* by number */
+	UT_hash_handle hh_key;	/* by key; two may have the same */
 };
+
+/* ---- those that wait; gate->mutex held ---- */
+
+static void
+put_at(struct deletes *s, size_t at, struct deletion *d)
+{
+	s->heap[at] = d;
+	d->at = at;
+}
+
+static void
+sift_up(struct deletes *s, struct deletion *d, size_t at)
+{
+	for (; at > 0 && s->heap[(at - 1) / 2]->due_ms > d->due_ms;
+	     at = (at - 1) / 2)
+		put_at(s, at, s->heap[(at - 1) / 2]);
+	put_at(s, at, d);
+}
+
+/* There is room: each deletion has its place from the start. */
+static void
+wait_locked(struct deletes *s, struct deletion *d)
+{
+	d->waiting = true;
+	sift_up(s, d, s->waiting++);
+}
+
+static struct deletion *
+soonest_locked(struct deletes *s)
+{
+	struct deletion *top = s->heap[0], *last = s->heap[--s->waiting];
+	size_t at = 0, child;
+
+	top->waiting = false;
+	if (s->waiting == 0)
+		return top;
+	while ((child = 2 * at + 1) < s->waiting) {
+		if (child + 1 < s->waiting &&
+		    s->heap[child + 1]->due_ms < s->heap[child]->due_ms)
+			child++;
+		if (s->heap[child]->due_ms >= last->due_ms)
+			break;
+		put_at(s, at, s->heap[child]);
+		at = child;
+	}
+	put_at(s, at, last);
+	return top;
+}
+
+static void delete_run(void *arg);
+
+/* Send off what is due, as many as may be on their way. */
+static void
+start_due_locked(struct gate_export *x)
+{
+	struct gate *g = x->gate;
+	struct deletes *s = &x->deletes;
+	uint64_t now = clock_ms();
+
+	while (s->waiting > 0 && s->running < AT_ONCE &&
+	       s->heap[0]->due_ms <= now) {
+		struct deletion *d = soonest_locked(s);
+
+		if (pool_add(&g->transfers, delete_run, d) < 0) {
+			d->due_ms = now + RETRY_FIRST_MS;
+			wait_locked(s, d);
+			timers_add(&g->timers, d->due_ms, 0);
+			break;
+		}
+		s->running++;
+	}
+}
+
+/* ---- the end of a try ---- */
 
 static void
 done(struct deletion *d)
 {
-	struct gate *g = d->x->gate;
+	struct gate_export *x = d->x;
+	struct gate *g = x->gate;
+	struct deletes *s = &x->deletes;
 	struct meta_batch *b = meta_batch_new();
 
 	/* Should this be lost in a crash, the deletion is done again before
@@ -45,10 +132,14 @@ done(struct deletion *d)
 		meta_del_delete(b, d->row.id);
 	meta_post(g->meta, &b);
 	failpoint("delete-done");
-	hidden_del(d->x, d->row.key);
+	hidden_del(x, d->row.key);
 	pthread_mutex_lock(&g->mutex);
-	LIST_REMOVE(d, link);
+	HASH_DELETE(hh, s->by_id, d);
+	HASH_DELETE(hh_key, s->by_key, d);
+	s->running--;
+	s->failing -= d->attempts > 0;
 	g->deletes_pending--;
+	start_due_locked(x);
 	pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	free(d);
@@ -58,15 +149,51 @@ done(struct deletion *d)
 static void
 try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
 {
-	struct gate *g = d->x->gate;
+	struct gate_export *x = d->x;
+	struct gate *g = x->gate;
+	struct deletes *s = &x->deletes;
 	uint64_t due = clock_ms() + wait_ms;
 
 	pthread_mutex_lock(&g->mutex);
+	s->failing += attempts > 0 && d->attempts == 0;
 	d->attempts += attempts;
 	d->due_ms = due;
-	d->running = false;
+	s->running--;
+	wait_locked(s, d);
+	start_due_locked(x);
+	/* Who waits for it has waited long enough. */
+	if (attempts > 0)
+		pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	timers_add(&g->timers, due, 0);
+}
+
+/* One line for all of a kind, then one a minute. */
+static void
+say_failure(const struct deletion *d, int r, const struct s3_error *err)
+{
+	struct gate *g = d->x->gate;
+	struct deletes *s = &d->x->deletes;
+	uint64_t now = clock_ms();
+	unsigned others = 0;
+	bool say;
+
+	pthread_mutex_lock(&g->mutex);
+	say = s->said != r || s->said_ms + SAY_MS <= now;
+	if (say) {
+		others = s->unsaid;
+		s->unsaid = 0;
+		s->said = r;
+		s->said_ms = now;
+	} else {
+		s->unsaid++;
+	}
+	pthread_mutex_unlock(&g->mutex);
+	if (say)
+		gate_say(g, 1, "cannot delete, will be tried again: key=%s "
+			 "error=%s %s others=%u", d->row.key,
+			 err->code[0] != '\0' ? err->code : strerror(-r),
+			 err->message, others);
 }
 
 /* ---- multipart uploads ---- */
@@ -110,9 +237,10 @@ delete_run(void *arg)
 	struct deletion *d = arg;
 	struct gate *g = d->x->gate;
 	struct s3_error err = { 0 };
-	uint64_t wait = RETRY_FIRST_MS;
-	bool when_same = d->row.etag[0] != '\0' &&
-			 (!d->row.soft || d->attempts > 0);
+	uint64_t wait = RETRY_FIRST_MS, longest;
+	bool soft = d->row.soft && d->attempts == 0 &&
+		    d->since_ms + SOFT_MS > clock_ms();
+	bool theirs, when_same = d->row.etag[0] != '\0' && !soft;
 	int r;
 
 	if (!key_try(d->x, d->row.key, KEY_ROW | d->row.id)) {
@@ -123,46 +251,61 @@ delete_run(void *arg)
 	r = s3_delete(d->x->s3, d->row.key,
 		      when_same ? d->row.etag : NULL, &err);
 	failpoint("delete-after-s3");
-	if ((r == 0 || r == -ESTALE || r == -ENOENT) && d->row.parts)
+	theirs = r == -ESTALE && when_same;
+	if ((r == 0 || theirs || r == -ENOENT) && d->row.parts)
 		r = delete_parts(d->x, d->row.key);
 	key_release(d->x, d->row.key, KEY_ROW | d->row.id);
-	/* -ESTALE: somebody put another object there; it is not ours. */
+	if (theirs) {
+		__atomic_add_fetch(&g->conflicts, 1, __ATOMIC_RELAXED);
+		gate_say(g, 1, "conflict: somebody else has put another object "
+			 "where one was removed here; theirs stays: key=%s",
+			 d->row.key);
+		d->row.etag[0] = '\0';
+	}
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {
 		done(d);
 		return;
 	}
-	for (unsigned i = 0; i < d->attempts && wait < RETRY_MAX_MS; i++)
+	longest = r == -EAGAIN ? RETRY_MAX_MS : REFUSED_MAX_MS;
+	for (unsigned i = 0; i < d->attempts && wait < longest; i++)
 		wait *= 2;
-	if (d->attempts == 0 || r != -EAGAIN)
-		gate_say(g, 1, "cannot delete: key=%s error=%s %s",
-			 d->row.key, err.code, err.message);
-	try_later(d, wait, 1);
+	say_failure(d, r, &err);
+	try_later(d, wait < longest ? wait : longest, 1);
 }
 
 void
 delete_tick(struct gate *g)
 {
-	struct deletion *d;
-	uint64_t now = clock_ms();
+	struct gate_export *x;
 
 	pthread_mutex_lock(&g->mutex);
-	LIST_FOREACH(d, &g->deletions, link) {
-		if (!d->running && d->due_ms <= now) {
-			d->running = true;
-			if (pool_add(&g->transfers, delete_run, d) < 0) {
-				d->running = false;
-				d->due_ms = now + RETRY_FIRST_MS;
-				timers_add(&g->timers, d->due_ms, 0);
-			}
-		}
-	}
+	LIST_FOREACH(x, &g->exports, link)
+		start_due_locked(x);
 	pthread_mutex_unlock(&g->mutex);
+}
+
+/* A place for one more.  Mutex held. */
+static bool
+make_room_locked(struct deletes *s)
+{
+	size_t room = s->room ? s->room * 2 : 64;
+	struct deletion **heap;
+
+	if (HASH_CNT(hh, s->by_id) < s->room)
+		return true;
+	heap = realloc(s->heap, room * sizeof(struct deletion *));
+	if (heap == NULL)
+		return false;
+	s->heap = heap;
+	s->room = room;
+	return true;
 }
 
 void
 delete_start(struct gate_export *x, const struct meta_delete *row)
 {
 	struct gate *g = x->gate;
+	struct deletes *s = &x->deletes;
 	struct deletion *d = calloc(1, sizeof(*d));
 
 	/* Without memory it waits for the next start, hidden as it is. */
@@ -170,11 +313,39 @@ delete_start(struct gate_export *x, const struct meta_delete *row)
 		return;
 	d->x = x;
 	d->row = *row;
+	d->since_ms = clock_ms();
 	pthread_mutex_lock(&g->mutex);
-	LIST_INSERT_HEAD(&g->deletions, d, link);
+	if (!make_room_locked(s)) {
+		pthread_mutex_unlock(&g->mutex);
+		free(d);
+		return;
+	}
+	HASH_ADD(hh, s->by_id, row.id, sizeof(d->row.id), d);
+	HASH_ADD_KEYPTR(hh_key, s->by_key, d->row.key, strlen(d->row.key), d);
 	g->deletes_pending++;
+	wait_locked(s, d);
+	start_due_locked(x);
 	pthread_mutex_unlock(&g->mutex);
-	delete_tick(g);
+}
+
+void
+delete_refine(struct gate_export *x, const char *key, const char *etag)
+{
+	struct gate *g = x->gate;
+	struct meta_batch *b = NULL;
+	struct deletion *d;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
+	if (d != NULL && strcmp(d->row.etag, etag) != 0) {
+		snprintf(d->row.etag, sizeof(d->row.etag), "%s", etag);
+		b = meta_batch_new();
+		if (b != NULL)
+			meta_put_delete(b, &d->row);
+	}
+	pthread_mutex_unlock(&g->mutex);
+	if (b != NULL)
+		meta_post(g->meta, &b);
 }
 
 bool
@@ -184,28 +355,22 @@ delete_pending(struct gate_export *x, const char *key)
 	struct deletion *d;
 
 	pthread_mutex_lock(&g->mutex);
-	LIST_FOREACH(d, &g->deletions, link) {
-		if (d->x == x && strcmp(d->row.key, key) == 0)
-			break;
-	}
+	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
 	pthread_mutex_unlock(&g->mutex);
 	return d != NULL;
 }
 
 void
-delete_wait(struct gate *g, uint64_t id, uint64_t until_ms)
+delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 {
+	struct gate *g = x->gate;
 	struct timespec ts = { (time_t)(until_ms / 1000),
 			       (long)(until_ms % 1000) * 1000000 };
+	struct deletion *d;
 
 	pthread_mutex_lock(&g->mutex);
 	for (;;) {
-		struct deletion *d;
-
-		LIST_FOREACH(d, &g->deletions, link) {
-			if (d->row.id == id)
-				break;
-		}
+		HASH_FIND(hh, x->deletes.by_id, &id, sizeof(id), d);
 		/* One that has failed already is not worth a wait. */
 		if (d == NULL || d->attempts > 0 ||
 		    pthread_cond_timedwait(&g->progress, &g->mutex, &ts) ==
@@ -215,11 +380,14 @@ delete_wait(struct gate *g, uint64_t id, uint64_t until_ms)
 	pthread_mutex_unlock(&g->mutex);
 }
 
+/* ---- for people ---- */
+
 int
 deletes_each(struct gate *g,
 	     int (*each)(void *arg, const struct gate_left_info *), void *arg)
 {
 	struct gate_left_info info = { NULL, "DELETING", "" };
+	struct gate_export *x;
 	struct deletion *d;
 	char **keys;
 	size_t count = 0;
@@ -227,11 +395,13 @@ deletes_each(struct gate *g,
 
 	pthread_mutex_lock(&g->mutex);
 	keys = calloc(g->deletes_pending + 1, sizeof(*keys));
-	LIST_FOREACH(d, &g->deletions, link) {
-		if (keys != NULL && count < g->deletes_pending &&
-		    asprintf(&keys[count], "%s/%s", d->x->c.name,
-			     d->row.key) >= 0)
-			count++;
+	LIST_FOREACH(x, &g->exports, link) {
+		for (d = x->deletes.by_id; d != NULL; d = d->hh.next) {
+			if (keys != NULL && count < g->deletes_pending &&
+			    asprintf(&keys[count], "%s/%s", x->c.name,
+				     d->row.key) >= 0)
+				count++;
+		}
 	}
 	pthread_mutex_unlock(&g->mutex);
 	if (keys == NULL)
@@ -247,13 +417,17 @@ deletes_each(struct gate *g,
 }
 
 void
-deletes_free(struct gate *g)
+deletes_free(struct gate_export *x)
 {
-	struct deletion *d;
+	struct deletes *s = &x->deletes;
+	struct deletion *d, *next;
 
 	/* Their rows remain; the next start goes on. */
-	while ((d = LIST_FIRST(&g->deletions)) != NULL) {
-		LIST_REMOVE(d, link);
+	HASH_CLEAR(hh_key, s->by_key);
+	HASH_ITER(hh, s->by_id, d, next) {
+		HASH_DELETE(hh, s->by_id, d);
 		free(d);
 	}
+	free(s->heap);
+	*s = (struct deletes){ 0 };
 }

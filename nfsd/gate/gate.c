@@ -354,7 +354,6 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	g->data_dir = -1;
 	LIST_INIT(&g->exports);
 	TAILQ_INIT(&g->shown);
-	LIST_INIT(&g->deletions);
 	pthread_mutex_init(&g->mutex, NULL);
 	pthread_mutex_init(&g->links, NULL);
 	run_clock_init(&g->clock);
@@ -489,7 +488,8 @@ gate_close(struct gate **gate)
 	timers_free(&g->timers);
 	lost = any_live(g);
 	nodes_free(g);
-	deletes_free(g);
+	LIST_FOREACH(x, &g->exports, link)
+		deletes_free(x);
 	moves_free(g);
 	free_tables(g);
 	who_free(g);

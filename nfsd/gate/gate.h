@@ -504,6 +504,8 @@ struct gate_status {
 	uint64_t nodes, held_requests;
 	uint64_t open_files, max_files;	/* data files; the most at rest */
 	uint64_t conflicts;	/* objects changed on both sides */
+	uint64_t deletes;	/* objects that are to go, */
+	uint64_t deletes_failing;	/* of which so many were refused */
 	uint64_t invariant_failures;
 	/* Writers that went silent: shown to others, counted as flushed. */
 	uint64_t idle_shown, idle_flushed;

@@ -343,6 +343,18 @@ void timers_stop(struct timers *t);
 void timers_free(struct timers *t);
 void timers_add(struct timers *t, uint64_t at_ms, uint64_t ino);
 
+/* Deletions that are owed (delete.c); gate->mutex. */
+struct deletes {
+	struct deletion *by_id, *by_key;
+	struct deletion **heap;	/* those that wait, the soonest on top */
+	size_t waiting, room;
+	unsigned running;
+	unsigned failing;	/* have been tried */
+	int said;		/* the error that was told last, */
+	uint64_t said_ms;	/* then, */
+	unsigned unsaid;	/* and how often it was not since */
+};
+
 /* ---- gate.c ---- */
 
 struct gate_export {
@@ -358,6 +370,7 @@ struct gate_export {
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */
+	struct deletes deletes;
 	/* quota.c; atomic */
 	int64_t used_bytes;
 	uint64_t used_objects, quota_said_ms;
@@ -425,7 +438,6 @@ struct gate {
 	struct identity *identities;
 	pthread_cond_t key_free;
 	pthread_cond_t progress;	/* an upload or a deletion ended */
-	LIST_HEAD(, deletion) deletions;
 	unsigned deletes_pending;
 	unsigned setting_aside;		/* row committed, file not moved yet */
 	LIST_HEAD(, lost) lost;		/* of all nodes */
@@ -992,14 +1004,17 @@ void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 /* Delete these objects, after their rows are committed. */
 void delete_start(struct gate_export *x, const struct meta_delete *d);
 /* Give S3 a moment, so that what is removed is gone when `rm` returns. */
-void delete_wait(struct gate *g, uint64_t id, uint64_t until_ms);
+void delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms);
+/* An upload to the key has ended, of a file that was removed meanwhile: this
+ * is the object that is to go.  The key is still the caller's. */
+void delete_refine(struct gate_export *x, const char *key, const char *etag);
 /* Abort all multipart uploads to the key; nobody here is at one. */
 int delete_parts(struct gate_export *x, const char *key)
 	__attribute__((warn_unused_result));
 /* Is one of this key still to come? */
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */
-void deletes_free(struct gate *g);
+void deletes_free(struct gate_export *x);
 int deletes_each(struct gate *g,
 		 int (*each)(void *arg, const struct gate_left_info *),
 		 void *arg) __attribute__((warn_unused_result));

@@ -526,8 +526,8 @@ turn_row_in_sync(struct link_turn *t, struct change *c, bool keep)
 	struct meta_inode *row = &t->row;
 
 	if (!keep)
-		t->del = change_delete(c, t->file->export, row->base_key, "",
-				       true);
+		t->del = forget_known(t->file, c, row->base_key,
+				      row->base_etag, true);
 	strcpy(row->base_key, a->base_key);
 	strcpy(row->base_etag, a->base_etag);
 	strcpy(row->dest_etag, a->dest_etag);
@@ -567,7 +567,7 @@ turn_leaves(struct link_turn *t, struct change *c, bool keep)
 	    (t->row.dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
 	    strcmp(t->row.base_key, t->old_key) != 0 &&
 	    !hidden_exactly(f->export, t->old_key))
-		(void)change_delete(c, f->export, t->old_key, "", true);
+		(void)forget_known(f, c, t->old_key, row->dest_etag, true);
 	/* An object of the alias that is not where it goes; it is hidden. */
 	if (name_left_key(t->alias))
 		(void)forget_object(t->alias, c, false);

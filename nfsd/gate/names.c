@@ -122,12 +122,17 @@ name_left_key(const struct node *n)
 	       (n->i.name_dirty || n->i.local_only);
 }
 
-/* The bucket has the file as it is, and nothing is on its way. */
-static bool
-is_stored(const struct node *n)
+const struct meta_delete *
+forget_known(struct node *n, struct change *c, const char *key,
+	     const char *etag, bool hide)
 {
-	return n->i.kind != GATE_DIR && !n->i.data_dirty && !n->i.attr_dirty &&
-	       !n->up.pending && n->up.run == UP_IDLE;
+	/* What an upload under way will have made there, or one without an
+	 * answer has made, is ours, and not known. */
+	bool whatever = lost_at_locked(n, key) ||
+			(n->up.run == UP_RUNNING && n->up.sent_key != NULL &&
+			 strcmp(n->up.sent_key, key) == 0);
+
+	return change_delete(c, n->export, key, whatever ? "" : etag, hide);
 }
 
 const struct meta_delete *
@@ -135,16 +140,11 @@ forget_object(struct node *n, struct change *c, bool hide)
 {
 	/* Under a name that the file has left somebody else may have put
 	 * something of his own; and under its name, when S3 is away for a
-	 * while, or the state directory was put back.  Or it is ours, and we
-	 * do not know which. */
-	bool left = name_left_key(n);
-	bool sure = (left || is_stored(n)) &&
-		    !lost_at_locked(n, n->i.base_key);
-	const struct meta_delete *row =
-		change_delete(c, n->export, n->i.base_key,
-			      sure ? n->i.base_etag : "", hide);
+	 * while, or the state directory was put back. */
+	const struct meta_delete *row = forget_known(
+		n, c, n->i.base_key, n->i.base_etag, hide);
 
-	if (sure && !left)
+	if (row != NULL && !name_left_key(n))
 		change_delete_soft(c, n->i.base_key);
 	return row;
 }

@@ -92,7 +92,7 @@ forget_sent(struct node *n, const char *key, bool was_carried,
 		change_delete_parts(c, sent);
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    !change_deletes(c, key) && !hidden_exactly(x, key))
-		(void)change_delete(c, x, key, "", true);
+		(void)forget_known(n, c, key, n->i.dest_etag, true);
 	else if (was_carried && !late)
 		forget_copy(n, c);
 }

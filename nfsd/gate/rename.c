@@ -278,8 +278,8 @@ objects_left(struct step *s, struct change *c)
 	if ((s->row.dest_etag[0] != '\0' || lost_at_locked(n, s->old_key)) &&
 	    strcmp(s->row.base_key, s->old_key) != 0 &&
 	    !hidden_exactly(n->export, s->old_key))
-		left = change_delete(c, n->export, s->old_key, "", true) !=
-		       NULL;
+		left = forget_known(n, c, s->old_key, s->row.dest_etag,
+				    true) != NULL;
 	if (!left && s->was_carried)
 		forget_copy(n, c);
 	plan_row(s->m, s->key, &s->row);

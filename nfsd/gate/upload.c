@@ -278,6 +278,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	} else {
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
+		s->doubt = true;
 		if (!s->beside)		/* until the answer is there */
 			noted = lost_note_locked(n, s->snap.key, &s->snap.row,
 						 expect) != NULL;
@@ -626,6 +627,8 @@ upload_begin(struct node *n, struct sending *s)
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0)
 		r = note_key_locked(n, s->snap.key);
+	if (r == 0)
+		s->doubt = lost_at_locked(n, s->snap.key);
 	if (r == 0) {
 		n->up.run = UP_RUNNING;
 		n->up.cancel = false;
@@ -851,6 +854,21 @@ upload_send(struct sending *s)
 	return r == 0 ? send_version(s) : r < 0 ? r : 0;
 }
 
+/* Its deletion waits for the key: of what?  Where there was no answer, of
+ * whatever is there. */
+static void
+removed_meanwhile(struct sending *s, const char *key, int r)
+{
+	const struct meta_inode *i = &s->snap.row;
+	bool base = strcmp(i->base_key, key) == 0;
+
+	if (r == 0)
+		delete_refine(s->node->export, key, s->etag);
+	else if (!s->doubt)
+		delete_refine(s->node->export, key,
+			      base ? i->base_etag : i->dest_etag);
+}
+
 void
 upload_run(void *arg)
 {
@@ -874,6 +892,8 @@ upload_run(void *arg)
 		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
 		r = !mine || !key_is_free(&s) ? -EBUSY : upload_send(&s);
+		if (mine && node_dead(n))
+			removed_meanwhile(&s, key, r);
 		if (mine)
 			key_release(n->export, key, n->ino);
 		r = upload_end(n, &s, r);

@@ -18,6 +18,8 @@ struct sending {
 	bool beside;			/* under another name than the file's */
 	bool base_gone;			/* nothing can be copied from it */
 	bool theirs;			/* the file becomes what lies at the key */
+	bool doubt;			/* the key may have got one of ours, of
+					 * which nothing is known */
 };
 
 /*

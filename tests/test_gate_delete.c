@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A deletion is about one version of an object, however late it comes; and
+ * deletions that are refused are in nobody's way.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+static uint64_t
+conflicts(struct bed *b)
+{
+	struct gate_status s;
+
+	gate_status(b->gate, &s);
+	return s.conflicts;
+}
+
+static int
+do_rmdir(struct bed *b, struct client *c, const char *name)
+{
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	c->rq.first_ms = clock_ms();
+	c->rq.token = NULL;
+	c->rq.may_block = true;
+	do {
+		c->rq.again = GATE_AGAIN_NONE;
+		r = gate_rmdir(b->x, &c->rq, &b->root, name, &wcc);
+	} while (r == -EAGAIN && c->rq.again == GATE_NEEDS_THREAD);
+	return r;
+}
+
+/* What leaves its object at the key "f", or "f/", to be deleted. */
+struct leaving {
+	const char *what, *key, *made;
+	int (*make)(struct bed *b, struct client *c);
+	int (*leave)(struct bed *b, struct client *c);
+};
+
+static int
+make_file(struct bed *b, struct client *c)
+{
+	struct gate_fh fh;
+
+	return do_file(b, c, "f", "ours", &fh);
+}
+
+static int
+find_file(struct bed *b, struct client *c)
+{
+	struct gate_fh fh;
+
+	fake_s3_set(b->s3, "f", "ours", 4);
+	return do_lookup(b, c, "f", &fh);
+}
+
+static int
+make_dir(struct bed *b, struct client *c)
+{
+	struct gate_fh fh;
+
+	return do_mkdir(b, c, "f", &fh);
+}
+
+static int
+remove_it(struct bed *b, struct client *c)
+{
+	return do_remove(b, c, "f");
+}
+
+static int
+rename_it(struct bed *b, struct client *c)
+{
+	return do_rename(b, c, "f", "g");
+}
+
+static int
+set_aside(struct bed *b, struct client *c)
+{
+	int r = do_rename(b, c, "f", ".nfs000000000001");
+
+	return r < 0 ? r : do_remove(b, c, ".nfs000000000001");
+}
+
+static int
+remove_dir(struct bed *b, struct client *c)
+{
+	return do_rmdir(b, c, "f");
+}
+
+static const struct leaving leavings[] = {
+	{ "rm of what was made here", "f", "ours", make_file, remove_it },
+	{ "rm of what was found", "f", "ours", find_file, remove_it },
+	{ "mv", "f", "ours", make_file, rename_it },
+	{ "rm of an open file", "f", "ours", make_file, set_aside },
+	{ "rmdir", "f/", "", make_dir, remove_dir },
+};
+
+static void
+what_somebody_else_has_put_there_since_stays(void)
+{
+	for (size_t i = 0; i < sizeof(leavings) / sizeof(*leavings); i++) {
+		const struct leaving *l = &leavings[i];
+		struct bed b = BED;
+		struct client a;
+		bool ok;
+
+		b.export.hold_ms = 20;
+		client_init(&a, "a");
+		bed_open(&b);
+		ok = l->make(&b, &a) == 0 && bed_settled(&b) &&
+		     fake_s3_is(b.s3, l->key, l->made, strlen(l->made));
+		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1, -EAGAIN);
+		ok = ok && l->leave(&b, &a) == 0;
+		fake_s3_set(b.s3, l->key, "theirs", 6);
+		ok = ok && bed_settled(&b);
+		ok = ok && fake_s3_is(b.s3, l->key, "theirs", 6);
+		ok = ok && conflicts(&b) == 1;
+		if (!ok)
+			fprintf(stderr, "%s\n", l->what);
+		CU_ASSERT(ok);
+		bed_close(&b);
+	}
+}
+
+static void
+it_stays_after_a_restart_too(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1000, -EAGAIN);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	fake_s3_set(b.s3, "f", "theirs", 6);
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
+	bed_restart(&b);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
+	bed_close(&b);
+}
+
+static void
+a_version_that_arrives_during_the_removal_goes_too(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "one", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "two", 3, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT(fake_s3_is_held(b.s3));
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	fake_s3_release(b.s3);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_EQUAL(conflicts(&b), 0);
+	bed_close(&b);
+}
+
+/* Lines of any level that the gate has said. */
+static void
+count_line(void *arg, int level, const char *line)
+{
+	(void)level;
+	if (strstr(line, "cannot delete") != NULL)
+		__atomic_add_fetch((unsigned *)arg, 1, __ATOMIC_RELAXED);
+}
+
+static void
+refused_deletions_are_in_nobody_s_way(void)
+{
+	enum { COUNT = 4000 };
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_status s;
+	unsigned lines = 0;
+	uint64_t until, before, took;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	b.gate->config.log = count_line;
+	b.gate->config.log_arg = &lines;
+	fake_s3_set(b.s3, "f", "ours", 4);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, UINT32_MAX, -EACCES);
+	for (unsigned i = 0; i < COUNT; i++) {
+		struct meta_delete d = { .id = 1000000 + i };
+
+		snprintf(d.key, sizeof(d.key), "gone/%u", i);
+		hidden_add(b.x, d.key);
+		delete_start(b.x, &d);
+	}
+	until = clock_ms() + 5000;
+	do {
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+		gate_status(b.gate, &s);
+	} while (s.deletes_failing < COUNT && clock_ms() < until);
+	CU_ASSERT_EQUAL(s.deletes_failing, COUNT);
+	CU_ASSERT_EQUAL(s.deletes, COUNT);
+	CU_ASSERT(lines >= 1 && lines <= 2);
+	before = clock_ms();
+	for (unsigned i = 0; i < 10000; i++)
+		CU_ASSERT_FALSE_FATAL(delete_pending(b.x, "f"));
+	took = clock_ms() - before;
+	CU_ASSERT(took < 150);
+	b.gate->config.log = NULL;
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
+	  T(it_stays_after_a_restart_too),
+	  T(a_version_that_arrives_during_the_removal_goes_too),
+	  T(refused_deletions_are_in_nobody_s_way))
