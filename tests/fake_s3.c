@@ -58,7 +58,8 @@ struct s3 {
 	unsigned calls[S3_OP_COUNT];
 	unsigned held, next_id;
 	int64_t clock_ns;
-	bool cancelled, ignores_complete;
+	bool cancelled;
+	struct s3_caps caps;
 };
 
 /* ---- objects; mutex held ---- */
@@ -257,6 +258,14 @@ fake_s3_new(void)
 	pthread_mutex_init(&s3->mutex, NULL);
 	pthread_cond_init(&s3->changed, NULL);
 	s3->clock_ns = 1600000000LL * 1000000000;
+	s3->caps = (struct s3_caps){
+		.put_if_none_match = true,
+		.put_if_match = true,
+		.complete_if_match = true,
+		.copy_if_match = true,
+		.delete_if_match = true,
+		.part_copy = true,
+	};
 	return s3;
 }
 
@@ -397,7 +406,13 @@ s3_cancel(struct s3 *s3)
 void
 fake_s3_ignore_complete(struct s3 *s3)
 {
-	s3->ignores_complete = true;
+	s3->caps.complete_if_match = false;
+}
+
+void
+fake_s3_caps(struct s3 *s3, const struct s3_caps *caps)
+{
+	s3->caps = *caps;
 }
 
 void
@@ -413,14 +428,7 @@ s3_probe(struct s3 *s3, const char *scratch, struct s3_caps *out,
 	 struct s3_error *err)
 {
 	(void)s3, (void)scratch, (void)err;
-	*out = (struct s3_caps){
-		.put_if_none_match = true,
-		.put_if_match = true,
-		.complete_if_match = true,
-		.copy_if_match = true,
-		.delete_if_match = true,
-		.part_copy = true,
-	};
+	*out = s3->caps;
 	return 0;
 }
 
@@ -537,7 +545,9 @@ s3_put(struct s3 *s3, const char *key, const struct s3_source *body,
 	(void)err;
 	if (r == 0)
 		r = swallow(s3, body, &data);
-	if (r == 0)
+	if (r == 0 && cond != NULL &&
+	    (cond->if_match != NULL ? s3->caps.put_if_match
+				    : s3->caps.put_if_none_match))
 		r = condition(s3, key, cond);
 	if (r == 0)
 		strcpy(etag, store(s3, key, data, body->len, headers)->etag);
@@ -650,7 +660,7 @@ s3_upload_complete(struct s3 *s3, const char *key, const char *id,
 	(void)err;
 	if (r == 0 && m == NULL)
 		r = -ENOENT;
-	if (r == 0 && !s3->ignores_complete)
+	if (r == 0 && s3->caps.complete_if_match)
 		r = condition(s3, key, cond);
 	if (r < 0)
 		return end(s3, S3_OP_COMPLETE, r);

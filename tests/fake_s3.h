@@ -27,6 +27,8 @@ void fake_s3_slow(struct s3 *s3, enum s3_op op, unsigned ms);
 /* Wait until a call is held; false after 2 s. */
 bool fake_s3_is_held(struct s3 *s3);
 
+/* What it honours of PUT's and Complete's conditions, for the next probe. */
+void fake_s3_caps(struct s3 *s3, const struct s3_caps *caps);
 /* Conditions on CompleteMultipartUpload, as radosgw does. */
 void fake_s3_ignore_complete(struct s3 *s3);
 /* After s3_cancel: the next gate may use it. */

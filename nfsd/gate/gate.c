@@ -269,6 +269,8 @@ gate_export_caps(struct gate_export *x, const struct s3_caps *caps)
 			 __ATOMIC_RELAXED);
 	__atomic_store_n(&x->can_put_if_none_match, caps->put_if_none_match,
 			 __ATOMIC_RELAXED);
+	__atomic_store_n(&x->can_put_if_match, caps->put_if_match,
+			 __ATOMIC_RELAXED);
 	__atomic_store_n(&x->can_complete_if_match, caps->complete_if_match,
 			 __ATOMIC_RELAXED);
 }

@@ -24,6 +24,7 @@
 
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/plan.h"
+#include "nfsd/gate/upload.h"
 
 /* ---- the list ---- */
 
@@ -389,6 +390,8 @@ put_whole(struct again *a)
 	int r = range_open(k, 0, k->q.size, &range);
 
 	if (r == 0)
+		r = send_look(k->x, k->q.key, &a->cond, false, &a->err);
+	if (r == 0)
 		r = s3_put(k->x->s3, k->q.key, &source, &a->headers, &a->cond,
 			   etag, &a->err);
 	free(range.memory);
@@ -414,28 +417,6 @@ put_part(struct again *a, const char *upload, unsigned number,
 		r = s3_upload_part(k->x->s3, k->q.key, upload, number,
 				   &source, etag, &a->err);
 	free(range.memory);
-	return r;
-}
-
-/* In place of a condition on the last request, where the store has none. */
-static int
-look_again(struct again *a)
-{
-	struct gate_export *x = a->k->x;
-	struct s3_object o = { 0 };
-	int r;
-
-	if (__atomic_load_n(&x->can_complete_if_match, __ATOMIC_RELAXED) ||
-	    (a->cond.if_match == NULL && !a->cond.if_none_match))
-		return 0;
-	r = s3_head(x->s3, a->k->q.key, &o, &a->err);
-	if (r == 0)
-		r = a->cond.if_match == NULL ? -EEXIST
-		    : strcmp(o.etag, a->cond.if_match) != 0 ? -ESTALE
-							    : 0;
-	else if (r == -ENOENT)
-		r = a->cond.if_match != NULL ? -ESTALE : 0;
-	s3_object_free(&o);
 	return r;
 }
 
@@ -474,7 +455,7 @@ put_parts(struct again *a)
 		failpoint("retry-part");
 	}
 	if (r == 0)
-		r = look_again(a);
+		r = send_look(x, k->q.key, &a->cond, true, &a->err);
 	if (r == 0)
 		r = s3_upload_complete(x->s3, k->q.key, upload, list, count,
 				       &a->cond, etag, &a->err);

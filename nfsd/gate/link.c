@@ -567,7 +567,7 @@ turn_leaves(struct link_turn *t, struct change *c, bool keep)
 	    (t->row.dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
 	    strcmp(t->row.base_key, t->old_key) != 0 &&
 	    !hidden_exactly(f->export, t->old_key))
-		(void)forget_known(f, c, t->old_key, row->dest_etag, true);
+		(void)forget_known(f, c, t->old_key, t->row.dest_etag, true);
 	/* An object of the alias that is not where it goes; it is hidden. */
 	if (name_left_key(t->alias))
 		(void)forget_object(t->alias, c, false);

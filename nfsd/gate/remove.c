@@ -300,7 +300,7 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 	if (r == 0) {
 		remove_keep_directory(d.node);
 		if (delete_id != 0)
-			delete_wait(x->gate, delete_id,
+			delete_wait(x, delete_id,
 				    rq->first_ms + x->c.hold_ms);
 	} else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE) {
 		rq->again = GATE_NEEDS_THREAD;
@@ -372,7 +372,7 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 	if (r == 0)
 		remove_keep_directory(d.node);
 	if (r == 0 && delete_id != 0)
-		delete_wait(x->gate, delete_id, rq->first_ms + x->c.hold_ms);
+		delete_wait(x, delete_id, rq->first_ms + x->c.hold_ms);
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	change_dir_end(&d, rq, dir_wcc);

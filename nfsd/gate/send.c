@@ -75,6 +75,33 @@ body_open(struct sending *s, uint64_t off, uint64_t len, struct body *b,
 	return snapshot_read(&s->snap, off, *memory, len);
 }
 
+/* ---- what lies there now ---- */
+
+int
+send_look(struct gate_export *x, const char *key, const struct s3_cond *cond,
+	  bool parts, struct s3_error *err)
+{
+	const bool *honoured = parts ? &x->can_complete_if_match
+			       : cond->if_match != NULL
+				       ? &x->can_put_if_match
+				       : &x->can_put_if_none_match;
+	struct s3_object o = { 0 };
+	int r;
+
+	if ((cond->if_match == NULL && !cond->if_none_match) ||
+	    __atomic_load_n(honoured, __ATOMIC_RELAXED))
+		return 0;
+	r = s3_head(x->s3, key, &o, err);
+	if (r == 0)
+		r = cond->if_match == NULL ? -EEXIST
+		    : strcmp(o.etag, cond->if_match) != 0 ? -ESTALE
+							  : 0;
+	else if (r == -ENOENT)
+		r = cond->if_match != NULL ? -ESTALE : 0;
+	s3_object_free(&o);
+	return r;
+}
+
 /* ---- one PUT ---- */
 
 static ssize_t
@@ -104,6 +131,8 @@ send_put(struct sending *s)
 	} else {
 		source = (struct s3_source){ 0, target_read, NULL, NULL };
 	}
+	if (r == 0)
+		r = send_look(x, s->snap.key, &s->cond, false, &s->err);
 	if (r == 0)
 		r = upload_point_of_no_return(s, "", "");
 	failpoint("put-before");
@@ -253,29 +282,6 @@ send_parts(struct sending *s, struct parts *p)
 	return p->error;
 }
 
-/* Where the store ignores the condition, a look takes its place: sending the
- * parts took its time. */
-static int
-look_again(struct sending *s)
-{
-	struct gate_export *x = s->node->export;
-	struct s3_object o = { 0 };
-	int r;
-
-	if (__atomic_load_n(&x->can_complete_if_match, __ATOMIC_RELAXED) ||
-	    (s->cond.if_match == NULL && !s->cond.if_none_match))
-		return 0;
-	r = s3_head(x->s3, s->snap.key, &o, &s->err);
-	if (r == 0)
-		r = s->cond.if_match == NULL ? -EEXIST
-		    : strcmp(o.etag, s->cond.if_match) != 0 ? -ESTALE
-							    : 0;
-	else if (r == -ENOENT)
-		r = s->cond.if_match != NULL ? -ESTALE : 0;
-	s3_object_free(&o);
-	return r;
-}
-
 static int
 send_multipart(struct sending *s)
 {
@@ -318,7 +324,7 @@ send_multipart(struct sending *s)
 		if (r == 0)
 			r = send_parts(s, &p);
 		if (r == 0)
-			r = look_again(s);
+			r = send_look(x, s->snap.key, &s->cond, true, &s->err);
 		if (r == 0) {
 			expected_etag(p.list, p.count, expect);
 			r = upload_point_of_no_return(s, id, expect);
@@ -388,13 +394,33 @@ same_headers(const struct s3_headers *a, const struct s3_headers *b)
 static bool
 sends_copy(const struct gate_export *x, const struct meta_inode *i)
 {
-	if (i->data_dirty || i->base_key[0] == '\0')
+	if (i->base_key[0] == '\0')
 		return false;
 	/* Somebody put bytes into a directory's object: they stay. */
 	if (i->kind == GATE_DIR)
 		return i->base_size > 0;
+	if (i->data_dirty)
+		return false;
 	return i->kind == GATE_REG && i->base_limit == i->base_size &&
 	       i->size == i->base_size && i->size <= x->copy_max;
+}
+
+/* on_conflict=overwrite, of a file that has another name than its object: what
+ * it replaces is told as well. */
+static int
+tell_overwritten(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	struct s3_object o = { 0 };
+	int r = s3_head(x->s3, s->snap.key, &o, &s->err);
+
+	if (r == 0 && strcmp(o.etag, s->snap.row.dest_etag) != 0) {
+		conflict_count(s);
+		gate_say(x->gate, 1, "conflict: what somebody else did to the "
+			 "object is overwritten: key=%s", s->snap.key);
+	}
+	s3_object_free(&o);
+	return r == -ENOENT ? 0 : r;
 }
 
 /*
@@ -470,11 +496,8 @@ prepare(struct sending *s)
 	s3_object_free(&o);
 	if (r != 0)
 		return r;
-	/* A directory's marker replaces whatever marker is there. */
-	if (i->kind == GATE_DIR)
-		return 0;
-	if (x->c.on_conflict == GATE_CONFLICT_OVERWRITE)
-		return 0;
+	if (x->c.on_conflict == GATE_CONFLICT_OVERWRITE && i->kind != GATE_DIR)
+		return same_key ? 0 : tell_overwritten(s);
 	if (i->dest_etag[0] != '\0')
 		s->cond.if_match = i->dest_etag;
 	else
@@ -561,9 +584,22 @@ send_carried(struct sending *s)
 	struct s3_object o = { 0 };
 	int r;
 
-	/* A directory's marker replaces whatever marker is there. */
 	s->cond.if_none_match = i->kind != GATE_DIR &&
 		x->c.on_conflict != GATE_CONFLICT_OVERWRITE;
+	/* A directory's marker replaces whatever marker is there, but no
+	 * bytes that somebody has put into one. */
+	if (i->kind == GATE_DIR && i->base_size == 0) {
+		r = s3_head(x->s3, s->snap.key, &o, &s->err);
+		if (r == 0 && o.size > 0) {
+			snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
+			s->snap.row.base_size = o.size;
+			s3_object_free(&o);
+			return 0;
+		}
+		s3_object_free(&o);
+		if (r < 0 && r != -ENOENT)
+			return r;
+	}
 	r = look_for_mark(s);
 	if (r < 0)
 		return r;

@@ -449,6 +449,61 @@ dest_gone(struct sending *s)
 	return r < 0 ? r : 1;
 }
 
+/* A directory's marker: what lies there is what it replaces next, and bytes that
+ * somebody has put into it stay. */
+static int
+met_marker(struct sending *s)
+{
+	struct node *n = s->node;
+	struct s3_object o = { 0 };
+	struct meta_batch *b;
+	int r = s3_head(n->export->s3, s->snap.key, &o, &s->err);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	b = meta_batch_new();
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	strcpy(n->i.dest_etag, o.etag);
+	if (r == 0 || strcmp(n->i.base_key, s->snap.key) == 0) {
+		strcpy(n->i.base_key, r == 0 ? s->snap.key : "");
+		strcpy(n->i.base_etag, o.etag);
+		n->i.base_size = n->i.base_limit = o.size;
+	}
+	if (b != NULL && !n->dead)
+		meta_put_inode(b, &n->i);
+	pthread_mutex_unlock(&n->mutex);
+	r = meta_commit(n->export->gate->meta, &b);
+	node_unlock(n);
+	s3_object_free(&o);
+	return r < 0 ? r : -ECANCELED;
+}
+
+/* Nothing has changed where it matters: the store refused for another reason,
+ * a write of the key that raced (409) or an upload that it has forgotten. */
+static int
+is_as_expected(struct sending *s)
+{
+	struct gate_export *x = s->node->export;
+	const struct meta_inode *i = &s->snap.row;
+	struct s3_object o = { 0 };
+	int r = s3_head(x->s3, s->snap.key, &o, NULL);
+
+	if (r == 0)
+		r = strcmp(o.etag, i->dest_etag) == 0;
+	else if (r == -ENOENT)
+		r = i->dest_etag[0] == '\0';
+	s3_object_free(&o);
+	if (r != 1 || i->base_key[0] == '\0' ||
+	    strcmp(i->base_key, s->snap.key) == 0)
+		return r < 0 && !is_transient(r) ? 0 : r;
+	r = s3_head(x->s3, i->base_key, &o, NULL);
+	if (r == 0)
+		r = strcmp(o.etag, i->base_etag) == 0;
+	s3_object_free(&o);
+	return r < 0 && !is_transient(r) ? 0 : r;
+}
+
 /* At the key lies not what we build on, or nothing. */
 static int
 met_another(struct sending *s, int error)
@@ -457,6 +512,13 @@ met_another(struct sending *s, int error)
 
 	if (r == 1)
 		return upload_done(s);
+	if (r == 0 && s->snap.row.kind == GATE_DIR)
+		return met_marker(s);
+	if (r == 0 && s->snap.row.link_ino == 0) {
+		r = is_as_expected(s);
+		if (r != 0)
+			return r < 0 ? r : -EAGAIN;
+	}
 	if (r == 0)
 		r = dest_gone(s);
 	if (r == 0)

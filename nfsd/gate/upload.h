@@ -31,6 +31,12 @@ int send_version(struct sending *s) __attribute__((warn_unused_result));
 /* The same without a look at what is there: headers, key and condition are
  * set. */
 int send_bytes(struct sending *s) __attribute__((warn_unused_result));
+/* In place of a condition that the store ignores: does it hold, at the key that
+ * is about to be written?  parts: the last request will be a Complete, else a
+ * PUT.  0, -ESTALE, -EEXIST, or what kept us from knowing. */
+int send_look(struct gate_export *x, const char *key,
+	      const struct s3_cond *cond, bool parts, struct s3_error *err)
+	__attribute__((warn_unused_result));
 /* pull.c: the other way, for a file that is in no bucket any more. */
 int pull_base(struct sending *s) __attribute__((warn_unused_result));
 /* The point of no return: the last request goes out.  -ECANCELED if the

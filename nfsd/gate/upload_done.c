@@ -82,7 +82,7 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 	uint64_t size = s->snap.row.size;
 
 	if (s->snap.row.kind == GATE_DIR)
-		size = s->snap.row.data_dirty ? 0 : s->snap.row.base_size;
+		size = s->snap.row.base_size;
 	row->data_dirty = n->content_version != s->snap.content_version;
 	row->attr_dirty = n->attr_version != s->snap.attr_version;
 	row->name_dirty = strcmp(key_now, s->snap.key) != 0;
