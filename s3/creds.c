@@ -9,21 +9,20 @@
  * asked for anew REFRESH_S before it, by one caller while the others go on
  * with the old ones.  If the source fails then, the old ones serve until
  * they really end.  Sources that need HTTP get short time-outs of their own,
- * no proxy and no redirects, and never see a key of ours.
+ * no proxy and no redirects, and never see a key of ours; a command has a
+ * minute.  All of them are left when the program ends (s3_creds_cancel).
  */
 #include <config.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "s3/remote.h"
 
 #define REFRESH_S 300
 #define RETRY_S 10		/* after a failed refresh with keys left */
 #define ANSWER_MAX (256U << 10)
+#define PROCESS_MS 60000
 
 enum source {
 	FROM_NOWHERE, FROM_ENV, FROM_WEB_IDENTITY, FROM_FILES, FROM_PROCESS,
@@ -37,6 +36,10 @@ struct s3_creds {
 	char *credentials_file;
 	char *config_file;
 	char *region;		/* for STS */
+	unsigned process_ms;
+	bool (*stopped)(void *arg);
+	void *stopped_arg;
+	atomic_bool cancelled;
 	/* under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t refreshed;
@@ -63,6 +66,22 @@ env(const char *name)
 	const char *v = getenv(name);
 
 	return v != NULL && *v != '\0' ? v : NULL;
+}
+
+/* Nobody wants the keys any more. */
+static bool
+is_over(void *arg)
+{
+	struct s3_creds *c = arg;
+
+	return atomic_load(&c->cancelled) ||
+	       (c->stopped != NULL && c->stopped(c->stopped_arg));
+}
+
+void
+s3_creds_cancel(struct s3_creds *c)
+{
+	atomic_store(&c->cancelled, true);
 }
 
 static char *
@@ -138,14 +157,14 @@ from_json(const char *text, size_t len, struct s3_keys *out)
 }
 
 static int
-from_process(const struct s3_creds *c, struct s3_keys *out)
+from_process(struct s3_creds *c, struct s3_keys *out)
 {
 	CLEANUP_BUF struct s3_buf text = { .max = ANSWER_MAX };
 	CLEANUP_FREE char *command = NULL;
-	char chunk[4096];
-	size_t n;
-	FILE *f;
-	int status;
+	struct s3_process process = {
+		.limit_ms = c->process_ms, .stopped = is_over, .arg = c,
+	};
+	int r;
 
 	command = s3_profile_get(c->config_file, c->profile, true,
 				 "credential_process");
@@ -154,15 +173,21 @@ from_process(const struct s3_creds *c, struct s3_keys *out)
 					 false, "credential_process");
 	if (command == NULL)
 		return -ENOENT;
-	f = popen(command, "re");
-	if (f == NULL)
-		return -EIO;
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		s3_buf_add(&text, chunk, n);
-	status = pclose(f);
-	if (status != 0 || text.failed)
-		return -EIO;
-	return from_json(text.data, text.len, out);
+	process.command = command;
+	r = s3_process_read(&process, &text);
+	return r < 0 ? r : from_json(text.data, text.len, out);
+}
+
+/* For libcurl: about once a second, and when bytes move. */
+static int
+on_progress(void *arg, curl_off_t down, curl_off_t downed, curl_off_t up,
+	    curl_off_t upped)
+{
+	(void)down;
+	(void)downed;
+	(void)up;
+	(void)upped;
+	return is_over(arg);
 }
 
 struct http {
@@ -185,7 +210,7 @@ on_answer(char *data, size_t size, size_t count, void *arg)
 
 /* 0 for a 200, -EIO for anything else. */
 static int
-http_get(const struct http *h, struct s3_buf *answer)
+http_get(struct s3_creds *c, const struct http *h, struct s3_buf *answer)
 {
 	CURL *e = curl_easy_init();
 	struct curl_slist *headers = NULL;
@@ -200,6 +225,10 @@ http_get(const struct http *h, struct s3_buf *answer)
 	curl_easy_setopt(e, CURLOPT_URL, h->url);
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+	curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(e, CURLOPT_XFERINFODATA, c);
 	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, h->timeout_ms);
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, h->timeout_ms);
@@ -248,7 +277,7 @@ env_or_profile(const struct s3_creds *c, const char *variable,
 
 /* STS API, AssumeRoleWithWebIdentity: an unsigned POST. */
 static int
-from_web_identity(const struct s3_creds *c, struct s3_keys *out)
+from_web_identity(struct s3_creds *c, struct s3_keys *out)
 {
 	CLEANUP_FREE char *file = env_or_profile(c,
 		"AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
@@ -283,7 +312,7 @@ from_web_identity(const struct s3_creds *c, struct s3_keys *out)
 		return -ENOMEM;
 	http.url = url.data;
 	http.form = form.data;
-	r = http_get(&http, &answer);
+	r = http_get(c, &http, &answer);
 	return r < 0 ? r : s3_xml_sts(answer.data, answer.len, out);
 }
 
@@ -306,7 +335,7 @@ container_host_ok(const char *url)
 }
 
 static int
-from_container(struct s3_keys *out)
+from_container(struct s3_creds *c, struct s3_keys *out)
 {
 	const char *relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
 	const char *full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
@@ -333,13 +362,13 @@ from_container(struct s3_keys *out)
 		return r < 0 ? r : -ENOMEM;
 	http.url = url.data;
 	http.header = auth.data;
-	r = http_get(&http, &answer);
+	r = http_get(c, &http, &answer);
 	return r < 0 ? r : from_json(answer.data, answer.len, out);
 }
 
 /* EC2 user guide, "Use the Instance Metadata Service": version 2 only. */
 static int
-from_instance(struct s3_keys *out)
+from_instance(struct s3_creds *c, struct s3_keys *out)
 {
 	static const char path[] = "/latest/meta-data/iam/"
 				   "security-credentials/";
@@ -362,7 +391,7 @@ from_instance(struct s3_keys *out)
 	http.method = "PUT";
 	http.url = url.data;
 	http.header = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
-	r = http_get(&http, &token);
+	r = http_get(c, &http, &token);
 	if (r < 0 || token.len == 0 || strpbrk(token.data, "\r\n") != NULL)
 		return -ENOENT;
 	s3_buf_fmt(&header, "X-aws-ec2-metadata-token: %s", token.data);
@@ -370,18 +399,18 @@ from_instance(struct s3_keys *out)
 	s3_buf_fmt(&url, "%.*s%s", (int)len, base, path);
 	http = (struct http){ .url = url.data, .header = header.data,
 			      .timeout_ms = 1000 };
-	r = http_get(&http, &role);
+	r = http_get(c, &http, &role);
 	if (r < 0 || role.len == 0)
 		return -ENOENT;
 	role.data[strcspn(role.data, "\r\n")] = '\0';
 	s3_buf_uri(&url, role.data, false);
 	http.url = url.data;
-	r = url.failed ? -ENOMEM : http_get(&http, &answer);
+	r = url.failed ? -ENOMEM : http_get(c, &http, &answer);
 	return r < 0 ? r : from_json(answer.data, answer.len, out);
 }
 
 static int
-ask(const struct s3_creds *c, enum source source, struct s3_keys *out)
+ask(struct s3_creds *c, enum source source, struct s3_keys *out)
 {
 	int r = -ENOENT;
 
@@ -390,8 +419,8 @@ ask(const struct s3_creds *c, enum source source, struct s3_keys *out)
 	case FROM_WEB_IDENTITY: r = from_web_identity(c, out); break;
 	case FROM_FILES: r = from_files(c, out); break;
 	case FROM_PROCESS: r = from_process(c, out); break;
-	case FROM_CONTAINER: r = from_container(out); break;
-	case FROM_INSTANCE: r = from_instance(out); break;
+	case FROM_CONTAINER: r = from_container(c, out); break;
+	case FROM_INSTANCE: r = from_instance(c, out); break;
 	case FROM_NOWHERE: break;
 	}
 	if (r < 0)
@@ -421,6 +450,8 @@ find(struct s3_creds *c, bool named_profile, struct s3_error *err)
 			c->source = (enum source)s;
 			return 0;
 		}
+		if (r == -ECANCELED || is_over(c))
+			return s3_error_set(err, -ECANCELED, "cancelled");
 		if (r != -ENOENT)
 			return s3_error_set(err, -EINVAL, "credentials from "
 					    "%s: %s", names[s], strerror(-r));
@@ -452,6 +483,9 @@ s3_creds_open(const struct s3_config *config, struct s3_creds **out,
 				       "credentials");
 	c->config_file = aws_file("AWS_CONFIG_FILE", "config");
 	c->region = s3_creds_region(config);
+	c->process_ms = config->process_ms ? config->process_ms : PROCESS_MS;
+	c->stopped = config->stopped;
+	c->stopped_arg = config->log_arg;
 	if (c->profile == NULL || c->credentials_file == NULL ||
 	    c->config_file == NULL)
 		r = -ENOMEM;

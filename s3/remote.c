@@ -32,6 +32,7 @@ remote_close(struct s3 *s3)
 static void
 remote_cancel(struct s3 *s3)
 {
+	s3_creds_cancel(s3_to_remote(s3)->creds);
 	s3_pool_cancel(s3_to_remote(s3)->pool);
 }
 

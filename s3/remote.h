@@ -87,6 +87,18 @@ int64_t s3_date_iso(const char *text);	/* "2009-10-12T17:50:30.000Z" */
 int64_t s3_now_s(void);
 int64_t s3_mono_ms(void);
 
+/* process.c */
+
+struct s3_process {
+	const char *command;	/* for sh -c */
+	unsigned limit_ms;
+	bool (*stopped)(void *arg);	/* NULL: never */
+	void *arg;
+};
+/* What it prints until it ends.  -ETIMEDOUT, -ECANCELED: it was ended; -EIO: it
+ * failed, or is longer than out's bound. */
+int s3_process_read(const struct s3_process *process, struct s3_buf *out);
+
 /* creds.c: where the keys come from, and when they are asked for anew. */
 
 struct s3_creds;
@@ -101,6 +113,8 @@ void s3_keys_fini(struct s3_keys *k);
 int s3_creds_open(const struct s3_config *config, struct s3_creds **out,
 		  struct s3_error *err);
 void s3_creds_close(struct s3_creds **creds);
+/* Who asks for keys leaves off; cannot be undone. */
+void s3_creds_cancel(struct s3_creds *creds);
 /* A copy of keys that are still good; refreshes them if need be. */
 int s3_creds_get(struct s3_creds *creds, struct s3_keys *out,
 		 struct s3_error *err);

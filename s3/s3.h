@@ -76,6 +76,10 @@ struct s3_config {
 	unsigned connect_ms;	/* 5000 */
 	unsigned stall_ms;	/* no byte for so long is a failure; 20000 */
 	unsigned retry_ms;	/* keep retrying transient failures; 10000 */
+	unsigned process_ms;	/* credential_process; 60000 */
+	/* Should s3_open leave off asking for credentials (-ECANCELED)?  May
+	 * be NULL. */
+	bool (*stopped)(void *log_arg);
 	/* One line, no newline, no secrets.  May be called by any thread. */
 	void (*log)(void *log_arg, enum s3_level level, const char *line);
 	void *log_arg;
@@ -92,8 +96,8 @@ int s3_open(const struct s3_config *config, struct s3 **out,
 void s3_close(struct s3 **s3);
 
 /*
- * Make requests that wait or retry fail soon with -EAGAIN, for a quick end of
- * the program.  May be called from any thread; cannot be undone.
+ * Make requests that are under way, wait or retry fail soon with -EAGAIN, and
+ * what asks for credentials, for a quick end of the program.  May be called from any thread; cannot be undone.
  */
 void s3_cancel(struct s3 *s3);
 

@@ -5,6 +5,7 @@
  */
 #include <config.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "s3/remote.h"
@@ -325,9 +326,66 @@ json_is_read_and_nonsense_is_not(void)
 	}
 }
 
+/* Once the command runs, nobody wants what it says. */
+static bool
+runs(void *arg)
+{
+	char path[128];
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/config.pid", dir);
+	return access(path, F_OK) == 0;
+}
+
+/* Has the command, which wrote its number to a file, ended? */
+static bool
+has_ended(void)
+{
+	char path[128];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/config.pid", dir);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return true;	/* before it could write that */
+	if (fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	unlink(path);
+	return pid == 0 || (kill(pid, 0) < 0 && errno == ESRCH);
+}
+
+static void
+a_process_that_hangs_is_ended(void)
+{
+	struct s3_config limited = { .process_ms = 300 };
+	struct s3_config stopped = {
+		.process_ms = 60000, .stopped = runs,
+	};
+	int64_t began = s3_mono_ms();
+	struct s3_creds *c = NULL;
+
+	begin();
+	put_file("config", "[default]\ncredential_process = echo $$ "
+		 ">$AWS_CONFIG_FILE.pid; exec sleep 1000\n");
+	CU_ASSERT_EQUAL(s3_creds_open(&limited, &c, &err), -EINVAL);
+	CU_ASSERT(has_ended());
+	/* Also one that has closed its output. */
+	put_file("config", "[default]\ncredential_process = echo $$ "
+		 ">$AWS_CONFIG_FILE.pid; exec sleep 1000 >&-\n");
+	CU_ASSERT_EQUAL(s3_creds_open(&limited, &c, &err), -EINVAL);
+	CU_ASSERT(has_ended());
+	CU_ASSERT_EQUAL(s3_creds_open(&stopped, &c, &err), -ECANCELED);
+	CU_ASSERT(has_ended());
+	CU_ASSERT(s3_mono_ms() - began < 30000);
+	end();
+}
+
 TEST_MAIN("s3_creds", T(the_environment_comes_first),
 	  T(profiles_are_found_in_both_files), T(the_region_is_found),
 	  T(a_process_gives_keys_and_fails_loudly),
+	  T(a_process_that_hangs_is_ended),
 	  T(keys_are_asked_for_before_they_end), T(a_container_gives_keys),
 	  T(an_instance_gives_keys), T(a_web_identity_is_exchanged),
 	  T(json_is_read_and_nonsense_is_not))
