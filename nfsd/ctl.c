@@ -806,17 +806,24 @@ ctl_start(const struct ctl_config *config, struct ctl **out)
 }
 
 void
-ctl_stop(struct ctl **ctl)
+ctl_leave(struct ctl *ctl)
 {
 	uint64_t one = 1;
 
+	if (ctl == NULL || atomic_exchange(&ctl->stopping, true))
+		return;
+	unlink(ctl->path);
+	if (write(ctl->stop_event, &one, sizeof(one)) < 0)
+		log_warn("ctl", "cannot wake the control thread");
+	pthread_join(ctl->thread, NULL);
+}
+
+void
+ctl_stop(struct ctl **ctl)
+{
 	if (*ctl == NULL)
 		return;
-	unlink((*ctl)->path);
-	atomic_store(&(*ctl)->stopping, true);
-	if (write((*ctl)->stop_event, &one, sizeof(one)) < 0)
-		log_warn("ctl", "cannot wake the control thread");
-	pthread_join((*ctl)->thread, NULL);
+	ctl_leave(*ctl);
 	pthread_mutex_lock(&(*ctl)->lock);
 	while ((*ctl)->connections > 0)
 		pthread_cond_wait(&(*ctl)->connection_ended, &(*ctl)->lock);

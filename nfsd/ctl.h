@@ -38,8 +38,10 @@ struct ctl_config {
  * answers on the socket, or the errno of bind and the like. */
 int ctl_start(const struct ctl_config *config, struct ctl **out)
 	__attribute__((warn_unused_result));
-/* Removes the socket, waits for the requests under way; long ones (flush)
- * are left at once. */
+/* Removes the socket; no more requests; long ones (flush) are left at once.
+ * NULL: nothing. */
+void ctl_leave(struct ctl *ctl);
+/* The same, and waits for the requests under way. */
 void ctl_stop(struct ctl **ctl);
 
 #endif

@@ -12,10 +12,15 @@
  *	1  cannot serve: state directory, port, a bucket that refuses us
  *	2  the configuration is wrong
  *
- * A bucket that is wrong (403, 404) ends the start with one line.  One that
- * does not answer does not: the gateway may come up before its network, and
- * serves what it has until the bucket is back.  It is asked again every few
- * seconds, since without a probe no condition of it is relied on.
+ * The start runs in a thread of its own, so that a signal is heard at any
+ * moment of it, and waits for no bucket (probe.h): a bucket that does not answer
+ * may come up later, and what is here is served until then.  One that refuses us
+ * (403, 404) within START_GRACE_MS ends the start with one line.
+ *
+ * The end has a time, shutdown_timeout_ms: requests are answered, staged bytes
+ * uploaded.  Then all that still waits for S3 is cancelled, and the rest is
+ * moments.  Should it not be, the process ends all the same (end_for_sure): what
+ * is owed is on disk, as it is after a crash.
  */
 #include <config.h>
 
@@ -30,7 +35,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
@@ -43,18 +47,20 @@
 #include "nfsd/gate/gate.h"
 #include "nfsd/limits.h"
 #include "nfsd/log.h"
+#include "nfsd/probe.h"
 #include "nfsd/server.h"
 #include "nfsd/settings.h"
 #include "s3/s3.h"
 
-#define PROBE_AGAIN_S 10
+#define PROBE_FIRST_MS 300	/* most stores answer in that time, */
+#define START_GRACE_MS 1500	/* ... and refuse in this one */
+#define END_SURE_MS 1500	/* after shutdown_timeout_ms */
 
 struct bucket {
 	const struct settings_export *settings;
 	struct s3 *s3;
 	struct gate_export *export;
-	struct s3_caps caps;
-	bool probed;
+	struct probe *probe;
 };
 
 struct daemon {
@@ -72,8 +78,10 @@ struct daemon {
 	char why[1200];			/* the gate's, for people */
 	uint16_t port;
 	_Atomic(struct rpc_server *) rpc;	/* for wake() */
-	pthread_t prober;
-	bool probing;
+	pthread_mutex_t lock;		/* guards buckets[].s3 */
+	pthread_t starter;
+	int start_result;
+	atomic_bool started;		/* start_up() is over */
 	atomic_bool stopping;
 };
 
@@ -117,6 +125,15 @@ waits(void *arg, enum gate_identity identity, const char *who,
 	return server_waits(atomic_load(&d->rpc), identity, who, since_ms);
 }
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* One plain line for the person who starts us. */
 static int fail(int r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -137,33 +154,11 @@ fail(int r, const char *format, ...)
 /* ---- state directory ---- */
 
 static int
-make_directories(const char *path)
-{
-	char *copy = strdup(path);
-
-	if (copy == NULL)
-		return -ENOMEM;
-	for (char *at = copy + 1; *at != '\0'; at++) {
-		if (*at != '/')
-			continue;
-		*at = '\0';
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
-			free(copy);
-			return -errno;
-		}
-		*at = '/';
-	}
-	free(copy);
-	/* What clients wrote is nobody else's to read. */
-	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int
 open_state(struct daemon *d)
 {
 	const char *dir = d->settings.server.state_dir;
 	char path[4096];
-	int r = make_directories(dir);
+	int r = settings_make_dir(dir);
 
 	if (r < 0)
 		return fail(r, "state directory %s: %s", dir, strerror(-r));
@@ -230,11 +225,19 @@ open_gate(struct daemon *d)
 
 /* ---- buckets ---- */
 
-static int
-open_bucket(const struct settings *settings,
-	    const struct settings_export *export, struct s3 **out)
+static bool
+start_is_stopped(void *arg)
 {
-	const struct options_s3 *o = &settings->s3;
+	struct daemon *d = arg;
+
+	return atomic_load(&d->stopping);
+}
+
+static int
+open_bucket(struct daemon *d, const struct settings_export *export,
+	    struct s3 **out)
+{
+	const struct options_s3 *o = &d->settings.s3;
 	struct s3_config config = {
 		.url = export->url, .endpoint = o->endpoint,
 		.region = o->region, .profile = o->profile,
@@ -244,6 +247,7 @@ open_bucket(const struct settings *settings,
 		.connect_ms = (unsigned)o->connect_ms,
 		.stall_ms = (unsigned)o->stall_ms,
 		.retry_ms = (unsigned)o->retry_ms, .log = log_s3,
+		.ask_later = true, .stopped = start_is_stopped, .log_arg = d,
 	};
 	struct s3_options options = {
 		.storage_class = o->storage_class,
@@ -252,114 +256,22 @@ open_bucket(const struct settings *settings,
 		.requester_pays = o->requester_pays,
 	};
 	struct s3_error err = {0};
-	int r = s3_open(&config, out, &err);
+	struct s3 *s3 = NULL;
+	int r = s3_open(&config, &s3, &err);
 
 	if (r == 0)
-		r = s3_set_options(*out, &options);
-	if (r < 0)
-		return fail(r, "%s: %s", export->url, err.message[0] != '\0' ?
-			    err.message : strerror(-r));
-	return 0;
-}
-
-static int
-first_entry(void *arg, const struct s3_entry *entry)
-{
-	(void)arg;
-	(void)entry;
-	return 1;
-}
-
-/* A read-only export is asked for one name, the others for all they can. */
-static int
-ask_bucket(const struct settings_export *export, struct s3 *s3,
-	   struct s3_caps *caps, struct s3_error *err)
-{
-	struct s3_list list = {.prefix = export->prefix, .max_keys = 1};
-	char scratch[1100], *next = NULL;
-	int r;
-
-	if (export->options.readonly) {
-		r = s3_list_page(s3, &list, first_entry, NULL, &next, err);
-		free(next);
-		return r < 0 ? r : 0;
-	}
-	snprintf(scratch, sizeof(scratch), "%s.s3nfsd-probe-", export->prefix);
-	return s3_probe(s3, scratch, caps, err);
-}
-
-static bool
-is_wrong(int r)
-{
-	return r == -EACCES || r == -EKEYREJECTED || r == -ENODEV || r == -EINVAL || r == -ENOENT ||
-	       r == -EPERM || r == -ENOTDIR;
-}
-
-static void
-log_caps(const struct settings_export *export, const struct s3_caps *caps)
-{
-	const struct { bool has; const char *name; } all[] = {
-		{caps->put_if_none_match, "PUT If-None-Match"},
-		{caps->put_if_match, "PUT If-Match"},
-		{caps->complete_if_match, "conditional multipart"},
-		{caps->copy_if_match, "conditional copy"},
-		{caps->delete_if_match, "conditional DELETE"},
-		{caps->part_copy, "UploadPartCopy"},
-		{caps->checksums, "checksums"},
-	};
-	char missing[256] = "";
-	size_t used = 0;
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-		if (!all[i].has && used < sizeof(missing))
-			used += (size_t)snprintf(missing + used,
-						 sizeof(missing) - used,
-						 "%s%s", used ? ", " : "",
-						 all[i].name);
-	}
-	if (missing[0] != '\0')
-		log_info("s3", "bucket=%s does not honour: %s; the next safest "
-			 "way is taken", export->url, missing);
-}
-
-/* Why a bucket cannot be used, for people. */
-static void
-explain(int r, const struct s3_error *err, char *out, size_t size)
-{
-	const char *what = r == -EACCES || r == -EKEYREJECTED ?
-			   "access denied: " :
-			   r == -ENODEV ? "no such bucket: " : "";
-
-	snprintf(out, size, "%s%s", what, err->code[0] != '\0' ? err->code :
-		 err->message[0] != '\0' ? err->message : strerror(-r));
-}
-
-/* 0 also for a bucket that does not answer now. */
-static int
-probe_bucket(struct bucket *b, bool first)
-{
-	struct s3_error err = {0};
-	int r = ask_bucket(b->settings, b->s3, &b->caps, &err);
-	char text[400];
-
+		r = s3_set_options(s3, &options);
 	if (r == 0) {
-		b->probed = true;
-		if (!b->settings->options.readonly)
-			log_caps(b->settings, &b->caps);
-		if (!first) {
-			gate_export_caps(b->export, &b->caps);
-			log_info("s3", "bucket=%s answers now",
-				 b->settings->url);
-		}
+		pthread_mutex_lock(&d->lock);
+		*out = s3;
+		pthread_mutex_unlock(&d->lock);
 		return 0;
 	}
-	explain(r, &err, text, sizeof(text));
-	if (first && is_wrong(r))
-		return fail(r, "%s: %s", b->settings->url, text);
-	if (first)
-		log_warn("s3", "bucket=%s does not answer, trying on: %s",
-			 b->settings->url, text);
-	return 0;
+	s3_close(&s3);
+	if (r != -ECANCELED)
+		return fail(r, "%s: %s", export->url, err.message[0] != '\0' ?
+			    err.message : strerror(-r));
+	return r;
 }
 
 /* As s3_open finds it. */
@@ -444,20 +356,18 @@ add_export(struct daemon *d, struct bucket *b)
 	struct gate_export_config config;
 	struct exports_rules *rules = NULL;
 	char place[3000];
-	int r = open_bucket(&d->settings, export, &b->s3);
+	int r = open_bucket(d, export, &b->s3);
 
-	if (r == 0)
-		r = probe_bucket(b, true);
 	if (r < 0)
 		return r;
 	fill_export(export, &config);
 	place_text(d, export, place, sizeof(place));
 	config.place = place;
 	r = gate_export_add(d->gate, &config, b->s3, &b->export);
-	if (r == 0) {
-		gate_export_caps(b->export, &b->caps);
+	if (r == 0)
+		r = probe_start(export, b->s3, b->export, &b->probe);
+	if (r == 0)
 		r = parse_rules(export, &rules);
-	}
 	if (r == 0 && exports_rules_local_only(rules))
 		log_info("exports", "export=%s is for this machine only; other "
 			 "hosts are refused until export.clients lists them",
@@ -486,62 +396,58 @@ open_exports(struct daemon *d)
 	return r;
 }
 
-static void *
-probe_again(void *arg)
-{
-	struct daemon *d = arg;
-	bool all = false;
-
-	for (unsigned tenths = 0; !all && !atomic_load(&d->stopping);
-	     tenths++) {
-		poll(NULL, 0, 100);
-		if (tenths % (PROBE_AGAIN_S * 10) != PROBE_AGAIN_S * 10 - 1)
-			continue;
-		all = true;
-		for (size_t i = 0; i < d->settings.export_count; i++) {
-			if (!d->buckets[i].probed)
-				(void)probe_bucket(&d->buckets[i], false);
-			all = all && d->buckets[i].probed;
-		}
-	}
-	return NULL;
-}
-
-static void
-start_prober(struct daemon *d)
+/* A verdict of each, or until then.  -EINVAL: one refuses us. */
+static int
+await_probes(struct daemon *d, uint64_t until_ms)
 {
 	for (size_t i = 0; i < d->settings.export_count; i++) {
-		if (!d->buckets[i].probed && !d->probing)
-			d->probing = pthread_create(&d->prober, NULL,
-						    probe_again, d) == 0;
+		char why[400];
+
+		if (probe_wait(d->buckets[i].probe, until_ms, why,
+			       sizeof(why)) == PROBE_WRONG)
+			return fail(-EINVAL, "%s: %s",
+				    d->buckets[i].settings->url, why);
 	}
+	return atomic_load(&d->stopping) ? -ECANCELED : 0;
+}
+
+/* What is under way at the buckets, and what will be, fails soon. */
+static void
+cancel_buckets(struct daemon *d)
+{
+	pthread_mutex_lock(&d->lock);
+	for (size_t i = 0; d->buckets != NULL &&
+	     i < d->settings.export_count; i++) {
+		if (d->buckets[i].s3 != NULL)
+			s3_cancel(d->buckets[i].s3);
+	}
+	pthread_mutex_unlock(&d->lock);
 }
 
 /* --check: each bucket is opened and asked for one name. */
+static int
+check_bucket(struct daemon *d, const struct settings_export *export)
+{
+	char why[400];
+	struct s3 *s3 = NULL;
+	int r = open_bucket(d, export, &s3);
+
+	if (r < 0)
+		return 1;
+	r = probe_check(export, s3, why, sizeof(why));
+	printf("%s (%s): %s\n", export->name, export->url,
+	       r == 0 ? "ok" : why);
+	s3_close(&s3);
+	return r < 0;
+}
+
 static int
 check_buckets(struct daemon *d)
 {
 	int worst = 0;
 
-	for (size_t i = 0; i < d->settings.export_count; i++) {
-		struct settings_export *export = &d->settings.exports[i];
-		struct s3_error err = {0};
-		struct s3_caps caps;
-		struct s3 *s3 = NULL;
-		char text[400];
-		int r = open_bucket(&d->settings, export, &s3);
-
-		export->options.readonly = true;	/* write nothing */
-		if (r == 0) {
-			r = ask_bucket(export, s3, &caps, &err);
-			explain(r, &err, text, sizeof(text));
-			printf("%s (%s): %s\n", export->name, export->url,
-			       r == 0 ? "ok" : text);
-		}
-		if (r < 0)
-			worst = 1;
-		s3_close(&s3);
-	}
+	for (size_t i = 0; i < d->settings.export_count; i++)
+		worst |= check_bucket(d, &d->settings.exports[i]);
 	return worst;
 }
 
@@ -673,20 +579,43 @@ reload(struct daemon *d)
 /* ---- the end ---- */
 
 static uint64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static uint64_t
 until(uint64_t deadline)
 {
 	uint64_t now = now_ms();
 
 	return now < deadline ? deadline - now : 0;
+}
+
+/* Whatever still hangs: what is owed is on disk, and the next start goes on with
+ * it as after a crash. */
+static void *
+end_for_sure(void *arg)
+{
+	uint64_t deadline = *(uint64_t *)arg, now;
+
+	while ((now = now_ms()) < deadline) {
+		struct timespec ts = {
+			(time_t)((deadline - now) / 1000),
+			(long)((deadline - now) % 1000) * 1000000,
+		};
+
+		nanosleep(&ts, NULL);
+	}
+	log_warn("main", "something does not end; stopped all the same, the "
+		 "next start goes on");
+	_exit(0);
+}
+
+/* *sure_ms is read as long as the process lives. */
+static void
+limit_the_end(struct daemon *d, uint64_t *sure_ms)
+{
+	pthread_t thread;
+
+	*sure_ms = now_ms() + d->settings.server.shutdown_timeout_ms +
+		   END_SURE_MS;
+	if (pthread_create(&thread, NULL, end_for_sure, sure_ms) == 0)
+		pthread_detach(thread);
 }
 
 static void
@@ -704,9 +633,9 @@ stop_serving(struct daemon *d)
 		 "timeout_ms=%llu", (unsigned long long)status.staged_bytes,
 		 (unsigned long long)status.uploads,
 		 (unsigned long long)timeout);
-	ctl_stop(&d->ctl);
+	ctl_leave(d->ctl);
 	/* Uploads need their time too: requests may have half of it. */
-	server_stop(d->server, timeout / 2);
+	server_quiet(d->server, timeout / 2);
 	if (gate_drain(d->gate, until(deadline)) == 0)
 		return;
 	gate_status(d->gate, &status);
@@ -717,14 +646,12 @@ stop_serving(struct daemon *d)
 static void
 close_all(struct daemon *d)
 {
+	size_t count = d->buckets == NULL ? 0 : d->settings.export_count;
+
 	atomic_store(&d->stopping, true);
-	for (size_t i = 0; d->buckets != NULL &&
-	     i < d->settings.export_count; i++) {
-		if (d->buckets[i].s3 != NULL)
-			s3_cancel(d->buckets[i].s3);
-	}
-	if (d->probing)
-		pthread_join(d->prober, NULL);
+	cancel_buckets(d);
+	for (size_t i = 0; i < count; i++)
+		probe_stop(&d->buckets[i].probe);
 	ctl_stop(&d->ctl);
 	/* Threads of the gate may still wake a request. */
 	if (d->server != NULL && d->port != 0)
@@ -733,11 +660,11 @@ close_all(struct daemon *d)
 		gate_close(&d->gate);
 	server_free(&d->server);
 	exports_free(&d->exports);
-	for (size_t i = 0; d->buckets != NULL &&
-	     i < d->settings.export_count; i++)
+	for (size_t i = 0; i < count; i++)
 		s3_close(&d->buckets[i].s3);
 	meta_close(&d->meta);
 	free(d->buckets);
+	d->buckets = NULL;
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	settings_free(&d->settings);
@@ -752,23 +679,63 @@ block_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);	/* the start is over */
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* The start, in its thread; ends with a SIGUSR1 for the main one. */
+static void *
+start_up(void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t began;
+	int r = open_state(d);
+
+	if (r == 0)
+		r = open_meta(d);
+	if (r == 0)
+		r = open_gate(d);
+	if (r == 0)
+		r = open_exports(d);
+	began = now_ms();
+	/* A store that answers has told what it honours before the first
+	 * upload of what a crash has left. */
+	if (r == 0)
+		r = await_probes(d, began + PROBE_FIRST_MS);
+	if (r == 0)
+		r = start_serving(d);
+	if (r == 0)
+		r = start_ctl(d);
+	if (r == 0)
+		r = await_probes(d, began + START_GRACE_MS);
+	for (size_t i = 0; r == 0 && i < d->settings.export_count; i++)
+		probe_settle(d->buckets[i].probe);
+	if (r == 0)
+		announce(d);
+	d->start_result = r;
+	atomic_store(&d->started, true);
+	(void)kill(getpid(), SIGUSR1);
+	return NULL;
+}
+
+/* Until we shall end, or cannot start. */
 static void
 wait_for_the_end(struct daemon *d, sigset_t *set)
 {
 	for (;;) {
-		int signal_number = sigwaitinfo(set, NULL);
+		int number = sigwaitinfo(set, NULL);
+		bool started = atomic_load(&d->started);
 
-		if (signal_number == SIGHUP)
+		if (number == SIGHUP && started)
 			reload(d);
-		else if (signal_number == SIGTERM || signal_number == SIGINT)
+		else if (number == SIGTERM || number == SIGINT ||
+			 (started && d->start_result < 0))
 			break;
 	}
 	/* A second one ends us at once, which is safe, as a crash is. */
 	sigdelset(set, SIGHUP);
+	sigdelset(set, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, set, NULL);
 }
 
@@ -776,29 +743,29 @@ static int
 serve(struct daemon *d)
 {
 	sigset_t signals;
+	uint64_t sure_ms;
+	bool started;
 	int r;
 
 	d->files = limits_raise(&d->settings);
 	block_signals(&signals);
-	r = open_state(d);
-	if (r == 0)
-		r = open_meta(d);
-	if (r == 0)
-		r = open_gate(d);
-	if (r == 0)
-		r = open_exports(d);
-	if (r == 0)
-		r = start_serving(d);
-	if (r == 0)
-		r = start_ctl(d);
-	if (r == 0) {
-		start_prober(d);
-		announce(d);
-		wait_for_the_end(d, &signals);
-		stop_serving(d);
+	r = -pthread_create(&d->starter, NULL, start_up, d);
+	if (r < 0)
+		return fail(1, "cannot start: %s", strerror(-r));
+	wait_for_the_end(d, &signals);
+	limit_the_end(d, &sure_ms);
+	started = atomic_load(&d->started);
+	if (!started) {
+		atomic_store(&d->stopping, true);
+		cancel_buckets(d);
 	}
+	pthread_join(d->starter, NULL);
+	if (started && d->start_result == 0)
+		stop_serving(d);
+	r = d->start_result;
 	close_all(d);
-	return r < 0 ? 1 : 0;
+	/* Asked to stop before all stood: that is no failure. */
+	return r < 0 && started ? 1 : 0;
 }
 
 static int
@@ -822,7 +789,8 @@ load_settings(struct daemon *d)
 int
 main(int argc, char **argv)
 {
-	struct daemon d = {.argc = argc, .argv = argv, .lock_fd = -1};
+	struct daemon d = {.argc = argc, .argv = argv, .lock_fd = -1,
+			   .lock = PTHREAD_MUTEX_INITIALIZER};
 	int r = load_settings(&d);
 
 	if (r < 0 || d.settings.help || d.settings.version) {

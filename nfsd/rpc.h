@@ -198,7 +198,10 @@ int rpc_local_address(const struct rpc_request *rq,
 		      struct sockaddr_storage *out)
 	__attribute__((warn_unused_result));
 
-/* Accept and read no more, answer what is in flight for at most timeout_ms. */
+/* Accept and read no more, answer what is in flight for at most timeout_ms.
+ * The threads go on with what is left until rpc_server_stop. */
+void rpc_server_quiet(struct rpc_server *server, uint64_t timeout_ms);
+/* The same, and end the threads, each after the call it has. */
 void rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms);
 void rpc_server_free(struct rpc_server **server);
 

@@ -171,7 +171,7 @@ wake_all(struct rpc_server *server)
 }
 
 void
-rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms)
+rpc_server_quiet(struct rpc_server *server, uint64_t timeout_ms)
 {
 	uint64_t deadline = rpc_now_ms() + timeout_ms;
 
@@ -181,6 +181,12 @@ rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms)
 	       (__atomic_load_n(&server->in_flight, __ATOMIC_ACQUIRE) > 0 ||
 		connection_is_sending(server)))
 		nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL);
+}
+
+void
+rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms)
+{
+	rpc_server_quiet(server, timeout_ms);
 	rpc_workers_stop(server->workers);
 	RPC_STORE(server->exiting, true);
 	wake_all(server);

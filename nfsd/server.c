@@ -197,6 +197,13 @@ server_portmap(struct server *server, const struct settings *settings,
 }
 
 void
+server_quiet(struct server *server, uint64_t timeout_ms)
+{
+	portmap_stop(&server->portmap);
+	rpc_server_quiet(server->rpc, timeout_ms);
+}
+
+void
 server_stop(struct server *server, uint64_t timeout_ms)
 {
 	portmap_stop(&server->portmap);

@@ -33,7 +33,9 @@ int server_start(struct server *server, const struct settings *settings,
 int server_portmap(struct server *server, const struct settings *settings,
 		   uint16_t port) __attribute__((warn_unused_result));
 
-/* No more requests; those in flight are answered, for timeout_ms at most. */
+/* No more requests; those in flight are answered, for timeout_ms at most.  What
+ * is left then goes on until server_stop, which waits for it. */
+void server_quiet(struct server *server, uint64_t timeout_ms);
 void server_stop(struct server *server, uint64_t timeout_ms);
 void server_free(struct server **server);
 

@@ -58,6 +58,8 @@ int settings_listen(const char *text, struct sockaddr_storage *out,
 /* /var/lib/s3nfsd for root, else below the home directory.  Malloced; NULL
  * if there is neither XDG_STATE_HOME nor HOME, or no memory. */
 char *settings_state_dir(void);
+/* It and those above it, for us alone. */
+int settings_make_dir(const char *path) __attribute__((warn_unused_result));
 
 /* ---- the parts, for tests ---- */
 

@@ -5,9 +5,11 @@
  */
 #include <config.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nfsd/settings.h"
@@ -26,4 +28,26 @@ settings_state_dir(void)
 	else if (home != NULL && home[0] == '/')
 		r = asprintf(&out, "%s/.local/state/s3nfsd", home);
 	return r < 0 ? NULL : out;
+}
+
+int
+settings_make_dir(const char *path)
+{
+	char *copy = strdup(path);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	for (char *at = copy + 1; *at != '\0'; at++) {
+		if (*at != '/')
+			continue;
+		*at = '\0';
+		if (mkdir(copy, 0755) < 0 && errno != EEXIST) {
+			free(copy);
+			return -errno;
+		}
+		*at = '/';
+	}
+	free(copy);
+	/* What clients wrote is nobody else's to read. */
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }

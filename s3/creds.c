@@ -8,7 +8,8 @@
  * The first source that has keys stays the source; keys with an end are
  * asked for anew REFRESH_S before it, by one caller while the others go on
  * with the old ones.  If the source fails then, the old ones serve until
- * they really end.  Sources that need HTTP get short time-outs of their own,
+ * they really end.  s3_config.ask_later leaves all but the quick sources to the
+ * first request, so that opening waits for nobody.  Sources that need HTTP get short time-outs of their own,
  * no proxy and no redirects, and never see a key of ours; a command has a
  * minute.  All of them are left when the program ends (s3_creds_cancel).
  */
@@ -37,6 +38,7 @@ struct s3_creds {
 	char *config_file;
 	char *region;		/* for STS */
 	unsigned process_ms;
+	bool ask_later;
 	bool (*stopped)(void *arg);
 	void *stopped_arg;
 	atomic_bool cancelled;
@@ -46,7 +48,8 @@ struct s3_creds {
 	struct s3_keys keys;
 	int64_t look_s;		/* no refresh before */
 	bool refreshing;
-	bool expired;		/* the store said so */
+	bool expired;		/* the store said so, or not asked yet */
+	int error;		/* of the last time it was asked */
 };
 
 void
@@ -156,21 +159,27 @@ from_json(const char *text, size_t len, struct s3_keys *out)
 	return 0;
 }
 
+static char *
+process_command(const struct s3_creds *c)
+{
+	char *command = s3_profile_get(c->config_file, c->profile, true,
+				       "credential_process");
+
+	return command != NULL ? command :
+	       s3_profile_get(c->credentials_file, c->profile, false,
+			      "credential_process");
+}
+
 static int
 from_process(struct s3_creds *c, struct s3_keys *out)
 {
 	CLEANUP_BUF struct s3_buf text = { .max = ANSWER_MAX };
-	CLEANUP_FREE char *command = NULL;
+	CLEANUP_FREE char *command = process_command(c);
 	struct s3_process process = {
 		.limit_ms = c->process_ms, .stopped = is_over, .arg = c,
 	};
 	int r;
 
-	command = s3_profile_get(c->config_file, c->profile, true,
-				 "credential_process");
-	if (command == NULL)
-		command = s3_profile_get(c->credentials_file, c->profile,
-					 false, "credential_process");
 	if (command == NULL)
 		return -ENOENT;
 	process.command = command;
@@ -428,23 +437,54 @@ ask(struct s3_creds *c, enum source source, struct s3_keys *out)
 	return r;
 }
 
+static const char *const source_names[] = {
+	"nowhere", "the environment", "the web identity", "the shared files",
+	"credential_process", "the container endpoint",
+	"the instance metadata",
+};
+
+/* Is it a source that is there, and that one must wait for? */
+static bool
+is_slow(struct s3_creds *c, enum source source)
+{
+	CLEANUP_FREE char *a = NULL, *b = NULL;
+	const char *off = env("AWS_EC2_METADATA_DISABLED");
+
+	switch (source) {
+	case FROM_WEB_IDENTITY:
+		a = env_or_profile(c, "AWS_WEB_IDENTITY_TOKEN_FILE",
+				   "web_identity_token_file");
+		b = env_or_profile(c, "AWS_ROLE_ARN", "role_arn");
+		return a != NULL && b != NULL;
+	case FROM_PROCESS:
+		a = process_command(c);
+		return a != NULL;
+	case FROM_CONTAINER:
+		return env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != NULL ||
+		       env("AWS_CONTAINER_CREDENTIALS_FULL_URI") != NULL;
+	case FROM_INSTANCE:
+		return off == NULL || strcasecmp(off, "true") != 0;
+	default:
+		return false;
+	}
+}
+
 /* The first source that has keys.  A source that is named but broken ends
  * the search: falling through to other keys would surprise. */
 static int
 find(struct s3_creds *c, bool named_profile, struct s3_error *err)
 {
-	static const char *const names[] = {
-		"", "the environment", "the web identity",
-		"the shared files", "credential_process",
-		"the container endpoint", "the instance metadata",
-	};
-
 	for (int s = FROM_ENV; s <= FROM_INSTANCE; s++) {
 		int r;
 
 		/* --profile on our side wins over keys in the environment. */
 		if (named_profile && s == FROM_ENV)
 			continue;
+		if (c->ask_later && is_slow(c, (enum source)s)) {
+			c->source = (enum source)s;
+			c->expired = true;
+			return 0;
+		}
 		r = ask(c, (enum source)s, &c->keys);
 		if (r == 0) {
 			c->source = (enum source)s;
@@ -454,7 +494,8 @@ find(struct s3_creds *c, bool named_profile, struct s3_error *err)
 			return s3_error_set(err, -ECANCELED, "cancelled");
 		if (r != -ENOENT)
 			return s3_error_set(err, -EINVAL, "credentials from "
-					    "%s: %s", names[s], strerror(-r));
+					    "%s: %s", source_names[s],
+					    strerror(-r));
 	}
 	return s3_error_set(err, -EINVAL, "no credentials found (profile "
 			    "\"%s\"): set AWS_ACCESS_KEY_ID and "
@@ -484,6 +525,7 @@ s3_creds_open(const struct s3_config *config, struct s3_creds **out,
 	c->config_file = aws_file("AWS_CONFIG_FILE", "config");
 	c->region = s3_creds_region(config);
 	c->process_ms = config->process_ms ? config->process_ms : PROCESS_MS;
+	c->ask_later = config->ask_later;
 	c->stopped = config->stopped;
 	c->stopped_arg = config->log_arg;
 	if (c->profile == NULL || c->credentials_file == NULL ||
@@ -536,6 +578,7 @@ refresh_locked(struct s3_creds *c)
 	r = ask(c, c->source, &fresh);
 	pthread_mutex_lock(&c->lock);
 	c->refreshing = false;
+	c->error = r;
 	if (r == 0) {
 		s3_keys_fini(&c->keys);
 		c->keys = fresh;
@@ -560,7 +603,11 @@ s3_creds_get(struct s3_creds *c, struct s3_keys *out, struct s3_error *err)
 		refresh_locked(c);
 	while (c->refreshing && ended(c, now))
 		pthread_cond_wait(&c->refreshed, &c->lock);
-	if (c->keys.expires_s != 0 && now >= c->keys.expires_s) {
+	if (c->keys.access == NULL) {
+		r = s3_error_set(err, -EKEYREJECTED, "credentials from %s: %s",
+				 source_names[c->source],
+				 strerror(-c->error));
+	} else if (c->keys.expires_s != 0 && now >= c->keys.expires_s) {
 		r = s3_error_set(err, -EKEYREJECTED, "the credentials have "
 				 "expired and there are no new ones");
 	} else {
@@ -579,7 +626,7 @@ void
 s3_creds_expire(struct s3_creds *c, const char *access)
 {
 	pthread_mutex_lock(&c->lock);
-	if (strcmp(c->keys.access, access) == 0) {
+	if (c->keys.access != NULL && strcmp(c->keys.access, access) == 0) {
 		c->expired = true;
 		c->look_s = 0;
 	}

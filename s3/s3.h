@@ -77,6 +77,9 @@ struct s3_config {
 	unsigned stall_ms;	/* no byte for so long is a failure; 20000 */
 	unsigned retry_ms;	/* keep retrying transient failures; 10000 */
 	unsigned process_ms;	/* credential_process; 60000 */
+	/* Sources of credentials that one must wait for (a command, HTTP) are
+	 * asked at the first request, not by s3_open. */
+	bool ask_later;
 	/* Should s3_open leave off asking for credentials (-ECANCELED)?  May
 	 * be NULL. */
 	bool (*stopped)(void *log_arg);

@@ -382,10 +382,34 @@ a_process_that_hangs_is_ended(void)
 	end();
 }
 
+static void
+opening_waits_for_no_source(void)
+{
+	struct s3_config config = { .ask_later = true };
+	struct s3_creds *c = NULL;
+	struct s3_keys k = {0};
+
+	begin();
+	put_file("config", "[default]\ncredential_process = false\n");
+	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), -EKEYREJECTED);
+	CU_ASSERT_STRING_EQUAL(err.message, "credentials from "
+			       "credential_process: Input/output error");
+	s3_creds_close(&c);
+	put_file("config", "[default]\ncredential_process = printf "
+		 "'{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}'\n");
+	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "a");
+	s3_keys_fini(&k);
+	s3_creds_close(&c);
+	end();
+}
+
 TEST_MAIN("s3_creds", T(the_environment_comes_first),
 	  T(profiles_are_found_in_both_files), T(the_region_is_found),
 	  T(a_process_gives_keys_and_fails_loudly),
-	  T(a_process_that_hangs_is_ended),
+	  T(a_process_that_hangs_is_ended), T(opening_waits_for_no_source),
 	  T(keys_are_asked_for_before_they_end), T(a_container_gives_keys),
 	  T(an_instance_gives_keys), T(a_web_identity_is_exchanged),
 	  T(json_is_read_and_nonsense_is_not))

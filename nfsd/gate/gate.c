@@ -236,6 +236,7 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 	x->gate = g;
 	x->s3 = s3;
 	x->copy_max = copy_max();
+	STAILQ_INIT(&x->aborts);
 	x->c = *config;
 	x->c.lease_ms /= lease_divisor();
 	x->any_bytes = s3_keys_any_bytes(s3);
@@ -482,6 +483,7 @@ gate_close(struct gate **gate)
 	LIST_FOREACH(x, &g->exports, link)
 		s3_cancel(x->s3);
 	quota_stop(g);
+	abort_stop(g);
 	timers_stop(&g->timers);
 	moves_stop(g);
 	pool_stop(&g->moves.carriers);

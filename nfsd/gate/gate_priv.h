@@ -377,6 +377,10 @@ struct gate_export {
 	uint64_t used_objects, quota_said_ms;
 	pthread_t counter;
 	bool counting;		/* there is that thread */
+	/* abort.c */
+	STAILQ_HEAD(, abort) aborts;
+	pthread_t aborter;
+	bool aborting;		/* there is that thread */
 };
 
 /* Directories on their way: move.h. */
@@ -1050,6 +1054,13 @@ void quarantine_file_name(uint64_t id, char out[64]);
 /* out NULL: is it there?  -ENOENT. */
 int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 	__attribute__((warn_unused_result));
+
+/* ---- abort.c: multipart uploads that a crash left in the bucket ---- */
+/* One is to be aborted; its key is taken until that was tried. */
+int abort_later(struct gate_export *x, uint64_t ino, const char *key,
+		const char *upload_id) __attribute__((warn_unused_result));
+int abort_start(struct gate *g) __attribute__((warn_unused_result));
+void abort_stop(struct gate *g);	/* after s3_cancel */
 
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));

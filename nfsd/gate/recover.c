@@ -205,22 +205,6 @@ by_age(const void *a, const void *b)
 	return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
-/* A multipart upload was under way.  Its parts are sent again. */
-static void
-abort_upload(struct gate_export *x, const struct meta_upload *u)
-{
-	int r;
-
-	if (u->upload_id[0] != '\0')
-		r = s3_upload_abort(x->s3, u->key, u->upload_id, NULL);
-	else
-		/* Its id was not on record yet. */
-		r = delete_parts(x, u->key);
-	if (r < 0 && r != -ENOENT)
-		gate_say(x->gate, 1,
-			 "cannot abort a multipart upload: key=%s", u->key);
-}
-
 /* The bytes that its rows mean: all there?  With a database that was put back
  * others may lie in their place: that version is kept aside, and the file falls
  * back to what S3 has.  1: so it was. */
@@ -268,8 +252,11 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	/* A FINISHING one may have been completed: then its upload is gone
 	 * already, and the next try finds its own object by the ETag. */
 	if (u->phase != META_UP_QUEUED)
-		abort_upload(n->export, u);
-	failpoint("recover-aborted");
+		r = abort_later(n->export, u->ino, u->key, u->upload_id);
+	if (r < 0) {
+		node_put(&n);
+		return r;
+	}
 	/* Nothing goes to a key that is still another's. */
 	hidden = hidden_exactly(n->export, key);
 	pthread_mutex_lock(&n->mutex);
@@ -378,5 +365,7 @@ recover(struct gate *g)
 		lost_settle(g);
 	if (r == 0)
 		r = link_recover(g);
+	if (r == 0)
+		r = abort_start(g);
 	return r < 0 ? r : absent_say(g);
 }
