@@ -217,18 +217,20 @@ static void
 applied_locked(struct node *n, struct step *s)
 {
 	struct data *d = &n->d;
+	struct extents staged = d->staged, hard = d->hard, live = d->live;
 
-	data_give_up_locked(n, &d->hard, &s->taken);
-	data_give_up_locked(n, &d->staged, &s->added);
-	/* A copy of the base below staged bytes is of no more use. */
-	(void)cut_out(&d->clean, &s->added);
-	extents_free(&d->staged);
 	d->staged = s->staged;
-	extents_free(&d->hard);
 	d->hard = s->hard;
-	extents_free(&d->live);
 	d->live = s->live;
-	s->staged = s->hard = s->live = (struct extents){ 0 };
+	s->staged = staged;
+	s->hard = hard;
+	s->live = live;
+	place_release_below_locked(n, &hard, &s->taken);
+	place_release_below_locked(n, &staged, &s->added);
+	/* A copy of the base below staged bytes is of no more use. */
+	for (size_t i = 0; i < s->added.count; i++)
+		(void)place_cut_locked(n, &d->clean, s->added.list[i].off,
+				       s->added.list[i].len);
 	if (s->added.count > 0) {
 		n->content_version++;
 		n->i.data_dirty = true;

@@ -7,8 +7,7 @@
  * overflow area behind any file's end.  Staged bytes are never written over:
  * a WRITE over them takes a new place and the map changes at COMMIT, so that
  * the version that was committed last can be read, uploaded and recovered at
- * any time.  Places that a map gave up are punched out when nobody who
- * copied the map is at work (pins).
+ * any time.  What becomes of places that a map gave up: places.c.
  *
  * A small file has no data file as long as its bytes are few: they lie in
  * memory, and what was committed of them also in the journal rows of SQLite.
@@ -37,8 +36,9 @@
 void
 data_init(struct data *d)
 {
-	*d = (struct data){ .overflow = OVERFLOW_START };
+	*d = (struct data){ 0 };
 	LIST_INIT(&d->fetches);
+	LIST_INIT(&d->snapshots);
 }
 
 static void
@@ -64,6 +64,7 @@ data_fini(struct node *n)
 	extents_free(&d->staged);
 	extents_free(&d->clean);
 	extents_free(&d->filling);
+	place_forget_locked(n);
 	data_account_locked(n);
 }
 
@@ -72,17 +73,6 @@ data_file_name(uint64_t ino, char out[32])
 {
 	snprintf(out, 32, "%02x/%016llx", (unsigned)(ino & 0xff),
 		 (unsigned long long)ino);
-}
-
-static void
-skip_places(struct data *d, const struct extents *m)
-{
-	for (size_t i = 0; i < m->count; i++) {
-		uint64_t end = m->list[i].at + m->list[i].len;
-
-		if (end > d->overflow)
-			d->overflow = (end + 4095) & ~4095ULL;
-	}
 }
 
 int
@@ -95,10 +85,13 @@ data_open_locked(struct node *n, bool make)
 	r = file_new(&n->export->gate->files, n->ino, make, &n->d.file);
 	if (r < 0)
 		return r;
-	/* After a restart: do not write over what lies behind. */
-	skip_places(&n->d, &n->d.staged);
-	skip_places(&n->d, &n->d.hard);
-	return 0;
+	/* After a restart: do not write over what lies there. */
+	r = place_load_locked(n);
+	if (r < 0) {
+		place_forget_locked(n);
+		file_forget(&n->d.file);
+	}
+	return r;
 }
 
 /* Its file, open.  Mutex held; file_done gives it back. */
@@ -180,10 +173,12 @@ data_spill_locked(struct node *n)
 	if (f != NULL)
 		r = file_write(f, n->d.memory, n->d.memory_len, 0);
 	file_done(&f);
-	if (r == 0)
+	if (r == 0) {
 		memory_free(n);
-	else
+		n->d.untidy = true;	/* memory had no holes */
+	} else {
 		file_forget(&n->d.file);
+	}
 	return r;
 }
 
@@ -195,34 +190,40 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 	bool in_place;
 	int r = 0;
 
-	in_place = !(d->pins > 0 && d->displaced) &&
+	in_place = !place_is_held(n, off, len) &&
 		   !(base && extents_in_place(&d->live, off, len)) &&
 		   !extents_in_place(&d->hard, off, len) &&
 		   !extents_in_place(&d->staged, off, len) &&
 		   !shown_in_place(n, off, len) &&
 		   !extents_in_place(&d->filling, off, len);
-	if (in_place && extents_in_place(&d->clean, off, len)) {
-		if (d->pins > 0)
-			in_place = false;
-		else if (extents_cut(&d->clean, off, len) < 0)
-			return -ENOMEM;
+	if (d->pins > 0 && extents_in_place(&d->clean, off, len))
+		in_place = false;
+	if (!in_place || !fits_memory(n, off, len)) {
+		r = data_spill_locked(n);
+		if (r == 0)
+			r = data_open_locked(n, true);
 	}
-	if (in_place && fits_memory(n, off, len)) {
-		*at = off;
-		return extents_set(&d->filling, off, len, off);
-	}
-	r = data_spill_locked(n);
+	if (r == 0 && !in_place)
+		return place_overflow_locked(n, off, len, at);
 	if (r == 0)
-		r = data_open_locked(n, true);
+		r = extents_set(&d->filling, off, len, off);
 	if (r < 0)
 		return r;
-	if (in_place) {
-		*at = off;
-		return extents_set(&d->filling, off, len, off);
+	*at = off;
+	if (extents_in_place(&d->clean, off, len) &&
+	    place_cut_locked(n, &d->clean, off, len) < 0) {
+		data_unplace_locked(n, off, len, off);
+		return -ENOMEM;
 	}
-	*at = d->overflow;
-	d->overflow += (len + 4095) & ~4095ULL;
 	return 0;
+}
+
+void
+data_unplace_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
+{
+	if (at == off && extents_cut(&n->d.filling, off, len) < 0)
+		return;		/* it stays taken until the file goes */
+	place_release_locked(n, off, at, len);
 }
 
 int
@@ -249,7 +250,7 @@ data_put_locked(struct node *n, const void *buf, uint64_t len, uint64_t at)
 int
 data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
 {
-	int r = extents_set(&n->d.live, off, len, at);
+	int r = place_set_locked(n, &n->d.live, off, len, at);
 
 	if (at == off && extents_cut(&n->d.filling, off, len) < 0)
 		r = -ENOMEM;
@@ -294,31 +295,6 @@ data_punch(struct node *n, uint64_t at, uint64_t len)
 	file_done(&f);
 }
 
-void
-data_give_up_locked(struct node *n, const struct extents *old,
-		    const struct extents *over)
-{
-	for (size_t i = 0; i < over->count; i++) {
-		uint64_t off = over->list[i].off;
-		uint64_t end = off + over->list[i].len;
-
-		while (off < end) {
-			uint64_t at, len;
-			bool there = extents_at(old, off, &at, &len);
-
-			if (len > end - off)
-				len = end - off;
-			if (there && n->d.pins > 0)
-				n->d.displaced = true;
-			else if (there && !shown_lies_at(n, at, len) &&
-				 at != over->list[i].at +
-					       (off - over->list[i].off))
-				data_punch(n, at, len);
-			off += len;
-		}
-	}
-}
-
 uint64_t
 data_hard_end(const struct data *d)
 {
@@ -334,7 +310,7 @@ int
 data_publish_locked(struct node *n)
 {
 	struct data *d = &n->d;
-	struct extents staged = { 0 };
+	struct extents staged = { 0 }, old;
 	int r = extents_copy(&d->staged, &staged);
 
 	for (size_t i = 0; r == 0 && i < d->hard.count; i++)
@@ -344,13 +320,14 @@ data_publish_locked(struct node *n)
 		extents_free(&staged);
 		return r;
 	}
-	data_give_up_locked(n, &d->staged, &d->hard);
 	for (size_t i = 0; i < d->hard.count; i++)
-		(void)extents_cut(&d->clean, d->hard.list[i].off,
-				  d->hard.list[i].len);
-	extents_free(&d->staged);
-	extents_free(&d->hard);
+		(void)place_cut_locked(n, &d->clean, d->hard.list[i].off,
+				       d->hard.list[i].len);
+	old = d->staged;
 	d->staged = staged;
+	place_release_below_locked(n, &old, &d->hard);
+	extents_free(&old);
+	extents_free(&d->hard);
 	return 0;
 }
 
@@ -360,17 +337,13 @@ data_truncate_locked(struct node *n, uint64_t size)
 	struct data *d = &n->d;
 	int r;
 
-	r = extents_cut(&d->live, size, UINT64_MAX - size);
+	r = place_cut_locked(n, &d->live, size, UINT64_MAX - size);
 	if (r == 0)
-		r = extents_cut(&d->hard, size, UINT64_MAX - size);
+		r = place_cut_locked(n, &d->hard, size, UINT64_MAX - size);
 	if (r == 0)
-		r = extents_cut(&d->staged, size, UINT64_MAX - size);
+		r = place_cut_locked(n, &d->staged, size, UINT64_MAX - size);
 	if (r == 0)
-		r = extents_cut(&d->clean, size, UINT64_MAX - size);
-	if (d->pins > 0)
-		d->displaced = true;
-	else if (d->file != NULL && size < OVERFLOW_START)
-		data_punch(n, size, OVERFLOW_START - size);
+		r = place_cut_locked(n, &d->clean, size, UINT64_MAX - size);
 	return r;
 }
 
@@ -379,8 +352,11 @@ data_account_locked(struct node *n)
 {
 	struct gate *g = n->export->gate;
 	struct data *d = &n->d;
+	/* What is given up is on the disk as long as somebody looks at it. */
 	uint64_t staged = extents_bytes(&d->staged) + extents_bytes(&d->hard) +
-			  extents_bytes(&d->live);
+			  extents_bytes(&d->live) + extents_bytes(&d->held) +
+			  extents_bytes(&d->gone[0]) +
+			  extents_bytes(&d->gone[1]);
 	uint64_t clean = extents_bytes(&d->clean);
 
 	__atomic_add_fetch(&g->staged_bytes, staged - d->accounted_staged,
@@ -396,11 +372,7 @@ data_drop_clean_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
-	for (size_t i = 0; d->pins == 0 && i < d->clean.count; i++)
-		data_punch(n, d->clean.list[i].at, d->clean.list[i].len);
-	if (d->pins > 0 && d->clean.count > 0)
-		d->displaced = true;
-	extents_free(&d->clean);
+	place_drop_locked(n, &d->clean);
 	memset(d->streams, 0, sizeof(d->streams));
 	data_account_locked(n);
 }
@@ -411,7 +383,7 @@ data_drop_live_locked(struct node *n)
 	uint64_t end = data_hard_end(&n->d);
 
 	shown_drop_locked(n);
-	extents_free(&n->d.live);
+	place_drop_locked(n, &n->d.live);
 	n->uncommitted = 0;
 	quota_size_locked(n, n->i.size > end ? n->i.size : end);
 	if (n->d.hard.count == 0)
@@ -425,7 +397,7 @@ data_forget_file_locked(struct node *n)
 	struct data *d = &n->d;
 
 	file_forget(&d->file);
-	d->overflow = OVERFLOW_START;
+	place_forget_locked(n);
 }
 
 void
@@ -469,7 +441,7 @@ data_idle_locked(struct node *n)
 
 	if (d->pins > 0 || d->writing > 0 || d->filling.count > 0)
 		return;
-	d->displaced = false;
+	place_tidy_locked(n);
 	if (d->live.count == 0 && d->hard.count == 0 && d->staged.count == 0 &&
 	    d->clean.count == 0)
 		data_remove_locked(n);

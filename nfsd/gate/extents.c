@@ -23,7 +23,7 @@ extents_free(struct extents *m)
 int
 extents_copy(const struct extents *from, struct extents *to)
 {
-	struct extents m = { NULL, from->count, from->count };
+	struct extents m = { NULL, from->count, from->count, from->bytes };
 
 	if (from->count > 0) {
 		m.list = malloc(from->count * sizeof(*m.list));
@@ -97,16 +97,19 @@ extents_cut(struct extents *m, uint64_t off, uint64_t len)
 		e[1].len = e->off + e->len - end;
 		e[1].off = end;
 		e->len = off - e->off;
+		m->bytes -= end - off;
 		return 0;
 	}
 	if (e->off < off) {
+		m->bytes -= e->off + e->len - off;
 		e->len = off - e->off;
 		i++;
 	}
 	for (j = i; j < m->count && m->list[j].off + m->list[j].len <= end; j++)
-		;
+		m->bytes -= m->list[j].len;
 	if (j < m->count && m->list[j].off < end) {
 		e = &m->list[j];
+		m->bytes -= end - e->off;
 		e->at += end - e->off;
 		e->len -= end - e->off;
 		e->off = end;
@@ -132,6 +135,7 @@ extents_set(struct extents *m, uint64_t off, uint64_t len, uint64_t at)
 	/* A cut in the middle takes one place, the new extent another. */
 	if (make_room(m, 2) < 0 || extents_cut(m, off, len) < 0)
 		return -ENOMEM;
+	m->bytes += len;
 	i = extents_seek(m, off);
 	if (i > 0 && continues(&m->list[i - 1], &new)) {
 		m->list[--i].len += len;
@@ -168,10 +172,47 @@ extents_at(const struct extents *m, uint64_t off, uint64_t *at, uint64_t *len)
 uint64_t
 extents_bytes(const struct extents *m)
 {
+	return m->bytes;
+}
+
+/* The part of the extent that is within, if any. */
+static struct meta_extent
+within(struct meta_extent e, uint64_t off, uint64_t end)
+{
+	if (e.off < off) {
+		e.at += off - e.off;
+		e.len -= off - e.off;
+		e.off = off;
+	}
+	if (e.off + e.len > end)
+		e.len = end - e.off;
+	return e;
+}
+
+int
+extents_range(const struct extents *m, uint64_t off, uint64_t len,
+	      struct extents *out)
+{
+	uint64_t end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
+	int r = 0;
+
+	for (size_t i = extents_seek(m, off);
+	     r == 0 && i < m->count && m->list[i].off < end; i++) {
+		struct meta_extent e = within(m->list[i], off, end);
+
+		r = extents_set(out, e.off, e.len, e.at);
+	}
+	return r;
+}
+
+uint64_t
+extents_bytes_in(const struct extents *m, uint64_t off, uint64_t len)
+{
 	uint64_t sum = 0;
 
-	for (size_t i = 0; i < m->count; i++)
-		sum += m->list[i].len;
+	for (size_t i = extents_seek(m, off);
+	     i < m->count && m->list[i].off < off + len; i++)
+		sum += within(m->list[i], off, off + len).len;
 	return sum;
 }
 

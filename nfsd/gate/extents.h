@@ -12,6 +12,7 @@
 struct extents {
 	struct meta_extent *list;
 	size_t count, room;
+	uint64_t bytes;		/* of all */
 };
 
 void extents_free(struct extents *m);
@@ -31,7 +32,13 @@ size_t extents_seek(const struct extents *m, uint64_t off);
  * or false and how long the gap is (UINT64_MAX: no end). */
 bool extents_at(const struct extents *m, uint64_t off, uint64_t *at,
 		uint64_t *len);
+/* Those within [off, off + len), added to `out`.  -ENOMEM. */
+int extents_range(const struct extents *m, uint64_t off, uint64_t len,
+		  struct extents *out) __attribute__((warn_unused_result));
 uint64_t extents_bytes(const struct extents *m);
+/* Of those within [off, off + len). */
+uint64_t extents_bytes_in(const struct extents *m, uint64_t off,
+			  uint64_t len);
 /* Does any extent that lies at its own offset touch [off, off + len)? */
 bool extents_in_place(const struct extents *m, uint64_t off, uint64_t len);
 

@@ -170,12 +170,11 @@ store_locked(struct node *n, const struct fetch *f)
 		if (r < 0)
 			break;
 		r = data_put_locked(n, f->buf + (off - f->off), len, at);
-		if (at == off && extents_cut(&n->d.filling, off, len) < 0)
-			r = -ENOMEM;
 		if (r == 0 && !n->dead &&
 		    strcmp(n->i.base_etag, f->etag) == 0 &&
 		    off + len <= n->i.base_limit)
-			r = extents_set(&n->d.clean, off, len, at);
+			r = place_set_locked(n, &n->d.clean, off, len, at);
+		data_unplace_locked(n, off, len, at);
 		off += len;
 	}
 	data_account_locked(n);
@@ -202,9 +201,9 @@ static void
 trim_behind_locked(struct node *n)
 {
 	struct data *d = &n->d;
-	struct extents keep = { 0 };
+	struct extents keep = { 0 }, old;
 
-	if (d->pins > 0 || d->memory != NULL)
+	if (d->memory != NULL)
 		return;
 	for (size_t i = 0; i < d->clean.count; i++) {
 		uint64_t off = d->clean.list[i].off, at = d->clean.list[i].at;
@@ -213,16 +212,16 @@ trim_behind_locked(struct node *n)
 		while (off < end) {
 			uint64_t len = end - off < NEAR ? end - off : NEAR;
 
-			if (!near_reader_locked(n, off, len))
-				data_punch(n, at, len);
-			else if (extents_set(&keep, off, len, at) < 0)
-				break;	/* forgotten, not freed */
+			if (near_reader_locked(n, off, len) &&
+			    extents_set(&keep, off, len, at) < 0)
+				break;	/* it is fetched again */
 			off += len;
 			at += len;
 		}
 	}
-	extents_free(&d->clean);
+	old = d->clean;
 	d->clean = keep;
+	place_release_all_locked(n, &old);
 	data_account_locked(n);
 }
 

@@ -115,10 +115,15 @@ struct data {
 	bool unlinked;		/* it has none any more */
 	struct extents live, hard, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
-	uint64_t overflow;	/* next free place of that area */
+	/* places.c; here `off` is the place, `at` the range it is for */
+	struct extents used;	/* given out of the overflow area */
+	struct extents gone[2], held;	/* given up; somebody may look */
+	size_t gap_next;	/* of `used`: where a gap was looked for */
+	unsigned generation, readers[2];
+	LIST_HEAD(, snapshot) snapshots;
+	bool untidy;		/* the file may have more than the maps */
 	uint64_t journal_bytes;	/* in SQLite */
 	unsigned pins;		/* snapshots and readers at work, */
-	bool displaced;		/* which may look at places given up since */
 	unsigned writing;	/* WRITEs between place and live */
 	uint64_t accounted_staged, accounted_clean;
 	struct fetch_list fetches;
@@ -824,12 +829,11 @@ int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
  * mutex; blocks.  After an error uncommitted bytes may be gone (data_mend),
  * but for -EAGAIN: no descriptor, nothing was done. */
 int data_sync(struct node *n) __attribute__((warn_unused_result));
+/* It was not: the place is free again. */
+void data_unplace_locked(struct node *n, uint64_t off, uint64_t len,
+			 uint64_t at);
 /* The hard map becomes part of the staged one.  Mutex held.  -ENOMEM. */
 int data_publish_locked(struct node *n) __attribute__((warn_unused_result));
-/* Where places of `over` took the place of others in `old`, those are given
- * up.  Mutex held. */
-void data_give_up_locked(struct node *n, const struct extents *old,
-			 const struct extents *over);
 /* Where the last hard byte ends; 0: there is none. */
 uint64_t data_hard_end(const struct data *d);
 /* Cut what lies past size from every map.  Mutex held. */
@@ -854,6 +858,39 @@ int data_read_file(int fd, char *buf, uint64_t len, uint64_t at)
 /* After a crash: bytes that only SQLite has. */
 int data_replay(struct gate *g);
 int data_clean_dir(struct gate *g);
+
+/* ---- places.c: where bytes lie, and what is free; mutex held ---- */
+/* This range of the file lies there no more, by one of the maps.  If it is so
+ * by none, the place is free, at the latest when nobody is at it. */
+void place_release_locked(struct node *n, uint64_t off, uint64_t at,
+			  uint64_t len);
+/* All of a map that is none any more; frees it. */
+void place_release_all_locked(struct node *n, struct extents *old);
+/* What it has where `over` lies. */
+void place_release_below_locked(struct node *n, const struct extents *old,
+				const struct extents *over);
+/* extents_cut, extents_set, extents_free, with that. */
+int place_cut_locked(struct node *n, struct extents *m, uint64_t off,
+		     uint64_t len);
+int place_set_locked(struct node *n, struct extents *m, uint64_t off,
+		     uint64_t len, uint64_t at);
+void place_drop_locked(struct node *n, struct extents *m);
+/* From here to the end places that are in a map now keep their bytes. */
+unsigned place_read_locked(struct node *n);
+void place_unread_locked(struct node *n, unsigned generation);
+struct snapshot;
+void place_snapshot_locked(struct node *n, struct snapshot *s);
+void place_snapshot_end_locked(struct node *n, struct snapshot *s);
+/* Is a place below OVERFLOW_START given up, and not free yet? */
+bool place_is_held(const struct node *n, uint64_t off, uint64_t len);
+/* One above it.  -ENOSPC, -ENOMEM. */
+int place_overflow_locked(struct node *n, uint64_t off, uint64_t len,
+			  uint64_t *at) __attribute__((warn_unused_result));
+/* The file is met for the first time, or is no more. */
+int place_load_locked(struct node *n) __attribute__((warn_unused_result));
+void place_forget_locked(struct node *n);
+/* Punch what is in no map, if that may be (a crash, no memory). */
+void place_tidy_locked(struct node *n);
 
 enum piece_kind { PIECE_FILE, PIECE_BASE, PIECE_ZERO };
 struct piece {

@@ -202,7 +202,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 		/* From before the look at the file. */
 		s->content_version = content_version;
 		n->trunc_low = UINT64_MAX;
-		n->d.pins++;
+		place_snapshot_locked(n, s);
 		s->node = n;
 	}
 	pthread_mutex_unlock(&n->mutex);

@@ -48,10 +48,10 @@ store(struct node *n, const char *etag, uint64_t off, const char *buf,
 			if (r == 0)
 				r = data_put_locked(n, buf + (off - start),
 						    p.len, at);
-			if (r == 0 && at == off)
-				r = extents_cut(&n->d.filling, off, p.len);
 			if (r == 0 && off + p.len <= n->i.base_limit)
-				r = extents_set(&n->d.clean, off, p.len, at);
+				r = place_set_locked(n, &n->d.clean, off,
+						     p.len, at);
+			data_unplace_locked(n, off, p.len, at);
 		}
 		off += p.len;
 	}
@@ -152,6 +152,7 @@ adopt_copy(struct node *n)
 	CLEANUP_CHANGE struct change c;
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	CLEANUP_EXTENTS struct extents staged = { 0 };
+	struct extents was;
 	int r;
 
 	change_begin(&c, n->export->gate);
@@ -163,7 +164,11 @@ adopt_copy(struct node *n)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
-	r = whole_map_locked(n, &staged);
+	/* Copies that came since then are not on disk: the next try. */
+	r = n->d.file != NULL &&
+			    (n->d.writing > 0 || file_written(n->d.file))
+		    ? -ECANCELED
+		    : whole_map_locked(n, &staged);
 	if (r == 0)
 		r = adopt_rows_locked(n, &staged, &row, &c);
 	pthread_mutex_unlock(&n->mutex);
@@ -179,10 +184,11 @@ adopt_copy(struct node *n)
 	n->i.name_dirty = n->i.carried = false;
 	n->i.data_dirty = true;
 	n->content_version++;
-	extents_free(&n->d.clean);
-	extents_free(&n->d.staged);
+	was = n->d.staged;
 	n->d.staged = staged;
-	staged = (struct extents){ 0 };
+	staged = was;
+	place_release_all_locked(n, &staged);
+	place_drop_locked(n, &n->d.clean);
 	n->d.journal_bytes = 0;
 	n->up.pending = !n->i.local_only;
 	data_account_locked(n);

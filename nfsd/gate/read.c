@@ -27,6 +27,7 @@ struct plan {
 	struct piece pieces[PIECES_MAX];
 	size_t count;
 	uint64_t end;		/* what is covered ends here */
+	unsigned generation;	/* of places, while it is read */
 	bool eof;
 };
 
@@ -249,9 +250,9 @@ copy_memory(const struct node *n, const struct plan *plan, uint64_t off,
 }
 
 static void
-pin_locked(struct node *n, const struct plan *plan)
+pin_locked(struct node *n, struct plan *plan)
 {
-	n->d.pins++;
+	plan->generation = place_read_locked(n);
 	for (size_t i = 0; i < plan->count; i++) {
 		if (plan->pieces[i].from != NULL)
 			fetch_use_locked(&plan->pieces[i]);
@@ -265,8 +266,8 @@ unpin_locked(struct node *n, const struct plan *plan, struct fetch_list *gone)
 		if (plan->pieces[i].from != NULL)
 			fetch_done_locked(&plan->pieces[i], gone);
 	}
-	if (--n->d.pins == 0)
-		data_idle_locked(n);
+	place_unread_locked(n, plan->generation);
+	data_idle_locked(n);
 }
 
 /* The data file, if a piece lies there.  Mutex held. */

@@ -56,24 +56,6 @@ shown_take_locked(struct node *n)
 	return 0;
 }
 
-static bool
-is_mapped(const struct data *d, uint64_t off, uint64_t *len, uint64_t at)
-{
-	const struct extents *const maps[] = { &d->live, &d->hard, &d->staged,
-					       &d->clean };
-	bool mapped = false;
-
-	for (size_t i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
-		uint64_t there, run;
-
-		if (extents_at(maps[i], off, &there, &run))
-			mapped |= there == at;
-		if (run < *len)
-			*len = run;
-	}
-	return mapped;
-}
-
 void
 shown_drop_locked(struct node *n)
 {
@@ -82,21 +64,7 @@ shown_drop_locked(struct node *n)
 	n->shown = NULL;
 	if (s == NULL)
 		return;
-	/* A reader may be at it. */
-	if (n->d.pins > 0)
-		n->d.displaced = true;
-	for (size_t i = 0; n->d.pins == 0 && i < s->map.count; i++) {
-		const struct meta_extent *e = &s->map.list[i];
-		uint64_t run;
-
-		for (uint64_t done = 0; done < e->len; done += run) {
-			run = e->len - done;
-			if (!is_mapped(&n->d, e->off + done, &run,
-				       e->at + done))
-				data_punch(n, e->at + done, run);
-		}
-	}
-	extents_free(&s->map);
+	place_release_all_locked(n, &s->map);
 	free(s);
 }
 
@@ -134,7 +102,7 @@ shown_resize_locked(struct node *n, uint64_t size)
 	if (s == NULL)
 		return;
 	/* Up to the end of the map: that needs no memory. */
-	(void)!extents_cut(&s->map, size, UINT64_MAX - size);
+	(void)place_cut_locked(n, &s->map, size, UINT64_MAX - size);
 	s->size = size;
 	s->mtime_ns = n->i.mtime_ns;
 	if (s->ctime_ns < n->i.ctime_ns)
@@ -147,16 +115,4 @@ bool
 shown_in_place(const struct node *n, uint64_t off, uint64_t len)
 {
 	return n->shown != NULL && extents_in_place(&n->shown->map, off, len);
-}
-
-bool
-shown_lies_at(const struct node *n, uint64_t at, uint64_t len)
-{
-	for (size_t i = 0; n->shown != NULL && i < n->shown->map.count; i++) {
-		const struct meta_extent *e = &n->shown->map.list[i];
-
-		if (e->at < at + len && at < e->at + e->len)
-			return true;
-	}
-	return false;
 }

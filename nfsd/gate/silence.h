@@ -49,9 +49,8 @@ void shown_piece_locked(struct node *n, const struct shown *shown,
 			uint64_t off, uint64_t end, struct piece *out);
 /* The file has this size now, for everybody. */
 void shown_resize_locked(struct node *n, uint64_t size);
-/* Do bytes lie there that are shown?  In [off, off + len) of the file, at
- * their own offset; or at this place. */
+/* Do bytes lie in [off, off + len) of the file, at their own offset, that are
+ * shown? */
 bool shown_in_place(const struct node *n, uint64_t off, uint64_t len);
-bool shown_lies_at(const struct node *n, uint64_t at, uint64_t len);
 
 #endif

@@ -49,7 +49,7 @@ snapshot_take(struct node *n, struct snapshot *s)
 		s->plans = n->up.plans;
 		s->content_version = n->content_version;
 		n->trunc_low = UINT64_MAX;
-		n->d.pins++;
+		place_snapshot_locked(n, s);
 		s->node = n;
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -65,8 +65,8 @@ snapshot_free(struct snapshot *s)
 
 	if (n != NULL) {
 		pthread_mutex_lock(&n->mutex);
-		if (--n->d.pins == 0)
-			data_idle_locked(n);
+		place_snapshot_end_locked(n, s);
+		data_idle_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 	}
 	s->node = NULL;

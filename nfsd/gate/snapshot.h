@@ -10,6 +10,7 @@
  * be read without a lock, as often as needed, with the same bytes each time.
  */
 struct snapshot {
+	LIST_ENTRY(snapshot) link;	/* of its node's */
 	struct node *node;
 	struct meta_inode row;
 	struct extents staged, clean;

@@ -51,6 +51,7 @@ become_clean_locked(struct node *n, struct sending *s,
 {
 	const struct extents *was = &s->snap.staged;
 	uint64_t limit = n->i.base_limit;
+	struct extents old;
 
 	for (size_t i = 0; i < was->count; i++) {
 		uint64_t off = was->list[i].off;
@@ -66,13 +67,15 @@ become_clean_locked(struct node *n, struct sending *s,
 			if (len > end - off)
 				len = end - off;
 			if (now && at == old_at)
-				(void)extents_set(&n->d.clean, off, len, at);
+				(void)place_set_locked(n, &n->d.clean, off,
+						       len, at);
 			off += len;
 		}
 	}
-	extents_free(&n->d.staged);
+	old = n->d.staged;
 	n->d.staged = *remaining;
 	*remaining = (struct extents){ 0 };
+	place_release_all_locked(n, &old);
 }
 
 static void
@@ -146,8 +149,8 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->i.marker = row->marker;
 	/* Copies of the old base are copies of the new one where nothing was
 	 * staged; they stay. */
-	(void)extents_cut(&n->d.clean, n->i.base_limit,
-			  UINT64_MAX - n->i.base_limit);
+	(void)place_cut_locked(n, &n->d.clean, n->i.base_limit,
+			       UINT64_MAX - n->i.base_limit);
 	become_clean_locked(n, s, remaining);
 	if (n->d.staged.count == 0 && n->d.hard.count == 0)
 		n->d.journal_bytes = 0;

@@ -65,7 +65,9 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	if (r == 0)
 		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)
-		r = room_reserve(g, len, n->d.accounted_staged);
+		r = room_reserve(g, len - extents_bytes_in(&n->d.live, off,
+							   len),
+				 n->d.accounted_staged);
 	if (r == 0)
 		r = data_place_locked(n, off, len, false, &at);
 	if (r < 0)
@@ -75,11 +77,13 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	r = data_put_locked(n, data, len, at);
 	if (r == 0)
 		r = data_live_locked(n, off, len, at);
-	else if (at == off)
-		(void)extents_cut(&n->d.filling, off, len);
+	if (r < 0)
+		data_unplace_locked(n, off, len, at);
+	/* Others' bytes that are on their way count when they are there. */
+	data_account_locked(n);
 	if (r < 0)
 		return r;
-	n->uncommitted += len;
+	n->uncommitted = extents_bytes(&n->d.live);
 	if (off + len > n->live_size)
 		quota_size_locked(n, off + len);
 	n->live_mtime_ns = clock_ns();
