@@ -604,6 +604,28 @@ kept_beside(struct scene *s, const char *name, const char *text)
 	return system(command) == 0;
 }
 
+/* WRITEs of a run that the copy knows nothing of are sent again. */
+static void
+other_verifier(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+	struct nc_written before = { 0 }, since = { 0 };
+	uint8_t now[8];
+
+	CHECK(reads(&s->a, &f, "old"));
+	CHECK(scene_stop(s) == 0);
+	shell(s, "cp -a state copy");
+	scene_start(s);
+	OK(nc_write(&s->a, &f, 0, "new", 3, UNSTABLE, &since));
+	OK(nc_write(&s->a, &f, 0, "new", 3, UNSTABLE, &before));
+	CHECK(memcmp(before.verf, since.verf, 8) == 0);
+	scene_kill(s);
+	shell(s, "rm -rf state && mv copy state");
+	scene_start(s);
+	SOON(20000, nc_commit(&s->a, &f, 0, 0, now), NFS3_OK);
+	CHECK(memcmp(now, since.verf, 8) != 0);
+}
+
 static const char *const later[] = { "f", "g", "h", "n", "q", "r" };
 
 /* All that may be pending was, when the copy was made; all of it was done
@@ -702,12 +724,15 @@ SCENARIOS(
 	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
 	{ "state-no-cond", "the same without conditional requests", back_without,
 	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
+	{ "state-verifier", "the state directory is put back from a copy / its "
+	  "write verifier is not that of a run in between", other_verifier,
+	  "settle_ms=60000", false },
 	{ "state-removed-late", "a removal waited for S3, where somebody put "
 	  "another object / that stays", removed_late, "attr_ttl_ms=50",
 	  false },
 	{ "state-lost", "meta.db is gone, data files are there / refused; "
 	  "accepted: they are listed, saved, dropped", database_lost,
-	  "settle_ms=60000", false },
+	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
 	{ "state-older", "meta.db is put back from a copy / refused; accepted: "
 	  "what it does not know is kept, the rest goes on", database_older,
 	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },

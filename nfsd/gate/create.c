@@ -41,7 +41,7 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 
 	*row = (struct meta_inode){
 		.export_id = x->id,
-		.generation = x->gate->generation,
+		.generation = gate_generation(x->gate),
 		.kind = rec->kind,
 		.mode = rec->default_mode,
 		.uid = rq->cred.uid,

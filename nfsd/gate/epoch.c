@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nfsd/gate/gate_priv.h"
@@ -111,6 +112,30 @@ write_epoch(struct gate *g, const struct epoch *e)
 	if (dir >= 0)
 		close(dir);
 	return r;
+}
+
+/* A copy has another inode, or was changed at another time; and what can put
+ * back even those, a volume's snapshot, is met by a machine that booted. */
+bool
+epoch_mark(struct gate *g, char mark[EPOCH_MARK])
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	char boot[40] = "";
+	struct stat st;
+	ssize_t n;
+
+	memset(mark, 0, EPOCH_MARK);
+	if (fd < 0)
+		return false;
+	n = read(fd, boot, sizeof(boot) - 1);
+	close(fd);
+	boot[strcspn(boot, "\n")] = '\0';
+	if (n <= 0 || fstatat(g->data_dir, FILE_NAME, &st, 0) < 0)
+		return false;
+	snprintf(mark, EPOCH_MARK, "%s %llu %lld.%09ld", boot,
+		 (unsigned long long)st.st_ino, (long long)st.st_ctim.tv_sec,
+		 st.st_ctim.tv_nsec);
+	return true;
 }
 
 /* ---- the directory ---- */

@@ -53,22 +53,33 @@ load_secret(struct gate *g, const char *name, uint8_t *out, size_t len)
 	return meta_commit(g->meta, &b);
 }
 
+struct clean {			/* what a run that ended in order leaves */
+	uint8_t verifier[8];
+	char mark[EPOCH_MARK];
+};
+
 /*
- * The verifier of the last run is used again only if that ended in order;
+ * The verifier of the last run is used again only if that ended in order, and
+ * nobody has put its state directory back since: another run may have used it,
+ * for bytes that are gone now;
  * it is taken off the record first, so that a crash from here on makes a new
  * one (rule.md 9).
  */
 static int
 load_verifier(struct gate *g)
 {
+	struct clean clean = { { 0 }, "" };
+	char mark[EPOCH_MARK];
 	struct meta_batch *b;
-	ssize_t n = meta_get_setting(g->meta, "clean_verifier", g->verifier,
-				     sizeof(g->verifier));
+	ssize_t n = meta_get_setting(g->meta, "clean_verifier", &clean,
+				     sizeof(clean));
 
 	if (n < 0 && n != -ENOENT)
 		return (int)n;
-	if (n != sizeof(g->verifier) &&
-	    getrandom(g->verifier, sizeof(g->verifier), 0) !=
+	if (n == sizeof(clean) && epoch_mark(g, mark) &&
+	    memcmp(mark, clean.mark, sizeof(mark)) == 0)
+		memcpy(g->verifier, clean.verifier, sizeof(g->verifier));
+	else if (getrandom(g->verifier, sizeof(g->verifier), 0) !=
 		    sizeof(g->verifier))
 		return -EIO;
 	b = meta_batch_new();
@@ -107,6 +118,19 @@ make_generation(struct gate *g)
 			return -EIO;
 	} while (g->generation <= 1);	/* older versions, and roots */
 	return 0;
+}
+
+/* Also this process may be put back, with the machine that it runs on: so
+ * each inode has one of its own, as long as there are random numbers. */
+uint32_t
+gate_generation(const struct gate *g)
+{
+	uint32_t own;
+
+	return getrandom(&own, sizeof(own), GRND_NONBLOCK) == sizeof(own) &&
+			       own > 1
+		       ? own
+		       : g->generation;
 }
 
 /* ---- exports ---- */
@@ -469,12 +493,31 @@ any_live(struct gate *g)
 	return false;
 }
 
+static void
+record_end(struct gate *g, bool lost)
+{
+	struct clean clean = { { 0 }, "" };
+	struct meta_batch *b;
+
+	if (epoch_advance(g) < 0) {
+		gate_say(g, 1, "the end could not be recorded");
+		return;
+	}
+	if (lost || !epoch_mark(g, clean.mark))
+		return;
+	memcpy(clean.verifier, g->verifier, sizeof(clean.verifier));
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_put_setting(b, "clean_verifier", &clean, sizeof(clean));
+	if (meta_commit(g->meta, &b) < 0)
+		gate_say(g, 1, "the end could not be recorded");
+}
+
 void
 gate_close(struct gate **gate)
 {
 	struct gate *g = *gate;
 	struct gate_export *x;
-	struct meta_batch *b;
 	bool lost;
 
 	if (g == NULL)
@@ -497,16 +540,8 @@ gate_close(struct gate **gate)
 	moves_free(g);
 	free_tables(g);
 	who_free(g);
-	if (g->opened) {
-		b = meta_batch_new();
-		if (b != NULL && !lost)
-			meta_put_setting(b, "clean_verifier", g->verifier,
-					 sizeof(g->verifier));
-		if (meta_commit(g->meta, &b) < 0)
-			gate_say(g, 1, "the end could not be recorded");
-		if (epoch_advance(g) < 0)
-			gate_say(g, 1, "the epoch could not be recorded");
-	}
+	if (g->opened)
+		record_end(g, lost);
 	if (g->data_dir >= 0) {
 		close(g->data_dir);
 		files_fini(&g->files);

@@ -428,7 +428,7 @@ struct gate {
 	struct timers timers;
 	struct run_clock clock;
 	uint8_t fh_key[16];
-	uint32_t generation;		/* of inodes made since the start */
+	uint32_t generation;		/* if there is no random number */
 	struct epoch_row epoch;
 	struct epoch epoch_file;
 	bool accepted;			/* they did not belong together */
@@ -467,6 +467,7 @@ struct gate {
 	uint64_t watch_kept, watch_told;	/* of the patrol alone */
 };
 
+uint32_t gate_generation(const struct gate *g);	/* of a new inode */
 void gate_say(struct gate *g, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 uint64_t clock_ms(void);	/* CLOCK_MONOTONIC */
@@ -1114,6 +1115,10 @@ int export_root_number(struct gate_export *x, uint64_t *out)
 int epoch_check(struct gate *g) __attribute__((warn_unused_result));
 int epoch_advance(struct gate *g) __attribute__((warn_unused_result));
 void epoch_tick(struct gate *g);	/* now and then, of one thread */
+/* Which file of which run of the machine the epoch is in: another one after
+ * the directory was put back.  False: it cannot be told. */
+#define EPOCH_MARK 96
+bool epoch_mark(struct gate *g, char mark[EPOCH_MARK]);
 
 /* ---- stray.c: files that the database does not explain ---- */
 /* One goes to the quarantine, if it has any bytes. */

@@ -265,7 +265,7 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 	touch(&l->file);
 	l->alias = (struct meta_inode){
 		.export_id = n->export->id,
-		.generation = n->export->gate->generation,
+		.generation = gate_generation(n->export->gate),
 		.kind = l->file.kind,
 		.mode = l->file.mode,
 		.uid = l->file.uid,

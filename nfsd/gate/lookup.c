@@ -584,7 +584,7 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	if (r < 0)
 		return r;
 	row->export_id = dir->export->id;
-	row->generation = dir->export->gate->generation;
+	row->generation = gate_generation(dir->export->gate);
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);

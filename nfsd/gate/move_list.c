@@ -292,7 +292,7 @@ put_new(struct lister *l, uint64_t parent, const char *name,
 	if (r < 0)
 		return r;
 	row->export_id = l->x->id;
-	row->generation = l->x->gate->generation;
+	row->generation = gate_generation(l->x->gate);
 	entry.ino = row->ino;
 	entry.kind = row->kind;
 	strcpy(entry.name, name);

@@ -268,7 +268,7 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 	if (r == 0)
 		r = meta_new_name_id(g->meta, id);
 	row.export_id = m->dir->export->id;
-	row.generation = m->dir->export->gate->generation;
+	row.generation = gate_generation(m->dir->export->gate);
 	name.id = *id;
 	name.ino = row.ino;
 	name.kind = row.kind;
