@@ -60,4 +60,8 @@ void ctl_list_error(struct connection *c, int error, const char *text);
 void ctl_flush(struct connection *c, const char *path);
 void ctl_drain(struct connection *c);
 
+/* ---- ctl_absent.c ---- */
+/* Exports that are not served, and what is kept of them. */
+json_t *ctl_absent(struct gate *gate);
+
 #endif

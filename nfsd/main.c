@@ -274,38 +274,6 @@ open_bucket(struct daemon *d, const struct settings_export *export,
 	return r;
 }
 
-/* As s3_open finds it. */
-static const char *
-endpoint_of(const struct options_s3 *o)
-{
-	const char *endpoint = o->endpoint;
-
-	if (endpoint == NULL)
-		endpoint = getenv("AWS_ENDPOINT_URL_S3");
-	if (endpoint == NULL || endpoint[0] == '\0')
-		endpoint = getenv("AWS_ENDPOINT_URL");
-	return endpoint;
-}
-
-/* Where the export's objects lie; what another address would be. */
-static void
-place_text(const struct daemon *d, const struct settings_export *export,
-	   char *out, size_t size)
-{
-	const char *endpoint = endpoint_of(&d->settings.s3);
-	int prefix = (int)strlen(export->prefix);
-	bool named = strncmp(export->url, "s3://", 5) == 0 &&
-		     endpoint != NULL && endpoint[0] != '\0';
-	size_t len = named ? strlen(endpoint) : 0;
-
-	while (len > 0 && endpoint[len - 1] == '/')
-		len--;
-	snprintf(out, size, "%s%s%.*s%s%.*s", export->url,
-		 prefix > 0 ? "/" : "", prefix > 0 ? prefix - 1 : 0,
-		 export->prefix, named ? " at " : "", (int)len,
-		 named ? endpoint : "");
-}
-
 static void
 fill_export(const struct settings_export *export,
 	    struct gate_export_config *out)
@@ -361,7 +329,7 @@ add_export(struct daemon *d, struct bucket *b)
 	if (r < 0)
 		return r;
 	fill_export(export, &config);
-	place_text(d, export, place, sizeof(place));
+	settings_place(&d->settings, export, place, sizeof(place));
 	config.place = place;
 	r = gate_export_add(d->gate, &config, b->s3, &b->export);
 	if (r == 0)

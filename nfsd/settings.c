@@ -135,6 +135,37 @@ settings_bucket(const char *url, char **open_url, char **prefix, char **name)
 	return 0;
 }
 
+/* As s3_open finds it. */
+static const char *
+endpoint_of(const struct options_s3 *o)
+{
+	const char *endpoint = o->endpoint;
+
+	if (endpoint == NULL)
+		endpoint = getenv("AWS_ENDPOINT_URL_S3");
+	if (endpoint == NULL || endpoint[0] == '\0')
+		endpoint = getenv("AWS_ENDPOINT_URL");
+	return endpoint;
+}
+
+void
+settings_place(const struct settings *settings,
+	       const struct settings_export *export, char *out, size_t size)
+{
+	const char *endpoint = endpoint_of(&settings->s3);
+	int prefix = (int)strlen(export->prefix);
+	bool named = strncmp(export->url, "s3://", 5) == 0 &&
+		     endpoint != NULL && endpoint[0] != '\0';
+	size_t len = named ? strlen(endpoint) : 0;
+
+	while (len > 0 && endpoint[len - 1] == '/')
+		len--;
+	snprintf(out, size, "%s%s%.*s%s%.*s", export->url,
+		 prefix > 0 ? "/" : "", prefix > 0 ? prefix - 1 : 0,
+		 export->prefix, named ? " at " : "", (int)len,
+		 named ? endpoint : "");
+}
+
 int
 settings_listen(const char *text, struct sockaddr_storage *out, socklen_t *len)
 {

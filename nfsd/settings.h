@@ -51,6 +51,11 @@ void settings_usage(FILE *out);
 int settings_bucket(const char *url, char **open_url, char **prefix,
 		    char **name) __attribute__((warn_unused_result));
 
+/* Where the export's objects lie, in words: URL, prefix and endpoint. */
+void settings_place(const struct settings *settings,
+		    const struct settings_export *export, char *out,
+		    size_t size);
+
 /* "ADDR", "ADDR:PORT", "[V6]:PORT", ":PORT".  -EINVAL. */
 int settings_listen(const char *text, struct sockaddr_storage *out,
 		    socklen_t *len) __attribute__((warn_unused_result));

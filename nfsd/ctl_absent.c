@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A part of `s3nfsctl status`: exports that are not served, and what is kept
+ * of them (nfsd/gate/absent.c).
+ */
+#include <config.h>
+
+#include <stdio.h>
+
+#include "nfsd/ctl_priv.h"
+#include "nfsd/log.h"
+
+static int
+add_absent(void *arg, const struct gate_absent_info *a)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%.255s (%llu files, %llu bytes, "
+		 "%llu deletions, %llu moves, %llu in quarantine)",
+		 a->name[0] != '\0' ? a->name : "(none)",
+		 (unsigned long long)a->files, (unsigned long long)a->bytes,
+		 (unsigned long long)a->deletions,
+		 (unsigned long long)a->moves,
+		 (unsigned long long)a->quarantined);
+	json_array_append_new(arg, json_pack(
+		"{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"export", ctl_text_json(a->name),
+		"files", (json_int_t)a->files,
+		"bytes", (json_int_t)a->bytes,
+		"deletions", (json_int_t)a->deletions,
+		"moves", (json_int_t)a->moves,
+		"quarantined", (json_int_t)a->quarantined,
+		"unanswered", (json_int_t)a->unanswered,
+		"text", ctl_text_json(text)));
+	return 0;
+}
+
+json_t *
+ctl_absent(struct gate *gate)
+{
+	json_t *list = json_array();
+
+	if (gate_each_absent(gate, add_absent, list) < 0)
+		log_warn("ctl", "the list of exports that are not served is "
+			 "incomplete");
+	return list;
+}
