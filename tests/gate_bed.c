@@ -83,6 +83,14 @@ start(struct bed *b)
 	must(gate_export_add(b->gate, &b->export, b->s3, &b->x), "export");
 	must(s3_probe(b->s3, "", &caps, NULL), "probe");
 	gate_export_caps(b->x, &caps);
+	if (b->two) {
+		struct gate_export_config second = b->export;
+
+		second.name = "/c";
+		must(gate_export_add(b->gate, &second, b->s3y, &b->y), "/c");
+		gate_export_caps(b->y, &caps);
+		must(gate_root(b->y, &b->rooty), "root of /c");
+	}
 	must(gate_start(b->gate), "gate_start");
 	must(gate_root(b->x, &b->root), "root");
 }
@@ -96,6 +104,8 @@ bed_open(struct bed *b)
 		 tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
 	must(mkdtemp(b->dir) == NULL ? -errno : 0, "mkdtemp");
 	b->s3 = fake_s3_new();
+	if (b->two)
+		b->s3y = fake_s3_new();
 	start(b);
 }
 
@@ -156,6 +166,8 @@ bed_close(struct bed *b)
 	gate_close(&b->gate);
 	meta_close(&b->meta);
 	fake_s3_free(b->s3);
+	if (b->two)
+		fake_s3_free(b->s3y);
 	snprintf(command, sizeof(command), "rm -rf '%s'", b->dir);
 	if (system(command) != 0)
 		fprintf(stderr, "bed: %s stays\n", b->dir);

@@ -21,6 +21,12 @@ struct bed {
 	struct gate_export *x;
 	struct s3 *s3;
 	struct gate_fh root;
+	/* A second export, "/c", with a bucket of its own, if that is set
+	 * before bed_open. */
+	bool two;
+	struct gate_export *y;
+	struct s3 *s3y;
+	struct gate_fh rooty;
 	/* Set before bed_open to differ from the default. */
 	struct gate_export_config export;
 	struct gate_config config;

@@ -3,7 +3,7 @@
  * Carrying objects to the keys that their names spell, after a directory
  * above them was renamed.
  *
- * One thread goes over the inodes that are marked, in the order of their old
+ * One thread an export goes over the inodes that are marked, in the order of their old
  * keys, and sends each off as an upload (upload.c, send.c): a copy inside
  * the store, pinned to the version that was listed, then the transaction
  * that records the new key and the deletion of the old one.  At most
@@ -49,12 +49,12 @@ begins(const char *text, const char *with)
 
 /* The pass goes on when there is room. */
 static void
-wait_for_room(struct gate *g, unsigned room)
+wait_for_room(struct gate_export *x, unsigned room)
 {
-	struct moves *all = &g->moves;
+	struct moves *all = &x->gate->moves;
 
 	pthread_mutex_lock(&all->mutex);
-	while (all->in_flight > AT_ONCE - room)
+	while (x->carrying.in_flight > AT_ONCE - room)
 		pthread_cond_wait(&all->changed, &all->mutex);
 	pthread_mutex_unlock(&all->mutex);
 }
@@ -68,7 +68,7 @@ note_failure(struct gate_export *x, const char *key, const char *error)
 	struct move *m;
 
 	pthread_mutex_lock(&all->mutex);
-	all->failed++;
+	x->carrying.failed++;
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x != x || !begins(key, m->row.source))
 			continue;
@@ -100,7 +100,7 @@ carry_ended(struct node *n, int r, const char *error)
 		note_failure(n->export, key,
 			     error[0] != '\0' ? error : strerror(-r));
 	pthread_mutex_lock(&all->mutex);
-	all->in_flight--;
+	n->export->carrying.in_flight--;
 	all->carried += !left;
 	pthread_cond_broadcast(&all->changed);
 	pthread_mutex_unlock(&all->mutex);
@@ -122,8 +122,9 @@ settle_at_home(struct node *n)
 /* 1: it is off, or done, or waits for a listing, whose end wakes us; 0: it
  * has to wait. */
 static int
-carry_one(struct gate *g, uint64_t ino)
+carry_one(struct gate_export *x, uint64_t ino)
 {
+	struct gate *g = x->gate;
 	char key[META_KEY_MAX + 2];
 	struct node *n = NULL;
 	int r = node_get(g, ino, true, &n), started = 0;
@@ -146,7 +147,7 @@ carry_one(struct gate *g, uint64_t ino)
 		node_put(&n);
 		return 0;
 	}
-	wait_for_room(g, 1);
+	wait_for_room(x, 1);
 	meta_ease(g->meta);	/* deletions post, too */
 	pthread_mutex_lock(&n->mutex);
 	if (!n->i.carried || n->dead) {
@@ -159,15 +160,16 @@ carry_one(struct gate *g, uint64_t ino)
 		n->up.pending = n->up.rowless = n->up.by_carrier = true;
 		n->up.run = UP_QUEUED;
 		pthread_mutex_lock(&g->moves.mutex);
-		g->moves.in_flight++;
+		x->carrying.in_flight++;
 		pthread_mutex_unlock(&g->moves.mutex);
-		started = pool_add(&g->moves.carriers, upload_run, ref) == 0;
+		started = schedule_add(&n->export->schedule, ref,
+				       UPLOAD_CARRIED) == 0;
 		if (!started) {
 			n->up.pending = n->up.rowless = false;
 			n->up.by_carrier = false;
 			n->up.run = UP_IDLE;
 			pthread_mutex_lock(&g->moves.mutex);
-			g->moves.in_flight--;
+			x->carrying.in_flight--;
 			pthread_mutex_unlock(&g->moves.mutex);
 			node_put(&ref);
 		}
@@ -228,21 +230,32 @@ finish(struct move *m)
 	return 1;
 }
 
+/* The first of the export's, from m on.  moves.mutex held. */
+static struct move *
+own_move_locked(const struct gate_export *x, struct move *m)
+{
+	while (m != NULL && m->x != x)
+		m = LIST_NEXT(m, link);
+	return m;
+}
+
 /* The moves that are listed and have nothing left.  1: something is. */
 static int
-finish_all(struct gate *g)
+finish_all(struct gate_export *x)
 {
+	struct gate *g = x->gate;
 	struct move *m, *next;
 	int left = 0;
 
 	pthread_mutex_lock(&g->moves.mutex);
-	for (m = LIST_FIRST(&g->moves.list); m != NULL; m = next) {
+	for (m = own_move_locked(x, LIST_FIRST(&g->moves.list)); m != NULL;
+	     m = next) {
 		uint64_t count = 0, bytes;
 		bool ready = m->row.listed;
 		int r;
 
-		/* Only this thread takes any off the list. */
-		next = LIST_NEXT(m, link);
+		/* Only this thread takes its own off the list. */
+		next = own_move_locked(x, LIST_NEXT(m, link));
 		pthread_mutex_unlock(&g->moves.mutex);
 		if (ready) {
 			/* In this order: one that is no more lost may be
@@ -293,33 +306,37 @@ pass(struct gate_export *x, bool *waiting)
 				      take_carried, &b);
 		for (size_t i = 0; r == 0 && i < b.count && !stopping(g);
 		     i++) {
-			int one = carry_one(g, b.inos[i]);
+			int one = carry_one(x, b.inos[i]);
 
 			*waiting |= one == 0;
 			r = one < 0 ? one : 0;
 		}
 	}
-	wait_for_room(g, AT_ONCE);
+	wait_for_room(x, AT_ONCE);
 	return r;
 }
 
 static void
-begin_pass(struct gate *g)
+begin_pass(struct gate_export *x)
 {
+	struct gate *g = x->gate;
 	struct move *m;
 
 	pthread_mutex_lock(&g->moves.mutex);
-	g->moves.wake = false;
-	g->moves.failed = 0;
-	LIST_FOREACH(m, &g->moves.list, link)
-		m->failed = 0;
+	x->carrying.woken = g->moves.wakes;
+	x->carrying.failed = 0;
+	LIST_FOREACH(m, &g->moves.list, link) {
+		if (m->x == x)
+			m->failed = 0;
+	}
 	pthread_mutex_unlock(&g->moves.mutex);
 }
 
 /* Until there is something to do: a listing has ended, or time is up. */
 static void
-sleep_until_woken(struct gate *g, uint64_t ms)
+sleep_until_woken(struct gate_export *x, uint64_t ms)
 {
+	struct gate *g = x->gate;
 	struct moves *all = &g->moves;
 	uint64_t until = clock_ms() + ms;
 	struct timespec ts = { (time_t)(until / 1000),
@@ -327,7 +344,7 @@ sleep_until_woken(struct gate *g, uint64_t ms)
 	int r = 0;
 
 	pthread_mutex_lock(&all->mutex);
-	while (r == 0 && !all->wake && !stopping(g)) {
+	while (r == 0 && all->wakes == x->carrying.woken && !stopping(g)) {
 		if (ms == 0)
 			pthread_cond_wait(&all->changed, &all->mutex);
 		else
@@ -340,33 +357,29 @@ sleep_until_woken(struct gate *g, uint64_t ms)
 void *
 carry_main(void *arg)
 {
-	struct gate *g = arg;
+	struct gate_export *x = arg;
+	struct gate *g = x->gate;
 	uint64_t retry = RETRY_FIRST_MS;
 
 	while (!stopping(g)) {
-		struct gate_export *x;
 		bool waiting = false, left;
 		uint64_t failed;
-		int r = 0;
+		int r;
 
-		begin_pass(g);
-		LIST_FOREACH(x, &g->exports, link) {
-			int one = pass(x, &waiting);
-
-			r = one < 0 ? one : r;
-		}
-		left = finish_all(g) != 0;
+		begin_pass(x);
+		r = pass(x, &waiting);
+		left = finish_all(x) != 0;
 		pthread_mutex_lock(&g->moves.mutex);
-		failed = g->moves.failed;
+		failed = x->carrying.failed;
 		pthread_mutex_unlock(&g->moves.mutex);
 		if (failed > 0 || r < 0) {
-			sleep_until_woken(g, retry);
+			sleep_until_woken(x, retry);
 			retry = retry * 2 < RETRY_MAX_MS ? retry * 2
 							 : RETRY_MAX_MS;
 			continue;
 		}
 		retry = RETRY_FIRST_MS;
-		sleep_until_woken(g, waiting || left ? WAIT_MS : 0);
+		sleep_until_woken(x, waiting || left ? WAIT_MS : 0);
 	}
 	return NULL;
 }

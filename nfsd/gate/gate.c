@@ -282,6 +282,7 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 	}
 	x->fsid = gate_root_is_named(x) ? name_number(x->c.name)
 					: 0x73336e6673640000ULL + x->id;
+	schedule_init(&x->schedule);
 	LIST_INSERT_HEAD(&g->exports, x, link);
 	*out = x;
 	return 0;
@@ -431,11 +432,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 						      ? config->transfer_threads
 						      : 16);
 	if (r == 0)
-		r = pool_start(&g->uploaders, 8);
-	if (r == 0)
 		r = pool_start(&g->moves.listers, 4);
-	if (r == 0)
-		r = pool_start(&g->moves.carriers, 16);
 	if (r == 0)
 		r = timers_start(&g->timers, &g->clock, node_tick, g);
 	if (r < 0) {
@@ -529,8 +526,8 @@ gate_close(struct gate **gate)
 	abort_stop(g);
 	timers_stop(&g->timers);
 	moves_stop(g);
-	pool_stop(&g->moves.carriers);
-	pool_stop(&g->uploaders);
+	LIST_FOREACH(x, &g->exports, link)
+		schedule_stop(&x->schedule);
 	pool_stop(&g->transfers);
 	timers_free(&g->timers);
 	lost = any_live(g);

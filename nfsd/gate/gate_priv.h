@@ -34,6 +34,7 @@
 #include "nfsd/gate/extents.h"
 #include "nfsd/gate/gate.h"
 #include "nfsd/gate/part.h"
+#include "nfsd/gate/schedule.h"
 #include "s3/s3.h"
 
 #define SHARDS 16
@@ -143,6 +144,9 @@ struct upload {
 	unsigned attempts;
 	bool pending;		/* S3 has to be told of something */
 	enum upload_run run;
+	TAILQ_ENTRY(node) queue;	/* schedule.c's, as the next two */
+	bool queued;
+	enum urgency urgency;
 	bool cancel;		/* the running one should stop */
 	bool keep;		/* ... goes on to its end, whoever writes */
 	bool stopped;		/* the last one was, for its writer went on */
@@ -376,6 +380,15 @@ struct gate_export {
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */
+	struct schedule schedule;	/* of its uploads */
+	/* carry.c; moves.mutex */
+	struct {
+		pthread_t thread;
+		bool started;
+		uint64_t woken;		/* of moves.wakes: seen by it */
+		unsigned in_flight;	/* objects that it has sent off */
+		uint64_t failed;	/* of those, since the pass began */
+	} carrying;
 	struct deletes deletes;
 	/* quota.c; atomic */
 	int64_t used_bytes;
@@ -394,15 +407,11 @@ struct moves {
 	pthread_cond_t changed;		/* a page, an end, work for carry.c */
 	LIST_HEAD(, move) list;
 	unsigned count, listing;	/* written under it, read without */
-	unsigned in_flight;		/* objects that carry.c has sent off */
-	uint64_t failed;		/* of those, since the pass began */
 	uint64_t carried;		/* objects, since the start */
-	bool wake;			/* the carrier should look again */
+	uint64_t wakes;			/* carriers should look again */
 	pthread_mutex_t renames;	/* one rename of a directory at a time;
 					 * before all other locks */
-	struct pool listers, carriers;
-	pthread_t thread;
-	bool started;
+	struct pool listers;
 };
 
 /* Of the database and the state directory: epoch.c. */
@@ -423,7 +432,6 @@ struct gate {
 	LIST_HEAD(, gate_export) exports;
 	struct shard shards[SHARDS];
 	struct pool transfers;		/* parts, fetches, HEADs */
-	struct pool uploaders;		/* one upload a thread */
 	struct moves moves;
 	struct timers timers;
 	struct run_clock clock;

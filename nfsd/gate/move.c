@@ -408,7 +408,7 @@ count_locked(struct moves *all)
 		listing += !m->row.listed;
 	}
 	/* A page more is nothing to the carrier. */
-	all->wake |= count != all->count || listing != all->listing;
+	all->wakes += count != all->count || listing != all->listing;
 	__atomic_store_n(&all->count, count, __ATOMIC_RELEASE);
 	__atomic_store_n(&all->listing, listing, __ATOMIC_RELEASE);
 	pthread_cond_broadcast(&all->changed);
@@ -570,14 +570,19 @@ moves_load(struct gate *g)
 int
 moves_start(struct gate *g)
 {
+	struct gate_export *x;
 	struct move *m;
-	int r;
+	int r = 0;
 
 	LIST_FOREACH(m, &g->moves.list, link)
 		move_begin(m);
-	/* Last: it is the one who takes moves off the list. */
-	r = -pthread_create(&g->moves.thread, NULL, carry_main, g);
-	g->moves.started = r == 0;
+	/* Last: these are who takes moves off the list. */
+	LIST_FOREACH(x, &g->exports, link) {
+		if (r == 0)
+			r = -pthread_create(&x->carrying.thread, NULL,
+					    carry_main, x);
+		x->carrying.started = r == 0;
+	}
 	return r;
 }
 
@@ -648,7 +653,7 @@ void
 moves_wake(struct gate *g)
 {
 	pthread_mutex_lock(&g->moves.mutex);
-	g->moves.wake = true;
+	g->moves.wakes++;
 	pthread_cond_broadcast(&g->moves.changed);
 	pthread_mutex_unlock(&g->moves.mutex);
 }
@@ -656,12 +661,16 @@ moves_wake(struct gate *g)
 void
 moves_stop(struct gate *g)
 {
+	struct gate_export *x;
+
 	pthread_mutex_lock(&g->moves.mutex);
 	pthread_cond_broadcast(&g->moves.changed);
 	pthread_mutex_unlock(&g->moves.mutex);
-	if (g->moves.started)
-		pthread_join(g->moves.thread, NULL);
-	g->moves.started = false;
+	LIST_FOREACH(x, &g->exports, link) {
+		if (x->carrying.started)
+			pthread_join(x->carrying.thread, NULL);
+		x->carrying.started = false;
+	}
 	pool_stop(&g->moves.listers);
 }
 

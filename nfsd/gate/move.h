@@ -91,7 +91,7 @@ int move_key_known(struct gate_export *x, const char *key)
 
 /* ---- carry.c ---- */
 
-void *carry_main(void *gate);		/* the thread */
+void *carry_main(void *export);	/* the thread, one each */
 /* An upload that carry.c started has ended, well or not. */
 void carry_ended(struct node *n, int r, const char *error);
 /* Is the second the copy that was to be made of the first? */

@@ -145,7 +145,10 @@ upload_schedule_locked(struct node *n, bool kick)
 	}
 	ref = node_ref(n);
 	n->up.run = UP_QUEUED;
-	if (pool_add(&g->uploaders, upload_run, ref) < 0) {
+	if (schedule_add(&n->export->schedule, ref,
+			 n->up.wanted || too_old_ms(n) <= now
+				 ? UPLOAD_WANTED
+				 : UPLOAD_SETTLED) < 0) {
 		n->up.run = UP_IDLE;
 		node_tick_at_locked(n, now + 1000);
 		node_put(&ref);
@@ -162,6 +165,8 @@ upload_want_locked(struct node *n)
 			return;
 	}
 	n->up.wanted = n->up.pending && !n->i.local_only;
+	if (n->up.run == UP_QUEUED)
+		schedule_hurry(&n->export->schedule, n);
 	upload_schedule_locked(n, true);
 }
 
