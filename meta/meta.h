@@ -52,6 +52,14 @@ int meta_open(const struct meta_config *config, struct meta **out)
 /* Waits for the batches under way. */
 void meta_close(struct meta **meta);
 
+/*
+ * Are the database's files still there, under the names by which they were
+ * opened?  -EIO: they were taken away, or replaced, and what is written now
+ * would be gone with the next start.  meta_commit asks by itself, and answers
+ * so.
+ */
+int meta_check(struct meta *meta) __attribute__((warn_unused_result));
+
 /* ---- rows ---- */
 
 /* An inode as all clients may see it: the last flushed version. */

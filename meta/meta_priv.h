@@ -86,6 +86,11 @@ struct meta_batch {
 };
 int batch_apply(const struct meta_batch *batch, struct sql *sql);
 
+/* ---- there.c ---- */
+
+/* The files that are open now are those that meta_check looks for. */
+int there_note(struct meta *m) __attribute__((warn_unused_result));
+
 /* ---- store.c ---- */
 
 #define READERS 4
@@ -99,9 +104,17 @@ struct id_block {
 	int error;		/* of the last one */
 };
 
+struct there {			/* a file that was opened */
+	dev_t dev;
+	ino_t ino;
+};
+
 struct meta {
 	struct meta_config config;
 	char *path;
+	struct there db_there, wal_there;
+	bool lost;		/* a transaction went into files without a
+				 * name, and was answered as failed; atomic */
 	/* The writing connection; the writer thread's after start. */
 	struct sql writer;
 	struct ballast ballast;	/* likewise */

@@ -102,19 +102,34 @@ static void
 write_group(struct meta *m, struct batch_list *group)
 {
 	struct meta_batch *b;
-	int r = write_once(m, group);
+	int r = meta_check(m);
 
+	if (r == 0)
+		r = write_once(m, group);
+	else
+		say(m, 0, "the database was taken away or replaced: %s",
+		    m->path);
 	if (r == -ENOSPC && ballast_drop(&m->ballast, m->path)) {
 		say(m, 0, "the disk is full; room that was kept for that is "
 		    "used: %s", m->path);
 		r = write_once(m, group);
 	}
-	if (r < 0) {
-		STAILQ_FOREACH(b, group, link)
-			b->result = r;
-	} else {
-		ballast_keep(&m->ballast, m->path);
+	/* Where it went nobody will find it; and should it be back one day,
+	 * it has what nobody believes in. */
+	if (r == 0 && meta_check(m) < 0) {
+		__atomic_store_n(&m->lost, true, __ATOMIC_RELAXED);
+		r = -EIO;
 	}
+	STAILQ_FOREACH(b, group, link) {
+		if (r < 0)
+			b->result = r;
+		/* A file system that became read-only is no matter of who may
+		 * do what. */
+		if (b->result == -EACCES)
+			b->result = -EIO;
+	}
+	if (r == 0)
+		ballast_keep(&m->ballast, m->path);
 }
 
 /* The database has a higher limit, or has not. */
@@ -441,6 +456,8 @@ meta_open(const struct meta_config *config, struct meta **out)
 		    "more, with the room that was kept for that: %s", m->path);
 		r = open_all(m);
 	}
+	if (r == 0)
+		r = there_note(m);
 	if (r == 0) {
 		r = -pthread_create(&m->thread, NULL, writer_main, m);
 		m->started = r == 0;

@@ -54,6 +54,10 @@ int ctl_list_item(struct connection *c, json_t *item);
 /* Send them, and that error as the answer. */
 void ctl_list_error(struct connection *c, int error, const char *text);
 
+/* ---- ctl_status.c ---- */
+
+void ctl_status(struct connection *c);
+
 /* ---- ctl_flush.c ---- */
 
 /* path NULL: everything. */

@@ -34,7 +34,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef HAVE_SYSTEMD
@@ -50,6 +49,7 @@
 #include "nfsd/probe.h"
 #include "nfsd/server.h"
 #include "nfsd/settings.h"
+#include "nfsd/state.h"
 #include "s3/s3.h"
 
 #define PROBE_FIRST_MS 300	/* most stores answer in that time, */
@@ -67,7 +67,7 @@ struct daemon {
 	int argc;
 	char **argv;
 	struct settings settings;
-	int lock_fd;
+	struct state state;
 	unsigned files;		/* that the gate may keep open */
 	struct meta *meta;
 	struct gate *gate;
@@ -157,20 +157,13 @@ static int
 open_state(struct daemon *d)
 {
 	const char *dir = d->settings.server.state_dir;
-	char path[4096];
-	int r = settings_make_dir(dir);
+	int r = state_open(dir, &d->state);
 
-	if (r < 0)
-		return fail(r, "state directory %s: %s", dir, strerror(-r));
-	snprintf(path, sizeof(path), "%s/lock", dir);
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0)
-		return fail(-errno, "state directory %s: %s", dir,
-			    strerror(errno));
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return fail(-EBUSY, "state directory %s is in use by another "
+	if (r == -EBUSY)
+		return fail(r, "state directory %s is in use by another "
 			    "s3nfsd; name another one with --state-dir", dir);
-	return 0;
+	return r < 0 ? fail(r, "state directory %s: %s", dir, strerror(-r))
+		     : 0;
 }
 
 /* Of what was read in the state directory. */
@@ -198,8 +191,16 @@ open_meta(struct daemon *d)
 
 	snprintf(path, sizeof(path), "%s/meta.db",
 		 d->settings.server.state_dir);
-	r = meta_open(&config, &d->meta);
-	return r < 0 ? fail(r, "%s: %s", path, state_words(r)) : 0;
+	r = state_take_db(&d->state, path);
+	if (r == 0 || r == -ENOENT) {
+		r = meta_open(&config, &d->meta);
+		if (r < 0)
+			return fail(r, "%s: %s", path, state_words(r));
+		r = state_take_db(&d->state, path);
+	}
+	if (r == -EBUSY)
+		return fail(r, "%s is in use by another s3nfsd", path);
+	return r < 0 ? fail(r, "%s: %s", path, strerror(-r)) : 0;
 }
 
 static int
@@ -633,8 +634,7 @@ close_all(struct daemon *d)
 	meta_close(&d->meta);
 	free(d->buckets);
 	d->buckets = NULL;
-	if (d->lock_fd >= 0)
-		close(d->lock_fd);
+	state_close(&d->state);
 	settings_free(&d->settings);
 }
 
@@ -757,7 +757,7 @@ load_settings(struct daemon *d)
 int
 main(int argc, char **argv)
 {
-	struct daemon d = {.argc = argc, .argv = argv, .lock_fd = -1,
+	struct daemon d = {.argc = argc, .argv = argv, .state = STATE_NONE,
 			   .lock = PTHREAD_MUTEX_INITIALIZER};
 	int r = load_settings(&d);
 

@@ -58,6 +58,7 @@ static const struct print_column status_columns[] = {
 	{"absent", "Not served", PRINT_TEXT},
 	{"nodes", "Files in memory", PRINT_NUMBER},
 	{"open_files", "Data files open", PRINT_NUMBER},
+	{"state_lost", "State missing", PRINT_NUMBER},
 	{"held_requests", "Requests that wait", PRINT_NUMBER},
 	{"connections", "Connections", PRINT_NUMBER},
 	{"mounts", "Mounts", PRINT_NUMBER},

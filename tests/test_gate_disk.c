@@ -485,6 +485,108 @@ readers_have_what_came_when_the_disk_is_full(void)
 	bed_close(&b);
 }
 
+/* ---- a state directory that goes away ---- */
+
+/* Of the bed's directory. */
+static void
+move(struct bed *b, const char *from, const char *to)
+{
+	char one[128], two[128];
+
+	snprintf(one, sizeof(one), "%s/%s", b->dir, from);
+	snprintf(two, sizeof(two), "%s/%s", b->dir, to);
+	CU_ASSERT_EQUAL_FATAL(rename(one, two), 0);
+}
+
+static void
+nothing_is_committed_to_a_database_that_was_taken_away(void)
+{
+	const char *const parts[] = { "meta.db", "meta.db-wal" };
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, other;
+	char command[256];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	for (int i = 0; i < 2; i++) {
+		move(&b, parts[i], "away");
+		CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), -EIO);
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "x", 1,
+					 GATE_FILE_SYNC), -EIO);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), -EIO);
+		/* A copy in its place is another one. */
+		snprintf(command, sizeof(command), "cp %s/away %s/%s", b.dir,
+			 b.dir, parts[i]);
+		CU_ASSERT_EQUAL(system(command), 0);
+		CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), -EIO);
+		move(&b, "away", parts[i]);
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "T", 1,
+					 GATE_FILE_SYNC), 0);
+	}
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "Text", 4));
+	bed_close(&b);
+}
+
+static void
+no_bytes_are_committed_to_a_file_that_was_taken_away(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char *p = bytes(), name[64], file[32];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
+	data_file_name(fh.ino, file);
+	snprintf(name, sizeof(name), "data/%s", file);
+	move(&b, name, "away");
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), -EIO);
+	move(&b, "away", name);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
+	free(p);
+	bed_close(&b);
+}
+
+static void
+a_lost_state_directory_is_shown_and_takes_no_writes(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_status status;
+	char path[128];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "a", 1, GATE_UNSTABLE), 0);
+	move(&b, "data", "away");
+	snprintf(path, sizeof(path), "%s/data", b.dir);
+	CU_ASSERT_EQUAL(mkdir(path, 0700), 0);
+	there_look(b.gate);
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.state_lost, 1);
+	CU_ASSERT(bed_said(&b, "state directory was taken away"));
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "b", 1, GATE_UNSTABLE), -EIO);
+	CU_ASSERT_EQUAL(rmdir(path), 0);
+	move(&b, "away", "data");
+	there_look(b.gate);
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.state_lost, 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "b", 1, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_disk",
 	  T(files_in_memory_keep_no_more_descriptors_than_the_limit),
 	  T(without_descriptors_no_byte_that_was_taken_is_lost),
@@ -494,4 +596,7 @@ TEST_MAIN("gate_disk",
 	  T(an_upload_has_no_copies_that_a_failed_flush_should_have_written),
 	  T(what_the_journal_has_is_not_lost_by_a_flush),
 	  T(what_is_kept_aside_was_flushed),
-	  T(readers_have_what_came_when_the_disk_is_full))
+	  T(readers_have_what_came_when_the_disk_is_full),
+	  T(nothing_is_committed_to_a_database_that_was_taken_away),
+	  T(no_bytes_are_committed_to_a_file_that_was_taken_away),
+	  T(a_lost_state_directory_is_shown_and_takes_no_writes))

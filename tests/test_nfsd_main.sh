@@ -76,6 +76,17 @@ fi
 $run >"$dir/second" 2>&1
 check "a second daemon on the state is refused" $? 1
 check "... and says so" "$(grep -c 'is in use by another' "$dir/second")" 1
+rm -f "$dir/state/deep/lock"
+ln -s "$dir/state" "$dir/link"
+$run --state-dir "$dir/link/deep" >"$dir/second" 2>&1
+check "... by whatever path" $? 1
+mkdir "$dir/other"
+for name in meta.db meta.db-wal; do
+	ln "$dir/state/deep/$name" "$dir/other/$name"
+done
+$run --state-dir "$dir/other" >"$dir/second" 2>&1
+check "a second daemon on the database is refused" $? 1
+check "... and says so, too" "$(grep -c 'is in use by another' "$dir/second")" 1
 kill -HUP $pid
 wait_for grep -q 'rules anew' "$dir/log"
 check "SIGHUP reads the exports" $? 0

@@ -428,6 +428,7 @@ gate_status(struct gate *g, struct gate_status *out)
 		.nodes = LOAD(nodes),
 		.open_files = files_open(&g->files),
 		.max_files = g->files.limit,
+		.state_lost = LOAD(state_lost),
 		.held_requests = LOAD(held),
 		.conflicts = LOAD(conflicts),
 		.invariant_failures = LOAD(invariant_failures),

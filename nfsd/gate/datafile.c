@@ -16,7 +16,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nfsd/gate/datafile.h"
@@ -26,9 +28,10 @@
 #define NO_PAGES (INT64_MAX & ~4095LL)	/* no file has any there */
 
 void
-files_init(struct files *all, int dir, unsigned limit)
+files_init(struct files *all, int dir, const char *state_dir, unsigned limit)
 {
-	*all = (struct files){ .dir = dir, .limit = limit ? limit : 1024 };
+	*all = (struct files){ .dir = dir, .state_dir = state_dir,
+			       .limit = limit ? limit : 1024 };
 	pthread_mutex_init(&all->mutex, NULL);
 	TAILQ_INIT(&all->idle);
 }
@@ -303,6 +306,20 @@ flush_name(struct data_file *f)
 	return r;
 }
 
+/* What was removed, or is not below the state directory any more, is flushed
+ * as well as before, and lost. */
+static bool
+is_there(const struct data_file *f)
+{
+	struct stat open, there;
+	char path[4096], name[32];
+
+	data_file_name(f->ino, name);
+	snprintf(path, sizeof(path), "%s/data/%s", f->of->state_dir, name);
+	return fstat(f->fd, &open) == 0 && stat(path, &there) == 0 &&
+	       open.st_dev == there.st_dev && open.st_ino == there.st_ino;
+}
+
 int
 file_flush(struct data_file *f)
 {
@@ -315,6 +332,8 @@ file_flush(struct data_file *f)
 	pthread_mutex_unlock(&f->of->mutex);
 	if (fdatasync(f->fd) < 0)
 		r = errno == ENOSPC || errno == EDQUOT ? -errno : -EIO;
+	else if (!is_there(f))
+		r = -EIO;
 	if (r < 0)
 		has_failed(f);
 	if (r < 0 || !new_name)

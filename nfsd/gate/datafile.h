@@ -34,13 +34,15 @@ struct data_file {
 /* All of a gate. */
 struct files {
 	int dir;		/* STATE_DIR/data */
+	const char *state_dir;	/* its path, the gate's */
 	unsigned limit;		/* that are open and not in use */
 	pthread_mutex_t mutex;	/* a leaf */
 	TAILQ_HEAD(data_file_list, data_file) idle;	/* oldest first */
 	unsigned open;
 };
 
-void files_init(struct files *all, int dir, unsigned limit);
+void files_init(struct files *all, int dir, const char *state_dir,
+		unsigned limit);
 void files_fini(struct files *all);
 unsigned files_open(struct files *all);	/* how many are */
 
@@ -59,7 +61,8 @@ void file_done(struct data_file **file);
 /* For users. */
 int file_write(struct data_file *file, const void *buf, uint64_t len,
 	       uint64_t at) __attribute__((warn_unused_result));
-/* To stable storage, with its name.  An error is kept, too: it has failed. */
+/* To stable storage, with its name, which has to be there still.  An error is
+ * kept, too: it has failed. */
 int file_flush(struct data_file *file);
 /* Has anything been written since the last good flush began? */
 bool file_written(struct data_file *file);

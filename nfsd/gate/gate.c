@@ -363,7 +363,7 @@ open_dirs(struct gate *g)
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	g->data_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	files_init(&g->files, g->data_dir, g->config.max_files);
+	files_init(&g->files, g->data_dir, g->state_dir, g->config.max_files);
 	return g->data_dir < 0 ? -errno : 0;
 }
 

@@ -503,6 +503,7 @@ struct gate_status {
 	uint64_t handles_active, handles_pending, uploads, quarantined;
 	uint64_t nodes, held_requests;
 	uint64_t open_files, max_files;	/* data files; the most at rest */
+	uint64_t state_lost;	/* 1: the state directory is not there */
 	uint64_t conflicts;	/* objects changed on both sides */
 	uint64_t deletes;	/* objects that are to go, */
 	uint64_t deletes_failing;	/* of which so many were refused */

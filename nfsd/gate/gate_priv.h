@@ -473,6 +473,7 @@ struct gate {
 	uint64_t idle_shown, idle_flushed;	/* silence.c */
 
 	uint64_t watch_kept, watch_told;	/* of the patrol alone */
+	bool state_lost;		/* atomic: there.c */
 };
 
 uint32_t gate_generation(const struct gate *g);	/* of a new inode */
@@ -911,6 +912,11 @@ struct piece {
  * further than `end`.  Mutex held. */
 void data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 		       struct piece *out);
+
+/* ---- there.c ---- */
+/* Has the state directory been taken away?  Looks, and says so. */
+void there_look(struct gate *g);
+bool there_is(const struct gate *g);	/* as of the last look */
 
 /* ---- room.c ---- */
 /* May so many bytes be staged for a file that has `own` staged already?  0,

@@ -306,6 +306,7 @@ watch_patrol(struct gate *g)
 {
 	struct rows rows = { 0 };
 
+	there_look(g);
 	/* Without memory or disk it looks again in ten seconds. */
 	if (meta_each_handle(g->meta, 0, look_at_row, &rows) < 0)
 		rows.count = 0;

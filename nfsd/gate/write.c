@@ -62,6 +62,8 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	uint64_t at;
 	int r = watch_writer_locked(n, who);
 
+	if (r == 0 && !there_is(g))
+		r = -EIO;
 	if (r == 0)
 		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)

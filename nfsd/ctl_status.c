@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The answer to `status`: what the gate counts, what waits because its export
+ * is not served, and what the transport has.
+ */
+
+#include <config.h>
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nfsd/ctl_priv.h"
+#include "nfsd/log.h"
+#include "nfsd/mount3.h"
+#include "nfsd/rpc.h"
+
+static json_t *
+exports_json(struct exports *exports)
+{
+	json_t *list = json_array();
+	struct exports_entry *entry = NULL;
+
+	while ((entry = exports_next(exports, entry)) != NULL)
+		json_array_append_new(list,
+				      ctl_text_json(exports_entry_name(entry)));
+	return list;
+}
+
+static int
+add_move(void *arg, const struct gate_move_info *m)
+{
+	char text[5000];
+
+	snprintf(text, sizeof(text), "%s (%s: %llu of %llu objects left%s%s)",
+		 m->path, strcmp(m->phase, "LISTING") == 0 ? "listing"
+							   : "moving",
+		 (unsigned long long)m->objects_left,
+		 (unsigned long long)m->objects, m->error[0] ? "; " : "",
+		 m->error);
+	json_array_append_new(arg, json_pack(
+		"{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
+		"path", ctl_text_json(m->path), "source", ctl_text_json(m->source),
+		"phase", m->phase, "objects", (json_int_t)m->objects,
+		"objects_left", (json_int_t)m->objects_left,
+		"bytes", (json_int_t)m->bytes,
+		"bytes_left", (json_int_t)m->bytes_left,
+		"failures", (json_int_t)m->failures,
+		"age_ms", (json_int_t)m->age_ms,
+		"error", ctl_text_json(m->error), "text", ctl_text_json(text)));
+	return 0;
+}
+
+/* Renamed directories whose objects follow. */
+static json_t *
+moves_json(struct gate *gate)
+{
+	json_t *list = json_array();
+
+	if (gate_each_move(gate, add_move, list) < 0)
+		log_warn("ctl", "the list of renamed directories is "
+			 "incomplete");
+	return list;
+}
+
+/* Of struct gate_status, in the order in which they are told. */
+static const struct {
+	const char *name;
+	size_t at;
+} gate_counters[] = {
+#define COUNTER(field) { #field, offsetof(struct gate_status, field) }
+	COUNTER(staged_bytes),
+	COUNTER(clean_bytes),
+	COUNTER(cache_size),
+	COUNTER(handles_active),
+	COUNTER(handles_pending),
+	COUNTER(uploads),
+	COUNTER(quarantined),
+	COUNTER(conflicts),
+	COUNTER(deletes),
+	COUNTER(deletes_failing),
+	COUNTER(nodes),
+	COUNTER(open_files),
+	COUNTER(max_files),
+	COUNTER(state_lost),
+	COUNTER(held_requests),
+	COUNTER(invariant_failures),
+	COUNTER(idle_shown),
+	COUNTER(idle_flushed),
+#undef COUNTER
+};
+
+/* Adds to the object; NULL stays NULL. */
+static json_t *
+add_counters(json_t *object, const struct gate_status *s)
+{
+	for (size_t i = 0; i < sizeof(gate_counters) / sizeof(*gate_counters);
+	     i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)s + gate_counters[i].at,
+		       sizeof(value));
+		if (json_object_set_new(object, gate_counters[i].name,
+					json_integer((json_int_t)value)) < 0) {
+			json_decref(object);
+			return NULL;
+		}
+	}
+	return object;
+}
+
+void
+ctl_status(struct connection *c)
+{
+	const struct ctl_config *config = &c->ctl->config;
+	struct gate_status s = {0};
+	struct rpc_stats rpc = {0};
+	json_t *object;
+
+	gate_status(config->gate, &s);
+	if (config->rpc != NULL)
+		rpc_server_stats(config->rpc, &rpc);
+	object = json_pack(
+		"{s:s, s:i, s:I, s:o, s:o, s:o,"
+		" s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
+		"version", PACKAGE_VERSION,
+		"pid", (int)getpid(),
+		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
+		"exports", exports_json(config->exports),
+		"moves", moves_json(config->gate),
+		"absent", ctl_absent(config->gate),
+		"connections", (int)rpc.connections,
+		"in_flight", (int)rpc.in_flight,
+		"held", (int)rpc.held,
+		"workers_busy", (int)rpc.workers_busy,
+		"calls", (json_int_t)rpc.calls,
+		"replayed", (json_int_t)rpc.replayed,
+		"garbage", (json_int_t)rpc.garbage,
+		"denied", (json_int_t)rpc.denied,
+		"mounts", (int)mount3_count(config->mounts));
+	ctl_answer(c, 0, add_counters(object, &s));
+}
