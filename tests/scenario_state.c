@@ -439,6 +439,31 @@ copied_hot(struct scene *s)
 	free(data);
 }
 
+/* A data file that has lost its end. */
+static void
+short_file(struct scene *s)
+{
+	unsigned char *data = pattern(BIG, 15);
+	uint64_t bytes;
+	struct nc_fh f;
+
+	make(s, "f", "old");
+	f = owe(s, "f", data);
+	scene_kill(s);
+	shell(s, "truncate -s 100000 state/data/*/*");
+	scene_faults(s, "");
+	scene_start(s);
+	CHECK(scene_logged(s, "committed bytes are not in its data file: "
+			      "file=") == 1);
+	WITHIN(20000, scene_calls(s, "head", "f", "done") > 0);
+	DURING(1000, object_is(s, "f", "old"));
+	CHECK(!reads_many(&s->a, &f, data, BIG));
+	bytes = (uint64_t)status_number(s, "staged_bytes");
+	CHECK(bytes == BIG || status_number(s, "quarantined") == 1);
+	CHECK(scene_stop(s) == 0);
+	free(data);
+}
+
 /* Killed between the two places where an epoch is written, at each start. */
 static void
 epoch_torn(struct scene *s)
@@ -741,6 +766,9 @@ SCENARIOS(
 	  "settle_ms=60000 server.shutdown_timeout_ms=100", false },
 	{ "state-hot", "a copy that was made while it ran is put back after a "
 	  "crash / refused", copied_hot, "settle_ms=60000", false },
+	{ "state-short", "a data file has lost its end / said, and nothing is "
+	  "made up for it", short_file, "server.shutdown_timeout_ms=100",
+	  false },
 	{ "state-torn", "killed while an epoch is written / the next start is "
 	  "not refused", epoch_torn, "settle_ms=60000", false },
 	{ "state-bound", "the name points at another bucket while the old one "

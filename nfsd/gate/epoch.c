@@ -88,9 +88,10 @@ write_text(struct gate *g, const char *text)
 
 	if (fd < 0)
 		return -errno;
+	errno = 0;
 	if (write(fd, text, len) != (ssize_t)len || fsync(fd) < 0)
-		r = -EIO;
-	if (close(fd) < 0)
+		r = errno == ENOSPC || errno == EDQUOT ? -errno : -EIO;
+	if (close(fd) < 0 && r == 0)
 		r = -EIO;
 	return r;
 }
@@ -292,7 +293,12 @@ epoch_advance(struct gate *g)
 	r = write_epoch(g, &row.now);
 	if (r == 0)
 		g->epoch_file = row.now;
-	return r;
+	if (r != -ENOSPC && r != -EDQUOT)
+		return r;
+	/* The database knows what the file says still; uploads make room. */
+	(void)unlinkat(g->data_dir, FILE_NEW, 0);
+	gate_say(g, 1, "no space to write the epoch down: %s", g->state_dir);
+	return 0;
 }
 
 static int64_t

@@ -146,6 +146,15 @@ name_number(const char *name)
 	return number;
 }
 
+static uint64_t
+named_root(const struct gate_export *x)
+{
+	uint64_t number = name_number(x->c.name);
+
+	return META_ROOTS_FROM |
+	       ((number ^ number >> 32) & (META_ROOTS_FROM - 1));
+}
+
 /*
  * Clients keep a mount by the root's handle, its number and the number of its
  * file system.  All three follow from the export's name alone, so that a
@@ -157,12 +166,10 @@ int
 export_root_number(struct gate_export *x, uint64_t *out)
 {
 	struct meta *meta = x->gate->meta;
-	uint64_t number = name_number(x->c.name);
 	struct meta_inode row = { 0 };
 	int r;
 
-	*out = META_ROOTS_FROM |
-	       ((number ^ number >> 32) & (META_ROOTS_FROM - 1));
+	*out = named_root(x);
 	r = meta_get_inode(meta, *out, &row);
 	if (r == 0)
 		meta_inode_fini(&row);
@@ -173,6 +180,29 @@ bool
 gate_root_is_named(const struct gate_export *x)
 {
 	return x->root >= META_ROOTS_FROM && x->root < META_ROOTS_TO;
+}
+
+/* The note of its number is gone, and what is below it is not: -ENOENT if
+ * that is gone as well. */
+static int
+find_root(struct gate_export *x, const char *setting)
+{
+	uint64_t number = named_root(x);
+	struct meta_inode row = { 0 };
+	struct meta_batch *b;
+	int r = meta_get_inode(x->gate->meta, number, &row);
+
+	if (r < 0)
+		return r;
+	r = row.export_id == x->id ? 0 : -ENOENT;
+	meta_inode_fini(&row);
+	if (r < 0)
+		return r;
+	b = meta_batch_new();
+	if (b != NULL)
+		meta_put_setting(b, setting, &number, sizeof(number));
+	x->root = number;
+	return meta_commit(x->gate->meta, &b);
 }
 
 static int
@@ -195,6 +225,9 @@ make_root(struct gate_export *x)
 	}
 	if (n != -ENOENT)
 		return n < 0 ? (int)n : -EBADMSG;
+	r = find_root(x, name);
+	if (r != -ENOENT)
+		return r;
 	row = (struct meta_inode){
 		.export_id = x->id,
 		.generation = 1,

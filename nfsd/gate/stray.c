@@ -97,7 +97,11 @@ adopt(struct gate *g, const char *path, const char *what, int fd,
 	if (r == 0)
 		r = link_file(g, path, &q->id);
 	if (r == 0) {
-		snprintf(q->path, sizeof(q->path), "%s", path);
+		/* As seen from the state directory. */
+		if (strncmp(path, "../", 3) == 0)
+			snprintf(q->path, sizeof(q->path), "%s", path + 3);
+		else
+			snprintf(q->path, sizeof(q->path), "data/%s", path);
 		snprintf(q->error, sizeof(q->error), "%s", what);
 		q->since_ns = st.st_mtim.tv_sec * 1000000000LL +
 			      st.st_mtim.tv_nsec;
