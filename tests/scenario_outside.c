@@ -284,6 +284,31 @@ refresh(struct scene *s)
 	OK(nc_lookup(&s->a, &s->root, "g", &g, NULL));
 }
 
+/* A listing is on its way, with what was there before. */
+static void
+refresh_beside(struct scene *s)
+{
+	LOOKUP3args args = { 0 };
+	LOOKUP3res res = { 0 };
+	struct nc_fh g;
+
+	object_put(s, "f", "f", 1, NULL);
+	scene_faults(s, "op=list hold_after");
+	args.what.dir.data.data_len = s->root.len;
+	args.what.dir.data.data_val = (char *)s->root.data;
+	args.what.name = (char *)(uintptr_t)"g";
+	CHECK(rpcc_send(&s->b, 77, NFS3_PROGRAM, NFS_V3, NFSPROC3_LOOKUP,
+			(xdrproc_t)xdr_LOOKUP3args, &args) == 0);
+	WITHIN(5000, scene_calls(s, "list", "-", "held") > 0);
+	object_put(s, "g", "g", 1, NULL);
+	CHECK(ctl_status(s, "refresh %s", s->export) == 0);
+	scene_faults(s, "");
+	CHECK(rpcc_result(&s->b, 77, 20000, (xdrproc_t)xdr_LOOKUP3res,
+			  &res) == 0);
+	xdr_free((xdrproc_t)xdr_LOOKUP3res, (char *)&res);
+	SOON(5000, nc_lookup(&s->a, &s->root, "g", &g, NULL), NFS3_OK);
+}
+
 static void
 one_version(struct scene *s)
 {
@@ -337,5 +362,8 @@ SCENARIOS(
 	  "HEAD for each", no_storm, "attr_ttl_ms=200", false },
 	{ "outside-refresh", "s3nfsctl refresh / what was changed is seen at "
 	  "once", refresh, "attr_ttl_ms=600000", false },
+	{ "outside-refresh-beside", "s3nfsctl refresh beside a listing that is "
+	  "under way / that one is not believed", refresh_beside,
+	  "attr_ttl_ms=600000", false },
 	{ "outside-one-version", "an object is replaced while it is read / no "
 	  "READ has bytes of two", one_version, "attr_ttl_ms=0", false })

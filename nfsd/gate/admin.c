@@ -376,13 +376,27 @@ refresh_one(void *arg, struct node *n)
 	return 0;
 }
 
+uint64_t
+answer_ms(struct gate *g, uint64_t asked_ms)
+{
+	uint64_t refreshed =
+		__atomic_load_n(&g->refreshed_ms, __ATOMIC_RELAXED);
+
+	return asked_ms > refreshed ? asked_ms : 0;
+}
+
 int
 gate_refresh(struct gate *g, const char *path)
 {
 	struct negative *e, *next;
 	struct node *n = NULL;
-	int r = each_node(g, refresh_one, (void *)path);
+	int r;
 
+	/* First: what is on its way now will not be believed. */
+	pthread_mutex_lock(&g->mutex);
+	__atomic_store_n(&g->refreshed_ms, clock_ms(), __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&g->mutex);
+	r = each_node(g, refresh_one, (void *)path);
 	pthread_mutex_lock(&g->mutex);
 	HASH_ITER(hh, g->negatives, e, next)
 		e->until_ms = 0;

@@ -175,6 +175,7 @@ struct upload {
 struct scan {
 	bool complete;		/* one has reached its last page */
 	uint64_t fresh_ms;	/* when the last complete one began */
+	uint64_t expired_ms;	/* no listing of before then is fresh */
 	uint64_t count;		/* names it met */
 	/* the one under way */
 	char *prefix;		/* that it lists */
@@ -448,6 +449,7 @@ struct gate {
 
 	pthread_mutex_t mutex;		/* guards what follows */
 	uint8_t verifier[8];
+	uint64_t refreshed_ms;	/* written under it, read without; atomic */
 	struct negative *negatives;
 	struct hidden *hidden;
 	TAILQ_HEAD(, hidden) shown;	/* hidden until lately, oldest first */
@@ -662,8 +664,9 @@ bool key_try(struct gate_export *x, const char *key, uint64_t owner);
 uint64_t key_owner(struct gate_export *x, const char *key);
 void key_release(struct gate_export *x, const char *key, uint64_t owner);
 bool negative_has(struct gate *g, uint64_t parent, const char *name);
+/* S3 was asked at asked_ms and had none. */
 void negative_add(struct gate *g, uint64_t parent, const char *name,
-		  uint64_t until_ms);
+		  uint64_t asked_ms, uint64_t until_ms);
 void negative_del(struct gate *g, uint64_t parent, const char *name);
 /* The name was removed here and now: an answer of S3 that is older must not
  * bring it back. */
@@ -1086,6 +1089,9 @@ int quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 void quota_size_locked(struct node *n, uint64_t size);
 
 /* ---- admin.c ---- */
+/* As of when an answer counts that S3 was asked for at asked_ms: 0 if the
+ * operator's refresh came since. */
+uint64_t answer_ms(struct gate *g, uint64_t asked_ms);
 /* Every node in memory, until each() returns other than 0. */
 int each_node(struct gate *g, int (*each)(void *arg, struct node *n),
 	      void *arg);

@@ -101,7 +101,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (same_bytes && n->i.attr_known &&
 	    (n->i.base_mtime_ns == o->mtime_ns || n->i.base_mtime_ns == 0)) {
 		n->i.base_mtime_ns = o->mtime_ns;
-		n->checked_ms = clock_ms();
+		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
 		r = 0;
 		goto out;
 	}
@@ -136,7 +136,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		memset(&row, 0, sizeof(row));
 		quota_size_locked(n, n->i.size);
 		n->live_mtime_ns = n->i.mtime_ns;
-		n->checked_ms = clock_ms();
+		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
 		if (!same_bytes) {
 			data_drop_clean_locked(n);
 			n->content_version++;
@@ -672,7 +672,7 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 		r = add_found(dir, name, &row, &mark, out);
 	/* Under the lock: it may have been created since S3 was asked. */
 	if (r == -ENOENT && missing)
-		negative_add(x->gate, dir->ino, name,
+		negative_add(x->gate, dir->ino, name, asked,
 			     asked + x->c.attr_ttl_ms);
 	node_unlock(dir);
 	meta_inode_fini(&row);

@@ -572,13 +572,17 @@ negative_removed_since(struct gate *g, uint64_t parent, const char *name,
 
 static void
 negative_put(struct gate *g, uint64_t parent, const char *name,
-	     uint64_t until_ms, uint64_t removed_ms)
+	     uint64_t asked_ms, uint64_t until_ms, uint64_t removed_ms)
 {
 	char key[NEGATIVE_KEY_MAX];
 	size_t len = negative_key(parent, name, key);
 	struct negative *e;
 
 	pthread_mutex_lock(&g->mutex);
+	if (removed_ms == 0 && answer_ms(g, asked_ms) == 0) {
+		pthread_mutex_unlock(&g->mutex);
+		return;
+	}
 	/* uthash keeps the order of insertion: the first one is the oldest. */
 	if (HASH_COUNT(g->negatives) >= NEGATIVES_MAX) {
 		e = g->negatives;
@@ -606,16 +610,16 @@ negative_put(struct gate *g, uint64_t parent, const char *name,
 
 void
 negative_add(struct gate *g, uint64_t parent, const char *name,
-	     uint64_t until_ms)
+	     uint64_t asked_ms, uint64_t until_ms)
 {
-	negative_put(g, parent, name, until_ms, 0);
+	negative_put(g, parent, name, asked_ms, until_ms, 0);
 }
 
 void
 negative_removed(struct gate *g, uint64_t parent, const char *name,
 		 uint64_t until_ms)
 {
-	negative_put(g, parent, name, until_ms, clock_ms());
+	negative_put(g, parent, name, 0, until_ms, clock_ms());
 }
 
 void

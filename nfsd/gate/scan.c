@@ -107,8 +107,10 @@ void
 scan_expire(struct node *dir)
 {
 	pthread_mutex_lock(&dir->mutex);
-	if (dir->scan != NULL)
+	if (dir->scan != NULL) {
 		dir->scan->fresh_ms = 0;
+		dir->scan->expired_ms = clock_ms();
+	}
 	pthread_mutex_unlock(&dir->mutex);
 }
 
@@ -194,7 +196,8 @@ merge_node(struct merge *m, struct node *n, const char *key,
 	if (f->is_dir || n->i.kind == GATE_DIR) {
 		/* `d` beside `d/x`: who was here first stays. */
 		if (f->is_dir == (n->i.kind == GATE_DIR))
-			n->checked_ms = m->start_ms;
+			n->checked_ms = answer_ms(m->dir->export->gate,
+						  m->start_ms);
 	} else if (!node_is_local_locked(n) && !n->locked &&
 		   n->checked_ms < m->start_ms) {
 		if (differs(&n->i, f)) {
@@ -223,7 +226,8 @@ merge_node(struct merge *m, struct node *n, const char *key,
 			merge_post(n);
 		} else {
 			n->i.base_mtime_ns = f->mtime_ns;
-			n->checked_ms = m->start_ms;
+			n->checked_ms = answer_ms(m->dir->export->gate,
+						  m->start_ms);
 		}
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -469,7 +473,8 @@ finish(struct node *dir, struct scan *s)
 		return r;
 	pthread_mutex_lock(&dir->mutex);
 	s->complete = true;
-	s->fresh_ms = s->start_ms;
+	s->fresh_ms = s->start_ms > s->expired_ms ?
+		      answer_ms(dir->export->gate, s->start_ms) : 0;
 	s->count = gone.names;
 	/* Clients drop what they remember of a directory's names, and of
 	 * names that were not there, when its times move. */
@@ -733,7 +738,10 @@ scan_step_once(struct node *dir)
 		pthread_mutex_unlock(&dir->mutex);
 		return 0;
 	}
-	if (s->running && s->stepped_ms + SCAN_IDLE_MS < clock_ms())
+	/* One that began before a refresh tells nothing after it. */
+	if (s->running &&
+	    (s->stepped_ms + SCAN_IDLE_MS < clock_ms() ||
+	     answer_ms(dir->export->gate, s->start_ms) == 0))
 		scan_end_locked(s);
 	if (!s->running) {
 		s->running = true;
