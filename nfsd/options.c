@@ -230,6 +230,11 @@ static const struct option_row rows[] = {
 	EXP(dir_mode, OCTAL, "0755", 0, 07777, NULL,
 	    "Mode of directories whose object says nothing or that have "
 	    "none."),
+	EXP(top_mode, OCTAL, "01777", 0, 07777, NULL,
+	    "Mode of the top directory of a new export, until a client "
+	    "changes it. With 01777 everybody whom the export admits may "
+	    "make files there, and each removes what is his own; 0 is "
+	    "dir_mode."),
 	EXP(uid, ID, "self", 0, UINT32_MAX, NULL,
 	    "Owner of what says nothing; self is the user who runs s3nfsd."),
 	EXP(gid, ID, "self", 0, UINT32_MAX, NULL,

@@ -215,6 +215,32 @@ s59(struct scene *s)
 	WITHIN(10000, object_is(s, "f", "C's"));
 }
 
+/* Not this machine, for which nothing is squashed: README's three lines. */
+static void
+top_is_everybodys(struct scene *s)
+{
+	struct nc_fh r, u, d, top;
+	fattr3 attr;
+
+	OK(nc_mnt(&s->a, s->export, &top));
+	rpcc_identity(&s->a, "a", 0, 0, 0, NULL);
+	rpcc_identity(&s->b, "b", 1000, 1000, 0, NULL);
+	OK(nc_create(&s->a, &top, "root's", UNCHECKED, NULL, NULL, &r,
+		     &attr));
+	CHECK(attr.uid == 65534);
+	OK(put(&s->a, &r, 0, "r", FILE_SYNC));
+	OK(nc_create(&s->b, &top, "user's", UNCHECKED, NULL, NULL, &u,
+		     &attr));
+	CHECK(attr.uid == 1000);
+	OK(put(&s->b, &u, 0, "u", FILE_SYNC));
+	OK(nc_mkdir(&s->b, &top, "dir", NULL, &d, NULL));
+	OK(nc_create(&s->b, &d, "f", UNCHECKED, NULL, NULL, &u, NULL));
+	IS(nc_remove(&s->a, &top, "user's"), NFS3ERR_PERM);
+	IS(nc_remove(&s->b, &top, "root's"), NFS3ERR_PERM);
+	SOON(10000, nc_remove(&s->b, &top, "user's"), NFS3_OK);
+	SOON(10000, nc_remove(&s->a, &top, "root's"), NFS3_OK);
+}
+
 SCENARIOS(
 	{ "s53", "A writes as uid 1000, COMMIT arrives as uid 0 / same handle "
 	  "FLUSHED", s53, NULL, false },
@@ -246,5 +272,8 @@ SCENARIOS(
 	{ "s58-unread", "A's calls lie unread for longer than a lease / A is no "
 	  "silent writer", s58_unread,
 	  "lease_ms=1000 server.in_flight_per_connection=3", false },
+	{ "top-is-everybodys", "a new bucket, exported as README says / root and "
+	  "a user of another host write there", top_is_everybodys,
+	  "clients=127.0.0.0/8(rw,insecure)", false },
 	{ "s59", "B reserved then died / C WRITEs / busy at most the "
 	  "reservation time, then OK", s59, "reserve_ms=1500", false })

@@ -232,7 +232,7 @@ make_root(struct gate_export *x)
 		.export_id = x->id,
 		.generation = 1,
 		.kind = GATE_DIR,
-		.mode = x->c.dir_mode,
+		.mode = x->c.top_mode != 0 ? x->c.top_mode : x->c.dir_mode,
 		.uid = x->c.uid,
 		.gid = x->c.gid,
 		.nlink = 1,	/* subdirs.c */

@@ -150,6 +150,7 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	uint64_t max_handles;
 	uint64_t quota_bytes;	/* 0: none */
 	uint32_t file_mode, dir_mode, uid, gid;	/* where metadata is absent */
+	uint32_t top_mode;	/* of a new export's root; 0: dir_mode */
 	uint64_t part_size;	/* bytes of a part to begin with; 8 MiB */
 	bool equal_parts;	/* the store wants parts of one size */
 };
