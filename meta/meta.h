@@ -232,7 +232,7 @@ struct meta_move {
 	bool listed;		/* all keys are known */
 	char source[META_KEY_MAX + 2];	/* ends in '/' */
 	char after[META_KEY_MAX + 2];	/* listed up to here */
-	int64_t since_ns;	/* wall clock */
+	int64_t since_ns;	/* the store's clock */
 	uint64_t objects, bytes;	/* listed so far */
 };
 

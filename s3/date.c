@@ -17,6 +17,15 @@ s3_now_s(void)
 }
 
 int64_t
+s3_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t
 s3_mono_ms(void)
 {
 	struct timespec ts;

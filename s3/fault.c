@@ -217,6 +217,12 @@ fault_cancel(struct s3 *s3)
 	of(s3)->real->cancel(s3);
 }
 
+static int64_t
+fault_clock(struct s3 *s3)
+{
+	return of(s3)->real->clock(s3);
+}
+
 static int
 fault_probe(struct s3 *s3, const char *scratch_prefix, struct s3_caps *out,
 	    struct s3_error *err)
@@ -470,7 +476,7 @@ fault_extras_ensure(struct s3 *s3, const char *key,
 }
 
 static const struct s3_ops fault_ops = {
-	.close = fault_close, .cancel = fault_cancel, .probe = fault_probe,
+	.close = fault_close, .cancel = fault_cancel, .clock = fault_clock, .probe = fault_probe,
 	.head = fault_head, .get = fault_get, .put = fault_put,
 	.upload_create = fault_create, .upload_part = fault_part,
 	.upload_part_copy = fault_part_copy,

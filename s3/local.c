@@ -466,6 +466,16 @@ probe(struct s3 *s3, const char *scratch_prefix, struct s3_caps *out,
 	return 0;
 }
 
+static int64_t
+clock_now(struct s3 *s3)
+{
+	struct timespec now;
+
+	(void)s3;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static void
 cancel(struct s3 *s3)
 {
@@ -616,6 +626,7 @@ local_close(struct s3 *s3)
 static const struct s3_ops local_ops = {
 	.close = local_close,
 	.cancel = cancel,
+	.clock = clock_now,
 	.probe = probe,
 	.head = head,
 	.get = get,

@@ -36,9 +36,16 @@ remote_cancel(struct s3 *s3)
 	s3_pool_cancel(s3_to_remote(s3)->pool);
 }
 
+static int64_t
+remote_clock(struct s3 *s3)
+{
+	return s3_now_ns() + s3_to_remote(s3)->ahead_s * 1000000000;
+}
+
 static const struct s3_ops ops = {
 	.close = remote_close,
 	.cancel = remote_cancel,
+	.clock = remote_clock,
 	.probe = s3_remote_probe,
 	.head = s3_remote_head,
 	.get = s3_remote_get,

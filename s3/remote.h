@@ -86,6 +86,7 @@ int64_t s3_date_http(const char *text);	/* RFC 9110 5.6.7, IMF-fixdate */
 int64_t s3_date_iso(const char *text);	/* "2009-10-12T17:50:30.000Z" */
 int64_t s3_now_s(void);
 int64_t s3_mono_ms(void);
+int64_t s3_now_ns(void);	/* CLOCK_REALTIME */
 
 /* process.c */
 
@@ -184,7 +185,9 @@ struct s3_remote {
 	atomic_bool no_tags, no_acl;	/* not to be had here */
 	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read */
 	atomic_uint rude;	/* headers it does not know: extras.c */
-	_Atomic int64_t skew_s;	/* the store's clock less ours */
+	_Atomic int64_t skew_s;	/* the store's clock less ours, for signing:
+				 * when it complained */
+	_Atomic int64_t ahead_s;	/* the same, as each answer tells */
 	pthread_rwlock_t lock;
 	char region[64];	/* under lock */
 };

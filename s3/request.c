@@ -556,6 +556,18 @@ learn(struct s3_remote *r, const struct s3_call *call,
 	return false;
 }
 
+/* The store's clock, from the Date of an answer that took no time. */
+static void
+learn_date(struct s3_remote *r, const struct s3_reply *reply, int64_t began_s)
+{
+	const char *date = s3_reply_get(reply, "date");
+	int64_t theirs = date != NULL ? s3_date_http(date) : -1;
+	int64_t ended_s = s3_now_s();
+
+	if (theirs > 0 && ended_s - began_s <= 1)
+		r->ahead_s = theirs - ended_s;
+}
+
 static int
 transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 	 const struct s3_keys *keys, struct s3_reply *reply,
@@ -564,6 +576,7 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 	__attribute__((cleanup(target_fini))) struct target target = {0};
 	struct curl_slist *headers = NULL;
 	struct transfer x = { .call = call, .reply = reply };
+	int64_t began_s;
 	long http = 0;
 	int result = target_make(r, call, &target);
 
@@ -580,10 +593,13 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 	set_options(r, &x, &target, headers);
 	/* Few stores copy less than 1 MiB in a second. */
 	x.t.patience_ms = (int64_t)(call->work / 1048);
+	began_s = s3_now_s();
 	s3_pool_run(r->pool, &x.t);
 	curl_easy_getinfo(x.t.easy, CURLINFO_RESPONSE_CODE, &http);
 	reply->http = (int)http;
 	result = judge_transport(&x, err);
+	if (result == 0)
+		learn_date(r, reply, began_s);
 	s3_pool_give(r->pool, &x.t);
 	curl_slist_free_all(headers);
 	return result;
@@ -661,7 +677,8 @@ s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
 	if (result < 0)
 		return result;
 	if (call->sent == 0)
-		call->first_sent_s = s3_now_s() + r->skew_s;
+		call->first_sent_s = s3_now_s() + (r->ahead_s != 0 ? r->ahead_s :
+							 r->skew_s);
 	for (;;) {
 		reply_reset(reply);
 		s3_error_clear(e);

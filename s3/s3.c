@@ -101,6 +101,12 @@ s3_cancel(struct s3 *s3)
 	s3->ops->cancel(s3);
 }
 
+int64_t
+s3_clock_ns(struct s3 *s3)
+{
+	return s3->ops->clock(s3);
+}
+
 bool
 s3_keys_any_bytes(const struct s3 *s3)
 {

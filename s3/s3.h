@@ -104,6 +104,13 @@ void s3_close(struct s3 **s3);
  */
 void s3_cancel(struct s3 *s3);
 
+/*
+ * The store's clock now, in ns since the epoch: what it would write as an
+ * object's time.  As its answers tell it (Date), to a second; ours until there
+ * was one.
+ */
+int64_t s3_clock_ns(struct s3 *s3);
+
 /* May keys hold bytes that are not UTF-8?  In a directory; a store's API
  * speaks XML. */
 bool s3_keys_any_bytes(const struct s3 *s3);

@@ -508,6 +508,16 @@ swallow(struct s3 *s3, const struct s3_source *body, char **out)
 	return r;
 }
 
+int64_t
+s3_clock_ns(struct s3 *s3)
+{
+	struct timespec now;
+
+	(void)s3;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 bool
 s3_keys_any_bytes(const struct s3 *s3)
 {

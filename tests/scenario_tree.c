@@ -681,6 +681,46 @@ static void faults2(struct scene *s) { play(s, 6, true, false, true); }
 #define LATE "settle_ms=3000 create_settle_ms=3000 server.log_level=warning"
 #define SETTINGS "settle_ms=50 create_settle_ms=50 server.log_level=warning"
 
+static bool
+no_moves(struct scene *s)
+{
+	json_t *status = ctl(s, "status");
+	bool none;
+
+	CHECK(status != NULL);
+	none = json_array_size(json_object_get(status, "moves")) == 0;
+	json_decref(status);
+	return none;
+}
+
+/* Our clock is an hour ahead of the store's: what somebody puts under the old
+ * name after the rename is theirs all the same. */
+static void
+clock_ahead(struct scene *s)
+{
+	const int64_t ahead_ms = 3600000;
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/clock", s->dir);
+	f = fopen(path, "w");
+	CHECK(f != NULL && fwrite(&ahead_ms, sizeof(ahead_ms), 1, f) == 1 &&
+	      fclose(f) == 0);
+	scene_env(s, "S3NFSD_CLOCK", path);
+	scene_crash(s);
+	object_text(s, "d/f", "ours");
+	(void)look(&s->a, s, "d");
+	scene_faults(s, "op=copy key=n/* hold");
+	SOON(10000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
+	WITHIN(10000, scene_calls(s, "copy", "n/f", "held") > 0);
+	object_text(s, "d/theirs", "theirs");
+	scene_faults(s, "");
+	WITHIN(20000, no_moves(s));
+	CHECK(object_is(s, "n/f", "ours") && object_absent(s, "d/f"));
+	CHECK(object_is(s, "d/theirs", "theirs"));
+	CHECK(object_absent(s, "n/theirs"));
+}
+
 SCENARIOS(
 	{ "tree-1", "random changes of a tree, with crashes / the tree of the "
 	  "model, and so for a gateway that has only the bucket", tree1,
@@ -701,4 +741,7 @@ SCENARIOS(
 	  "or busy / no conflict with ourselves, nothing is found again",
 	  faults1, LATE, false },
 	{ "tree-faults-links", "the same with hard links", faults2,
-	  SETTINGS, false })
+	  SETTINGS, false },
+	{ "tree-clock", "our clock is ahead of the store's / what comes to the old "
+	  "name of a directory after the rename stays there", clock_ahead,
+	  NULL, false })

@@ -222,7 +222,7 @@ finish(struct move *m)
 		 "objects=%llu bytes=%llu ms=%lld", path, row.source,
 		 (unsigned long long)row.objects,
 		 (unsigned long long)row.bytes,
-		 (long long)(clock_ns() - row.since_ns) / 1000000);
+		 (long long)(s3_clock_ns(m->x->s3) - row.since_ns) / 1000000);
 	move_undo(m);
 	pthread_mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->progress);

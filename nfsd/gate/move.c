@@ -449,7 +449,7 @@ move_prepare(struct node *dir, const char *source, struct change *c)
 	struct gate_export *x = dir->export;
 	struct meta_move row = { .export_id = x->id,
 				 .ino = dir->ino,
-				 .since_ns = clock_ns() };
+				 .since_ns = s3_clock_ns(x->s3) };
 
 	struct move *m;
 
@@ -461,6 +461,15 @@ move_prepare(struct node *dir, const char *source, struct change *c)
 	if (m != NULL)
 		change_move(c, m);
 	return m;
+}
+
+/* The store's clock may have been learnt since. */
+static uint64_t
+age_ms(const struct move *m)
+{
+	int64_t ns = s3_clock_ns(m->x->s3) - m->row.since_ns;
+
+	return ns > 0 ? (uint64_t)ns / 1000000 : 0;
 }
 
 /* One page is merged.  The move is listed when there are no more. */
@@ -618,7 +627,7 @@ tell(struct gate *g, const struct move *m,
 		.bytes = m->row.bytes,
 		.failures = m->failures,
 		.error = m->error,
-		.age_ms = (uint64_t)(clock_ns() - m->row.since_ns) / 1000000,
+		.age_ms = age_ms(m),
 	};
 	struct node *dir = NULL;
 	char path[4096] = "";

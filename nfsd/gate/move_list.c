@@ -551,6 +551,19 @@ move_key_known(struct gate_export *x, const char *key)
 	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
+/* By the store's clock, whose times are whole seconds mostly. */
+static bool
+came_later(const struct lister *l, const struct listed *e)
+{
+	int64_t since_ns = l->m->row.since_ns, second = 1000000000;
+
+	if (e->mtime_ns % second == 0)
+		since_ns -= since_ns % second;
+	else
+		since_ns++;
+	return e->mtime_ns >= since_ns;
+}
+
 static int
 add_key(struct lister *l, const struct listed *e)
 {
@@ -568,8 +581,7 @@ add_key(struct lister *l, const struct listed *e)
 	/* What came after the rename bears the old name by right, whatever
 	 * the store's clock says if somebody here knows it. */
 	if (l->later) {
-		r = e->mtime_ns > l->m->row.since_ns
-			    ? 1
+		r = came_later(l, e) ? 1
 			    : move_key_known(l->x, e->key);
 		if (r != 0)
 			return r < 0 ? r : 0;
