@@ -266,6 +266,7 @@ mnt(struct mount3 *mount, struct rpc_request *rq, const char *path,
 	if (r < 0)
 		return r;
 	call->gate.may_block = rq->may_block;
+	call->gate.near = !rq->far;
 	call->gate.first_ms = rq->arrived_ms;
 	call->gate.cred = (struct gate_cred){.uid = 0};
 	/* No token: MOUNT has no JUKEBOX, so the walk waits in its thread. */
@@ -278,7 +279,7 @@ mnt(struct mount3 *mount, struct rpc_request *rq, const char *path,
 	return r;
 }
 
-/* MNT of either version: 0, a negative errno, or RPC_NEEDS_THREAD in *out. */
+/* MNT of either version: 0, a negative errno, or who is to run it in *out. */
 static int
 mnt_call(struct rpc_request *rq, const char *path, uint8_t handle[FH_SIZE],
 	 enum rpc_outcome *out)
@@ -294,8 +295,12 @@ mnt_call(struct rpc_request *rq, const char *path, uint8_t handle[FH_SIZE],
 	/* A walk cuts its path into names: the table wants it whole. */
 	host_text(rq, call->host);
 	r = mnt(mount, rq, path, call, handle);
-	if (r == -EAGAIN && !rq->may_block) {
+	if (r == -EAGAIN && call->gate.again == GATE_NEEDS_STORE &&
+	    !rq->far && !rq->late)
+		*out = RPC_NEEDS_FAR;
+	else if (r == -EAGAIN && !rq->may_block)
 		*out = RPC_NEEDS_THREAD;
+	if (*out != RPC_DONE) {
 		free(call);
 		return r;
 	}

@@ -83,6 +83,7 @@ nfs3_enter(struct rpc_request *rq, const nfs_fh3 *fh, enum nfs3_intent intent,
 	memcpy(call->replay.key, rq->digest, sizeof(call->replay.key));
 	call->replay.procedure = rq->procedure;
 	call->gate.may_block = rq->may_block;
+	call->gate.near = !rq->far;
 	call->gate.first_ms = rq->arrived_ms;
 	call->gate.token = rq;
 	call->gate.replay = intent == NFS3_CHANGES ? &call->replay : NULL;
@@ -110,6 +111,9 @@ nfs3_leave(struct nfs3_call *call, int r, nfsstat3 *status)
 	if (r == -EAGAIN && call->gate.again == GATE_NEEDS_THREAD &&
 	    !call->rq->may_block)
 		return RPC_NEEDS_THREAD;
+	if (r == -EAGAIN && call->gate.again == GATE_NEEDS_STORE &&
+	    !call->rq->far && !call->rq->late)
+		return RPC_NEEDS_FAR;
 	if (r == -EAGAIN && call->gate.again == GATE_HOLD)
 		return RPC_HELD;
 	/* "Not yet" must not be replayed: rule.md 5. */
@@ -222,6 +226,7 @@ nfs3_post_op_try(struct nfs3_call *call, const struct gate_fh *fh,
 	to->attributes_follow = FALSE;
 	/* Not for the caller, or for a reply that is not to be sent yet. */
 	if (call->export == NULL || call->gate.again == GATE_NEEDS_THREAD ||
+	    (call->gate.again == GATE_NEEDS_STORE && !call->rq->late) ||
 	    call->gate.again == GATE_HOLD)
 		return;
 	rq.may_block = false;

@@ -82,10 +82,10 @@ static const struct option_row rows[] = {
 	SRV(event_threads, COUNT, "0", 0, 256, NULL,
 	    "Threads that read requests; 0 is one for each processor."),
 	SRV(workers, COUNT, "32", 1, 4096, NULL,
-	    "Threads for requests that have to wait for disk or bucket."),
+	    "Threads for requests that have to wait for the gateway's disk."),
 	SRV(workers_per_export, COUNT, "24", 1, 4096, NULL,
-	    "Workers that one export may keep busy, so that a slow bucket "
-	    "does not stop the others."),
+	    "Workers that one export may keep busy; and so many other threads "
+	    "wait for its bucket, two thirds of them for one host."),
 	SRV(connections, COUNT, "1024", 1, 1000000, NULL,
 	    "TCP connections from all hosts."),
 	SRV(connections_per_host, COUNT, "256", 1, 1000000, NULL,

@@ -10,8 +10,11 @@
  * A procedure is written once, in blocking style.  It first runs on the
  * event thread that received it, with may_block off.  If it answers
  * RPC_NEEDS_THREAD it has done nothing, and a worker runs it anew with
- * may_block on.  If it answers RPC_HELD it is parked without a thread until
- * rpc_wake(server, request), and then runs anew, on a worker.
+ * may_block on.  There it may wait for this machine: its disk, its locks.  If
+ * it would wait for another one it answers RPC_NEEDS_FAR, having done nothing
+ * again, and runs anew on a far worker, with `far` on.  If it answers RPC_HELD
+ * it is parked without a thread until rpc_wake(server, request), and then runs
+ * anew, on a worker.
  */
 
 #include <netinet/in.h>
@@ -47,7 +50,9 @@ struct rpc_request {
 	struct rpc_cred cred;
 	struct sockaddr_storage peer;	/* AF_INET or AF_INET6 */
 	bool udp;
-	bool may_block;		/* see above */
+	bool may_block, far;	/* see above */
+	bool late;		/* it has waited too long for a far worker:
+				 * RPC_NEEDS_FAR is no answer any more */
 	uint64_t arrived_ms;	/* CLOCK_MONOTONIC */
 	uint8_t digest[16];	/* of identity, xid, procedure and arguments:
 				 * the key of the reply cache */
@@ -71,6 +76,7 @@ enum rpc_outcome {
 	RPC_DONE,		/* results are filled: encode and reply */
 	RPC_DONE_UNCACHED,	/* the same, but not to be replayed (JUKEBOX) */
 	RPC_NEEDS_THREAD,
+	RPC_NEEDS_FAR,
 	RPC_HELD,
 	RPC_DROP,		/* no reply at all */
 	RPC_AUTH_REJECTED,	/* MSG_DENIED, AUTH_ERROR, AUTH_TOOWEAK */
@@ -121,6 +127,10 @@ struct rpc_limits {		/* 0 takes the default named */
 	unsigned event_threads;	/* one a core */
 	unsigned workers;	/* 32 */
 	unsigned workers_per_key; /* 24; see rpc_server_config.share_key */
+	unsigned far_workers;	/* 512, made as they are needed; of these each
+				 * key has workers_per_key, and of these each
+				 * host two thirds */
+	unsigned far_wait_ms;	/* 20000; for one of them, then it is late */
 	unsigned connections;	/* 1024 in all */
 	unsigned connections_per_host;	/* 256 */
 	unsigned in_flight_per_connection;	/* 128, then no more is read */
@@ -137,8 +147,8 @@ struct rpc_server_config {
 	unsigned program_count;
 	struct rpc_limits limits;
 	/*
-	 * Requests with the same key (an export) share workers_per_key, so
-	 * that a slow bucket cannot stop a fast one.  Called with decoded
+	 * Requests with the same key (an export) share workers_per_key, near
+	 * and far, so that a slow bucket cannot stop a fast one.  Called with decoded
 	 * args when a request goes to a worker; may be NULL.
 	 */
 	uint64_t (*share_key)(const struct rpc_request *rq, const void *args);
@@ -206,7 +216,7 @@ void rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms);
 void rpc_server_free(struct rpc_server **server);
 
 struct rpc_stats {
-	unsigned connections, in_flight, held, workers_busy;
+	unsigned connections, in_flight, held, workers_busy, far_busy;
 	uint64_t calls, replies, replayed, dropped_duplicates, garbage, denied;
 };
 void rpc_server_stats(struct rpc_server *server, struct rpc_stats *out);

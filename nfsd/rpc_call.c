@@ -60,7 +60,7 @@ rpc_call_reset(struct rpc_call *call)
 	call->entry = NULL;
 	call->state = RPC_CALL_RUNNING;
 	call->decoded = call->counted = false;
-	call->key = NULL;
+	call->lane = NULL;
 	call->share_key = 0;
 	call->tail_want = 0;
 }

@@ -11,6 +11,7 @@
  * server.
  *
  *	RUNNING --NEEDS_THREAD--> QUEUED --worker--> RUNNING --> replied
+ *	   |  |   --NEEDS_FAR---> QUEUED --far worker--> RUNNING
  *	   |  \---HELD--> PARKED --rpc_wake--> QUEUED
  *	   +--rpc_wake--> WOKEN --HELD--> QUEUED
  *
@@ -201,11 +202,12 @@ find_procedure(struct rpc_thread *thread, struct rpc_call *call)
 /* ---- running ---- */
 
 static enum rpc_outcome
-run(struct rpc_call *call, bool may_block)
+run(struct rpc_call *call, bool may_block, bool far)
 {
 	enum rpc_outcome outcome;
 
 	call->rq.may_block = may_block;
+	call->rq.far = far;
 	memset(call->res, 0, call->procedure->res_size);
 	outcome = call->procedure->run(&call->rq, call->args, call->res);
 	/* Only a stream can make a call wait for room; the caller of a
@@ -326,7 +328,9 @@ hand_off(struct rpc_thread *thread, struct rpc_call *call,
 	if (outcome == RPC_NO_ROOM)
 		rpc_conn_hold_back(call);
 	else
-		rpc_workers_queue(server->workers, call);
+		rpc_workers_queue(outcome == RPC_NEEDS_FAR ? server->far
+							   : server->workers,
+				  call);
 }
 
 /* ---- ends ---- */
@@ -500,9 +504,9 @@ attempt(struct rpc_thread *thread, struct rpc_call *call,
 		answer(thread, call, RPC_REPLY_GARBAGE, 0, 0);
 		return;
 	}
-	outcome = run(call, false);
-	if (outcome == RPC_NEEDS_THREAD || outcome == RPC_HELD ||
-	    outcome == RPC_NO_ROOM) {
+	outcome = run(call, false, false);
+	if (outcome == RPC_NEEDS_THREAD || outcome == RPC_NEEDS_FAR ||
+	    outcome == RPC_HELD || outcome == RPC_NO_ROOM) {
 		rpc_call_drop_tail(call);
 		hand_off(thread, call, payload, args, outcome);
 		return;
@@ -599,7 +603,7 @@ pointless(struct rpc_call *call)
 }
 
 void
-rpc_dispatch_blocking(struct rpc_call *call)
+rpc_dispatch_blocking(struct rpc_call *call, bool far)
 {
 	struct rpc_server *server = call->server;
 	enum rpc_outcome outcome;
@@ -616,7 +620,14 @@ rpc_dispatch_blocking(struct rpc_call *call)
 		return;
 	}
 	__atomic_store_n(&call->state, RPC_CALL_RUNNING, __ATOMIC_RELEASE);
-	outcome = run(call, true);
+	outcome = run(call, true, far);
+	if (outcome == RPC_NEEDS_FAR) {
+		rpc_call_drop_tail(call);
+		__atomic_store_n(&call->state, RPC_CALL_QUEUED,
+				 __ATOMIC_RELEASE);
+		rpc_workers_queue(server->far, call);
+		return;
+	}
 	if (outcome == RPC_HELD) {
 		rpc_call_drop_tail(call);
 		park(call);

@@ -223,7 +223,7 @@ struct rpc_call {
 	uint64_t counted_ms;	/* since then, of the clock */
 	LIST_ENTRY(rpc_call) out;	/* server->calls, if it is counted */
 	uint32_t tail_want;	/* rpc_tail_alloc had no room for so many */
-	struct rpc_key *key;	/* rpc_workers.c */
+	struct rpc_lane *lane;	/* rpc_workers.c */
 	uint64_t share_key;
 	STAILQ_ENTRY(rpc_call) queue;	/* workers or conn->throttled */
 	LIST_ENTRY(rpc_call) parked;	/* server->parked */
@@ -454,7 +454,7 @@ int rpc_dispatch(struct rpc_thread *thread, struct rpc_conn *conn,
 		 struct rpc_payload *payload)
 	__attribute__((warn_unused_result));
 /* A worker's: run it with may_block, and whatever follows. */
-void rpc_dispatch_blocking(struct rpc_call *call);
+void rpc_dispatch_blocking(struct rpc_call *call, bool far);
 
 /* ---- rpc_call.c ---- */
 
@@ -497,14 +497,25 @@ int rpc_cache_digest(void *ctx, struct rpc_request *rq,
 /* ---- rpc_workers.c ---- */
 
 struct rpc_workers;
-int rpc_workers_new(struct rpc_server *server, unsigned count,
-		    unsigned per_key, struct rpc_workers **out);
+struct rpc_workers_config {
+	struct rpc_server *server;
+	unsigned count;		/* threads in all, */
+	unsigned at_first;	/* of which so many at the start; the others
+				 * when they are needed */
+	unsigned per_key, per_host;	/* per_host: of those of a key */
+	bool far;
+};
+int rpc_workers_new(const struct rpc_workers_config *config,
+		    struct rpc_workers **out);
 /* Takes the call. */
 void rpc_workers_queue(struct rpc_workers *workers, struct rpc_call *call);
 /* Finish what is queued, end the threads. */
 void rpc_workers_stop(struct rpc_workers *workers);
 void rpc_workers_free(struct rpc_workers **workers);
 unsigned rpc_workers_busy(struct rpc_workers *workers);
+/* Hand over to `to` what has waited here since before that time: it is late. */
+void rpc_workers_expire(struct rpc_workers *workers, uint64_t before_ms,
+			struct rpc_workers *to);
 
 /* ---- rpc_server.c ---- */
 
@@ -514,7 +525,8 @@ struct rpc_server {
 	struct rpc_limits limits;
 	struct rpc_pool pool;
 	struct rpc_cache *cache;
-	struct rpc_workers *workers;
+	struct rpc_workers *workers;	/* for what waits for this machine, */
+	struct rpc_workers *far;	/* and for others */
 	struct rpc_thread *threads;
 	unsigned thread_count;
 	size_t args_size, res_size;	/* the largest */

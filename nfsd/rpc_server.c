@@ -31,6 +31,8 @@ fill_limits(struct rpc_limits *limits)
 	DEFAULT(limits->event_threads, cores > 0 ? (unsigned)cores : 1);
 	DEFAULT(limits->workers, 32);
 	DEFAULT(limits->workers_per_key, 24);
+	DEFAULT(limits->far_workers, 512);
+	DEFAULT(limits->far_wait_ms, 20000);
 	DEFAULT(limits->connections, 1024);
 	DEFAULT(limits->connections_per_host, 256);
 	DEFAULT(limits->in_flight_per_connection, 128);
@@ -80,6 +82,31 @@ make_threads(struct rpc_server *server)
 	return r;
 }
 
+/* A client alone has most of an export's far workers, and never all. */
+static int
+make_workers(struct rpc_server *server)
+{
+	const struct rpc_limits *l = &server->limits;
+	struct rpc_workers_config near = {
+		.server = server,
+		.count = l->workers,
+		.at_first = l->workers,
+		.per_key = l->workers_per_key,
+		.per_host = l->workers_per_key,
+	};
+	struct rpc_workers_config far = {
+		.server = server,
+		.count = l->far_workers,
+		.at_first = 1,
+		.per_key = l->workers_per_key,
+		.per_host = (l->workers_per_key * 2 + 2) / 3,
+		.far = true,
+	};
+	int r = rpc_workers_new(&near, &server->workers);
+
+	return r < 0 ? r : rpc_workers_new(&far, &server->far);
+}
+
 int
 rpc_server_new(const struct rpc_server_config *config, struct rpc_server **out)
 {
@@ -117,9 +144,7 @@ rpc_server_new(const struct rpc_server_config *config, struct rpc_server **out)
 				      server);
 	r = server->cache == NULL ? -ENOMEM : make_threads(server);
 	if (r == 0)
-		r = rpc_workers_new(server, server->limits.workers,
-				    server->limits.workers_per_key,
-				    &server->workers);
+		r = make_workers(server);
 	if (r < 0) {
 		rpc_server_free(&server);
 		return r;
@@ -188,6 +213,7 @@ rpc_server_stop(struct rpc_server *server, uint64_t timeout_ms)
 {
 	rpc_server_quiet(server, timeout_ms);
 	rpc_workers_stop(server->workers);
+	rpc_workers_stop(server->far);
 	RPC_STORE(server->exiting, true);
 	wake_all(server);
 	for (unsigned i = 0; i < server->thread_count; i++) {
@@ -221,9 +247,10 @@ rpc_server_free(struct rpc_server **slot)
 		return;
 	if (server->threads != NULL && server->threads[0].started)
 		rpc_server_stop(server, 0);
-	if (server->workers != NULL)
-		rpc_workers_stop(server->workers);
+	rpc_workers_stop(server->workers);
+	rpc_workers_stop(server->far);
 	rpc_workers_free(&server->workers);
+	rpc_workers_free(&server->far);
 	drop_parked(server);
 	for (unsigned i = 0; i < server->thread_count; i++) {
 		struct rpc_conn *conn;
@@ -325,6 +352,7 @@ rpc_server_stats(struct rpc_server *server, struct rpc_stats *out)
 	struct rpc_stats stats = {
 		.in_flight = (unsigned)RPC_LOAD(server->in_flight),
 		.workers_busy = rpc_workers_busy(server->workers),
+		.far_busy = rpc_workers_busy(server->far),
 		.replies = RPC_LOAD(server->worker_replies),
 		.replayed = RPC_LOAD(server->replayed),
 		.dropped_duplicates = RPC_LOAD(server->dropped),

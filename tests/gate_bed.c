@@ -193,8 +193,10 @@ begin(struct client *c)
 {
 	c->rq.first_ms = clock_ms();
 	c->rq.token = c;
-	/* As the daemon does: on the event thread first. */
+	/* As the daemon does: on the event thread first, then on a thread
+	 * that does not ask the store. */
 	c->rq.may_block = false;
+	c->rq.near = true;
 	c->rq.again = GATE_AGAIN_NONE;
 }
 
@@ -204,8 +206,10 @@ again(struct client *c, int r)
 {
 	struct timespec until;
 
-	if (r != -EAGAIN || c->rq.again == GATE_JUKEBOX)
+	if (r != -EAGAIN || c->rq.again == GATE_JUKEBOX) {
+		c->rq.near = false;
 		return 0;
+	}
 	if (c->rq.again == GATE_HOLD) {
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 3;
@@ -215,6 +219,7 @@ again(struct client *c, int r)
 		}
 	}
 	c->rq.may_block = true;
+	c->rq.near = c->rq.again != GATE_NEEDS_STORE;
 	c->rq.again = GATE_AGAIN_NONE;
 	return 1;
 }

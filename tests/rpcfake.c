@@ -71,7 +71,7 @@ answer(struct fake *fake, struct rpc_request *rq, struct fake_args *args,
 {
 	res->executed = __atomic_add_fetch(&fake->executed, 1,
 					   __ATOMIC_RELAXED);
-	res->uid = rq->cred.uid;
+	res->uid = rq->late ? FAKE_LATE : rq->cred.uid;
 	for (uint32_t i = 0; i < args->data.nfsdata3_len &&
 	     args->how < FAKE_UNREAD; i++)
 		res->sum += (unsigned char)args->data.nfsdata3_val[i];
@@ -101,6 +101,16 @@ fake_run(struct rpc_request *rq, void *vargs, void *vres)
 		if (!rq->may_block)
 			return RPC_NEEDS_THREAD;
 		block(fake);
+		break;
+	case FAKE_FAR:
+	case FAKE_FAR_BLOCK:
+		/* As a procedure that looks first at what lies here. */
+		if (!rq->may_block)
+			return RPC_NEEDS_THREAD;
+		if (!rq->far && !rq->late)
+			return RPC_NEEDS_FAR;
+		if (rq->far && args->how == FAKE_FAR_BLOCK)
+			block(fake);
 		break;
 	case FAKE_HOLD:
 		if (was_held(rq))

@@ -23,10 +23,13 @@ enum fake_how {
 	FAKE_BLOCK,		/* on a worker, until the gate opens */
 	FAKE_HOLD,		/* held, until fake_wake_all() */
 	FAKE_HOLD_EARLY,	/* held, and woken before it returns */
+	FAKE_FAR,		/* on a far worker, */
+	FAKE_FAR_BLOCK,		/* until the gate opens */
 	FAKE_DROP, FAKE_REJECT, FAKE_GARBAGE, FAKE_FAIL, FAKE_UNCACHED,
 	FAKE_UNREAD,		/* answer at once, do not look at the data */
 	FAKE_UNREAD_THREAD
 };
+#define FAKE_LATE 0xffffffffU	/* uid of who waited in vain for a far one */
 
 struct fake_args {
 	uint32_t how;

@@ -26,6 +26,7 @@
 #include "nfsd/gate/gate_priv.h"
 
 #define KEY_BUSY_MS 20
+#define WAITERS_MAX 4
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
 #define REFUSED_MAX_MS 300000	/* of one that is refused: nobody's haste */
@@ -369,7 +370,11 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 	struct deletion *d;
 
 	pthread_mutex_lock(&g->mutex);
-	for (;;) {
+	/* It is a courtesy: not more threads than can be spared. */
+	if (g->delete_waiters >= WAITERS_MAX)
+		until_ms = 0;
+	g->delete_waiters++;
+	while (until_ms != 0) {
 		HASH_FIND(hh, x->deletes.by_id, &id, sizeof(id), d);
 		/* One that has failed already is not worth a wait. */
 		if (d == NULL || d->attempts > 0 ||
@@ -377,6 +382,7 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 			    ETIMEDOUT)
 			break;
 	}
+	g->delete_waiters--;
 	pthread_mutex_unlock(&g->mutex);
 }
 

@@ -75,8 +75,8 @@ learn_run(void *arg)
 	pthread_mutex_unlock(&all->mutex);
 }
 
-static void
-learn_batch(struct gate *g, struct batch *b)
+static int
+learn_batch(struct gate *g, struct gate_request *rq, struct batch *b)
 {
 	struct learning all = { PTHREAD_MUTEX_INITIALIZER,
 				PTHREAD_COND_INITIALIZER, 0 };
@@ -89,6 +89,8 @@ learn_batch(struct gate *g, struct batch *b)
 		if (n != NULL && !knows_attr(n))
 			lessons[count++] = (struct lesson){ n, &all };
 	}
+	if (count > 0 && may_ask_store(rq) < 0)
+		return -EAGAIN;
 	all.left = count;
 	for (size_t i = 0; i < count; i++) {
 		if (pool_add(&g->transfers, learn_run, &lessons[i]) < 0)
@@ -103,6 +105,7 @@ learn_batch(struct gate *g, struct batch *b)
 	/* Each has posted its row. */
 	if (count > 0)
 		meta_ease(g->meta);
+	return 0;
 }
 
 /* ---- the walk ---- */
@@ -173,7 +176,7 @@ emit_batch(struct walk *w, uint64_t *cookie)
 			b->nodes[i] = NULL;
 	}
 	if (r == 0 && w->plus)
-		learn_batch(g, b);
+		r = learn_batch(g, w->rq, b);
 	for (size_t i = 0; r == 0 && w->plus && i < b->count; i++) {
 		if (b->nodes[i] != NULL &&
 		    link_resolve(&b->nodes[i], w->rq) < 0)
@@ -197,6 +200,16 @@ emit_batch(struct walk *w, uint64_t *cookie)
 	return r;
 }
 
+/* One more page of the listing, which is asked for if it is not fresh. */
+static int
+next_page(struct walk *w)
+{
+	bool quiet = scan_fresh(w->dir) && !moves_any(w->dir->export->gate);
+	int r = quiet ? 0 : may_ask_store(w->rq);
+
+	return r < 0 ? r : scan_step(w->dir);
+}
+
 /* See that the listing has passed the next names.  1: it went on for that,
  * and some may be gone. */
 static int
@@ -217,7 +230,7 @@ check_next(struct walk *w, uint64_t cookie)
 	for (size_t i = 0; r >= 0 && i < b->count; i++) {
 		while (!w->checked && r >= 0 &&
 		       !scan_passed(w->dir, &b->names[i])) {
-			r = scan_step(w->dir);
+			r = next_page(w);
 			w->checked = r == 0;
 			stepped = 1;
 		}
@@ -247,7 +260,7 @@ begin_walk(struct walk *w, uint64_t cookie)
 	pthread_mutex_unlock(&dir->mutex);
 	w->checked = complete && !running && !begins;
 	if (begins && complete && !move_lists(dir) && scan_small(dir)) {
-		while ((r = scan_step(dir)) == 1)
+		while ((r = next_page(w)) == 1)
 			;
 		w->checked = r == 0;
 	}
@@ -272,7 +285,7 @@ readdir_walk(struct walk *w, uint64_t cookie, bool *eof)
 			return r;
 		if (r == 1 || w->full)
 			continue;
-		r = w->checked ? 0 : scan_step(w->dir);
+		r = w->checked ? 0 : next_page(w);
 		if (r < 0)
 			return r;
 		if (r == 0) {

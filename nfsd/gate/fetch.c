@@ -28,6 +28,7 @@
 #define WINDOW_MAX (64 * MIB)
 #define NEAR (8 * MIB)		/* disorder of READs of one stream */
 #define FETCHES_MAX 8		/* in flight for one file */
+#define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
 
 static bool
 memory_try(struct gate *g, uint64_t bytes, bool wait)
@@ -357,10 +358,11 @@ fetch_run(void *arg)
 	n->d.fetch_failed_ms = n->d.fetch_error < 0 ? clock_ms() : 0;
 	if (buf != NULL) {
 		f->buf = buf;
-		pthread_cond_broadcast(&n->changed);
+		node_changed_locked(n);
 		store_all_locked(n);
 	} else {
 		leave_locked(f, &gone);
+		node_changed_locked(n);
 	}
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
@@ -492,13 +494,22 @@ stream_locked(struct node *n, uint64_t off, uint64_t len)
 	return oldest;
 }
 
+/* Do not ask again in the same breath what just failed. */
+static bool
+failed_lately_locked(const struct node *n)
+{
+	return n->d.fetch_error < 0 &&
+	       n->d.fetch_failed_ms + 1000 > clock_ms();
+}
+
 void
 fetch_want_locked(struct node *n, uint64_t off, uint64_t len)
 {
 	const struct stream *s;
 	uint64_t window;
 
-	if (n->i.base_limit == 0 || off >= n->i.base_limit)
+	if (n->i.base_limit == 0 || off >= n->i.base_limit ||
+	    failed_lately_locked(n))
 		return;
 	s = stream_locked(n, off, len);
 	window = s->window < WINDOW_MAX ? s->window : WINDOW_MAX;
@@ -516,6 +527,25 @@ fetch_want_locked(struct node *n, uint64_t off, uint64_t len)
 }
 
 int
+fetch_hold_locked(struct node *n, struct gate_request *rq, uint64_t off,
+		  uint64_t end)
+{
+	uint64_t gap = UINT64_MAX, until = rq->first_ms + FETCH_HOLD_MS;
+
+	if (rq->token != NULL && !failed_lately_locked(n))
+		(void)fill_locked(n, off / FETCH_SMALL * FETCH_SMALL, end,
+				  UINT32_MAX);
+	/* None is on its way: a thread has to look why. */
+	if (rq->token == NULL || covering_locked(n, off, &gap) == NULL)
+		return may_ask_store(rq);
+	if (clock_ms() >= until) {
+		rq->again = GATE_JUKEBOX;
+		return -EAGAIN;
+	}
+	return node_hold_locked(n, rq, until);
+}
+
+int
 fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
 {
 	uint64_t gap = UINT64_MAX;
@@ -524,9 +554,7 @@ fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
 	if (covering_locked(n, off, &gap) == NULL) {
 		uint64_t from = off / FETCH_SMALL * FETCH_SMALL;
 
-		/* Do not ask again in the same breath what just failed. */
-		if (n->d.fetch_error < 0 &&
-		    n->d.fetch_failed_ms + 1000 > clock_ms()) {
+		if (failed_lately_locked(n)) {
 			r = n->d.fetch_error;
 			n->d.fetch_error = 0;
 			return r;

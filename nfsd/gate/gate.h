@@ -16,7 +16,10 @@
  * A function may be called with may_block off (an event thread): then it
  * waits for no disk flush, no S3 and no other request, and answers -EAGAIN
  * with again = GATE_NEEDS_THREAD before it has done anything when it would
- * have to.  Called anew with may_block on, it does the whole work.
+ * have to.  Called anew with may_block on, it does the whole work; but with
+ * `near` set as well it waits for this machine alone, and answers -EAGAIN
+ * with again = GATE_NEEDS_STORE before it has done anything when it would
+ * have to ask S3, or to wait for somebody who does.
  */
 
 #include <netinet/in.h>
@@ -83,6 +86,7 @@ struct gate_cred {		/* after squashing */
 enum gate_again {
 	GATE_AGAIN_NONE,
 	GATE_NEEDS_THREAD,	/* call again with may_block on */
+	GATE_NEEDS_STORE,	/* call again with may_block on, near off */
 	GATE_HOLD,		/* parked: wake(token) comes exactly once, when
 				 * something changed or time is up; call again
 				 * then.  The gate holds no thread for it. */
@@ -105,6 +109,7 @@ struct gate_request {
 	struct gate_cred cred;
 	bool readonly;		/* the export is, for this client */
 	bool may_block;
+	bool near;		/* may wait for this machine, not for S3 */
 	uint64_t first_ms;	/* CLOCK_MONOTONIC, arrival of the request */
 	void *token;		/* for wake(); NULL: never parked, the gate
 				 * waits in the thread if may_block */

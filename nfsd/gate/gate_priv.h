@@ -21,6 +21,7 @@
  * SQLite transaction or a flush of the data file, never over S3.
  */
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/queue.h>
 
@@ -459,6 +460,7 @@ struct gate {
 	pthread_cond_t key_free;
 	pthread_cond_t progress;	/* an upload or a deletion ended */
 	unsigned deletes_pending;
+	unsigned delete_waiters;	/* threads in delete_wait */
 	unsigned setting_aside;		/* row committed, file not moved yet */
 	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
@@ -497,6 +499,20 @@ int64_t failpoint_clock_ns(void);	/* to add to the wall clock */
 #define failpoint(name) ((void)0)
 #define failpoint_clock_ns() 0
 #endif
+
+/*
+ * Each place where a request asks S3, or waits for a thread that does, stands
+ * behind this: 0, or -EAGAIN with rq->again set.  It comes before the request
+ * has changed anything, and never while a lock is held.
+ */
+static inline int
+may_ask_store(struct gate_request *rq)
+{
+	if (rq->may_block && !rq->near)
+		return 0;
+	rq->again = GATE_NEEDS_STORE;
+	return -EAGAIN;
+}
 
 /* ---- node.c; locks and timers in wait.c, attributes in view.c ---- */
 
@@ -938,6 +954,10 @@ void fetch_want_locked(struct node *n, uint64_t off, uint64_t len);
 /* Bytes at off of the base are needed.  Mutex held, released while it waits.
  * 0 when something changed (look again), or a negative errno. */
 int fetch_wait_locked(struct node *n, uint64_t off, uint64_t end);
+/* The same for a request that must not wait here: it is parked until they
+ * have come.  -EAGAIN with rq->again set. */
+int fetch_hold_locked(struct node *n, struct gate_request *rq, uint64_t off,
+		      uint64_t end);
 /* Bytes of the base that have come, and are not in the data file yet: makes a
  * PIECE_BASE one with `from`, perhaps shorter.  They stay as long as the mutex
  * is held, or from fetch_use_locked to fetch_done_locked, which puts what has

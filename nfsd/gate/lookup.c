@@ -78,15 +78,47 @@ adopt_link(struct node *n, const struct link_mark *mark,
 	return r;
 }
 
+/* A new symlink's target is read before the node is locked: what the object
+ * is, and where it points, in `seen`. */
+static int
+read_target(struct node *n, const struct s3_object *o, struct meta_inode *seen)
+{
+	char key[META_KEY_MAX + 2];
+	bool known;
+
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
+	known = n->i.target != NULL && strcmp(n->i.base_etag, o->etag) == 0;
+	pthread_mutex_unlock(&n->mutex);
+	if (known)
+		return 0;
+	object_to_inode(n->export, key, o, seen);
+	return object_read_target(n->export, seen);
+}
+
+/* The same of the row that it becomes. */
+static void
+take_target(struct meta_inode *seen, struct meta_inode *row)
+{
+	if (row->kind != GATE_LNK || row->target != NULL || seen->kind == 0)
+		return;
+	row->kind = seen->kind;
+	row->mode = seen->mode;
+	row->target = seen->target;
+	seen->target = NULL;
+}
+
 int
 lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 {
 	struct gate_export *x = n->export;
-	struct meta_inode row = { 0 };
+	struct meta_inode row = { 0 }, seen = { 0 };
 	struct link_mark mark = { 0 };
 	bool same_bytes, unread, other = false;
-	int r;
+	int r = read_target(n, o, &seen);
 
+	if (r < 0)
+		return r;
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	(void)link_mark_read(x, n->i.base_key, &o->headers, &mark);
@@ -114,8 +146,10 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	object_to_inode(x, n->i.base_key, o, &row);
 	if (unread)	/* of the key that its name spells it says nothing */
 		strcpy(row.dest_etag, n->i.dest_etag);
-	r = object_read_target(x, &row);
-	if (r == 0)
+	take_target(&seen, &row);
+	if (row.kind == GATE_LNK && row.target == NULL)
+		r = -EAGAIN;	/* replaced twice meanwhile */
+	else
 		r = adopt_link(n, &mark, &row, &other);
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0 && other)
@@ -148,6 +182,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 out:
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	meta_inode_fini(&seen);
 	/* The old one has to make room, or its name finds nothing. */
 	if (other) {
 		uint64_t parent = n->parent;
@@ -378,14 +413,13 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 	uint64_t asked = clock_ms();
 	struct node *dir = NULL;
 	bool known;
-	int r = 0;
+	int r;
 
 	if (node_fresh(n))
 		return 0;
-	if (!rq->may_block) {
-		rq->again = GATE_NEEDS_THREAD;
-		return -EAGAIN;
-	}
+	r = may_ask_store(rq);
+	if (r < 0)
+		return r;
 	if (n->ino == n->export->root) {
 		r = scan_known(n) ? scan_if_small(n) : 0;
 		if (r == -EAGAIN)
@@ -720,9 +754,11 @@ lookup_entry(struct node *dir, struct gate_request *rq, const char *name,
 		rq->again = GATE_NEEDS_THREAD;
 		return -EAGAIN;
 	}
-	if (r != -ENOENT)
-		return r;
-	r = discover(dir, rq, name, &n);
+	if (r == -ENOENT) {
+		r = may_ask_store(rq);
+		if (r == 0)
+			r = discover(dir, rq, name, &n);
+	}
 	if (r == 0)
 		r = lookup_refresh(n, rq);
 	if (r < 0) {

@@ -171,11 +171,10 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 		if (p->kind == PIECE_BASE && p->from == NULL) {
 			int r;
 
-			if (!rq->may_block) {
-				rq->again = GATE_NEEDS_THREAD;
-				return -EAGAIN;
-			}
-			r = fetch_wait_locked(n, at, at + p->len);
+			r = rq->may_block && !rq->near
+				    ? fetch_wait_locked(n, at, at + p->len)
+				    : fetch_hold_locked(n, rq, at,
+							at + p->len);
 			return r < 0 ? r : 1;
 		}
 		at += p->len;
@@ -436,6 +435,10 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
 		    node_dead(n) || tries == 3)
 			break;
+		if (may_ask_store(rq) < 0) {
+			r = -EAGAIN;
+			break;
+		}
 		adopted = lost_adopt_base(n);
 		/* It may be our own, which cannot be asked or recorded now:
 		 * that is no reason to say that the file has gone. */

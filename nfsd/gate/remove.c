@@ -318,12 +318,20 @@ remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
 	bool any = false;
 	int r;
 
+	r = has_names(n->export->gate, n->ino, &any);
+	if (r == 0 && any && scan_fresh(n))
+		return -ENOTEMPTY;
+	if (r == 0 && !locked)
+		r = may_ask_store(rq);
+	if (r < 0)
+		return r;
 	/* What may be in it is not known before the listing has ended. */
 	while (!locked && (r = move_wait(n, rq)) != 0) {
 		if (r < 0)
 			return r;
 	}
-	r = has_names(n->export->gate, n->ino, &any);
+	if (!locked)
+		r = has_names(n->export->gate, n->ino, &any);
 	if (r == 0 && any && (locked || scan_fresh(n)))
 		r = -ENOTEMPTY;
 	if (r == 0 && locked && move_lists(n)) {
