@@ -236,6 +236,15 @@ local_attr_read(struct s3_local *l, int fd, const struct stat *st,
 	return derived_etag(st, out->etag);
 }
 
+int
+local_attr_unread(const struct stat *st, struct s3_object *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->size = (uint64_t)st->st_size;
+	out->mtime_ns = time_ns(&st->st_mtim);
+	return derived_etag(st, out->etag);
+}
+
 /* Replace .s3nfsd/attr/INODE as a whole. */
 static int
 write_apart(struct s3_local *l, ino_t ino, const char *text, size_t len)

@@ -17,6 +17,12 @@
  * been old when they were read; else a change within one tick could hide.
  * Size, time and ETag of each file are looked up when it is given out.
  *
+ * What cannot be read spoils only itself.  A file is listed with what its
+ * directory tells, a directory as one that has something in it, and whoever
+ * asks for them has the error; the log has a line.  What is left out of a
+ * listing counts as gone, so a directory whose names cannot be read to the
+ * end, or a machine that is short of something, fails the listing.
+ *
  * A continuation token is "k" or "p" (all keys with this prefix are done)
  * and the last key or prefix given out.
  */
@@ -35,6 +41,7 @@
 #define WINDOW_BYTES (4U << 20)
 #define WINDOW_MIN (128U << 10)
 #define WINDOW_KEEP 512		/* keep windows of so many names at least */
+#define UNREAD_EVERY_S 60
 #define SETTLED_NS 100000000	/* a directory is at rest after that */
 
 /* A directory's identity and state; ino 0: it is not there. */
@@ -201,11 +208,47 @@ entry_kind(int fd, const struct dirent *d)
 		return IS_FILE;
 	if (d->d_type == DT_DIR)
 		return IS_DIR;
-	if (d->d_type != DT_UNKNOWN ||
-	    fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (d->d_type != DT_UNKNOWN)
 		return NOTHING;
+	/* Who opens it will see. */
+	if (fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? NOTHING : IS_FILE;
 	return S_ISREG(st.st_mode) ? IS_FILE :
 	       S_ISDIR(st.st_mode) ? IS_DIR : NOTHING;
+}
+
+/* The next entry; 0 and NULL: there is none. */
+static int
+next_entry(DIR *dir, struct dirent **out)
+{
+	errno = 0;
+	*out = readdir(dir);
+	return *out != NULL || errno == 0 ? 0 : local_errno(errno);
+}
+
+/* Is it about the item, and not about what this machine is short of? */
+static bool
+is_items(int r)
+{
+	return r < 0 && r != -ENOMEM && r != -EAGAIN;
+}
+
+/* One line now and then: a listing meets it again and again. */
+static void
+say_unread(struct s3_local *l, const char *key, int r)
+{
+	const struct s3_config *c = &l->s3.config;
+	uint64_t now = (uint64_t)time(NULL), said;
+	char line[S3_KEY_MAX + 64];
+
+	said = __atomic_load_n(&l->unread_said_s, __ATOMIC_RELAXED);
+	if (c->log == NULL || (said != 0 && now < said + UNREAD_EVERY_S) ||
+	    !__atomic_compare_exchange_n(&l->unread_said_s, &said, now, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	snprintf(line, sizeof(line), "cannot be read, but is listed: key=%s: %s",
+		 key, strerror(-r));
+	c->log(c->log_arg, S3_LOG_WARN, line);
 }
 
 /* Open a directory stream; *dir NULL if there is none. */
@@ -268,9 +311,9 @@ static int
 fill_plain(struct local_window *w, DIR *dir)
 {
 	struct dirent *d;
-	int r = 0;
+	int r;
 
-	while (r == 0 && (d = readdir(dir)) != NULL) {
+	while ((r = next_entry(dir, &d)) == 0 && d != NULL) {
 		enum kind kind = entry_kind(dirfd(dir), d);
 		char name[sizeof(d->d_name) + 1];
 
@@ -280,6 +323,8 @@ fill_plain(struct local_window *w, DIR *dir)
 		snprintf(name, sizeof(name), "%s%s", d->d_name,
 			 kind == IS_DIR ? "/" : "");
 		r = window_add(w, name);
+		if (r < 0)
+			break;
 	}
 	return r;
 }
@@ -290,9 +335,9 @@ fill_odd(struct s3_local *l, struct local_window *w, DIR *dir,
 	 const char *chunks)
 {
 	struct dirent *d;
-	int r = 0;
+	int r;
 
-	while (r == 0 && (d = readdir(dir)) != NULL) {
+	while ((r = next_entry(dir, &d)) == 0 && d != NULL) {
 		enum kind kind = entry_kind(dirfd(dir), d);
 		char name[S3_KEY_MAX + 512];
 		char letter = d->d_name[0];
@@ -311,6 +356,8 @@ fill_odd(struct s3_local *l, struct local_window *w, DIR *dir,
 			if (r == 0 && below != NULL)
 				r = fill_odd(l, w, below, name);
 		}
+		if (r < 0)
+			break;
 	}
 	return r;
 }
@@ -532,6 +579,27 @@ give(struct walk *walk, const struct s3_entry *entry)
 	return r;
 }
 
+/* With what can be told without opening it. */
+static int
+give_unread(struct walk *walk, const char *key, int error)
+{
+	bool is_dir = key[strlen(key) - 1] == '/';
+	struct s3_object o = { 0 };
+	struct stat st = { 0 };
+	int r = is_dir ? 0 : local_stat_object(walk->l, key, &st);
+
+	if (r == -ENOENT)
+		return 0;
+	r = local_attr_unread(&st, &o);
+	if (r < 0)
+		return r;
+	say_unread(walk->l, key, error);
+	return give(walk, &(struct s3_entry){
+		.key = key, .key_len = strlen(key), .size = o.size,
+		.mtime_ns = o.mtime_ns, .etag = o.etag,
+	});
+}
+
 static int
 give_file(struct walk *walk, const char *key)
 {
@@ -550,7 +618,7 @@ give_file(struct walk *walk, const char *key)
 	if (r == -ENOENT)	/* gone meanwhile */
 		return 0;
 	if (r < 0)
-		return r;
+		return is_items(r) ? give_unread(walk, key, r) : r;
 	r = give(walk, &(struct s3_entry){
 		.key = key, .key_len = strlen(key), .size = o.size,
 		.mtime_ns = o.mtime_ns, .etag = o.etag,
@@ -567,13 +635,18 @@ any_below(struct s3_local *l, int base, const char *path, bool odd)
 	struct dirent *d;
 	int r = open_stream(l, base, path, &dir);
 
-	while (r == 0 && dir != NULL && (d = readdir(dir)) != NULL) {
+	while (r == 0 && dir != NULL && (r = next_entry(dir, &d)) == 0 &&
+	       d != NULL) {
 		enum kind kind = entry_kind(dirfd(dir), d);
 
 		if (kind == IS_FILE && (!odd || d->d_name[0] == 'f'))
 			return 1;
 		if (kind == IS_DIR)
 			r = any_below(l, dirfd(dir), d->d_name, odd);
+	}
+	if (is_items(r)) {
+		say_unread(l, path, r);
+		r = 1;		/* for all we know */
 	}
 	return r;
 }
@@ -601,7 +674,8 @@ prefix_has_keys(struct walk *walk, const char *prefix)
 		};
 
 		memcpy(inner.after, walk->after, sizeof(inner.after));
-		return walk_level(&inner, prefix, "", 0);
+		r = walk_level(&inner, prefix, "", 0);
+		return is_items(r) ? 1 : r;
 	}
 	snprintf(path, sizeof(path), "%.*s", (int)strlen(prefix) - 1, prefix);
 	if (local_key_plain(path))
@@ -678,6 +752,11 @@ walk_level(struct walk *walk, const char *base, const char *stem,
 		after_done = walk->after_done;
 	}
 	r = window_new(walk->l, base, stem, after, after_done, depth, &w);
+	/* One on the way of a listing of all that is below: once. */
+	if (is_items(r) && depth > 0)
+		return strcmp(base, walk->after) > 0
+			       ? give_unread(walk, base, r)
+			       : 0;
 	if (r < 0)
 		return r;
 	for (size_t i = first_after(w, after, after_done); r == 0;) {

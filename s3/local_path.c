@@ -272,12 +272,10 @@ local_lock(struct s3_local *l, const char *key)
 
 /* A regular file at path, or -ENOENT for anything else there. */
 static int
-open_regular(struct s3_local *l, int base, const char *path, int *out,
-	     struct stat *st)
+open_regular(struct s3_local *l, int base, const char *path, int flags,
+	     int *out, struct stat *st)
 {
-	/* O_NONBLOCK: a FIFO put there by hand must not hold us up. */
-	CLEANUP_FD int fd = local_openat(l, base, path,
-		O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	CLEANUP_FD int fd = local_openat(l, base, path, flags, 0);
 
 	if (fd == -ENOENT || fd == -ENXIO || local_is_blocked(fd))
 		return -ENOENT;
@@ -292,23 +290,39 @@ open_regular(struct s3_local *l, int base, const char *path, int *out,
 	return 0;
 }
 
-int
-local_open_object(struct s3_local *l, const char *key, int *fd,
-		  struct stat *st)
+static int
+open_object(struct s3_local *l, const char *key, int flags, int *fd,
+	    struct stat *st)
 {
 	char odd[LOCAL_PATH_MAX];
 	bool plain = local_key_plain(key);
 	int r = -ENOENT;
 
 	if (plain)
-		r = open_regular(l, l->root, key, fd, st);
+		r = open_regular(l, l->root, key, flags, fd, st);
 	if (r != -ENOENT)
 		return r;
 	local_odd_path(key, odd);
-	r = open_regular(l, l->odd, odd, fd, st);
+	r = open_regular(l, l->odd, odd, flags, fd, st);
 	if (r == -ENOENT && plain)
-		r = open_regular(l, l->root, key, fd, st);
+		r = open_regular(l, l->root, key, flags, fd, st);
 	return r;
+}
+
+int
+local_open_object(struct s3_local *l, const char *key, int *fd,
+		  struct stat *st)
+{
+	/* O_NONBLOCK: a FIFO put there by hand must not hold us up. */
+	return open_object(l, key, O_RDONLY | O_NONBLOCK | O_NOCTTY, fd, st);
+}
+
+int
+local_stat_object(struct s3_local *l, const char *key, struct stat *st)
+{
+	CLEANUP_FD int fd = -1;
+
+	return open_object(l, key, O_PATH | O_NOFOLLOW, &fd, st);
 }
 
 int

@@ -46,6 +46,7 @@ struct s3_local {
 	pthread_mutex_t windows_lock;
 	struct local_window *windows[LOCAL_WINDOWS]; /* local_list.c */
 	uint64_t windows_used;
+	uint64_t unread_said_s;	/* atomic; the log was told */
 };
 
 static inline struct s3_local *
@@ -110,6 +111,9 @@ int local_lock(struct s3_local *l, const char *key);
 int local_open_object(struct s3_local *l, const char *key, int *fd,
 		      struct stat *st);
 
+/* The status of one that cannot be opened, perhaps. */
+int local_stat_object(struct s3_local *l, const char *key, struct stat *st);
+
 /* A file of our own that no one sees until it is put in place. */
 struct local_temp {
 	int fd;
@@ -129,6 +133,8 @@ void local_temp_drop(struct s3_local *l, struct local_temp *t);
  */
 int local_attr_read(struct s3_local *l, int fd, const struct stat *st,
 		    struct s3_object *out, bool *own);
+/* What its status alone tells of a file. */
+int local_attr_unread(const struct stat *st, struct s3_object *out);
 /*
  * Attach attributes to an open file as it now is.  modified_ns: what to
  * report as Last-Modified, 0 for the file's own time.  The caller flushes.
