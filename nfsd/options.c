@@ -69,7 +69,7 @@ static const struct option_row rows[] = {
 	SRV(memory_size, SIZE, "96M", 8 * M, 1 * T, NULL,
 	    "Bytes of memory for data on its way to and from the buckets."),
 	SRV(transfer_threads, COUNT, "16", 1, 1024, NULL,
-	    "Uploads and downloads that run at once."),
+	    "Uploads and downloads of an export that run at once."),
 	SRV(max_nodes, COUNT, "50000", 1000, 100000000, NULL,
 	    "Files and directories whose attributes stay in memory, about "
 	    "3 KiB each; the others are read from the database again."),

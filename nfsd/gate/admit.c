@@ -19,38 +19,38 @@
 #include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
 
-static uint64_t *
-counter_of(struct gate *g, enum meta_state state)
+/* One more or less (by -1) in this state, of the export and of all. */
+static void
+count_state(struct gate_export *x, enum meta_state state, int by)
 {
 	switch (state) {
 	case META_ACTIVE:
-		return &g->active;
+		__atomic_add_fetch(&x->active, by, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&x->gate->active, by, __ATOMIC_RELAXED);
+		break;
 	case META_FLUSHED:
 	case META_UPLOADING:
 	case META_FINISHING:
-		return &g->pending;
+		__atomic_add_fetch(&x->pending, by, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&x->gate->pending, by, __ATOMIC_RELAXED);
+		break;
 	default:
-		return NULL;
+		break;
 	}
 }
 
 static void
-count_move(struct gate *g, enum meta_state from, enum meta_state to)
+count_move(struct gate_export *x, enum meta_state from, enum meta_state to)
 {
-	uint64_t *a = counter_of(g, from), *b = counter_of(g, to);
-
-	if (a == b)
+	if (from == to)
 		return;
-	if (a != NULL)
-		__atomic_sub_fetch(a, 1, __ATOMIC_RELAXED);
-	if (b != NULL)
-		__atomic_add_fetch(b, 1, __ATOMIC_RELAXED);
+	count_state(x, from, -1);
+	count_state(x, to, 1);
 }
 
 void
 handle_move_locked(struct node *n, enum meta_event event)
 {
-	struct gate *g = n->export->gate;
 	enum meta_state from = n->h.state;
 
 	if (meta_handle_move(&n->h, event) < 0) {
@@ -58,7 +58,7 @@ handle_move_locked(struct node *n, enum meta_event event)
 				    "cannot make", n->h.who);
 		return;
 	}
-	count_move(g, from, n->h.state);
+	count_move(n->export, from, n->h.state);
 	if (from == META_ACTIVE && n->h.state != META_ACTIVE)
 		shown_drop_locked(n);
 	if (from != n->h.state)
@@ -387,7 +387,7 @@ admit_failed_locked(struct node *n)
 void
 admit_drop_locked(struct node *n)
 {
-	count_move(n->export->gate, n->h.state, META_NONE);
+	count_move(n->export, n->h.state, META_NONE);
 	shown_drop_locked(n);
 	n->h.state = META_NONE;
 }
@@ -505,9 +505,8 @@ readers_block_locked(struct node *n, const char *who, uint64_t now,
 int
 admit_room(struct gate_export *x, struct gate_request *rq)
 {
-	struct gate *g = x->gate;
-	uint64_t total = __atomic_load_n(&g->active, __ATOMIC_RELAXED) +
-			 __atomic_load_n(&g->pending, __ATOMIC_RELAXED);
+	uint64_t total = __atomic_load_n(&x->active, __ATOMIC_RELAXED) +
+			 __atomic_load_n(&x->pending, __ATOMIC_RELAXED);
 
 	if (x->c.max_handles == 0 || total < x->c.max_handles)
 		return 0;

@@ -107,7 +107,8 @@ start_due_locked(struct gate_export *x)
 	       s->heap[0]->due_ms <= now) {
 		struct deletion *d = soonest_locked(s);
 
-		if (pool_add(&g->transfers, delete_run, d) < 0) {
+		if (pool_add(&g->transfers, x, POOL_NEXT, delete_run, d) <
+		    0) {
 			d->due_ms = now + RETRY_FIRST_MS;
 			wait_locked(s, d);
 			timers_add(&g->timers, d->due_ms, 0);

@@ -93,9 +93,11 @@ learn_batch(struct gate *g, struct gate_request *rq, struct batch *b)
 		return -EAGAIN;
 	all.left = count;
 	for (size_t i = 0; i < count; i++) {
-		if (pool_add(&g->transfers, learn_run, &lessons[i]) < 0)
+		if (pool_add(&g->transfers, lessons[i].node->export,
+			     POOL_AWAITED, learn_run, &lessons[i]) < 0)
 			learn_run(&lessons[i]);
 	}
+	pool_may_wait(&g->transfers);
 	pthread_mutex_lock(&all.mutex);
 	while (all.left > 0)
 		pthread_cond_wait(&all.all_done, &all.mutex);

@@ -30,29 +30,45 @@
 #define FETCHES_MAX 8		/* in flight for one file */
 #define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
 
+/* Of several exports each has one fetch in any case, and half of the memory at
+ * most: one whose GETs do not end does not keep the others' from beginning.
+ * g->mutex held. */
 static bool
-memory_try(struct gate *g, uint64_t bytes, bool wait)
+memory_fits(const struct gate_export *x, uint64_t bytes)
 {
+	const struct gate *g = x->gate;
+	const struct gate_export *first = LIST_FIRST(&g->exports);
+	uint64_t all = g->config.memory_size;
+	uint64_t own = LIST_NEXT(first, link) == NULL ? all : all / 2;
+
+	return x->memory_used == 0 || (x->memory_used + bytes <= own &&
+				       g->memory_used + bytes <= all);
+}
+
+static bool
+memory_try(struct gate_export *x, uint64_t bytes, bool wait)
+{
+	struct gate *g = x->gate;
 	bool fits;
 
 	pthread_mutex_lock(&g->mutex);
-	for (;;) {
-		fits = g->memory_used == 0 ||
-		       g->memory_used + bytes <= g->config.memory_size;
-		if (fits || !wait)
-			break;
+	while (!(fits = memory_fits(x, bytes)) && wait)
 		pthread_cond_wait(&g->memory_free, &g->mutex);
-	}
-	if (fits)
+	if (fits) {
+		x->memory_used += bytes;
 		g->memory_used += bytes;
+	}
 	pthread_mutex_unlock(&g->mutex);
 	return fits;
 }
 
 static void
-memory_give(struct gate *g, uint64_t bytes)
+memory_give(struct gate_export *x, uint64_t bytes)
 {
+	struct gate *g = x->gate;
+
 	pthread_mutex_lock(&g->mutex);
+	x->memory_used -= bytes;
 	g->memory_used -= bytes;
 	pthread_cond_broadcast(&g->memory_free);
 	pthread_mutex_unlock(&g->mutex);
@@ -82,7 +98,7 @@ fetch_free(struct fetch_list *gone)
 		LIST_REMOVE(f, link);
 		if (f->buf != NULL)
 			free(f->buf);
-		memory_give(f->node->export->gate, f->len);
+		memory_give(f->node->export, f->len);
 		node_put(&f->node);
 		free(f);
 	}
@@ -303,7 +319,7 @@ memory_take(struct node *n, uint64_t bytes)
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct gate *g = n->export->gate;
 
-	if (memory_try(g, bytes, false))
+	if (memory_try(n->export, bytes, false))
 		return;
 	/* From here on readers give what they have taken; before it they may
 	 * have left it to be stored. */
@@ -312,7 +328,7 @@ memory_take(struct node *n, uint64_t bytes)
 	skip_read_locked(n, &gone);
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
-	(void)memory_try(g, bytes, true);
+	(void)memory_try(n->export, bytes, true);
 	__atomic_sub_fetch(&g->memory_wanted, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -405,7 +421,7 @@ covering_locked(const struct node *n, uint64_t off, uint64_t *gap)
 }
 
 static int
-start_locked(struct node *n, uint64_t off, uint64_t len)
+start_locked(struct node *n, uint64_t off, uint64_t len, enum pool_rank rank)
 {
 	struct gate *g = n->export->gate;
 	struct fetch *f = calloc(1, sizeof(*f));
@@ -417,7 +433,7 @@ start_locked(struct node *n, uint64_t off, uint64_t len)
 	strcpy(f->etag, n->i.base_etag);
 	f->node = node_ref(n);
 	LIST_INSERT_HEAD(&n->d.fetches, f, link);
-	if (pool_add(&g->transfers, fetch_run, f) < 0) {
+	if (pool_add(&g->transfers, n->export, rank, fetch_run, f) < 0) {
 		LIST_REMOVE(f, link);
 		/* Not node_put: the caller has a reference of its own, so
 		 * this is not the last; but it takes the shard's mutex,
@@ -429,9 +445,10 @@ start_locked(struct node *n, uint64_t off, uint64_t len)
 	return 0;
 }
 
-/* Start GETs for what [off, end) lacks. */
+/* Start GETs for what [off, end) lacks.  Up to `awaited` a reader waits. */
 static int
-fill_locked(struct node *n, uint64_t off, uint64_t end, unsigned limit)
+fill_locked(struct node *n, uint64_t off, uint64_t awaited, uint64_t end,
+	    unsigned limit)
 {
 	if (end > n->i.base_limit)
 		end = n->i.base_limit;
@@ -457,7 +474,8 @@ fill_locked(struct node *n, uint64_t off, uint64_t end, unsigned limit)
 		/* Keep to 8 MiB boundaries, so that ranges meet. */
 		if (len > FETCH_MAX - off % FETCH_MAX)
 			len = FETCH_MAX - off % FETCH_MAX;
-		r = start_locked(n, off, len);
+		r = start_locked(n, off, len,
+				 off < awaited ? POOL_AWAITED : POOL_NEXT);
 		if (r < 0)
 			return r;
 		off += len;
@@ -520,10 +538,10 @@ fetch_want_locked(struct node *n, uint64_t off, uint64_t len)
 		uint64_t to = (off + len + FETCH_SMALL - 1) / FETCH_SMALL *
 			      FETCH_SMALL;
 
-		(void)fill_locked(n, from, to, FETCHES_MAX + 1);
+		(void)fill_locked(n, from, off + len, to, FETCHES_MAX + 1);
 		return;
 	}
-	(void)fill_locked(n, off, s->next + window, FETCHES_MAX);
+	(void)fill_locked(n, off, off + len, s->next + window, FETCHES_MAX);
 }
 
 int
@@ -534,7 +552,7 @@ fetch_hold_locked(struct node *n, struct gate_request *rq, uint64_t off,
 
 	if (rq->token != NULL && !failed_lately_locked(n))
 		(void)fill_locked(n, off / FETCH_SMALL * FETCH_SMALL, end,
-				  UINT32_MAX);
+				  end, UINT32_MAX);
 	/* None is on its way: a thread has to look why. */
 	if (rq->token == NULL || covering_locked(n, off, &gap) == NULL)
 		return may_ask_store(rq);
@@ -559,7 +577,7 @@ fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
 			n->d.fetch_error = 0;
 			return r;
 		}
-		r = fill_locked(n, from, end, UINT32_MAX);
+		r = fill_locked(n, from, end, end, UINT32_MAX);
 		if (r < 0)
 			return r;
 	}

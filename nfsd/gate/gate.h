@@ -166,7 +166,7 @@ struct gate_config {
 	const char *state_dir;
 	uint64_t cache_size;	/* bytes on disk, staged and clean */
 	uint64_t memory_size;	/* bytes of buffers in flight */
-	unsigned transfer_threads;	/* S3 requests the gate has in flight */
+	unsigned transfer_threads;	/* S3 requests in flight for an export */
 	unsigned max_nodes;	/* inodes kept in memory */
 	unsigned max_files;	/* data files kept open; 0: 1024 */
 	/* GATE_HOLD is over.  Any thread; must not call back into gate. */

@@ -320,18 +320,38 @@ struct job {
 	void *arg;
 };
 
+/* Who goes first among the jobs of one owner. */
+enum pool_rank {
+	POOL_AWAITED,		/* a client waits for it */
+	POOL_NEXT,		/* ... will, or S3 is owed it */
+	POOL_RANKS
+};
+
+struct lane;
 struct pool {
 	pthread_mutex_t mutex;
 	pthread_cond_t work_ready;
-	STAILQ_HEAD(, job) jobs;
+	LIST_HEAD(, lane) lanes;
+	TAILQ_HEAD(, lane) turns;	/* those with a job that may run */
+	unsigned per_lane;
 	pthread_t *threads;
-	unsigned count, busy;
+	unsigned count;
+	unsigned sleeping, called;	/* threads; of those, signalled */
 	bool stopping;
 };
 
-int pool_start(struct pool *pool, unsigned threads);
+int pool_start(struct pool *pool, unsigned per_lane);
 void pool_stop(struct pool *pool);	/* runs what is queued, then joins */
-int pool_add(struct pool *pool, void (*run)(void *arg), void *arg);
+/* owner: an export, or NULL for what needs no store. */
+int pool_add(struct pool *pool, const void *owner, enum pool_rank rank,
+	     void (*run)(void *arg), void *arg);
+/* Whoever waits for a job of the pool runs no other of it: test builds abort
+ * if he does. */
+#ifdef FAILPOINTS
+void pool_may_wait(struct pool *pool);
+#else
+#define pool_may_wait(pool) ((void)(pool))
+#endif
 
 struct timer {
 	uint64_t at_ms, ino;
@@ -392,6 +412,8 @@ struct gate_export {
 		uint64_t failed;	/* of those, since the pass began */
 	} carrying;
 	struct deletes deletes;
+	uint64_t active, pending;	/* handles, of g's; atomic */
+	uint64_t memory_used;	/* of g's; under gate->mutex */
 	/* quota.c; atomic */
 	int64_t used_bytes;
 	uint64_t used_objects, quota_said_ms;

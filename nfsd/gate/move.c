@@ -552,7 +552,8 @@ move_begin(struct move *m)
 
 	/* Without memory it waits for the next start; until then its tree
 	 * goes on as it is. */
-	if (!m->row.listed && pool_add(&g->moves.listers, list_run, m) < 0)
+	if (!m->row.listed && pool_add(&g->moves.listers, m->x, POOL_NEXT,
+				        list_run, m) < 0)
 		gate_say(g, 0, "no memory to list a renamed directory: "
 			 "prefix=%s", m->row.source);
 }

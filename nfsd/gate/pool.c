@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Threads of the gate: pools that run jobs in the order in which they came,
- * and one timer thread that calls fire(inode) when a time has come.  Timers
- * are never taken back: who is woken looks for himself what is due.  It also
- * looks at the clock by which clients are measured (clock.h), so that this
- * stands only while the program does.
+ * Threads of the gate: pools that run jobs, and one timer thread that calls
+ * fire(inode) when a time has come.
+ *
+ * A pool has a lane for each owner of jobs (an export), with threads of its
+ * own, which are made when they are needed: a store that does not answer keeps
+ * those of its export and no others.  In a lane what somebody waits for goes
+ * first, else jobs run in the order in which they came.
+ *
+ * Timers are never taken back: who is woken looks for himself what is due.
+ * Their thread also looks at the clock by which clients are measured (clock.h),
+ * so that this stands only while the program does.
  */
 
 #include <config.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "nfsd/gate/gate_priv.h"
+
+#define THREADS_MAX 1024	/* of a pool, whatever its lanes may have */
+#define PASSED_MAX 3		/* jobs before one of a lower rank */
 
 uint64_t
 clock_ms(void)
@@ -40,56 +50,171 @@ clock_ns(void)
 	       failpoint_clock_ns();
 }
 
+/* ---- whose turn it is; mutex held ---- */
+
+/* Jobs of one owner. */
+struct lane {
+	LIST_ENTRY(lane) link;
+	TAILQ_ENTRY(lane) turn;
+	const void *owner;
+	unsigned running;
+	bool ready;		/* in the pool's turns */
+	unsigned passed;	/* jobs before those of a lower rank */
+	STAILQ_HEAD(, job) jobs[POOL_RANKS];
+};
+
+static bool
+waits(const struct lane *l)
+{
+	for (unsigned i = 0; i < POOL_RANKS; i++) {
+		if (!STAILQ_EMPTY(&l->jobs[i]))
+			return true;
+	}
+	return false;
+}
+
+static void
+enlist(struct pool *p, struct lane *l)
+{
+	if (l->ready || !waits(l) || l->running >= p->per_lane)
+		return;
+	l->ready = true;
+	TAILQ_INSERT_TAIL(&p->turns, l, turn);
+}
+
+/* The next of the highest rank; now and then one of the next lower, so that
+ * nobody waits for ever. */
+static struct job *
+next_of(struct lane *l)
+{
+	unsigned first = POOL_RANKS, second = POOL_RANKS, rank;
+	struct job *job;
+
+	for (unsigned i = POOL_RANKS; i-- > 0; ) {
+		if (STAILQ_EMPTY(&l->jobs[i]))
+			continue;
+		second = first;
+		first = i;
+	}
+	l->passed = second == POOL_RANKS ? 0 : l->passed + 1;
+	rank = l->passed > PASSED_MAX ? second : first;
+	if (rank != first)
+		l->passed = 0;
+	job = STAILQ_FIRST(&l->jobs[rank]);
+	STAILQ_REMOVE_HEAD(&l->jobs[rank], link);
+	return job;
+}
+
+static struct lane *
+lane_of(struct pool *p, const void *owner)
+{
+	struct lane *l;
+
+	LIST_FOREACH(l, &p->lanes, link) {
+		if (l->owner == owner)
+			return l;
+	}
+	l = calloc(1, sizeof(*l));
+	if (l == NULL)
+		return NULL;
+	l->owner = owner;
+	for (unsigned i = 0; i < POOL_RANKS; i++)
+		STAILQ_INIT(&l->jobs[i]);
+	LIST_INSERT_HEAD(&p->lanes, l, link);
+	return l;
+}
+
+/* ---- threads ---- */
+
+static void *pool_main(void *arg);
+
+/* Mutex held. */
+static int
+grow(struct pool *p)
+{
+	int r;
+
+	if (p->count == THREADS_MAX)
+		return -EAGAIN;
+	r = -pthread_create(&p->threads[p->count], NULL, pool_main, p);
+	p->count += r == 0;
+	return r;
+}
+
+/* A job may run: have a thread look.  Mutex held. */
+static void
+call_one(struct pool *p)
+{
+	if (p->sleeping > p->called) {
+		p->called++;
+		pthread_cond_signal(&p->work_ready);
+	} else if (!p->stopping) {
+		/* Without one more the others come to it. */
+		(void)grow(p);
+	}
+}
+
 static void *
 pool_main(void *arg)
 {
 	struct pool *p = arg;
+	struct lane *l;
 	struct job *job;
 
 	pthread_mutex_lock(&p->mutex);
 	for (;;) {
-		while ((job = STAILQ_FIRST(&p->jobs)) == NULL && !p->stopping)
+		while ((l = TAILQ_FIRST(&p->turns)) == NULL && !p->stopping) {
+			p->sleeping++;
 			pthread_cond_wait(&p->work_ready, &p->mutex);
-		if (job == NULL)
+			p->sleeping--;
+			p->called -= p->called > 0;
+		}
+		if (l == NULL)
 			break;
-		STAILQ_REMOVE_HEAD(&p->jobs, link);
-		p->busy++;
+		TAILQ_REMOVE(&p->turns, l, turn);
+		l->ready = false;
+		job = next_of(l);
+		l->running++;
+		enlist(p, l);
+		if (!TAILQ_EMPTY(&p->turns))
+			call_one(p);
 		pthread_mutex_unlock(&p->mutex);
 		job->run(job->arg);
 		free(job);
 		pthread_mutex_lock(&p->mutex);
-		p->busy--;
+		l->running--;
+		enlist(p, l);
 	}
 	pthread_mutex_unlock(&p->mutex);
 	return NULL;
 }
 
 int
-pool_start(struct pool *p, unsigned threads)
+pool_start(struct pool *p, unsigned per_lane)
 {
+	int r;
+
 	pthread_mutex_init(&p->mutex, NULL);
 	pthread_cond_init(&p->work_ready, NULL);
-	STAILQ_INIT(&p->jobs);
+	LIST_INIT(&p->lanes);
+	TAILQ_INIT(&p->turns);
+	p->per_lane = per_lane;
 	p->stopping = false;
-	p->busy = 0;
-	p->count = 0;
-	p->threads = calloc(threads, sizeof(*p->threads));
+	p->count = p->sleeping = p->called = 0;
+	p->threads = calloc(THREADS_MAX, sizeof(*p->threads));
 	if (p->threads == NULL)
 		return -ENOMEM;
-	while (p->count < threads) {
-		int r = pthread_create(&p->threads[p->count], NULL, pool_main,
-				       p);
-
-		if (r != 0)
-			return -r;
-		p->count++;
-	}
-	return 0;
+	pthread_mutex_lock(&p->mutex);
+	r = grow(p);
+	pthread_mutex_unlock(&p->mutex);
+	return r;
 }
 
 void
 pool_stop(struct pool *p)
 {
+	struct lane *l;
+
 	if (p->threads == NULL)
 		return;
 	pthread_mutex_lock(&p->mutex);
@@ -100,24 +225,49 @@ pool_stop(struct pool *p)
 		pthread_join(p->threads[i], NULL);
 	free(p->threads);
 	p->threads = NULL;
+	while ((l = LIST_FIRST(&p->lanes)) != NULL) {
+		LIST_REMOVE(l, link);
+		free(l);
+	}
 	pthread_mutex_destroy(&p->mutex);
 	pthread_cond_destroy(&p->work_ready);
 }
 
 int
-pool_add(struct pool *p, void (*run)(void *arg), void *arg)
+pool_add(struct pool *p, const void *owner, enum pool_rank rank,
+	 void (*run)(void *arg), void *arg)
 {
 	struct job *job = malloc(sizeof(*job));
+	struct lane *l;
 
 	if (job == NULL)
 		return -ENOMEM;
 	*job = (struct job){ .run = run, .arg = arg };
 	pthread_mutex_lock(&p->mutex);
-	STAILQ_INSERT_TAIL(&p->jobs, job, link);
-	pthread_cond_signal(&p->work_ready);
+	l = lane_of(p, owner);
+	if (l == NULL) {
+		pthread_mutex_unlock(&p->mutex);
+		free(job);
+		return -ENOMEM;
+	}
+	STAILQ_INSERT_TAIL(&l->jobs[rank], job, link);
+	enlist(p, l);
+	if (l->ready)
+		call_one(p);
 	pthread_mutex_unlock(&p->mutex);
 	return 0;
 }
+
+#ifdef FAILPOINTS
+void
+pool_may_wait(struct pool *p)
+{
+	pthread_mutex_lock(&p->mutex);
+	for (unsigned i = 0; i < p->count; i++)
+		assert(!pthread_equal(p->threads[i], pthread_self()));
+	pthread_mutex_unlock(&p->mutex);
+}
+#endif
 
 /* ---- timers: a binary heap, soonest on top ---- */
 

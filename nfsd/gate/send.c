@@ -266,13 +266,15 @@ send_parts(struct sending *s, struct parts *p)
 	/* This thread works too, so that a pool that is full of others
 	 * cannot stop it. */
 	for (unsigned i = 1; i < runners; i++) {
-		if (pool_add(&g->transfers, parts_run, p) < 0) {
+		if (pool_add(&g->transfers, s->node->export, POOL_NEXT,
+			     parts_run, p) < 0) {
 			pthread_mutex_lock(&p->mutex);
 			p->running--;
 			pthread_mutex_unlock(&p->mutex);
 		}
 	}
 	parts_run(p);
+	pool_may_wait(&g->transfers);
 	pthread_mutex_lock(&p->mutex);
 	while (p->running > 0)
 		pthread_cond_wait(&p->all_done, &p->mutex);

@@ -262,7 +262,8 @@ node_tick(void *arg, uint64_t ino)
 		due = malloc(sizeof(*due));
 		if (due != NULL) {
 			*due = (struct due){ node_ref(n), run };
-			if (pool_add(&g->transfers, due_run, due) < 0) {
+			if (pool_add(&g->transfers, NULL, POOL_NEXT, due_run,
+				     due) < 0) {
 				node_put(&due->node);
 				free(due);
 			}

@@ -94,7 +94,7 @@ watch_broken_locked(struct node *n, const char *what, const char *client)
 		if (n->h.state != META_NONE)
 			strcpy(l->holder, n->h.who);
 		snprintf(l->client, sizeof(l->client), "%s", client);
-		if (pool_add(&g->transfers, say_line, l) == 0)
+		if (pool_add(&g->transfers, NULL, POOL_NEXT, say_line, l) == 0)
 			return;
 		node_put(&l->node);
 		free(l);
@@ -347,6 +347,6 @@ patrol_job(void *arg)
 void
 watch_tick(struct gate *g)
 {
-	if (pool_add(&g->transfers, patrol_job, g) < 0)
+	if (pool_add(&g->transfers, NULL, POOL_NEXT, patrol_job, g) < 0)
 		watch_start(g);
 }
