@@ -521,6 +521,7 @@ read_delete(sqlite3_stmt *s, void *row)
 	sql_text(s, 2, d->key, sizeof(d->key));
 	sql_text(s, 3, etag, sizeof(etag));
 	d->parts = etag[0] == '+';
+	d->soft = false;
 	strcpy(d->etag, etag + d->parts);
 	return 0;
 }
