@@ -21,6 +21,7 @@
  * worth of answers, as TCP does.
  */
 #include <config.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -47,6 +48,7 @@ struct s3_pool {
 	CURL **idle;
 	unsigned idle_count;
 	unsigned in_flight;
+	struct s3_transfer *held;	/* the slots that are taken */
 	unsigned limit_16;		/* limit in 1/16 */
 	int64_t slower_ms;
 	bool stopping;
@@ -255,11 +257,34 @@ s3_pool_cancel(struct s3_pool *pool)
 	curl_multi_wakeup(pool->multi);
 }
 
+#ifdef FAILPOINTS
+static void
+may_take_locked(struct s3_pool *pool)
+{
+	assert(!pthread_equal(pool->thread, pthread_self()));
+	for (struct s3_transfer *t = pool->held; t != NULL; t = t->next_held)
+		assert(!pthread_equal(t->holder, pthread_self()));
+}
+#else
+#define may_take_locked(pool) ((void)(pool))
+#endif
+
+static void
+forget_held_locked(struct s3_pool *pool, struct s3_transfer *t)
+{
+	struct s3_transfer **at = &pool->held;
+
+	while (*at != t)
+		at = &(*at)->next_held;
+	*at = t->next_held;
+}
+
 int
 s3_pool_take(struct s3_pool *pool, struct s3_transfer *t)
 {
-	*t = (struct s3_transfer){0};
+	*t = (struct s3_transfer){ .holder = pthread_self() };
 	pthread_mutex_lock(&pool->lock);
+	may_take_locked(pool);
 	while (!pool->cancelled && pool->in_flight >= pool->limit_16 / 16)
 		pthread_cond_wait(&pool->slot_avail, &pool->lock);
 	if (pool->cancelled) {
@@ -267,6 +292,8 @@ s3_pool_take(struct s3_pool *pool, struct s3_transfer *t)
 		return -EAGAIN;
 	}
 	pool->in_flight++;
+	t->next_held = pool->held;
+	pool->held = t;
 	if (pool->idle_count > 0)
 		t->easy = pool->idle[--pool->idle_count];
 	pthread_mutex_unlock(&pool->lock);
@@ -277,6 +304,7 @@ s3_pool_take(struct s3_pool *pool, struct s3_transfer *t)
 		return 0;
 	}
 	pthread_mutex_lock(&pool->lock);
+	forget_held_locked(pool, t);
 	pool->in_flight--;
 	pthread_cond_signal(&pool->slot_avail);
 	pthread_mutex_unlock(&pool->lock);
@@ -311,6 +339,7 @@ s3_pool_give(struct s3_pool *pool, struct s3_transfer *t)
 		pool->idle[pool->idle_count++] = t->easy;
 		t->easy = NULL;
 	}
+	forget_held_locked(pool, t);
 	pool->in_flight--;
 	pthread_cond_signal(&pool->slot_avail);
 	pthread_mutex_unlock(&pool->lock);

@@ -148,11 +148,14 @@ struct s3_transfer {
 	int outq;		/* unsent bytes in the kernel at last look */
 	pthread_cond_t finished;
 	struct s3_transfer *next, *prev;
+	pthread_t holder;	/* of the slot */
+	struct s3_transfer *next_held;
 };
 int s3_pool_new(unsigned max, unsigned stall_ms, struct s3_pool **out);
 void s3_pool_free(struct s3_pool **pool);
 void s3_pool_cancel(struct s3_pool *pool);
-/* Wait for a slot and take an easy handle; -EAGAIN when cancelled. */
+/* Wait for a slot and take an easy handle; -EAGAIN when cancelled.  Who has
+ * one asks for no other, nor does a callback: test builds abort if they do. */
 int s3_pool_take(struct s3_pool *pool, struct s3_transfer *t);
 /* Run to the end; t->result and flags tell how it went. */
 void s3_pool_run(struct s3_pool *pool, struct s3_transfer *t);
