@@ -22,10 +22,19 @@
 
 #define LONG_MS 100000
 #define FAILURES_MAX 20
+#define COMMITS "sql op=commit error=SQLITE_IOERR"
+#define ALLOCATIONS "alloc"
 
 /* ---- the rig ---- */
 
 static const enum s3_op refused[] = { S3_OP_PUT, S3_OP_COPY, S3_OP_DELETE };
+
+static void
+refuse(struct rig *r, unsigned times)
+{
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		fake_s3_fail(r->bed.s3, refused[i], 1, times, -EAGAIN);
+}
 
 void
 rig_open(struct rig *r)
@@ -38,16 +47,45 @@ rig_open(struct rig *r)
 	r->bed.export.lease_ms = r->bed.export.attr_ttl_ms = LONG_MS;
 	client_init(&r->a, "a");
 	bed_open(&r->bed);
-	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
-		fake_s3_fail(r->bed.s3, refused[i], 1, UINT32_MAX, -EAGAIN);
+	refuse(r, UINT32_MAX);
 }
 
 void
 rig_let_go(struct rig *r)
 {
-	r->bed.export.settle_ms = r->bed.export.create_settle_ms = 20;
-	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
-		fake_s3_fail(r->bed.s3, refused[i], 1, 0, 0);
+	refuse(r, 0);
+}
+
+static int
+hurry_node(void *arg, struct node *n)
+{
+	uint64_t now = clock_ms();
+
+	(void)arg;
+	pthread_mutex_lock(&n->mutex);
+	n->up.due_ms = n->up.not_before_ms = now;
+	n->h_last_ms = n->h_opened_ms = 0;
+	node_tick_at_locked(n, now + 1);
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+rig_hurry(struct rig *r)
+{
+	struct gate_export_config *c = &r->bed.x->c;
+
+	c->settle_ms = c->create_settle_ms = 20;
+	c->lease_ms = 200;
+	(void)each_node(r->bed.gate, hurry_node, NULL);
+}
+
+int
+rig_run(struct rig *r)
+{
+	rig_let_go(r);
+	r->hurry = true;
+	return rig_settled(r, r->story->after) ? 0 : -ETIMEDOUT;
 }
 
 void
@@ -62,9 +100,14 @@ rig_settled(struct rig *r, bool (*after)(struct rig *r))
 	uint64_t until = clock_ms() + 30000;
 	bool done;
 
-	while (!(done = bed_settled(&r->bed) && after(r)) &&
-	       clock_ms() < until)
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	do {
+		if (r->hurry)
+			rig_hurry(r);
+		done = gate_flush(r->bed.gate, NULL, 50, NULL, NULL) == 0 &&
+		       after(r);
+		if (!done)
+			nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	} while (!done && clock_ms() < until);
 	return done;
 }
 
@@ -82,7 +125,14 @@ void
 rig_kill(struct rig *r)
 {
 	CU_ASSERT_EQUAL(all_is_on_disk(r), 0);
-	bed_kill(&r->bed);
+	/* Not the one that is on its way out. */
+	refuse(r, UINT32_MAX);
+	r->bed.export.settle_ms = r->bed.export.create_settle_ms = 20;
+	bed_keep(&r->bed);
+	bed_stop(&r->bed);
+	bed_put_back(&r->bed);
+	rig_let_go(r);
+	bed_start(&r->bed);
 }
 
 /* ---- memory and rows ---- */
@@ -143,8 +193,9 @@ take_handle(void *arg, const struct meta_handle *h)
 {
 	struct look *l = arg;
 
-	l->handle |= strcmp(h->who, l->n->h.who) == 0 &&
-		     h->state != META_DONE;
+	/* Some rows are kept for those who are to be told of something. */
+	l->handle |= h->state != META_DONE && h->state != META_FAILED &&
+		     h->state != META_FENCED;
 	return 0;
 }
 
@@ -345,21 +396,21 @@ rig_agrees(struct rig *r)
 
 /* ---- stories ---- */
 
-/* The nth transaction from here on fails.  True if there was one. */
+/* The rule, with a number in it.  True if something failed by it. */
 static bool
-play_once(const struct story *s, unsigned nth)
+play_once(const struct story *s, const char *form, unsigned nth)
 {
 	struct rig r;
-	char rule[64];
+	char rule[80];
 	bool fired;
 	int result;
 
 	rig_open(&r);
+	r.story = s;
 	if (s->before != NULL)
 		s->before(&r);
 	CU_ASSERT(rig_agrees(&r));
-	snprintf(rule, sizeof(rule),
-		 "sql op=commit error=SQLITE_IOERR nth=%u times=1", nth);
+	snprintf(rule, sizeof(rule), "%s nth=%u times=1", form, nth);
 	CU_ASSERT_EQUAL(host_fault_set(rule), 0);
 	result = s->act(&r);
 	fired = host_fault_fired(0) > 0;
@@ -376,7 +427,7 @@ play_once(const struct story *s, unsigned nth)
 			strerror(-result));
 	CU_ASSERT_EQUAL(result, 0);
 	CU_ASSERT(rig_agrees(&r));
-	rig_let_go(&r);
+	r.hurry = false;
 	rig_kill(&r);
 	if (!rig_settled(&r, s->after)) {
 		fprintf(stderr, "failure %u of: %s\n", nth, s->name);
@@ -388,12 +439,16 @@ play_once(const struct story *s, unsigned nth)
 }
 
 unsigned
-play(const struct story *s)
+play(const struct story *s, bool memory)
 {
-	unsigned n = 0;
+	/* All of them take a minute: another sample each time. */
+	unsigned n = 0, step = getenv("CHANGE_ALL") != NULL ? 1 : 13;
 
-	while (n < FAILURES_MAX && play_once(s, n + 1))
+	while (n < FAILURES_MAX && play_once(s, COMMITS, n + 1))
 		n++;
+	for (unsigned k = 1 + (unsigned)getpid() % step;
+	     memory && play_once(s, ALLOCATIONS, k);)
+		k += step;
 	if (n == 0)
 		fprintf(stderr, "nothing failed: %s\n", s->name);
 	return n;

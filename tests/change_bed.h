@@ -14,6 +14,8 @@ struct rig {
 	struct bed bed;
 	struct client a;
 	struct gate_fh fh[4];	/* the story's */
+	const struct story *story;
+	bool hurry;		/* pauses are cut short */
 };
 
 struct story {
@@ -29,17 +31,24 @@ void rig_open(struct rig *r);
 void rig_close(struct rig *r);
 /* S3 takes what it is told, and the gate tells it soon (after a restart). */
 void rig_let_go(struct rig *r);
+/* The gate tells it now, without a restart. */
+void rig_hurry(struct rig *r);
+/* Both, until S3 has what it shall have: the act of a story in which no client
+ * asks for anything. */
+int rig_run(struct rig *r);
 /* Nothing is owed to S3 any more, and this holds; false after 30 s. */
 bool rig_settled(struct rig *r, bool (*after)(struct rig *r));
-/* What is on disk at this moment is what the next gate finds. */
+/* What is on disk at this moment is what the next gate finds; S3 takes what
+ * that one tells it. */
 void rig_kill(struct rig *r);
 /* Memory is what the rows say: attributes, names, uploads, writers, places of
  * bytes, hidden keys, moves.  What differs goes to stderr. */
 bool rig_agrees(struct rig *r);
 
 /* The story with each of its transactions failing in turn; then done again,
- * killed, and let go.  The number of failures that were borne. */
-unsigned play(const struct story *s);
+ * killed, and let go.  The number of failures that were borne.  memory: the
+ * same with allocations (which the bucket in memory does not bear). */
+unsigned play(const struct story *s, bool memory);
 
 /* Not in gate_bed.h; these wait in their own thread. */
 int act_mode(struct rig *r, const struct gate_fh *fh, uint32_t mode);

@@ -131,18 +131,23 @@ bed_restart(struct bed *b)
 }
 
 void
-bed_kill(struct bed *b)
+bed_keep(struct bed *b)
 {
 	char command[256];
 
 	snprintf(command, sizeof(command), "cp -a '%s' '%s.kept'", b->dir,
 		 b->dir);
 	must(system(command) == 0 ? 0 : -EIO, command);
-	bed_stop(b);
+}
+
+void
+bed_put_back(struct bed *b)
+{
+	char command[256];
+
 	snprintf(command, sizeof(command), "rm -rf '%s' && mv '%s.kept' '%s'",
 		 b->dir, b->dir, b->dir);
 	must(system(command) == 0 ? 0 : -EIO, command);
-	bed_start(b);
 }
 
 void

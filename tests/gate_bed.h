@@ -59,8 +59,11 @@ void bed_open(struct bed *b);
 void bed_restart(struct bed *b);	/* in order; the bucket stays */
 void bed_stop(struct bed *b);	/* the two halves of it */
 void bed_start(struct bed *b);
-/* Killed: the next one finds what is on disk at this moment. */
-void bed_kill(struct bed *b);
+/* A kill in three steps: what is on disk at this moment is kept, the gate is
+ * stopped (the bucket had better not change meanwhile), and the next one finds
+ * what was kept. */
+void bed_keep(struct bed *b);
+void bed_put_back(struct bed *b);
 /* Start anew with an empty state directory; the bucket stays. */
 void bed_lose_state(struct bed *b);
 void bed_close(struct bed *b);

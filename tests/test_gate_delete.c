@@ -208,10 +208,12 @@ refused_deletions_are_in_nobody_s_way(void)
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, UINT32_MAX, -EACCES);
 	for (unsigned i = 0; i < COUNT; i++) {
 		struct meta_delete d = { .id = 1000000 + i };
+		struct deletion *one = delete_new(b.x);
 
+		CU_ASSERT_PTR_NOT_NULL_FATAL(one);
 		snprintf(d.key, sizeof(d.key), "gone/%u", i);
 		hidden_add(b.x, d.key);
-		delete_start(b.x, &d);
+		delete_start(one, &d);
 	}
 	until = clock_ms() + 5000;
 	do {

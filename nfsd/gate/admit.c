@@ -92,6 +92,8 @@ fence_locked(struct node *n, const char *who, enum meta_state state,
 	return 0;
 }
 
+/* Only posted: should the row stay, this client is told once more, or has to
+ * look once more. */
 static void
 fenced_free(struct node *n, struct fenced *f)
 {
@@ -319,6 +321,8 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 
 /* ---- reservations ---- */
 
+/* Only posted, like its end: a start drops reservations, and who had one comes
+ * back. */
 static void
 reserve_locked(struct node *n, const char *who, uint64_t now)
 {
@@ -423,7 +427,8 @@ admit_done_row_locked(const struct node *n, struct meta_batch *b)
 	meta_put_handle(b, &row);
 }
 
-/* It knows by now that all it wrote is committed. */
+/* It knows by now that all it wrote is committed.  Only posted: as in
+ * fenced_free. */
 void
 admit_committed_locked(struct node *n, const char *who)
 {
@@ -457,6 +462,7 @@ admit_settle_locked(struct node *n)
 	if (n->h.state != META_FLUSHED || n->up.pending ||
 	    n->up.run != UP_IDLE)
 		return;
+	/* Only posted: a start settles what it finds so. */
 	b = meta_batch_new();
 	if (b != NULL)
 		admit_done_row_locked(n, b);
@@ -615,7 +621,9 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	return 0;
 }
 
-/* The handle follows its client to a new address. */
+/* The handle follows its client to a new address.  Only posted: a start that
+ * finds the old one has it follow once more; what is committed has the new
+ * one. */
 static void
 rebind_locked(struct node *n, const char *who)
 {

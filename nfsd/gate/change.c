@@ -45,6 +45,7 @@ struct change_step {
 	int64_t since_ns;
 	struct name_settled was;
 	struct meta_delete row;	/* DELETE; the key alone: HIDE, SHOW */
+	struct deletion *deletion;
 };
 
 void
@@ -107,6 +108,9 @@ change_delete(struct change *c, struct gate_export *x, const char *key,
 	s = add_key(c, DELETE, x, key);
 	if (s == NULL)
 		return NULL;
+	s->deletion = delete_new(x);
+	if (s->deletion == NULL)
+		meta_batch_fail(c->batch, -ENOMEM);
 	s->hide = hide;
 	s->row.export_id = x->id;
 	strcpy(s->row.etag, etag);
@@ -163,6 +167,15 @@ change_upload_locked(struct change *c, struct node *n,
 	s->node = n;
 	s->since_ns = clock_ns();
 	s->fresh = upload_plan_locked(n, s->since_ns, c->batch);
+}
+
+void
+change_name(struct change *c, struct node *n, const struct meta_name *name)
+{
+	int r = node_name_room(n, name);
+
+	if (r < 0)
+		meta_batch_fail(c->batch, r);
 }
 
 void
@@ -313,7 +326,9 @@ change_end(struct change *c)
 	while ((s = TAILQ_FIRST(&c->steps)) != NULL) {
 		TAILQ_REMOVE(&c->steps, s, link);
 		if (c->committed && s->kind == DELETE)
-			delete_start(s->x, &s->row);
+			delete_start(s->deletion, &s->row);
+		else
+			delete_free(s->deletion);
 		free(s);
 	}
 }

@@ -67,6 +67,9 @@ void change_show(struct change *c, struct gate_export *x, const char *key);
  * row: what the node's will be.  Mutex held. */
 void change_upload_locked(struct change *c, struct node *n,
 			  const struct meta_inode *row);
+/* The node is about to get this name: node_rename() will not fail. */
+void change_name(struct change *c, struct node *n,
+		 const struct meta_name *name);
 /* What is on record of requests without an answer is about to be written
  * (lost.h).  Mutex held. */
 void change_sent_locked(struct change *c, struct node *n);

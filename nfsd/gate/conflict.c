@@ -82,7 +82,9 @@ build_on_nothing(struct sending *s)
 		if (row.carried)
 			row.carried = row.name_dirty = false;
 		meta_put_inode(b, &row);
-		r = meta_commit(n->export->gate->meta, &b);
+		/* Whatever ails the database: once more. */
+		if (meta_commit(n->export->gate->meta, &b) < 0)
+			r = -EAGAIN;
 	}
 	if (r == 0) {
 		pthread_mutex_lock(&n->mutex);
@@ -171,7 +173,7 @@ conflict_keep_both(struct sending *s)
 	    n->content_version != s->snap.content_version)
 		r = n->dead ? 0 : -EAGAIN;
 	else
-		r = n->dead ? 0 : quarantine_fall_back(n);
+		r = n->dead || quarantine_fall_back(n) == 0 ? 0 : -EAGAIN;
 	node_unlock(n);
 	return r;
 }

@@ -39,6 +39,7 @@ struct deletion {
 	struct meta_delete row;
 	unsigned attempts;
 	uint64_t since_ms, due_ms;
+	bool gone;		/* S3 has it no more; only the row is left */
 	bool waiting;		/* in the heap, */
 	size_t at;		/* here */
 	UT_hash_handle hh;	/* by number */
@@ -120,33 +121,6 @@ start_due_locked(struct gate_export *x)
 
 /* ---- the end of a try ---- */
 
-static void
-done(struct deletion *d)
-{
-	struct gate_export *x = d->x;
-	struct gate *g = x->gate;
-	struct deletes *s = &x->deletes;
-	struct meta_batch *b = meta_batch_new();
-
-	/* Should this be lost in a crash, the deletion is done again before
-	 * the key is used again. */
-	if (b != NULL)
-		meta_del_delete(b, d->row.id);
-	meta_post(g->meta, &b);
-	failpoint("delete-done");
-	hidden_del(x, d->row.key);
-	pthread_mutex_lock(&g->mutex);
-	HASH_DELETE(hh, s->by_id, d);
-	HASH_DELETE(hh_key, s->by_key, d);
-	s->running--;
-	s->failing -= d->attempts > 0;
-	g->deletes_pending--;
-	start_due_locked(x);
-	pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
-	free(d);
-}
-
 /* From here on it may be another thread's, and gone. */
 static void
 try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
@@ -168,6 +142,44 @@ try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
 		pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	timers_add(&g->timers, due, 0);
+}
+
+/* A crash before the row is gone does it again, while the key is hidden and
+ * nobody's.  So the key stays hidden until it is: with a row that could not be
+ * taken out, the next start would delete what has come there since.  Who waits
+ * for the object need not wait for that. */
+static void
+done(struct deletion *d)
+{
+	struct gate_export *x = d->x;
+	struct gate *g = x->gate;
+	struct deletes *s = &x->deletes;
+	struct meta_batch *b = meta_batch_new();
+
+	pthread_mutex_lock(&g->mutex);
+	d->gone = true;
+	pthread_cond_broadcast(&g->progress);
+	pthread_mutex_unlock(&g->mutex);
+	meta_del_delete(b, d->row.id);
+	if (meta_commit(g->meta, &b) < 0) {
+		try_later(d, RETRY_FIRST_MS, 0);
+		return;
+	}
+	failpoint("delete-done");
+	hidden_del(x, d->row.key);
+	pthread_mutex_lock(&g->mutex);
+	if (d->hh.tbl != NULL)		/* there was memory for it */
+		HASH_DELETE(hh, s->by_id, d);
+	if (d->hh_key.tbl != NULL)
+		HASH_DELETE(hh_key, s->by_key, d);
+	s->places--;
+	s->running--;
+	s->failing -= d->attempts > 0;
+	g->deletes_pending--;
+	start_due_locked(x);
+	pthread_cond_broadcast(&g->progress);
+	pthread_mutex_unlock(&g->mutex);
+	free(d);
 }
 
 /* One line for all of a kind, then one a minute. */
@@ -245,6 +257,10 @@ delete_run(void *arg)
 	bool theirs, when_same = d->row.etag[0] != '\0' && !soft;
 	int r;
 
+	if (d->gone) {
+		done(d);
+		return;
+	}
 	if (!key_try(d->x, d->row.key, KEY_ROW | d->row.id)) {
 		try_later(d, KEY_BUSY_MS, 0);
 		return;
@@ -293,7 +309,7 @@ make_room_locked(struct deletes *s)
 	size_t room = s->room ? s->room * 2 : 64;
 	struct deletion **heap;
 
-	if (HASH_CNT(hh, s->by_id) < s->room)
+	if (s->places < s->room)
 		return true;
 	heap = realloc(s->heap, room * sizeof(struct deletion *));
 	if (heap == NULL)
@@ -303,25 +319,46 @@ make_room_locked(struct deletes *s)
 	return true;
 }
 
-void
-delete_start(struct gate_export *x, const struct meta_delete *row)
+struct deletion *
+delete_new(struct gate_export *x)
 {
 	struct gate *g = x->gate;
-	struct deletes *s = &x->deletes;
 	struct deletion *d = calloc(1, sizeof(*d));
+	bool room;
 
-	/* Without memory it waits for the next start, hidden as it is. */
+	if (d == NULL)
+		return NULL;
+	d->x = x;
+	pthread_mutex_lock(&g->mutex);
+	room = make_room_locked(&x->deletes);
+	x->deletes.places += room;
+	pthread_mutex_unlock(&g->mutex);
+	if (!room)
+		free(d);
+	return room ? d : NULL;
+}
+
+void
+delete_free(struct deletion *d)
+{
 	if (d == NULL)
 		return;
-	d->x = x;
+	pthread_mutex_lock(&d->x->gate->mutex);
+	d->x->deletes.places--;
+	pthread_mutex_unlock(&d->x->gate->mutex);
+	free(d);
+}
+
+void
+delete_start(struct deletion *d, const struct meta_delete *row)
+{
+	struct gate_export *x = d->x;
+	struct gate *g = x->gate;
+	struct deletes *s = &x->deletes;
+
 	d->row = *row;
 	d->since_ms = clock_ms();
 	pthread_mutex_lock(&g->mutex);
-	if (!make_room_locked(s)) {
-		pthread_mutex_unlock(&g->mutex);
-		free(d);
-		return;
-	}
 	HASH_ADD(hh, s->by_id, row.id, sizeof(d->row.id), d);
 	HASH_ADD_KEYPTR(hh_key, s->by_key, d->row.key, strlen(d->row.key), d);
 	g->deletes_pending++;
@@ -339,15 +376,15 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
-	if (d != NULL && strcmp(d->row.etag, etag) != 0) {
+	if (d != NULL && !d->gone && strcmp(d->row.etag, etag) != 0) {
 		snprintf(d->row.etag, sizeof(d->row.etag), "%s", etag);
+		/* Before the row that takes it out.  Only posted: what is not
+		 * refined is another version, and stays. */
 		b = meta_batch_new();
-		if (b != NULL)
-			meta_put_delete(b, &d->row);
+		meta_put_delete(b, &d->row);
+		meta_post(g->meta, &b);
 	}
 	pthread_mutex_unlock(&g->mutex);
-	if (b != NULL)
-		meta_post(g->meta, &b);
 }
 
 bool
@@ -378,7 +415,7 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 	while (until_ms != 0) {
 		HASH_FIND(hh, x->deletes.by_id, &id, sizeof(id), d);
 		/* One that has failed already is not worth a wait. */
-		if (d == NULL || d->attempts > 0 ||
+		if (d == NULL || d->gone || d->attempts > 0 ||
 		    pthread_cond_timedwait(&g->progress, &g->mutex, &ts) ==
 			    ETIMEDOUT)
 			break;

@@ -223,6 +223,7 @@ struct node {
 	uint64_t parent, name_id;
 	char *namekey;			/* parent number and name */
 	size_t namekey_len;
+	char *next_namekey;		/* room for the next one */
 	uint64_t checked_ms;		/* S3 agreed then */
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
@@ -379,6 +380,7 @@ struct deletes {
 	struct deletion *by_id, *by_key;
 	struct deletion **heap;	/* those that wait, the soonest on top */
 	size_t waiting, room;
+	size_t places;		/* of those promised or given */
 	unsigned running;
 	unsigned failing;	/* have been tried */
 	int said;		/* the error that was told last, */
@@ -558,8 +560,10 @@ int node_add(struct gate_export *x, const struct meta_inode *row,
 	__attribute__((warn_unused_result));
 void node_put(struct node **n);
 struct node *node_ref(struct node *n);
-/* Change what the tables know about its name. */
-int node_rename(struct node *n, const struct meta_name *name)
+/* Change what the tables know about its name.  Room for that name was made
+ * before, while there was a way back. */
+void node_rename(struct node *n, const struct meta_name *name);
+int node_name_room(struct node *n, const struct meta_name *name)
 	__attribute__((warn_unused_result));
 void node_unname(struct node *n);	/* it has none any more */
 /* The last component; "" for a root.  Copies under the mutex. */
@@ -1103,8 +1107,12 @@ void upload_row_error_locked(struct node *n, const char *error);
 void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 
 /* ---- delete.c ---- */
-/* Delete these objects, after their rows are committed. */
-void delete_start(struct gate_export *x, const struct meta_delete *d);
+/* Delete an object, after its row is committed.  What it takes is there
+ * before, while there is a way back. */
+struct deletion;
+struct deletion *delete_new(struct gate_export *x);	/* NULL: no memory */
+void delete_free(struct deletion *d);
+void delete_start(struct deletion *d, const struct meta_delete *row);
 /* Give S3 a moment, so that what is removed is gone when `rm` returns. */
 void delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms);
 /* An upload to the key has ended, of a file that was removed meanwhile: this

@@ -667,20 +667,20 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		return r;
 	lost_gone_rows(alias, (const char *const[]){ t->new_key, "" }, c);
 	/* After the alias's own rows are gone or have another name. */
+	change_name(c, file, &t->entry);
 	meta_put_name(c->batch, &t->entry);
 	meta_put_inode(c->batch, &t->row);
 	return 0;
 }
 
-int
+void
 link_turn_apply(struct link_turn *t)
 {
 	struct node *n = t->file;
 	const struct meta_inode *row = &t->row;
-	int r;
 
 	lost_inherit(n, t->alias, t->new_key, &t->heirloom);
-	r = node_rename(n, &t->entry);
+	node_rename(n, &t->entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
 	n->i.carried = row->carried;
@@ -708,7 +708,6 @@ link_turn_apply(struct link_turn *t)
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	lost_place(n);
-	return r;
 }
 
 void
@@ -750,9 +749,9 @@ link_remove_first(struct change_dir *d, struct gate_request *rq,
 			 clock_ms() + x->c.attr_ttl_ms);
 	change_dir_apply(d);
 	remove_bury(p->alias);
-	r = link_turn_apply(&t);
+	link_turn_apply(&t);
 	*delete_id = t.del != NULL ? t.del->id : 0;
-	return r;
+	return 0;
 }
 
 /* A name and its number in listings. */
@@ -801,6 +800,10 @@ change_places(struct node *file, struct node *alias)
 	r = b == NULL ? -ENOMEM : meta_inode_copy(&file->i, &f);
 	if (r == 0)
 		r = meta_inode_copy(&alias->i, &a);
+	if (r == 0)
+		r = node_name_room(file, &file_name);
+	if (r == 0)
+		r = node_name_room(alias, &alias_name);
 	if (r == 0) {
 		was = f;
 		take_object(&a, &f);
@@ -818,9 +821,8 @@ change_places(struct node *file, struct node *alias)
 	meta_batch_free(&b);
 	if (r == 0) {
 		node_unname(alias);
-		r = node_rename(file, &file_name);
-		if (r == 0)
-			r = node_rename(alias, &alias_name);
+		node_rename(file, &file_name);
+		node_rename(alias, &alias_name);
 		pthread_mutex_lock(&alias->mutex);
 		take_object(&a, &alias->i);
 		pthread_mutex_unlock(&alias->mutex);
@@ -908,8 +910,8 @@ move_over_locked(struct node *file, struct node *alias)
 	file->i.attr_known = false;
 	file->content_version++;
 	pthread_mutex_unlock(&file->mutex);
-	r = link_turn_apply(&t);
-	return r < 0 ? r : 1;
+	link_turn_apply(&t);
+	return 1;
 }
 
 int

@@ -93,7 +93,7 @@ int link_turn_rows(struct link_turn *t, struct node *file,
 		   struct node *alias, struct change *c, bool keep,
 		   bool less) __attribute__((warn_unused_result));
 /* After the commit, when the alias has left its name. */
-int link_turn_apply(struct link_turn *t) __attribute__((warn_unused_result));
+void link_turn_apply(struct link_turn *t);
 void link_turn_free(struct link_turn *t);
 #define CLEANUP_TURN __attribute__((cleanup(link_turn_free)))
 

@@ -66,6 +66,7 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 	aside_row(&row);
 	meta_del_upload(c.batch, a->ino);
 	meta_put_inode(c.batch, &row);
+	change_name(&c, a, &entry);
 	meta_add_name(c.batch, &entry);
 	meta_put_inode(c.batch, &from->row);
 	if (to->node != from->node)
@@ -80,13 +81,12 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 			 clock_ms() + x->c.attr_ttl_ms);
 	negative_del(g, to->node->ino, to_name);
 	aside_memory(a);
-	r = node_rename(a, &entry);
-	if (r == 0)
-		r = link_turn_apply(&t);
+	node_rename(a, &entry);
+	link_turn_apply(&t);
 	change_dir_apply(from);
 	if (to->node != from->node)
 		change_dir_apply(to);
-	return r;
+	return 0;
 }
 
 /* ---- back ---- */
@@ -127,6 +127,7 @@ come_back(const struct link_pair *p)
 	aside_row(&row);
 	meta_del_upload(c.batch, row.ino);
 	meta_put_inode(c.batch, &row);
+	change_name(&c, p->alias, &entry);
 	meta_put_name(c.batch, &entry);
 	failpoint("link-back-before-commit");
 	r = change_commit(&c);
@@ -134,8 +135,9 @@ come_back(const struct link_pair *p)
 	if (r < 0)
 		return r;
 	aside_memory(p->alias);
-	r = node_rename(p->alias, &entry);
-	return r < 0 ? r : link_turn_apply(&t);
+	node_rename(p->alias, &entry);
+	link_turn_apply(&t);
+	return 0;
 }
 
 /* 1: an upload of the file has to end first. */

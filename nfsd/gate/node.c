@@ -11,6 +11,7 @@
 
 #include <config.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,7 @@ node_free(struct node *n)
 	upload_row_drop_locked(n);
 	free(n->up.sent_key);
 	free(n->namekey);
+	free(n->next_namekey);
 	pthread_mutex_destroy(&n->mutex);
 	pthread_cond_destroy(&n->changed);
 	pthread_cond_destroy(&n->unlocked);
@@ -359,6 +361,16 @@ hash_name(struct gate *g, struct node *n)
 	pthread_mutex_unlock(&s->mutex);
 }
 
+/* Room for the key of a name is made before, so that this cannot fail. */
+static void
+take_name(struct node *n, const struct meta_name *name, char *key)
+{
+	n->namekey = key;
+	n->namekey_len = name_key(name->parent, name->name, key);
+	n->parent = name->parent;
+	n->name_id = name->id;
+}
+
 static int
 set_name(struct node *n, const struct meta_name *name)
 {
@@ -366,10 +378,7 @@ set_name(struct node *n, const struct meta_name *name)
 
 	if (key == NULL)
 		return -ENOMEM;
-	n->namekey = key;
-	n->namekey_len = name_key(name->parent, name->name, key);
-	n->parent = name->parent;
-	n->name_id = name->id;
+	take_name(n, name, key);
 	return 0;
 }
 
@@ -399,17 +408,29 @@ node_unname(struct node *n)
 }
 
 int
+node_name_room(struct node *n, const struct meta_name *name)
+{
+	char *key = malloc(sizeof(uint64_t) + strlen(name->name) + 1);
+
+	if (key == NULL)
+		return -ENOMEM;
+	pthread_mutex_lock(&n->mutex);
+	free(n->next_namekey);
+	n->next_namekey = key;
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
 node_rename(struct node *n, const struct meta_name *name)
 {
-	int r;
-
 	pthread_mutex_lock(&n->mutex);
+	assert(n->next_namekey != NULL);
 	unname_locked(n);
-	r = set_name(n, name);
-	if (r == 0)
-		hash_name(n->export->gate, n);
+	take_name(n, name, n->next_namekey);
+	n->next_namekey = NULL;
+	hash_name(n->export->gate, n);
 	pthread_mutex_unlock(&n->mutex);
-	return r;
 }
 
 void

@@ -170,7 +170,10 @@ rename_row(struct node *dir, const char *from, const char *to)
 	if (r < 0)
 		return r == -ENOENT || r == -ESTALE ? 0 : r;
 	b = meta_batch_new();
-	r = b == NULL ? -ENOMEM : meta_new_name_id(g->meta, &entry.id);
+	strcpy(entry.name, to);
+	r = meta_new_name_id(g->meta, &entry.id);
+	if (r == 0)
+		r = node_name_room(n, &entry);
 	if (r < 0) {
 		meta_batch_free(&b);
 		node_put(&n);
@@ -178,12 +181,11 @@ rename_row(struct node *dir, const char *from, const char *to)
 	}
 	if (meta_get_name(g->meta, dir->ino, to, &taken) == -ENOENT) {
 		meta_del_name(b, dir->ino, from);
-		strcpy(entry.name, to);
 		meta_add_name(b, &entry);
 		meta_put_setting(b, SETTING, &yes, sizeof(yes));
 		r = meta_commit(g->meta, &b);
 		if (r == 0)
-			r = node_rename(n, &entry);
+			node_rename(n, &entry);
 		__atomic_store_n(&g->beside, true, __ATOMIC_RELAXED);
 		negative_del(g, dir->ino, to);
 	}

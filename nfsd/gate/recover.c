@@ -318,10 +318,15 @@ recover_delete(void *arg, const struct meta_delete *d)
 	struct gate_export *x;
 
 	LIST_FOREACH(x, &g->exports, link) {
-		if (x->id == d->export_id) {
-			hidden_add(x, d->key);
-			delete_start(x, d);
-		}
+		struct deletion *one;
+
+		if (x->id != d->export_id)
+			continue;
+		one = delete_new(x);
+		if (one == NULL)
+			return -ENOMEM;
+		hidden_add(x, d->key);
+		delete_start(one, d);
 	}
 	return 0;
 }

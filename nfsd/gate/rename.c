@@ -171,14 +171,13 @@ plan_row(struct rename *m, const char *new_key, struct meta_inode *row)
 }
 
 /* The database has it: memory follows. */
-static int
+static void
 moved(struct rename *m, const struct meta_name *entry,
       const struct meta_inode *row, const char *old_key, const char *key,
       const struct lost_heirloom *heirloom)
 {
 	struct node *n = m->file;
 	struct gate_export *x = n->export;
-	int r = 0;
 
 	negative_removed(x->gate, m->from.node->ino, m->from_name,
 			 clock_ms() + x->c.attr_ttl_ms);
@@ -195,14 +194,13 @@ moved(struct rename *m, const struct meta_name *entry,
 		lost_inherit(n, m->victim, key, heirloom);
 	if (victim_turns(m)) {
 		remove_bury(m->victims.alias);
-		r = link_turn_apply(&m->turn);
+		link_turn_apply(&m->turn);
 	} else if (m->victim != NULL) {
 		remove_bury(m->victim);
 		if (m->less.ino != 0)
 			link_less_apply(m->victims.file, &m->less);
 	}
-	if (r == 0)
-		r = node_rename(n, entry);
+	node_rename(n, entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
 	n->i.local_only = row->local_only;
@@ -225,7 +223,6 @@ moved(struct rename *m, const struct meta_name *entry,
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
 		change_dir_apply(&m->to);
-	return r;
 }
 
 /* The victim loses one of several names. */
@@ -381,6 +378,7 @@ step_rows(struct step *s, struct gate_request *rq, struct change *c)
 	s->entry.kind = n->i.kind;
 	strcpy(s->entry.name, m->to_name);
 	meta_del_name(c->batch, m->from.node->ino, m->from_name);
+	change_name(c, n, &s->entry);
 	meta_add_name(c->batch, &s->entry);
 	meta_put_inode(c->batch, &s->row);
 	meta_put_inode(c->batch, &m->from.row);
@@ -409,7 +407,8 @@ move_locked(struct rename *m, struct gate_request *rq)
 	if (r < 0)
 		return r;
 	touched(&s);
-	return moved(m, &s.entry, &s.row, s.old_key, s.key, &s.heirloom);
+	moved(m, &s.entry, &s.row, s.old_key, s.key, &s.heirloom);
+	return 0;
 }
 
 static int

@@ -202,6 +202,7 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 		return r;
 	meta_del_name(p->c->batch, m->from.node->ino, m->from_name);
 	plan_victim(p);
+	change_name(p->c, n, entry);
 	meta_add_name(p->c->batch, entry);
 	meta_put_inode(p->c->batch, &p->row);
 	meta_put_inode(p->c->batch, &m->from.row);
@@ -216,20 +217,19 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 }
 
 /* The database has it: memory follows. */
-static int
+static void
 moved(struct plan *p, const struct meta_name *entry)
 {
 	struct rename *m = p->m;
 	struct node *n = m->file;
 	struct gate_export *x = n->export;
-	int r;
 
 	negative_removed(x->gate, m->from.node->ino, m->from_name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	negative_del(x->gate, m->to.node->ino, m->to_name);
 	if (m->victim != NULL)
 		remove_bury(m->victim);
-	r = node_rename(n, entry);
+	node_rename(n, entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = p->row.name_dirty;
 	n->i.carried = p->row.carried;
@@ -240,7 +240,6 @@ moved(struct plan *p, const struct meta_name *entry)
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
 		change_dir_apply(&m->to);
-	return r;
 }
 
 static int
@@ -264,7 +263,7 @@ rename_locked(struct rename *m, struct gate_request *rq)
 		r = change_commit(&c);
 	failpoint("dirmove-after-commit");
 	if (r == 0) {
-		r = moved(&p, &entry);
+		moved(&p, &entry);
 		lost_place_all(x);
 		for (size_t i = 0; i < p.count; i++)
 			move_begin(p.moves[i]);

@@ -177,7 +177,8 @@ row_from_listing(struct gate_export *x, const char *key,
 }
 
 /* Its row goes out at once: in the page's batch it would come after, and
- * undo, what a client changes from here on. */
+ * undo, what a client changes from here on.  Only posted: the next listing
+ * finds what is not on record. */
 static void
 merge_post(struct node *n)
 {

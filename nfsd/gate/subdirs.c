@@ -64,6 +64,7 @@ subdirs_count(struct node *dir)
 		r = meta_count_dirs(meta, dir->ino, &count);
 	pthread_mutex_lock(&dir->mutex);
 	if (r == 0 && !dir->dead && dir->i.nlink != count + 2) {
+		/* Only posted: the next listing counts again. */
 		dir->i.nlink = (uint32_t)(count + 2);
 		b = meta_batch_new();
 		if (b != NULL)

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A transaction that fails leaves memory as it was, also where no client asks
+ * again: uploads that end, copies, pulls, conflicts, refusals, deletions,
+ * empty files and silent writers are taken up once more by the gate itself.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/change_bed.h"
+#include "tests/host_fault.h"
+#include "tests/unit.h"
+
+#define SILLY ".nfs000000000001"
+
+static void
+borne(const struct story *s)
+{
+	CU_ASSERT(play(s, false) > 0);
+}
+
+static void
+new_file(struct rig *r)
+{
+	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "f", "old", &r->fh[0]), 0);
+}
+
+static void
+old_file(struct rig *r)
+{
+	fake_s3_set(r->bed.s3, "f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
+}
+
+static bool
+f_is_old(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "old", 3);
+}
+
+static bool
+f_is_new(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "new", 3);
+}
+
+static bool
+f_is_gone(struct rig *r)
+{
+	return !fake_s3_has(r->bed.s3, "f");
+}
+
+static bool
+only_g_is_old(struct rig *r)
+{
+	return f_is_gone(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+}
+
+/* ---- uploads ---- */
+
+static void
+an_upload_whose_row_could_not_be_written_is_found_again(void)
+{
+	borne(&(struct story){ "a new file is stored", new_file, rig_run,
+			       f_is_old });
+}
+
+static void
+changed_file(struct rig *r)
+{
+	old_file(r);
+	CU_ASSERT_EQUAL(do_write(&r->bed, &r->a, &r->fh[0], 0, "new", 3,
+				 GATE_FILE_SYNC), 0);
+}
+
+static void
+a_version_whose_row_could_not_be_written_is_no_conflict(void)
+{
+	borne(&(struct story){ "a changed file is stored", changed_file,
+			       rig_run, f_is_new });
+}
+
+static void
+chmodded(struct rig *r)
+{
+	old_file(r);
+	CU_ASSERT_EQUAL(act_mode(r, &r->fh[0], 0600), 0);
+}
+
+static void
+renamed(struct rig *r)
+{
+	old_file(r);
+	CU_ASSERT_EQUAL(do_rename(&r->bed, &r->a, "f", "g"), 0);
+}
+
+static void
+linked(struct rig *r)
+{
+	new_file(r);
+	CU_ASSERT_EQUAL(act_link(r, &r->fh[0], "g"), 0);
+}
+
+static bool
+f_and_g_are_old(struct rig *r)
+{
+	return f_is_old(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+}
+
+static void
+a_copy_whose_row_could_not_be_written_is_made_again(void)
+{
+	borne(&(struct story){ "attributes are stored", chmodded, rig_run,
+			       f_is_old });
+	borne(&(struct story){ "a renamed file is copied", renamed, rig_run,
+			       only_g_is_old });
+	borne(&(struct story){ "a further name is copied", linked, rig_run,
+			       f_and_g_are_old });
+}
+
+static void
+tree_moved(struct rig *r)
+{
+	struct gate_fh fh;
+
+	fake_s3_set(r->bed.s3, "d/", "", 0);
+	fake_s3_set(r->bed.s3, "d/f", "old", 3);
+	fake_s3_set(r->bed.s3, "d/s/f", "new", 3);
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "d", &fh), 0);
+	CU_ASSERT_EQUAL(do_rename(&r->bed, &r->a, "d", "e"), 0);
+}
+
+static bool
+e_has_all(struct rig *r)
+{
+	return !fake_s3_has(r->bed.s3, "d/f") &&
+	       !fake_s3_has(r->bed.s3, "d/s/f") &&
+	       fake_s3_is(r->bed.s3, "e/f", "old", 3) &&
+	       fake_s3_is(r->bed.s3, "e/s/f", "new", 3);
+}
+
+static void
+what_is_carried_arrives_whatever_row_could_not_be_written(void)
+{
+	borne(&(struct story){ "a renamed directory is carried", tree_moved,
+			       rig_run, e_has_all });
+}
+
+/* ---- objects that go ---- */
+
+static void
+removed(struct rig *r)
+{
+	old_file(r);
+	CU_ASSERT_EQUAL(do_remove(&r->bed, &r->a, "f"), 0);
+}
+
+/* A file of the same name, as soon as that is free. */
+static int
+run_and_make(struct rig *r)
+{
+	int result;
+
+	rig_let_go(r);
+	r->hurry = true;
+	if (!rig_settled(r, f_is_gone))
+		return -ETIMEDOUT;
+	result = do_file(&r->bed, &r->a, "f", "new", &r->fh[0]);
+	return result < 0 ? result : rig_run(r);
+}
+
+static void
+a_deletion_whose_row_stays_is_not_done_to_what_comes_after(void)
+{
+	borne(&(struct story){ "an object is deleted", removed, rig_run,
+			       f_is_gone });
+	borne(&(struct story){ "a deleted name is used again", removed,
+			       run_and_make, f_is_new });
+}
+
+static void
+removed_while_open(struct rig *r)
+{
+	old_file(r);
+	CU_ASSERT_EQUAL(do_rename(&r->bed, &r->a, "f", SILLY), 0);
+}
+
+static bool
+only_here(struct rig *r)
+{
+	return f_is_gone(r) &&
+	       do_read_is(&r->bed, &r->a, &r->fh[0], "old", 3);
+}
+
+static void
+a_pull_whose_row_could_not_be_written_is_made_again(void)
+{
+	borne(&(struct story){ "a removed file is pulled",
+			       removed_while_open, rig_run, only_here });
+}
+
+/* ---- others, and refusals ---- */
+
+static void
+changed_by_others(struct rig *r)
+{
+	changed_file(r);
+	fake_s3_set(r->bed.s3, "f", "theirs", 6);
+}
+
+static bool
+f_is_theirs(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "theirs", 6);
+}
+
+static void
+removed_by_others(struct rig *r)
+{
+	changed_file(r);
+	fake_s3_unset(r->bed.s3, "f");
+}
+
+static void
+a_conflict_whose_row_could_not_be_written_is_met_again(void)
+{
+	borne(&(struct story){ "somebody else changed the object",
+			       changed_by_others, rig_run, f_is_theirs });
+	borne(&(struct story){ "somebody else removed the object",
+			       removed_by_others, rig_run, f_is_new });
+}
+
+static int
+take_id(void *arg, const struct gate_quarantine_info *q)
+{
+	*(uint64_t *)arg = q->id;
+	return 0;
+}
+
+static bool
+kept(struct rig *r)
+{
+	uint64_t id = 0;
+	char why[256];
+
+	if (fake_s3_has(r->bed.s3, "f"))
+		return f_is_old(r);
+	return gate_each_quarantined(r->bed.gate, take_id, &id) == 0 &&
+	       id != 0 && gate_quarantine_retry(r->bed.gate, id, why) == 0;
+}
+
+static bool
+is_kept(struct rig *r)
+{
+	uint64_t id = 0;
+
+	return gate_each_quarantined(r->bed.gate, take_id, &id) == 0 &&
+	       id != 0;
+}
+
+static int
+run_refused(struct rig *r)
+{
+	rig_let_go(r);
+	fake_s3_fail(r->bed.s3, S3_OP_PUT, 1, UINT32_MAX, -EACCES);
+	r->hurry = true;
+	return rig_settled(r, is_kept) ? 0 : -ETIMEDOUT;
+}
+
+static void
+bytes_that_were_refused_are_kept_whatever_row_could_not_be_written(void)
+{
+	borne(&(struct story){ "an upload is refused for good", new_file,
+			       run_refused, kept });
+}
+
+/* ---- writers ---- */
+
+static void
+empty(struct rig *r)
+{
+	CU_ASSERT_EQUAL(do_create(&r->bed, &r->a, "f", &r->fh[0]), 0);
+}
+
+static bool
+f_is_empty(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "", 0);
+}
+
+static void
+an_empty_file_that_could_not_be_settled_is_settled_later(void)
+{
+	borne(&(struct story){ "nothing comes after a CREATE", empty, rig_run,
+			       f_is_empty });
+}
+
+static void
+silent(struct rig *r)
+{
+	empty(r);
+	CU_ASSERT_EQUAL(do_write(&r->bed, &r->a, &r->fh[0], 0, "new", 3,
+				 GATE_UNSTABLE), 0);
+}
+
+static void
+what_a_silent_writer_left_is_published_later(void)
+{
+	borne(&(struct story){ "a writer went silent", silent, rig_run,
+			       f_is_new });
+}
+
+TEST_MAIN("gate_change_back",
+	  T(an_upload_whose_row_could_not_be_written_is_found_again),
+	  T(a_version_whose_row_could_not_be_written_is_no_conflict),
+	  T(a_copy_whose_row_could_not_be_written_is_made_again),
+	  T(what_is_carried_arrives_whatever_row_could_not_be_written),
+	  T(a_deletion_whose_row_stays_is_not_done_to_what_comes_after),
+	  T(a_pull_whose_row_could_not_be_written_is_made_again),
+	  T(a_conflict_whose_row_could_not_be_written_is_met_again),
+	  T(bytes_that_were_refused_are_kept_whatever_row_could_not_be_written),
+	  T(an_empty_file_that_could_not_be_settled_is_settled_later),
+	  T(what_a_silent_writer_left_is_published_later))
