@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/change_bed.h"
 #include "tests/host_fault.h"
@@ -313,6 +314,63 @@ what_a_silent_writer_left_is_published_later(void)
 			       f_is_new });
 }
 
+/* ---- versions ---- */
+
+#define LARGE (17U << 20)	/* goes by parts */
+
+static char large[LARGE];
+
+static bool
+f_is_large(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", large, LARGE);
+}
+
+static void
+write_large(struct rig *r)
+{
+	memset(large, 'a', sizeof(large));
+	CU_ASSERT_EQUAL(do_create(&r->bed, &r->a, "f", &r->fh[0]), 0);
+	for (uint32_t off = 0; off < LARGE; off += 1U << 20)
+		CU_ASSERT_EQUAL(do_write(&r->bed, &r->a, &r->fh[0], off,
+					 large + off, 1U << 20,
+					 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&r->bed, &r->a, &r->fh[0]), 0);
+}
+
+/* A version is committed while the one before is on its way, which arrives
+ * without an answer, and then the gateway is killed. */
+static void
+a_version_is_not_taken_for_the_one_before_it(void)
+{
+	struct rig r;
+
+	rig_open(&r);
+	write_large(&r);
+	fake_s3_hold(r.bed.s3, S3_OP_PART);
+	fake_s3_lose(r.bed.s3, S3_OP_COMPLETE, -EAGAIN);
+	rig_let_go(&r);
+	rig_hurry(&r);
+	CU_ASSERT(gate_flush(r.bed.gate, NULL, 50, NULL, NULL) != 0);
+	CU_ASSERT(fake_s3_is_held(r.bed.s3));
+	large[0] = 'b';
+	CU_ASSERT_EQUAL(do_write(&r.bed, &r.a, &r.fh[0], 0, "b", 1,
+				 GATE_FILE_SYNC), 0);
+	/* It does not begin anew before the end. */
+	fake_s3_fail(r.bed.s3, S3_OP_CREATE, 1, UINT32_MAX, -EAGAIN);
+	fake_s3_release(r.bed.s3);
+	for (uint64_t until = clock_ms() + 10000;
+	     !fake_s3_has(r.bed.s3, "f") && clock_ms() < until;)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	CU_ASSERT(fake_s3_has(r.bed.s3, "f"));
+	CU_ASSERT_FALSE(f_is_large(&r));
+	rig_kill(&r);
+	fake_s3_fail(r.bed.s3, S3_OP_CREATE, 1, 0, 0);
+	CU_ASSERT(rig_settled(&r, f_is_large));
+	CU_ASSERT(rig_agrees(&r));
+	rig_close(&r);
+}
+
 TEST_MAIN("gate_change_back",
 	  T(an_upload_whose_row_could_not_be_written_is_found_again),
 	  T(a_version_whose_row_could_not_be_written_is_no_conflict),
@@ -323,4 +381,5 @@ TEST_MAIN("gate_change_back",
 	  T(a_conflict_whose_row_could_not_be_written_is_met_again),
 	  T(bytes_that_were_refused_are_kept_whatever_row_could_not_be_written),
 	  T(an_empty_file_that_could_not_be_settled_is_settled_later),
-	  T(what_a_silent_writer_left_is_published_later))
+	  T(what_a_silent_writer_left_is_published_later),
+	  T(a_version_is_not_taken_for_the_one_before_it))
