@@ -7,15 +7,15 @@
  * went, a file must be settled before its rows can be made) is done at once
  * and noted as a step:
  *
- *	step	before the commit	committed	not committed
- *	HIDE	hidden			-		shown again
- *	SHOW	-			shown		-
- *	DELETE	hidden (or is)		begins		shown again
- *	SETTLE	settled			-		as it was
- *	UPLOAD	-			pending		-
- *	SENT	on record		-		as it was
- *	MOVE	in the list		-		taken out
- *	SUBDIR	counted			-		not counted
+ *	step	before		committed	not committed
+ *	HIDE	hidden		-		shown again
+ *	SHOW	-		shown		-
+ *	DELETE	hidden, or is	begins		shown again
+ *	SETTLE	settled		-		as it was
+ *	UPLOAD	-		pending		-
+ *	SENT	on record	-		as it was
+ *	MOVE	in the list	-		taken out
+ *	SUBDIR	counted		-		not counted
  *
  * Steps are undone in reverse order.  Deletions begin last, when memory has
  * followed: what is deleted is then found under no name.

@@ -197,7 +197,7 @@ struct done {
 	struct sending *s;
 	struct extents remaining;	/* staged, and not in this version */
 	struct meta_inode row;
-	uint64_t version;		/* of the content, when the rows were made */
+	uint64_t version;		/* of the content, as in the row */
 	struct link_followers links;
 };
 
