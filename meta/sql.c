@@ -125,12 +125,18 @@ static const char *const texts[SQL_COUNT] = {
 			   " generation, opened, created)"
 			   " VALUES (?,?,?,?,?,?)",
 	[SQL_DEL_HANDLE] = "DELETE FROM handle WHERE ino = ? AND who = ?",
+	/* They do not overlap: the last one that begins before ?2 is the first
+	 * that can reach beyond it, and none before that has to be read. */
 	[SQL_DEL_EXTENTS] = "DELETE FROM extent WHERE ino = ?1 AND off < ?3"
+			    " AND off >= ifnull((SELECT max(off) FROM extent"
+			    " WHERE ino = ?1 AND off <= ?2), 0)"
 			    " AND off + len > ?2",
 	[SQL_PUT_EXTENT] = "INSERT OR REPLACE INTO extent (ino, off, len, at)"
 			   " VALUES (?,?,?,?)",
 	[SQL_DEL_HARD] = "DELETE FROM hard_extent WHERE ino = ?1"
-			 " AND off < ?3 AND off + len > ?2",
+			 " AND off < ?3 AND off >= ifnull((SELECT max(off)"
+			 " FROM hard_extent WHERE ino = ?1 AND off <= ?2), 0)"
+			 " AND off + len > ?2",
 	[SQL_PUT_HARD] = "INSERT OR REPLACE INTO hard_extent (ino, off, len,"
 			 " at) VALUES (?,?,?,?)",
 	[SQL_PUT_JOURNAL] = "INSERT INTO journal (ino, at, data)"

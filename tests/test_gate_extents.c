@@ -278,7 +278,46 @@ offsets_near_the_end_of_64_bits_do_not_wrap(void)
 	extents_free(&m);
 }
 
+static void
+a_map_over_another_is_that_one_with_all_of_it_set(void)
+{
+	for (int round = 0; round < 2000; round++) {
+		struct extents below = { 0 }, over = { 0 }, got = { 0 };
+		struct oracle o = { { 0 } };
+
+		for (uint64_t i = rnd(8); i > 0; i--) {
+			uint64_t off = rnd(BYTES - 9), at = rnd(200);
+
+			CU_ASSERT_EQUAL(extents_set(&below, off, 1 + rnd(8),
+						    at), 0);
+		}
+		for (uint64_t i = rnd(8); i > 0; i--) {
+			uint64_t off = rnd(BYTES - 9);
+
+			CU_ASSERT_EQUAL(extents_set(&over, off, 1 + rnd(8),
+						    rnd(200)), 0);
+		}
+		for (size_t i = 0; i < below.count; i++)
+			oracle_set(&o, below.list[i].off, below.list[i].len,
+				   below.list[i].at);
+		for (size_t i = 0; i < over.count; i++) {
+			oracle_set(&o, over.list[i].off, over.list[i].len,
+				   over.list[i].at);
+			CU_ASSERT_EQUAL(extents_bytes_in(&over,
+							 over.list[i].off,
+							 over.list[i].len),
+					over.list[i].len);
+		}
+		CU_ASSERT_EQUAL(extents_over(&below, &over, &got), 0);
+		CU_ASSERT(agrees(&got, &o));
+		extents_free(&below);
+		extents_free(&over);
+		extents_free(&got);
+	}
+}
+
 TEST_MAIN("gate_extents", T(a_map_says_for_every_byte_what_an_array_says),
 	  T(memory_that_runs_out_leaves_the_map_as_it_was),
 	  T(seek_finds_the_first_extent_that_ends_later),
-	  T(offsets_near_the_end_of_64_bits_do_not_wrap))
+	  T(offsets_near_the_end_of_64_bits_do_not_wrap),
+	  T(a_map_over_another_is_that_one_with_all_of_it_set))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nfsd/gate/silence.h"
@@ -389,9 +390,79 @@ no_place_is_lost_whatever_is_done(void)
 	bed_close(&b);
 }
 
+/* ---- many pieces ---- */
+
+static double
+cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* Every other 512 bytes, from piece `from` to piece `to`. */
+static void
+write_pieces(struct bed *b, struct client *a, const struct gate_fh *fh,
+	     unsigned from, unsigned to)
+{
+	int bad = 0;
+
+	for (unsigned i = from; i < to; i++)
+		bad += do_write(b, a, fh, i * 1024ULL, "0123456789abcdef", 16,
+				GATE_UNSTABLE) != 0;
+	CU_ASSERT_EQUAL(bad, 0);
+}
+
+/* Of stable WRITEs over pieces that are there. */
+static double
+stable_cost(struct bed *b, struct client *a, const struct gate_fh *fh,
+	    unsigned pieces)
+{
+	double start = cpu_ms();
+	int bad = 0;
+
+	for (unsigned i = 0; i < 40; i++)
+		bad += do_write(b, a, fh, (i * 7919 % pieces) * 1024ULL, "now",
+				3, GATE_FILE_SYNC) != 0;
+	CU_ASSERT_EQUAL(bad, 0);
+	return cpu_ms() - start;
+}
+
+static void
+a_stable_write_costs_the_same_in_a_file_of_many_pieces(void)
+{
+	const unsigned many = 30000, few = 300;
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	double cheap, dear, start;
+
+	client_init(&a, "a");
+	b.export.settle_ms = 60000;
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	write_pieces(&b, &a, &fh, 0, few);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	cheap = stable_cost(&b, &a, &fh, few);
+	write_pieces(&b, &a, &fh, few, many);
+	start = cpu_ms();
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	if (getenv("BED_LOG") != NULL)
+		fprintf(stderr, "COMMIT of %u: %.1f ms\n", many,
+			cpu_ms() - start);
+	dear = stable_cost(&b, &a, &fh, many);
+	if (getenv("BED_LOG") != NULL)
+		fprintf(stderr, "40 stable WRITEs: %.1f, %.1f ms\n", cheap,
+			dear);
+	CU_ASSERT(dear < 4 * cheap + 4);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_places",
 	  T(a_file_that_is_rewritten_takes_no_more_than_its_versions),
 	  T(bytes_that_are_replaced_count_once),
 	  T(versions_beside_a_long_upload_are_not_kept),
 	  T(what_a_crash_left_in_a_file_is_punched),
-	  T(no_place_is_lost_whatever_is_done))
+	  T(no_place_is_lost_whatever_is_done),
+	  T(a_stable_write_costs_the_same_in_a_file_of_many_pieces))

@@ -18,6 +18,7 @@
 
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/silence.h"
+#include "nfsd/gate/watch.h"
 
 static void
 widen(const struct extents *m, uint64_t *from, uint64_t *to)
@@ -61,49 +62,33 @@ write_extent_rows(struct meta_batch *b, uint64_t ino,
 	extent_rows(meta_put_extents, b, ino, old, now, from, to);
 }
 
-/* Live extents within [from, to). */
-static int
-take(const struct extents *live, uint64_t from, uint64_t to,
-     struct extents *out)
-{
-	for (size_t i = extents_seek(live, from);
-	     i < live->count && live->list[i].off < to; i++) {
-		struct meta_extent e = live->list[i];
-
-		if (e.off < from) {
-			e.at += from - e.off;
-			e.len -= from - e.off;
-			e.off = from;
-		}
-		if (e.off + e.len > to)
-			e.len = to - e.off;
-		if (extents_set(out, e.off, e.len, e.at) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 /*
  * One commit, from maps to maps.  If nothing stays uncommitted, the hard map
  * and what is taken become part of the flushed version; else what is taken
  * becomes hard, and nobody but its writer sees it yet (rule.md 10).
+ *
+ * A few extents are set in the map that is there, when all is on disk; its
+ * size does not matter then.  Many make a new map.
  */
 struct step {
+	uint64_t from, to;
 	struct extents taken, added;	/* what leaves live; what staged gets */
-	struct extents staged, hard, live;
+	struct extents now;	/* the map that grows: as it will be, all of
+				 * it, or only about what is new */
+	bool all;
 	struct meta_inode row;
 	struct meta_handle handle;
-	bool flushes;
+	bool flushes, publishes;
 };
+
+#define IN_PLACE_MAX 32		/* extents */
 
 static void
 step_free(struct step *s)
 {
 	extents_free(&s->taken);
 	extents_free(&s->added);
-	extents_free(&s->staged);
-	extents_free(&s->hard);
-	extents_free(&s->live);
+	extents_free(&s->now);
 	meta_inode_fini(&s->row);
 }
 
@@ -120,14 +105,64 @@ lay_over(struct extents *m, const struct extents *over)
 	return r;
 }
 
+/* What the map will have where `over` comes, and beside that. */
 static int
-cut_out(struct extents *m, const struct extents *what)
+grow(struct extents *m, const struct extents *over, struct step *s)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < what->count; i++)
-		r = extents_cut(m, what->list[i].off, what->list[i].len);
-	return r;
+	s->all = over->count > IN_PLACE_MAX;
+	if (s->all)
+		return extents_over(m, over, &s->now);
+	for (size_t i = 0; r == 0 && i < over->count; i++) {
+		uint64_t from = over->list[i].off;
+		uint64_t to = from + over->list[i].len;
+
+		widen(m, &from, &to);
+		r = extents_range(m, from, to - from, &s->now);
+	}
+	if (r == 0)
+		r = lay_over(&s->now, over);
+	return r < 0 ? r : extents_reserve(m, over->count);
+}
+
+/* The rows of that. */
+static void
+grow_rows(void (*put)(struct meta_batch *b, uint64_t ino, uint64_t from,
+		      uint64_t to, const struct meta_extent *list,
+		      size_t count),
+	  struct meta_batch *b, uint64_t ino, const struct extents *old,
+	  const struct extents *over, const struct step *s)
+{
+	const struct meta_extent *first = over->list;
+	const struct meta_extent *last = &over->list[over->count - 1];
+
+	if (s->all)
+		extent_rows(put, b, ino, old, &s->now, first->off,
+			    last->off + last->len);
+	for (; !s->all && first <= last; first++)
+		extent_rows(put, b, ino, old, &s->now, first->off,
+			    first->off + first->len);
+}
+
+/* And the map itself: there is room for it. */
+static void
+grow_locked(struct node *n, struct extents *m, const struct extents *over,
+	    struct step *s)
+{
+	struct extents old = *m;
+
+	for (size_t i = 0; !s->all && i < over->count; i++) {
+		if (place_set_locked(n, m, over->list[i].off,
+				     over->list[i].len, over->list[i].at) < 0)
+			watch_broken_locked(n, "no room in a map", n->h.who);
+	}
+	if (s->all) {
+		*m = s->now;
+		s->now = (struct extents){ 0 };
+		place_release_below_locked(n, &old, over);
+		extents_free(&old);
+	}
 }
 
 /* The version that others will see, and S3. */
@@ -149,37 +184,32 @@ publish_row(struct node *n, struct step *s)
 static int
 prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 {
-	int r = take(&n->d.live, from, to, &s->taken);
+	struct data *d = &n->d;
+	int r = extents_range(&d->live, from, to - from, &s->taken);
 
+	s->from = from;
+	s->to = to;
+	s->flushes = s->taken.bytes == d->live.bytes;
+	/* Without room it has to be sent as it is: what waits for the rest
+	 * would keep the rest out. */
+	s->publishes = s->flushes || room_short(n->export->gate);
+	if (r == 0 && s->publishes)
+		r = extents_over(&d->hard, &s->taken, &s->added);
 	if (r == 0)
-		r = extents_copy(&n->d.staged, &s->staged);
+		r = s->publishes ? grow(&d->staged, &s->added, s)
+				 : grow(&d->hard, &s->taken, s);
+	/* The cut may be in the middle of one. */
 	if (r == 0)
-		r = extents_copy(&n->d.hard, &s->hard);
-	if (r == 0)
-		r = extents_copy(&n->d.live, &s->live);
-	if (r == 0)
-		r = cut_out(&s->live, &s->taken);
-	if (r == 0)
-		r = lay_over(&s->hard, &s->taken);
+		r = extents_reserve(&d->live, 1);
 	if (r == 0)
 		r = meta_inode_copy(&n->i, &s->row);
 	if (r < 0)
 		return r;
-	s->flushes = s->live.count == 0;
-	/* Without room it has to be sent as it is: what waits for the rest
-	 * would keep the rest out. */
-	if (s->flushes || room_short(n->export->gate)) {
-		s->added = s->hard;
-		s->hard = (struct extents){ 0 };
-		r = lay_over(&s->staged, &s->added);
-	}
-	if (r == 0 && s->added.count > 0)
+	if (s->added.count > 0)
 		publish_row(n, s);
 	s->handle = n->h;
 	s->handle.created &= s->taken.count == 0 && !s->flushes;
-	return r == 0 && s->flushes
-		       ? meta_handle_move(&s->handle, META_EV_FLUSH)
-		       : r;
+	return s->flushes ? meta_handle_move(&s->handle, META_EV_FLUSH) : 0;
 }
 
 static void
@@ -189,10 +219,7 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 	struct meta_batch *b = c->batch;
 
 	if (s->added.count > 0) {
-		write_extent_rows(b, n->ino, &n->d.staged, &s->staged,
-				  a->list[0].off,
-				  a->list[a->count - 1].off +
-					  a->list[a->count - 1].len);
+		grow_rows(meta_put_extents, b, n->ino, &n->d.staged, a, s);
 		if (n->d.hard.count > 0)
 			meta_put_hard_extents(b, n->ino, 0, INT64_MAX, NULL,
 					      0);
@@ -200,10 +227,7 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 		change_upload_locked(c, n, &s->row);
 		lost_rows_locked(n, c, NULL, NULL);
 	} else if (h->count > 0) {
-		extent_rows(meta_put_hard_extents, b, n->ino, &n->d.hard,
-			    &s->hard, h->list[0].off,
-			    h->list[h->count - 1].off +
-				    h->list[h->count - 1].len);
+		grow_rows(meta_put_hard_extents, b, n->ino, &n->d.hard, h, s);
 		meta_put_inode(b, &s->row);
 	}
 	/* Also of one who goes on: the row that its first WRITE posted may not
@@ -217,18 +241,23 @@ static void
 applied_locked(struct node *n, struct step *s)
 {
 	struct data *d = &n->d;
-	struct extents staged = d->staged, hard = d->hard, live = d->live;
+	struct extents hard = d->hard;
 
-	d->staged = s->staged;
-	d->hard = s->hard;
-	d->live = s->live;
-	s->staged = staged;
-	s->hard = hard;
-	s->live = live;
-	place_release_below_locked(n, &hard, &s->taken);
-	place_release_below_locked(n, &staged, &s->added);
+	if (s->publishes) {
+		grow_locked(n, &d->staged, &s->added, s);
+		d->hard = (struct extents){ 0 };
+	} else {
+		grow_locked(n, &d->hard, &s->taken, s);
+	}
+	/* To where it is now. */
+	if (extents_cut(&d->live, s->from, s->to - s->from) < 0)
+		watch_broken_locked(n, "no room in a map", n->h.who);
+	if (s->publishes) {
+		place_release_below_locked(n, &hard, &s->taken);
+		extents_free(&hard);
+	}
 	/* A copy of the base below staged bytes is of no more use. */
-	for (size_t i = 0; i < s->added.count; i++)
+	for (size_t i = 0; d->clean.count > 0 && i < s->added.count; i++)
 		(void)place_cut_locked(n, &d->clean, s->added.list[i].off,
 				       s->added.list[i].len);
 	if (s->added.count > 0) {

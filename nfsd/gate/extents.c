@@ -150,6 +150,74 @@ extents_set(struct extents *m, uint64_t off, uint64_t len, uint64_t at)
 	return 0;
 }
 
+/* The part of the extent that is within, if any. */
+static struct meta_extent
+within(struct meta_extent e, uint64_t off, uint64_t end)
+{
+	if (e.off < off) {
+		e.at += off - e.off;
+		e.len -= off - e.off;
+		e.off = off;
+	}
+	if (e.off + e.len > end)
+		e.len = end - e.off;
+	return e;
+}
+
+int
+extents_reserve(struct extents *m, size_t changes)
+{
+	return make_room(m, 2 * changes);
+}
+
+/* What of `below`, from its entry *i on, lies in [from, to). */
+static int
+add_below(const struct extents *below, size_t *i, uint64_t from, uint64_t to,
+	  struct extents *out)
+{
+	int r = 0;
+
+	for (; r == 0 && *i < below->count && below->list[*i].off < to; ++*i) {
+		struct meta_extent e = within(below->list[*i], from, to);
+
+		if (e.off < to && e.off + e.len > from)
+			r = extents_set(out, e.off, e.len, e.at);
+		if (below->list[*i].off + below->list[*i].len > to)
+			break;
+	}
+	return r;
+}
+
+int
+extents_over(const struct extents *below, const struct extents *over,
+	     struct extents *out)
+{
+	struct extents m = { 0 };
+	uint64_t from = 0;
+	size_t i = 0;
+	int r = make_room(&m, below->count + 2 * over->count + 2);
+
+	for (size_t j = 0; r == 0 && j < over->count; j++) {
+		const struct meta_extent *e = &over->list[j];
+
+		r = add_below(below, &i, from, e->off, &m);
+		if (r == 0)
+			r = extents_set(&m, e->off, e->len, e->at);
+		from = e->off + e->len;
+		while (i < below->count &&
+		       below->list[i].off + below->list[i].len <= from)
+			i++;
+	}
+	if (r == 0)
+		r = add_below(below, &i, from, UINT64_MAX, &m);
+	if (r < 0) {
+		extents_free(&m);
+		return r;
+	}
+	*out = m;
+	return 0;
+}
+
 bool
 extents_at(const struct extents *m, uint64_t off, uint64_t *at, uint64_t *len)
 {
@@ -173,20 +241,6 @@ uint64_t
 extents_bytes(const struct extents *m)
 {
 	return m->bytes;
-}
-
-/* The part of the extent that is within, if any. */
-static struct meta_extent
-within(struct meta_extent e, uint64_t off, uint64_t end)
-{
-	if (e.off < off) {
-		e.at += off - e.off;
-		e.len -= off - e.off;
-		e.off = off;
-	}
-	if (e.off + e.len > end)
-		e.len = end - e.off;
-	return e;
 }
 
 int

@@ -26,6 +26,14 @@ int extents_set(struct extents *m, uint64_t off, uint64_t len, uint64_t at);
 /* Unmap a range.  -ENOMEM, which a cut up to the end of the map never is. */
 int extents_cut(struct extents *m, uint64_t off, uint64_t len);
 
+/* Room for so many changes: extents_set and extents_cut do not fail then. */
+int extents_reserve(struct extents *m, size_t changes)
+	__attribute__((warn_unused_result));
+/* A new map: `over`, and what it does not cover of `below`.  Takes as long as
+ * both have entries. */
+int extents_over(const struct extents *below, const struct extents *over,
+		 struct extents *out) __attribute__((warn_unused_result));
+
 /* Index of the first extent that ends after off; count if none does. */
 size_t extents_seek(const struct extents *m, uint64_t off);
 /* The piece of the map at off: true and where it lies and how far it goes,
