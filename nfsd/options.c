@@ -225,6 +225,11 @@ static const struct option_row rows[] = {
 	    "objects are counted in the background, by a listing of all at "
 	    "the start and every 15 minutes or more. 0 is no bound; then df "
 	    "shows 1 PiB, free."),
+	EXP(max_hole, SIZE, "128G", 0, 5 * T, NULL,
+	    "Zeros that a file may have where nothing was written, as "
+	    "truncate -s or a write far behind the end make them: S3 has "
+	    "no holes, so each of them is sent. More is refused (EFBIG). "
+	    "0 is no bound."),
 	EXP(file_mode, OCTAL, "0644", 0, 07777, NULL,
 	    "Mode of files whose object says nothing."),
 	EXP(dir_mode, OCTAL, "0755", 0, 07777, NULL,

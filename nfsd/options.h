@@ -42,7 +42,8 @@ struct options_export {
 	uint64_t busy_limit_ms, reserve_ms, lease_ms, attr_ttl_ms;
 	uint64_t idle_visible_ms, idle_flush_ms;
 	uint64_t max_dirty_age_ms, upload_retry_ms, max_handles;
-	uint64_t quota, file_mode, dir_mode, top_mode, uid, gid, part_size;
+	uint64_t quota, max_hole, file_mode, dir_mode, top_mode;
+	uint64_t uid, gid, part_size;
 };
 
 enum options_section { OPTIONS_SERVER, OPTIONS_S3, OPTIONS_EXPORT };

@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -122,6 +123,42 @@ what_would_not_fit_is_refused_and_nothing_else(void)
 	bed_close(&b);
 }
 
+static void
+zeros_that_nobody_wrote_have_a_bound(void)
+{
+	struct gate_fh fh;
+	char *p = calloc(1, MIB);
+
+	begin(0);
+	b.export.max_hole = 2 * MIB;
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &c, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 5ULL << 40), -EFBIG);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 2 * MIB + 1), -EFBIG);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 2 * MIB), 0);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 3 * MIB), -EFBIG);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 3 * MIB, "x", 1,
+				 GATE_UNSTABLE), -EFBIG);
+	/* What is written is no hole, in whatever order it comes. */
+	for (uint64_t at = 4; at-- > 0;)
+		CU_ASSERT_EQUAL(do_write(&b, &c, &fh, at * MIB, p, MIB,
+					 GATE_UNSTABLE),
+				at == 3 ? -EFBIG : 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 3 * MIB, p, MIB,
+				 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 6 * MIB), 0);
+	CU_ASSERT(bed_settled(&b));
+	/* What S3 has is none either. */
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 7 * MIB), 0);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 100 * MIB), -EFBIG);
+	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 0), 0);
+	CU_ASSERT(bed_settled(&b));
+	free(p);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_quota", T(without_a_quota_df_shows_much_and_nothing_used),
 	  T(df_counts_what_is_there_and_what_is_written),
-	  T(what_would_not_fit_is_refused_and_nothing_else))
+	  T(what_would_not_fit_is_refused_and_nothing_else),
+	  T(zeros_that_nobody_wrote_have_a_bound))

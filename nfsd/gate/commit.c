@@ -382,6 +382,11 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
+	r = size > n->live_size ? quota_hole_locked(n, size) : 0;
+	if (r < 0) {
+		pthread_mutex_unlock(&n->mutex);
+		return r;
+	}
 	while (n->d.writing > 0)
 		pthread_cond_wait(&n->changed, &n->mutex);
 	/* Uncommitted bytes below the new size remain uncommitted. */

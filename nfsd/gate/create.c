@@ -79,6 +79,10 @@ fill_row(struct gate_export *x, struct gate_request *rq,
 			row->atime_ns = set->atime_ns;
 		if (set->mtime_how == GATE_TIME_CLIENT)
 			row->mtime_ns = set->mtime_ns;
+		if (set->set_size && rec->kind == GATE_REG &&
+		    (set->size > FILE_SIZE_MAX ||
+		     (x->c.max_hole != 0 && set->size > x->c.max_hole)))
+			return -EFBIG;
 		if (set->set_size && rec->kind == GATE_REG)
 			row->size = set->size;
 		if (rec->kind == GATE_REG && rq->cred.uid != 0 &&

@@ -154,6 +154,7 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	uint64_t upload_retry_ms;	/* transient failures, then permanent */
 	uint64_t max_handles;
 	uint64_t quota_bytes;	/* 0: none */
+	uint64_t max_hole;	/* zeros of a file that nobody wrote; 0: any */
 	uint32_t file_mode, dir_mode, uid, gid;	/* where metadata is absent */
 	uint32_t top_mode;	/* of a new export's root; 0: dir_mode */
 	uint64_t part_size;	/* bytes of a part to begin with; 8 MiB */

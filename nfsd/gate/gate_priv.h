@@ -1135,6 +1135,10 @@ void quota_stop(struct gate *g);
 /* May a file grow from one size to the other?  -EDQUOT. */
 int quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 	__attribute__((warn_unused_result));
+/* May it reach that far?  S3 has no holes: zeros are sent.  -EFBIG.  Mutex
+ * held. */
+int quota_hole_locked(const struct node *n, uint64_t end)
+	__attribute__((warn_unused_result));
 /* Sets live_size, and counts the difference.  Mutex held. */
 void quota_size_locked(struct node *n, uint64_t size);
 

@@ -165,6 +165,20 @@ quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 	return -EDQUOT;
 }
 
+int
+quota_hole_locked(const struct node *n, uint64_t end)
+{
+	uint64_t limit = n->export->c.max_hole, from = n->i.base_limit, bytes;
+
+	if (limit == 0 || end <= limit || end <= from)
+		return 0;
+	/* Bytes in two maps count twice: that lets a little more pass. */
+	bytes = from + extents_bytes_in(&n->d.live, from, end - from) +
+		extents_bytes_in(&n->d.hard, from, end - from) +
+		extents_bytes_in(&n->d.staged, from, end - from);
+	return bytes < end && end - bytes > limit ? -EFBIG : 0;
+}
+
 void
 quota_size_locked(struct node *n, uint64_t size)
 {

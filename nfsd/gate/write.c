@@ -64,6 +64,8 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 
 	if (r == 0 && !there_is(g))
 		r = -EIO;
+	if (r == 0 && off > n->live_size)
+		r = quota_hole_locked(n, off);
 	if (r == 0)
 		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)
