@@ -72,7 +72,9 @@ static const struct option_row rows[] = {
 	    "Uploads and downloads of an export that run at once."),
 	SRV(max_nodes, COUNT, "50000", 1000, 100000000, NULL,
 	    "Files and directories whose attributes stay in memory, about "
-	    "3 KiB each; the others are read from the database again."),
+	    "3 KiB each; the others are read from the database again. What "
+	    "the bucket has not been told of stays as well; at twice this "
+	    "number changes of other files wait."),
 	SRV(shutdown_timeout_ms, MS, "10000", 0, DAY_MS, NULL,
 	    "After SIGTERM: how long to finish requests and uploads. What is "
 	    "not uploaded by then stays on disk and follows at the next "

@@ -320,6 +320,18 @@ do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 int
+do_mode(struct bed *b, struct client *c, const struct gate_fh *fh,
+	uint32_t mode)
+{
+	struct gate_setattr set = { .set_mode = true, .mode = mode };
+	struct gate_wcc wcc = { 0 };
+	int r;
+
+	DO(gate_setattr(b->x, &c->rq, fh, &set, NULL, &wcc));
+	return r;
+}
+
+int
 do_remove(struct bed *b, struct client *c, const char *name)
 {
 	struct gate_wcc wcc = { 0 };

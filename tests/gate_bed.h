@@ -96,6 +96,8 @@ int do_write(struct bed *b, struct client *c, const struct gate_fh *fh,
 int do_commit(struct bed *b, struct client *c, const struct gate_fh *fh);
 int do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
 	    uint64_t size);
+int do_mode(struct bed *b, struct client *c, const struct gate_fh *fh,
+	    uint32_t mode);
 int do_remove(struct bed *b, struct client *c, const char *name);
 int do_rename(struct bed *b, struct client *c, const char *from,
 	      const char *to);

@@ -158,7 +158,57 @@ zeros_that_nobody_wrote_have_a_bound(void)
 	bed_close(&b);
 }
 
+#define FILES 300
+#define NODES 64
+
+static void
+changes_that_s3_lacks_do_not_fill_memory(void)
+{
+	struct gate_fh fh[FILES];
+	struct gate_status status;
+	unsigned waits = 0;
+	char name[8];
+
+	begin(0);
+	b.config.max_nodes = NODES;
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		fake_s3_set(b.s3, name, "x", 1);
+	}
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 100000, -EAGAIN);
+	for (unsigned i = 0; i < FILES; i++) {
+		int r;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		CU_ASSERT_EQUAL_FATAL(do_lookup(&b, &c, name, &fh[i]), 0);
+		r = do_mode(&b, &c, &fh[i], 0600);
+		CU_ASSERT(r == 0 || r == -EAGAIN);
+		waits += r == -EAGAIN;
+	}
+	gate_status(b.gate, &status);
+	CU_ASSERT(waits > 0);
+	CU_ASSERT(status.nodes <= 2 * NODES + 16);
+	/* What makes it less is taken, and in the end all is. */
+	CU_ASSERT_EQUAL(do_remove(&b, &c, "f0"), 0);
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	for (unsigned i = 1; i < FILES; i++) {
+		uint64_t until = clock_ms() + 3000;
+		int r;
+
+		while ((r = do_mode(&b, &c, &fh[i], 0640)) == -EAGAIN &&
+		       clock_ms() < until)
+			CU_ASSERT(bed_settled(&b));
+		CU_ASSERT_EQUAL(r, 0);
+	}
+	CU_ASSERT(bed_settled(&b));
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_quota", T(without_a_quota_df_shows_much_and_nothing_used),
 	  T(df_counts_what_is_there_and_what_is_written),
 	  T(what_would_not_fit_is_refused_and_nothing_else),
-	  T(zeros_that_nobody_wrote_have_a_bound))
+	  T(zeros_that_nobody_wrote_have_a_bound),
+	  T(changes_that_s3_lacks_do_not_fill_memory))

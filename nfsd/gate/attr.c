@@ -258,6 +258,8 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	wcc_before(n, rq, wcc);
 	if (r == 0)
 		r = setattr_allowed(rq, &n->i, set);
+	if (r == 0 && !n->up.pending)
+		r = node_room(x->gate, rq);
 	if (r == 0 && set->set_size) {
 		who_text(x, rq, who);
 		admit_looked(n, rq, true);

@@ -188,8 +188,10 @@ static int
 may_make(struct gate_export *x, struct gate_request *rq,
 	 const struct recipe *rec)
 {
-	int r = rec->opens ? admit_room(x, rq) : 0;
+	int r = node_room(x->gate, rq);
 
+	if (r == 0 && rec->opens)
+		r = admit_room(x, rq);
 	if (r == 0 && room_short(x->gate))
 		room_make(x->gate);
 	if (r == 0)

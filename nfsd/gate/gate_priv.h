@@ -558,6 +558,10 @@ struct node *node_find_child(struct gate *g, uint64_t parent,
 int node_add(struct gate_export *x, const struct meta_inode *row,
 	     const struct meta_name *name, bool locked, struct node **out)
 	__attribute__((warn_unused_result));
+/* A change is about to make one that has to stay until S3 knows of it.  Are
+ * there too many?  -EAGAIN: let the client come back. */
+int node_room(struct gate *g, struct gate_request *rq)
+	__attribute__((warn_unused_result));
 void node_put(struct node **n);
 struct node *node_ref(struct node *n);
 /* Change what the tables know about its name.  Room for that name was made

@@ -251,6 +251,19 @@ node_ref(struct node *n)
 	return n;
 }
 
+int
+node_room(struct gate *g, struct gate_request *rq)
+{
+	uint64_t nodes = __atomic_load_n(&g->nodes, __ATOMIC_RELAXED);
+
+	/* Those that may leave do so above max_nodes: the others wait for
+	 * uploads, or are in use. */
+	if (nodes < 2ULL * g->config.max_nodes)
+		return 0;
+	rq->again = GATE_JUKEBOX;
+	return -EAGAIN;
+}
+
 void
 node_put(struct node **np)
 {

@@ -475,6 +475,8 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 	if (r == -EEXIST)
 		r = -EINVAL;	/* "." and ".." (RFC 1813 3.3.14) */
 	if (r == 0)
+		r = node_room(x->gate, rq);
+	if (r == 0)
 		r = find_both(&m, rq);
 	who_text(x, rq, who);
 	/* Two names of one file: nothing to do. */
