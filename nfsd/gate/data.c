@@ -400,11 +400,24 @@ data_forget_file_locked(struct node *n)
 	place_forget_locked(n);
 }
 
+/* What is in it is nobody's: should it stay, the next file of this inode
+ * punches it out (places.c), or the next start removes it. */
+static void
+unlink_file(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	char name[32];
+
+	data_file_name(n->ino, name);
+	if (unlinkat(g->data_dir, name, 0) < 0 && errno != ENOENT)
+		gate_say(g, 1, "cannot remove a data file: %s: %s", name,
+			 strerror(errno));
+}
+
 void
 data_remove_locked(struct node *n)
 {
 	struct data *d = &n->d;
-	char name[32];
 
 	extents_free(&d->live);
 	extents_free(&d->hard);
@@ -415,22 +428,17 @@ data_remove_locked(struct node *n)
 	memory_free(n);
 	if (d->file == NULL)
 		return;
-	if (!d->unlinked) {
-		data_file_name(n->ino, name);
-		(void)unlinkat(n->export->gate->data_dir, name, 0);
-	}
+	if (!d->unlinked)
+		unlink_file(n);
 	data_forget_file_locked(n);
 }
 
 void
 data_unlink(struct node *n)
 {
-	char name[32];
-
 	if (n->d.file == NULL)
 		return;
-	data_file_name(n->ino, name);
-	(void)unlinkat(n->export->gate->data_dir, name, 0);
+	unlink_file(n);
 	n->d.unlinked = true;
 }
 
@@ -643,8 +651,10 @@ replay_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
 		if (p->fd < 0)
 			return -EIO;
 	}
+	/* The rows stay, and the next start writes all of them anew. */
+	errno = 0;	/* a short one says nothing */
 	if (pwrite(p->fd, data, len, (off_t)at) != (ssize_t)len)
-		return -EIO;
+		return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
 	return 0;
 }
 

@@ -278,6 +278,28 @@ copy_out(struct kept *k, int fd)
 	return r;
 }
 
+/* What was saved may be dropped next: its name is on disk first. */
+static int
+flush_name(const char *file)
+{
+	char *path = strdup(file), *slash;
+	int fd, r = 0;
+
+	if (path == NULL)
+		return -ENOMEM;
+	slash = strrchr(path, '/');
+	if (slash != NULL)
+		slash[slash == path] = '\0';
+	fd = open(slash != NULL ? path : ".",
+		  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
+		r = -errno;
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return r;
+}
+
 int
 gate_quarantine_save(struct gate *g, uint64_t id, const char *file,
 		     uint64_t *missing)
@@ -294,6 +316,8 @@ gate_quarantine_save(struct gate *g, uint64_t id, const char *file,
 		r = copy_out(k, fd);
 		if (close(fd) < 0 && r == 0)
 			r = -errno;
+		if (r == 0)
+			r = flush_name(file);
 		if (r < 0)
 			(void)unlink(file);
 	}

@@ -460,8 +460,8 @@ place_load_locked(struct node *n)
 
 	if (r == 0)
 		r = note_used(d, &d->hard);
-	if (r == 0)
-		d->untidy = d->staged.count + d->hard.count > 0;
+	/* Of before a crash, or it could not be removed. */
+	d->untidy = true;
 	return r;
 }
 
