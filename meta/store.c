@@ -451,7 +451,8 @@ meta_open(const struct meta_config *config, struct meta **out)
 	pthread_cond_init(&m->id_raised, NULL);
 	r = m->path == NULL ? -ENOMEM : open_all(m);
 	/* SQLite tells a full disk in more than one way at this point. */
-	if (r < 0 && r != -ENOMEM && ballast_drop(&m->ballast, m->path)) {
+	if (r < 0 && r != -ENOMEM && r != -ENOTSUP &&
+	    ballast_drop(&m->ballast, m->path)) {
 		say(m, 0, "the disk is full, or the database is damaged; once "
 		    "more, with the room that was kept for that: %s", m->path);
 		r = open_all(m);
