@@ -24,6 +24,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nfsd/gate/change.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/names.h"
@@ -386,25 +387,44 @@ carry_main(void *arg)
 
 /* ---- an object that is not what was listed ---- */
 
-/* Somebody removed it: so is the file. */
+/* Somebody removed the marker of a directory: it gets another one, where it is
+ * now. */
 static int
-source_gone(struct sending *s)
+marker_gone(struct sending *s)
 {
 	struct node *n = s->node;
-	bool same;
-	int r = 0;
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	int r;
 
+	change_begin(&c, n->export->gate);
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
-	same = !n->dead && n->i.carried && !n->i.data_dirty &&
-	       n->h.state == META_NONE && n->d.staged.count == 0 &&
-	       n->i.kind != GATE_DIR &&
-	       strcmp(n->i.base_key, s->snap.row.base_key) == 0;
-	pthread_mutex_unlock(&n->mutex);
-	if (same)
-		r = lookup_bury(n);
+	r = upload_copy_row(n, &row);
+	row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
+	row.base_size = row.base_limit = 0;
+	row.carried = row.name_dirty = false;
+	row.data_dirty = row.attr_dirty = true;
+	if (r == 0) {
+		meta_put_inode(c.batch, &row);
+		pthread_mutex_lock(&n->mutex);
+		change_upload_locked(&c, n, &row);
+		pthread_mutex_unlock(&n->mutex);
+		r = change_commit(&c);
+	}
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		n->i.base_key[0] = n->i.base_etag[0] = '\0';
+		n->i.dest_etag[0] = '\0';
+		n->i.base_size = n->i.base_limit = 0;
+		n->i.carried = n->i.name_dirty = false;
+		n->i.data_dirty = n->i.attr_dirty = true;
+		pthread_mutex_unlock(&n->mutex);
+		gate_say(n->export->gate, 1, "somebody else removed the object "
+			 "of a renamed directory, it gets another one: key=%s",
+			 s->snap.row.base_key);
+	}
 	node_unlock(n);
-	return r < 0 ? r : same ? -ECANCELED : -ESTALE;
+	return r < 0 ? r : -ECANCELED;
 }
 
 /* Somebody replaced it: the file has that version.  Only posted: what is not
@@ -510,7 +530,8 @@ carry_conflict(struct sending *s, int error)
 	int r = s3_head(x->s3, i->base_key, &from, NULL);
 
 	if (r == -ENOENT)
-		return source_gone(s);
+		return i->kind == GATE_DIR ? marker_gone(s)
+					   : upload_base_gone(s);
 	if (r < 0)
 		return r;
 	if (i->base_etag[0] != '\0' && strcmp(from.etag, i->base_etag) != 0) {

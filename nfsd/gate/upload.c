@@ -300,85 +300,6 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 
 /* ---- failure ---- */
 
-static bool
-is_transient(int r)
-{
-	switch (r) {
-	case -EAGAIN:
-	case -EKEYREJECTED:
-	case -ENODEV:
-	case -ENOMEM:
-	case -EBADMSG:
-	case -ENOSPC:
-	case -EDQUOT:
-	case -EIO:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* The ETag that this version was to have, if that is on record. */
-static void
-expected(struct sending *s, char etag[META_ETAG_MAX])
-{
-	struct node *n = s->node;
-
-	etag[0] = '\0';
-	pthread_mutex_lock(&n->mutex);
-	if (n->up.row != NULL &&
-	    n->up.expect_version == s->snap.content_version)
-		strcpy(etag, n->up.row->expect_etag);
-	pthread_mutex_unlock(&n->mutex);
-}
-
-/*
- * The object at the key is not what we built on.  Is it our own, made by a
- * request whose answer was lost, perhaps before a crash?  0, 1, or what keeps
- * us from knowing.
- */
-static int
-is_ours(struct sending *s)
-{
-	struct gate_export *x = s->node->export;
-	struct s3_object o = { 0 };
-	struct meta_inode seen = { 0 };
-	char expect[META_ETAG_MAX];
-	bool ours = false;
-	int r;
-
-	if (s->snap.row.link_ino != 0)
-		return link_is_ours(s);
-	r = s3_head(x->s3, s->snap.key, &o, NULL);
-	if (r < 0)
-		return is_transient(r) ? r : 0;
-	object_to_inode(x, s->snap.key, &o, &seen);
-	/* What is expected was written down for one version: an older one
-	 * that did arrive is not this one. */
-	expected(s, expect);
-	if (expect[0] != '\0')
-		ours = strcmp(o.etag, expect) == 0;
-	else if (!link_is_version(s, &o))
-		ours = false;
-	else
-		/* A copy has the ETag of its source, so the ETag that tells
-		 * is that of what was there before. */
-		ours = o.size == (s->snap.row.kind == GATE_REG
-					  ? s->snap.row.size
-					  : o.size) &&
-		       strcmp(o.etag, s->snap.row.dest_etag) != 0 &&
-		       ((seen.mtime_ns == s->snap.row.mtime_ns &&
-			 seen.mode == s->snap.row.mode &&
-			 seen.uid == s->snap.row.uid &&
-			 seen.kind == s->snap.row.kind) ||
-			lost_same_bytes(s, &o));
-	if (ours)
-		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
-	meta_inode_fini(&seen);
-	s3_object_free(&o);
-	return ours;
-}
-
 static void
 describe(const struct sending *s, int r, char *out, size_t size)
 {
@@ -422,124 +343,6 @@ upload_put_row(struct node *n, const struct meta_inode *row)
 	n->i.carried = row->carried;
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
-}
-
-/*
- * What the file was to replace is not there: it was where the path led before
- * a directory above was renamed, or somebody else removed it.  1: nothing is
- * replaced, then.
- */
-static int
-dest_gone(struct sending *s)
-{
-	struct node *n = s->node;
-	const struct meta_inode *i = &s->snap.row;
-	CLEANUP_INODE struct meta_inode row = { 0 };
-	struct s3_object o = { 0 };
-	int r;
-
-	if (i->dest_etag[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
-		return 0;
-	r = s3_head(n->export->s3, s->snap.key, &o, NULL);
-	s3_object_free(&o);
-	if (r != -ENOENT)
-		return is_transient(r) ? r : 0;
-	node_lock_wait(n);
-	r = upload_copy_row(n, &row);
-	if (r == 0 && strcmp(row.dest_etag, i->dest_etag) == 0) {
-		row.dest_etag[0] = '\0';
-		r = upload_put_row(n, &row);
-	}
-	node_unlock(n);
-	return r < 0 ? r : 1;
-}
-
-/* A directory's marker: what lies there is what it replaces next, and bytes that
- * somebody has put into it stay. */
-static int
-met_marker(struct sending *s)
-{
-	struct node *n = s->node;
-	struct s3_object o = { 0 };
-	struct meta_batch *b;
-	int r = s3_head(n->export->s3, s->snap.key, &o, &s->err);
-
-	if (r < 0 && r != -ENOENT)
-		return r;
-	b = meta_batch_new();
-	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
-	strcpy(n->i.dest_etag, o.etag);
-	if (r == 0 || strcmp(n->i.base_key, s->snap.key) == 0) {
-		strcpy(n->i.base_key, r == 0 ? s->snap.key : "");
-		strcpy(n->i.base_etag, o.etag);
-		n->i.base_size = n->i.base_limit = o.size;
-	}
-	if (b != NULL && !n->dead)
-		meta_put_inode(b, &n->i);
-	pthread_mutex_unlock(&n->mutex);
-	r = meta_commit(n->export->gate->meta, &b);
-	node_unlock(n);
-	s3_object_free(&o);
-	return r < 0 ? r : -ECANCELED;
-}
-
-/* Nothing has changed where it matters: the store refused for another reason,
- * a write of the key that raced (409) or an upload that it has forgotten. */
-static int
-is_as_expected(struct sending *s)
-{
-	struct gate_export *x = s->node->export;
-	const struct meta_inode *i = &s->snap.row;
-	struct s3_object o = { 0 };
-	int r = s3_head(x->s3, s->snap.key, &o, NULL);
-
-	if (r == 0)
-		r = strcmp(o.etag, i->dest_etag) == 0;
-	else if (r == -ENOENT)
-		r = i->dest_etag[0] == '\0';
-	s3_object_free(&o);
-	if (r != 1 || i->base_key[0] == '\0' ||
-	    strcmp(i->base_key, s->snap.key) == 0)
-		return r < 0 && !is_transient(r) ? 0 : r;
-	r = s3_head(x->s3, i->base_key, &o, NULL);
-	if (r == 0)
-		r = strcmp(o.etag, i->base_etag) == 0;
-	s3_object_free(&o);
-	return r < 0 && !is_transient(r) ? 0 : r;
-}
-
-/* At the key lies not what we build on, or nothing. */
-static int
-met_another(struct sending *s, int error)
-{
-	int r = is_ours(s), kept = error;
-
-	if (r == 1)
-		return upload_done(s);
-	if (r == 0 && s->snap.row.kind == GATE_DIR)
-		return met_marker(s);
-	if (r == 0 && s->snap.row.link_ino == 0) {
-		r = is_as_expected(s);
-		if (r != 0)
-			return r < 0 ? r : -EAGAIN;
-	}
-	if (r == 0)
-		r = dest_gone(s);
-	if (r == 0)
-		r = lost_adopt(s);
-	if (r == 0 && s->snap.row.link_ino != 0)
-		return link_conflict(s);
-	if (r == 0)
-		r = link_replaces(s);
-	if (r != 0)		/* once more, on that */
-		return r < 0 ? r : -ECANCELED;
-	if (s->node->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH)
-		kept = conflict_keep_both(s);
-	if (kept == 0 || kept == -ECANCELED || is_transient(kept))
-		return kept;
-	conflict_count(s);
-	return error;
 }
 
 static void
@@ -759,7 +562,7 @@ was_stopped(struct node *n, int r)
 	pthread_mutex_lock(&n->mutex);
 	stopped = r < 0 && n->up.cancel && !n->dead;
 	pthread_mutex_unlock(&n->mutex);
-	return stopped && (is_transient(r) || r == -ECANCELED);
+	return stopped && (upload_is_transient(r) || r == -ECANCELED);
 }
 
 static int
@@ -774,10 +577,10 @@ upload_end(struct node *n, struct sending *s, int r)
 	if (r == 0)
 		r = upload_done(s);
 	else if ((r == -ESTALE || r == -EEXIST) && !send_is_carried(s))
-		r = met_another(s, r);
+		r = upload_met_another(s, r);
 	if (r != -EBUSY)
 		n->up.busy_ms = 0;
-	if (r == -ECANCELED || is_transient(r)) {
+	if (r == -ECANCELED || upload_is_transient(r)) {
 		upload_retry_later(s, r);
 	} else if (r == -EBUSY) {
 		pthread_mutex_lock(&n->mutex);
@@ -870,7 +673,7 @@ look_at(struct sending *s, const char *sent)
 	if (copy || r < 0)
 		return r;
 	strcpy(s->snap.key, sent);
-	r = is_ours(s);
+	r = upload_is_ours(s);
 	if (r != 0)
 		return r;
 	r = lost_adopt_left(n, sent);
@@ -917,7 +720,7 @@ upload_send(struct sending *s)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	/* Did the crash come between S3 and the row? */
-	r = s->node->up.recovered ? is_ours(s) : 0;
+	r = s->node->up.recovered ? upload_is_ours(s) : 0;
 	return r == 0 ? send_version(s) : r < 0 ? r : 0;
 }
 

@@ -64,6 +64,20 @@ int conflict_keep_both(struct sending *s) __attribute__((warn_unused_result));
  * waited for it goes on; a negative errno: nothing has changed here, it has to
  * be found out once more.  Takes the file lock; blocks on SQLite. */
 int upload_done(struct sending *s) __attribute__((warn_unused_result));
+/* met.c: will it be another answer, some time? */
+bool upload_is_transient(int r);
+/* The object at the key is not the one we built on.  Is it our own, made by a
+ * request whose answer was lost, perhaps before a crash?  0, 1 (etag is set),
+ * or what keeps us from knowing. */
+int upload_is_ours(struct sending *s) __attribute__((warn_unused_result));
+/* At the key lies not what we build on, or nothing.  0: it is done;
+ * -ECANCELED: once more; error: it is somebody else's. */
+int upload_met_another(struct sending *s, int error)
+	__attribute__((warn_unused_result));
+/* The object is gone that was to be copied, and of the file nothing is here:
+ * it goes, with one line.  -ECANCELED: it did, or lives elsewhere; -ESTALE:
+ * there is something of it here. */
+int upload_base_gone(struct sending *s) __attribute__((warn_unused_result));
 bool upload_cancelled(struct sending *s);
 void upload_progress(struct sending *s, int64_t bytes);
 /* What only the row knows, of a node whose lock is held: a copy, and that
