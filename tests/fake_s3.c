@@ -46,7 +46,7 @@ struct fault {
 	int result;
 	int lost;	/* answer with this after the work */
 	bool hold;
-	unsigned slow_ms;
+	unsigned slow_ms, now, peak;
 };
 
 struct s3 {
@@ -162,9 +162,12 @@ begin(struct s3 *s3, enum s3_op op)
 		struct timespec ts = { f->slow_ms / 1000,
 				       f->slow_ms % 1000 * 1000000L };
 
+		if (++f->now > f->peak)
+			f->peak = f->now;
 		pthread_mutex_unlock(&s3->mutex);
 		nanosleep(&ts, NULL);
 		pthread_mutex_lock(&s3->mutex);
+		f->now--;
 	}
 	while (f->hold && !s3->cancelled) {
 		s3->held++;
@@ -229,6 +232,17 @@ fake_s3_slow(struct s3 *s3, enum s3_op op, unsigned ms)
 	pthread_mutex_lock(&s3->mutex);
 	s3->faults[op].slow_ms = ms;
 	pthread_mutex_unlock(&s3->mutex);
+}
+
+unsigned
+fake_s3_peak(struct s3 *s3, enum s3_op op)
+{
+	unsigned peak;
+
+	pthread_mutex_lock(&s3->mutex);
+	peak = s3->faults[op].peak;
+	pthread_mutex_unlock(&s3->mutex);
+	return peak;
 }
 
 bool

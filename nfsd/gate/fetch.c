@@ -30,46 +30,56 @@
 #define FETCHES_MAX 8		/* in flight for one file */
 #define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
 
-/* Of several exports each has one fetch in any case, and half of the memory at
+/*
+ * Of several exports each has one fetch in any case, and half of the memory at
  * most: one whose GETs do not end does not keep the others' from beginning.
- * g->mutex held. */
+ * Uploads may have half of it, so that readers have some, too; one part that
+ * is larger than that goes alone.  g->mutex held.
+ */
 static bool
-memory_fits(const struct gate_export *x, uint64_t bytes)
+memory_fits(const struct gate_export *x, uint64_t bytes, bool upload)
 {
 	const struct gate *g = x->gate;
 	const struct gate_export *first = LIST_FIRST(&g->exports);
-	uint64_t all = g->config.memory_size;
-	uint64_t own = LIST_NEXT(first, link) == NULL ? all : all / 2;
+	uint64_t all = g->config.memory_size, half = all / 2;
+	uint64_t own = LIST_NEXT(first, link) == NULL ? all : half;
 
+	if (upload && g->memory_uploads != 0 &&
+	    g->memory_uploads + bytes > half)
+		return false;
+	if (upload && bytes > half)
+		bytes = half;
 	return x->memory_used == 0 || (x->memory_used + bytes <= own &&
 				       g->memory_used + bytes <= all);
 }
 
 static bool
-memory_try(struct gate_export *x, uint64_t bytes, bool wait)
+memory_try(struct gate_export *x, uint64_t bytes, bool upload, bool wait)
 {
 	struct gate *g = x->gate;
 	bool fits;
 
 	pthread_mutex_lock(&g->mutex);
-	while (!(fits = memory_fits(x, bytes)) && wait)
+	while (!(fits = memory_fits(x, bytes, upload)) && wait)
 		pthread_cond_wait(&g->memory_free, &g->mutex);
 	if (fits) {
 		x->memory_used += bytes;
 		g->memory_used += bytes;
+		g->memory_uploads += upload ? bytes : 0;
 	}
 	pthread_mutex_unlock(&g->mutex);
 	return fits;
 }
 
 static void
-memory_give(struct gate_export *x, uint64_t bytes)
+memory_give(struct gate_export *x, uint64_t bytes, bool upload)
 {
 	struct gate *g = x->gate;
 
 	pthread_mutex_lock(&g->mutex);
 	x->memory_used -= bytes;
 	g->memory_used -= bytes;
+	g->memory_uploads -= upload ? bytes : 0;
 	pthread_cond_broadcast(&g->memory_free);
 	pthread_mutex_unlock(&g->mutex);
 }
@@ -98,7 +108,7 @@ fetch_free(struct fetch_list *gone)
 		LIST_REMOVE(f, link);
 		if (f->buf != NULL)
 			free(f->buf);
-		memory_give(f->node->export, f->len);
+		memory_give(f->node->export, f->len, false);
 		node_put(&f->node);
 		free(f);
 	}
@@ -314,12 +324,12 @@ store_all_locked(struct node *n)
 
 /* Waits until there is memory for another one of this node. */
 static void
-memory_take(struct node *n, uint64_t bytes)
+memory_take(struct node *n, uint64_t bytes, bool upload)
 {
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct gate *g = n->export->gate;
 
-	if (memory_try(n->export, bytes, false))
+	if (memory_try(n->export, bytes, upload, false))
 		return;
 	/* From here on readers give what they have taken; before it they may
 	 * have left it to be stored. */
@@ -328,8 +338,20 @@ memory_take(struct node *n, uint64_t bytes)
 	skip_read_locked(n, &gone);
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
-	(void)memory_try(n->export, bytes, true);
+	(void)memory_try(n->export, bytes, upload, true);
 	__atomic_sub_fetch(&g->memory_wanted, 1, __ATOMIC_SEQ_CST);
+}
+
+void
+fetch_memory_take(struct node *n, uint64_t bytes)
+{
+	memory_take(n, bytes, true);
+}
+
+void
+fetch_memory_give(struct node *n, uint64_t bytes)
+{
+	memory_give(n->export, bytes, true);
 }
 
 static char *
@@ -363,7 +385,7 @@ fetch_run(void *arg)
 	char key[META_KEY_MAX + 2], *buf;
 	int r;
 
-	memory_take(n, f->len);
+	memory_take(n, f->len, false);
 	pthread_mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);

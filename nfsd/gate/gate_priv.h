@@ -488,6 +488,7 @@ struct gate {
 	unsigned setting_aside;		/* row committed, file not moved yet */
 	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
+	uint64_t memory_uploads;	/* of that */
 	unsigned memory_wanted;	/* fetches that wait for some */
 	pthread_cond_t memory_free;
 	pthread_cond_t quota_stop;
@@ -996,6 +997,10 @@ void fetch_piece_locked(struct node *n, struct piece *p);
 void fetch_use_locked(const struct piece *p);
 void fetch_done_locked(const struct piece *p, struct fetch_list *gone);
 void fetch_free(struct fetch_list *gone);
+/* Memory for bytes of the base that go up again, from the same budget, half of
+ * which uploads may have.  Waits, with no lock held and none of it in hand. */
+void fetch_memory_take(struct node *n, uint64_t bytes);
+void fetch_memory_give(struct node *n, uint64_t bytes);
 /* A READ begins, and ends: as long as one is under way, bytes that could not
  * be stored wait for it. */
 void fetch_reader_locked(struct node *n);

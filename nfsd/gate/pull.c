@@ -65,8 +65,12 @@ fetch_all(struct sending *s)
 {
 	struct node *n = s->node;
 	const struct meta_inode *i = &s->snap.row;
-	char *buf = malloc(PULL_AT_ONCE);
-	int r = buf == NULL ? -ENOMEM : 0;
+	char *buf;
+	int r;
+
+	fetch_memory_take(n, PULL_AT_ONCE);
+	buf = malloc(PULL_AT_ONCE);
+	r = buf == NULL ? -ENOMEM : 0;
 
 	for (uint64_t off = 0; r == 0 && off < i->base_limit;
 	     off += PULL_AT_ONCE) {
@@ -87,6 +91,7 @@ fetch_all(struct sending *s)
 		}
 	}
 	free(buf);
+	fetch_memory_give(n, PULL_AT_ONCE);
 	return r;
 }
 

@@ -29,6 +29,7 @@ struct body {			/* [off, off + len) of the snapshot */
 	struct sending *s;
 	uint64_t off;
 	const char *memory;	/* or here, if the base had to be fetched */
+	uint64_t taken;		/* of the budget, for that */
 	uint64_t sent;		/* of which is known already */
 };
 
@@ -68,11 +69,21 @@ body_open(struct sending *s, uint64_t off, uint64_t len, struct body *b,
 	*memory = NULL;
 	if (!snapshot_needs_base(&s->snap, off, len))
 		return 0;
+	fetch_memory_take(s->node, len);
+	b->taken = len;
 	*memory = malloc(len);
 	if (*memory == NULL)
 		return -ENOMEM;
 	b->memory = *memory;
 	return snapshot_read(&s->snap, off, *memory, len);
+}
+
+static void
+body_close(struct body *b, char *memory)
+{
+	free(memory);
+	if (b->taken > 0)
+		fetch_memory_give(b->s->node, b->taken);
 }
 
 /* ---- what lies there now ---- */
@@ -117,7 +128,7 @@ send_put(struct sending *s)
 	struct gate_export *x = s->node->export;
 	const struct meta_inode *i = &s->snap.row;
 	struct s3_source source = { 0 };
-	struct body body;
+	struct body body = { 0 };
 	char *memory = NULL;
 	int r = 0;
 
@@ -143,7 +154,7 @@ send_put(struct sending *s)
 	if (r == -ENOENT && s->cond.if_match != NULL)
 		r = -ESTALE;
 	failpoint("put-after");
-	free(memory);
+	body_close(&body, memory);
 	return r;
 }
 
@@ -187,7 +198,7 @@ send_part(struct parts *p, unsigned index)
 			r = s3_upload_part(x->s3, s->snap.key, p->upload_id,
 					   index + 1, &source,
 					   p->list[index].etag, &err);
-		free(memory);
+		body_close(&body, memory);
 	}
 	failpoint("part-after");
 	if (r < 0) {

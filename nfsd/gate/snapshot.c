@@ -12,6 +12,9 @@
 
 #include "nfsd/gate/link.h"
 
+#define GET_MAX (8 * MIB)
+#define GAP_MAX (256ULL << 10)	/* to read past, in one GET */
+
 int
 snapshot_take(struct node *n, struct snapshot *s)
 {
@@ -112,15 +115,64 @@ snapshot_needs_base(const struct snapshot *s, uint64_t off, uint64_t len)
 	return false;
 }
 
+/* Where a GET that begins at a piece of the base ends: it takes others along,
+ * and what lies between them here is laid over it later.  Many short ones
+ * cost more than bytes that are thrown away. */
+static uint64_t
+base_end(const struct snapshot *s, uint64_t off, uint64_t end)
+{
+	uint64_t stop = off;
+	struct piece p;
+
+	if (end - off > GET_MAX)
+		end = off + GET_MAX;
+	for (uint64_t at = off; at < end && at - stop <= GAP_MAX;
+	     at += p.len) {
+		snapshot_piece(s, at, end, &p);
+		if (p.kind == PIECE_BASE)
+			stop = at + p.len;
+	}
+	return stop;
+}
+
+/* All that [off, end) needs of the base. */
+static int
+read_base(const struct snapshot *s, uint64_t off, char *buf, uint64_t end)
+{
+	struct piece p;
+	uint64_t next;
+
+	for (uint64_t at = off; at < end; at = next) {
+		ssize_t n;
+
+		snapshot_piece(s, at, end, &p);
+		next = at + p.len;
+		if (p.kind != PIECE_BASE)
+			continue;
+		next = base_end(s, at, end);
+		n = s3_get(s->node->export->s3, s->row.base_key,
+			   s->row.base_etag, at, buf + (at - off), next - at,
+			   NULL, NULL);
+		if (n < 0)
+			return n == -ENOENT ? -ESTALE : (int)n;
+		/* Of the version that was asked for: not all of it came. */
+		if ((uint64_t)n != next - at)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
 int
 snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 {
-	struct gate_export *x = s->node->export;
+	int got = read_base(s, off, buf, off + len);
 	struct piece p;
+
+	if (got < 0)
+		return got;
 
 	for (uint64_t at = off; at < off + len; at += p.len) {
 		char *to = (char *)buf + (at - off);
-		ssize_t n;
 		int r;
 
 		snapshot_piece(s, at, off + len, &p);
@@ -143,14 +195,6 @@ snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 				return r;
 			break;
 		case PIECE_BASE:
-			n = s3_get(x->s3, s->row.base_key, s->row.base_etag,
-				   at, to, p.len, NULL, NULL);
-			if (n < 0)
-				return n == -ENOENT ? -ESTALE : (int)n;
-			/* Of the version that was asked for: not all
-			 * of it came. */
-			if ((uint64_t)n != p.len)
-				return -EBADMSG;
 			break;
 		}
 	}
