@@ -41,6 +41,9 @@ s3_remote_upload_create(struct s3 *s3, const char *key,
 	CLEANUP_CALL struct s3_call call = {
 		.method = "POST", .key = key,
 		.error_in_200 = true, .check = check_create,
+		/* A second one after a lost answer would leave an upload that
+		 * nobody knows: the caller looks for it first. */
+		.once = true,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	int result = s3_call_options(r, &call, true);

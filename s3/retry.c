@@ -10,11 +10,11 @@
  * three times, no matter how quickly that goes.
  *
  * Which requests may be repeated: all of them.  GET, HEAD, LIST, plain PUT,
- * parts, copies and deletes are idempotent in S3.  A second Create leaves an
- * upload that nobody knows, which the owner's sweep aborts.  A second
- * Complete may find the upload gone (-ENOENT, see s3.h).  A conditional PUT
- * or copy whose answer was lost refuses itself on the second try: the caller
- * settles that with a HEAD (object.c, s3_settle).
+ * parts, copies and deletes are idempotent in S3.  A second Create would
+ * leave an upload that nobody knows, and is not made.  A second Complete may
+ * find the upload gone (-ENOENT, see s3.h).  A conditional PUT or copy whose
+ * answer was lost refuses itself on the second try: the caller settles that
+ * with a HEAD (object.c, s3_settle).
  */
 #include <config.h>
 #include <errno.h>

@@ -262,7 +262,8 @@ int s3_put(struct s3 *s3, const char *key, const struct s3_source *body,
 	   char etag[S3_ETAG_MAX], struct s3_error *err)
 	__attribute__((warn_unused_result));
 
-/* CreateMultipartUpload.  *upload_id is malloced, the caller's. */
+/* CreateMultipartUpload.  *upload_id is malloced, the caller's.  Not repeated:
+ * after -EAGAIN there may be an upload that nobody knows (s3_upload_list). */
 int s3_upload_create(struct s3 *s3, const char *key,
 		     const struct s3_headers *headers, char **upload_id,
 		     struct s3_error *err) __attribute__((warn_unused_result));

@@ -178,6 +178,79 @@ a_version_that_arrives_during_the_removal_goes_too(void)
 	bed_close(&b);
 }
 
+/* A file by parts; the first try is still to come. */
+static void
+make_large(struct bed *b, struct client *c, struct gate_fh *fh)
+{
+	char *data = calloc(1, MIB);
+
+	CU_ASSERT_EQUAL(do_create(b, c, "f", fh), 0);
+	for (uint64_t off = 0; off < 17 * MIB; off += MIB)
+		CU_ASSERT_EQUAL(do_write(b, c, fh, off, data, MIB,
+					 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(b, c, fh), 0);
+	free(data);
+}
+
+static void
+an_upload_whose_beginning_had_no_answer_leaves_no_parts(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
+	make_large(&b, &a, &fh);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_CREATE), 2);
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
+	bed_close(&b);
+}
+
+static void
+an_abort_that_failed_is_made_later(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_fail(b.s3, S3_OP_PART, 1, 1, -EAGAIN);
+	fake_s3_fail(b.s3, S3_OP_ABORT, 1, 1, -EAGAIN);
+	make_large(&b, &a, &fh);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
+	bed_close(&b);
+}
+
+static void
+parts_of_a_removed_file_go_too(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	uint64_t until;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
+	make_large(&b, &a, &fh);
+	until = clock_ms() + 3000;
+	while (fake_s3_uploads(b.s3) == 0 && clock_ms() < until)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
+	bed_close(&b);
+}
+
 /* Lines of any level that the gate has said. */
 static void
 count_line(void *arg, int level, const char *line)
@@ -235,4 +308,7 @@ refused_deletions_are_in_nobody_s_way(void)
 TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
 	  T(it_stays_after_a_restart_too),
 	  T(a_version_that_arrives_during_the_removal_goes_too),
+	  T(an_upload_whose_beginning_had_no_answer_leaves_no_parts),
+	  T(an_abort_that_failed_is_made_later),
+	  T(parts_of_a_removed_file_go_too),
 	  T(refused_deletions_are_in_nobody_s_way))

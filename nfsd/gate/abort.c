@@ -20,7 +20,8 @@ struct abort {
 	STAILQ_ENTRY(abort) link;
 	uint64_t owner;
 	bool taken;		/* its key is */
-	char *upload_id;	/* "": not on record yet */
+	char *upload_id;	/* "": not on record yet, */
+	int64_t since_ns;	/* and not begun before that */
 	char key[];
 };
 
@@ -35,7 +36,7 @@ abort_free(struct gate_export *x, struct abort *a)
 
 int
 abort_later(struct gate_export *x, uint64_t ino, const char *key,
-	    const char *upload_id)
+	    const char *upload_id, int64_t since_ns)
 {
 	struct abort *a = calloc(1, sizeof(*a) + strlen(key) + 1);
 
@@ -44,6 +45,7 @@ abort_later(struct gate_export *x, uint64_t ino, const char *key,
 		return -ENOMEM;
 	}
 	strcpy(a->key, key);
+	a->since_ns = since_ns;
 	a->owner = KEY_ROW | ino;
 	/* A deletion may be at work there; no upload is yet. */
 	a->taken = key_try(x, key, a->owner);
@@ -65,7 +67,7 @@ abort_main(void *arg)
 			r = a->upload_id[0] != '\0' ?
 			    s3_upload_abort(x->s3, a->key, a->upload_id,
 					    NULL) :
-			    delete_parts(x, a->key);
+			    delete_parts(x, a->key, a->since_ns);
 		failpoint("recover-aborted");
 		if (r < 0 && r != -ENOENT)
 			gate_say(x->gate, 1, "cannot abort a multipart "

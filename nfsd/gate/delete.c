@@ -215,6 +215,7 @@ say_failure(const struct deletion *d, int r, const struct s3_error *err)
 struct orphan {
 	struct gate_export *x;
 	const char *key;
+	int64_t since_ns;
 	int error;
 };
 
@@ -225,8 +226,9 @@ abort_orphan(void *arg, const char *key, const char *upload_id,
 	struct orphan *o = arg;
 	int r;
 
-	(void)initiated_ns;
-	if (strcmp(key, o->key) != 0)
+	/* One that had begun before is another tool's. */
+	if (strcmp(key, o->key) != 0 ||
+	    (initiated_ns != 0 && initiated_ns + CLOCKS_NS < o->since_ns))
 		return 0;
 	r = s3_upload_abort(o->x->s3, key, upload_id, NULL);
 	if (r < 0 && r != -ENOENT)
@@ -235,9 +237,9 @@ abort_orphan(void *arg, const char *key, const char *upload_id,
 }
 
 int
-delete_parts(struct gate_export *x, const char *key)
+delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 {
-	struct orphan o = { .x = x, .key = key };
+	struct orphan o = { .x = x, .key = key, .since_ns = since_ns };
 	int r = s3_upload_list(x->s3, key, abort_orphan, &o, NULL);
 
 	return r == -ENOTSUP || r == -ENOENT ? 0 : r < 0 ? r : o.error;
@@ -266,12 +268,14 @@ delete_run(void *arg)
 		return;
 	}
 	failpoint("delete-before-s3");
-	r = s3_delete(d->x->s3, d->row.key,
-		      when_same ? d->row.etag : NULL, &err);
+	r = strcmp(d->row.etag, DELETE_NOTHING) == 0
+		    ? 0
+		    : s3_delete(d->x->s3, d->row.key,
+				when_same ? d->row.etag : NULL, &err);
 	failpoint("delete-after-s3");
 	theirs = r == -ESTALE && when_same;
 	if ((r == 0 || theirs || r == -ENOENT) && d->row.parts)
-		r = delete_parts(d->x, d->row.key);
+		r = delete_parts(d->x, d->row.key, 0);
 	key_release(d->x, d->row.key, KEY_ROW | d->row.id);
 	if (theirs) {
 		__atomic_add_fetch(&g->conflicts, 1, __ATOMIC_RELAXED);

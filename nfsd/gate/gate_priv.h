@@ -1116,6 +1116,10 @@ void upload_row_error_locked(struct node *n, const char *error);
 void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 
 /* ---- delete.c ---- */
+/* How far the store's clock and ours may be apart. */
+#define CLOCKS_NS (900 * 1000000000LL)
+/* The ETag of a deletion of parts alone. */
+#define DELETE_NOTHING "-"
 /* Delete an object, after its row is committed.  What it takes is there
  * before, while there is a way back. */
 struct deletion;
@@ -1127,8 +1131,9 @@ void delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms);
 /* An upload to the key has ended, of a file that was removed meanwhile: this
  * is the object that is to go.  The key is still the caller's. */
 void delete_refine(struct gate_export *x, const char *key, const char *etag);
-/* Abort all multipart uploads to the key; nobody here is at one. */
-int delete_parts(struct gate_export *x, const char *key)
+/* Abort the multipart uploads to the key that are not older than since; nobody
+ * here is at one. */
+int delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 	__attribute__((warn_unused_result));
 /* Is one of this key still to come? */
 bool delete_pending(struct gate_export *x, const char *key);
@@ -1179,7 +1184,8 @@ int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 /* ---- abort.c: multipart uploads that a crash left in the bucket ---- */
 /* One is to be aborted; its key is taken until that was tried. */
 int abort_later(struct gate_export *x, uint64_t ino, const char *key,
-		const char *upload_id) __attribute__((warn_unused_result));
+		const char *upload_id, int64_t since_ns)
+	__attribute__((warn_unused_result));
 int abort_start(struct gate *g) __attribute__((warn_unused_result));
 void abort_stop(struct gate *g);	/* after s3_cancel */
 

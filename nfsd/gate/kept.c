@@ -502,8 +502,9 @@ abort_parts(void *arg, const char *key, const char *upload, int64_t since_ns)
 {
 	struct kept *k = arg;
 
-	(void)since_ns;
+	/* Not what another tool had begun before there was this entry. */
 	if (strcmp(key, k->q.key) == 0 &&
+	    (since_ns == 0 || since_ns + CLOCKS_NS >= k->q.since_ns) &&
 	    s3_upload_abort(k->x->s3, key, upload, NULL) < 0)
 		gate_say(k->x->gate, 1,
 			 "cannot abort a multipart upload: key=%s", key);

@@ -252,7 +252,8 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	/* A FINISHING one may have been completed: then its upload is gone
 	 * already, and the next try finds its own object by the ETag. */
 	if (u->phase != META_UP_QUEUED)
-		r = abort_later(n->export, u->ino, u->key, u->upload_id);
+		r = abort_later(n->export, u->ino, u->key, u->upload_id,
+				u->since_ns);
 	if (r < 0) {
 		node_put(&n);
 		return r;

@@ -72,24 +72,26 @@ forget_sent(struct node *n, const char *key, bool was_carried,
 	    struct change *c)
 {
 	struct gate_export *x = n->export;
-	char sent[META_KEY_MAX + 2];
-	bool late = false, parts;
+	char sent[META_KEY_MAX + 2], begun[META_KEY_MAX + 2] = "";
+	bool late = false;
 
 	pthread_mutex_lock(&n->mutex);
 	strcpy(sent, n->up.run != UP_RUNNING	? ""
 		     : n->up.sent_key != NULL ? n->up.sent_key
 						: key);
-	parts = n->up.run == UP_RUNNING && n->up.row != NULL &&
-		n->up.row->phase != META_UP_QUEUED;
+	if (n->up.row != NULL && n->up.row->phase != META_UP_QUEUED)
+		strcpy(begun, n->up.row->key);
 	pthread_mutex_unlock(&n->mutex);
 	if (sent[0] != '\0' && !change_deletes(c, sent) &&
 	    !hidden_exactly(x, sent))
 		late = change_delete(c, x, sent, "", true) != NULL;
 	lost_gone_rows(n, (const char *const[]){ "", "" }, c);
-	/* A multipart upload is under way there.  It will be aborted, but for
-	 * a crash before that. */
-	if (parts)
-		change_delete_parts(c, sent);
+	/* A multipart upload is under way there, and will be aborted, but for a
+	 * crash before that; or one has left parts. */
+	if (begun[0] != '\0' && !change_deletes(c, begun) &&
+	    !hidden_exactly(x, begun))
+		(void)change_delete(c, x, begun, DELETE_NOTHING, true);
+	change_delete_parts(c, begun);
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    !change_deletes(c, key) && !hidden_exactly(x, key))
 		(void)forget_known(n, c, key, n->i.dest_etag, true);

@@ -321,7 +321,9 @@ send_multipart(struct sending *s)
 		return r;
 	/* The key is on record before the store knows of the upload, so that
 	 * one that a crash leaves behind can be found. */
-	r = upload_begun(s, "", file.part_size);
+	r = upload_clear_parts(s);
+	if (r == 0)
+		r = upload_begun(s, "", file.part_size);
 	p.list = calloc(p.count, sizeof(*p.list));
 	if (r == 0 && p.list == NULL)
 		r = -ENOMEM;
@@ -357,10 +359,8 @@ send_multipart(struct sending *s)
 				gate_say(x->gate, 1, "tags are lost: key=%s",
 					 s->snap.key);
 		}
-		if (r < 0 && s3_upload_abort(x->s3, s->snap.key, id, NULL) < 0)
-			gate_say(x->gate, 1,
-				 "cannot abort a multipart upload: key=%s",
-				 s->snap.key);
+		if (r < 0 && s3_upload_abort(x->s3, s->snap.key, id, NULL) == 0)
+			upload_parts_cleared(s);
 	}
 	free(id);
 	free(p.list);

@@ -87,6 +87,10 @@ int upload_copy_row(struct node *n, struct meta_inode *row)
 	__attribute__((warn_unused_result));
 int upload_put_row(struct node *n, const struct meta_inode *row)
 	__attribute__((warn_unused_result));
+/* upload_row.c: parts of an earlier try, whose abort or whose beginning had no
+ * answer, are in the bucket perhaps: they go before another try begins. */
+int upload_clear_parts(struct sending *s) __attribute__((warn_unused_result));
+void upload_parts_cleared(struct sending *s);	/* they did */
 /* The multipart upload has begun: its id must be known after a crash. */
 int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	__attribute__((warn_unused_result));

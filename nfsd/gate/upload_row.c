@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/upload.h"
 
 void
 upload_row_begin_locked(struct node *n, int64_t since_ns)
@@ -75,4 +75,46 @@ upload_row_recover_locked(struct node *n, const struct meta_upload *u)
 	*row = *u;
 	row->phase = META_UP_QUEUED;
 	row->upload_id[0] = '\0';
+}
+
+/* ---- parts of tries that came to nothing ---- */
+
+int
+upload_clear_parts(struct sending *s)
+{
+	struct node *n = s->node;
+	struct gate_export *x = n->export;
+	struct meta_upload row = { .phase = META_UP_QUEUED };
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.row != NULL)
+		row = *n->up.row;
+	row.since_ns = n->up.since_ns;
+	pthread_mutex_unlock(&n->mutex);
+	if (row.phase == META_UP_QUEUED)
+		return 0;
+	r = row.upload_id[0] != '\0'
+		    ? s3_upload_abort(x->s3, row.key, row.upload_id, &s->err)
+		    : delete_parts(x, row.key, row.since_ns);
+	if (r < 0 && r != -ENOENT && upload_is_transient(r))
+		return r;
+	if (r < 0 && r != -ENOENT)
+		gate_say(x->gate, 1,
+			 "cannot abort a multipart upload: key=%s", row.key);
+	upload_parts_cleared(s);
+	return 0;
+}
+
+void
+upload_parts_cleared(struct sending *s)
+{
+	struct node *n = s->node;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.row != NULL) {
+		n->up.row->phase = META_UP_QUEUED;
+		n->up.row->upload_id[0] = '\0';
+	}
+	pthread_mutex_unlock(&n->mutex);
 }
