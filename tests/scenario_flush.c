@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "tests/scenario.h"
 
 #define MB ((size_t)1 << 20)
@@ -318,6 +319,38 @@ s41(struct scene *s)
 	free(data);
 }
 
+/* A database: a record, an fsync, ten times a second. */
+static void
+without_end(struct scene *s)
+{
+	size_t len = 40 * MB;
+	unsigned char *data = malloc(len);
+	struct nc_fh f;
+	unsigned i = 0;
+
+	CHECK(data != NULL);
+	fill(data, len, 7);
+	f = create(&s->a, s, "f");
+	scene_faults(s, "op=part delay_ms=300");
+	OK(put_many(&s->a, &f, 0, data, len, UNSTABLE));
+	OK(commit(&s->a, &f));
+	for (; i < 300 && scene_versions(s, "f") < 3; i++) {
+		unsigned at = i * 7919 % (unsigned)(len / 4096) * 4096;
+
+		memset(data + at, (int)i, 4096);
+		OK(put_many(&s->a, &f, at, data + at, 4096, UNSTABLE));
+		OK(commit(&s->a, &f));
+		nanosleep(&(struct timespec){ 0, 100000000 }, NULL);
+	}
+	CHECK(scene_versions(s, "f") >= 3);
+	/* One may have been stopped for each that arrived. */
+	CHECK(scene_calls(s, "create", "f", "begin") <=
+	      2 * scene_versions(s, "f") + 2);
+	scene_faults(s, "");
+	WITHIN(20000, object_has(s, "f", data, len));
+	free(data);
+}
+
 static void
 s42(struct scene *s)
 {
@@ -493,6 +526,9 @@ SCENARIOS(
 	{ "s41", "A WRITEs while its own upload is UPLOADING / upload stops, "
 	  "one object with all bytes at the end", s41,
 	  "part_size=5M create_settle_ms=5000", false },
+	{ "s41-endless", "A WRITEs and COMMITs ten times a second, for ever / "
+	  "versions arrive in S3", without_end,
+	  "part_size=5M settle_ms=50 max_dirty_age_ms=4000", true },
 	{ "s42", "A WRITEs while its own upload is FINISHING / waits, new "
 	  "generation on the new object, no lost byte", s42, NULL, false },
 	{ "s43", "SETATTR(mtime) right after COMMIT / OK, stays FLUSHED, "
