@@ -268,6 +268,11 @@ apply_commit(struct m_world *w, struct state *n, unsigned name,
 		f->created = 0;
 		m_harden(w, f, op->from, op->to, seen->sent_ms);
 		f->last_ms = seen->sent_ms;
+	} else if ((f->lapsed & bit) && op->from == 0 &&
+		   op->to >= f->flushed.cells) {
+		/* It knows by now that all it wrote is committed. */
+		keep(w, n, f, op->client, seen, out);
+		f->lapsed &= (uint8_t)~bit;
 	}
 	keep(w, n, f, op->client, seen, out);
 }

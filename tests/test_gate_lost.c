@@ -93,6 +93,29 @@ a_file_renamed_before_it_and_written_after_it_arrives(void)
 	bed_close(&b);
 }
 
+/* And the same ETag, where the store makes it of them. */
+static void
+the_file_that_it_is_renamed_over_may_have_the_same_bytes(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh f, g;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "g", "v2 and more", &g), 0);
+	CU_ASSERT(bed_settled(&b));
+	lose_second(&b, &a, "f", &f);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "g", "v2 and more", 11));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_FALSE(set_aside_or_beside(&b));
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &g), 0);
+	CU_ASSERT_EQUAL(g.ino, f.ino);
+	bed_close(&b);
+}
+
 static void
 a_file_renamed_over_it_replaces_it(void)
 {
@@ -234,6 +257,7 @@ who_wrote_and_waited_hears_of_a_failure_once(void)
 
 TEST_MAIN("gate_lost", T(a_file_renamed_after_it_arrives_under_its_new_name),
 	  T(a_file_renamed_before_it_and_written_after_it_arrives),
+	  T(the_file_that_it_is_renamed_over_may_have_the_same_bytes),
 	  T(a_file_renamed_over_it_replaces_it),
 	  T(a_file_that_was_never_sent_is_renamed_over_it),
 	  T(a_file_that_is_removed_after_a_rename_leaves_nothing),

@@ -412,9 +412,13 @@ made(const struct meta_sent *l, const struct seen *seen)
 static const struct lost *
 maker_locked(const struct node *n, const char *key, const struct seen *seen)
 {
+	bool left = (n->i.name_dirty || n->i.carried) &&
+		    strcmp(key, n->i.base_key) == 0;
 	const struct lost *l;
 
-	if (strcmp(seen->o.etag, n->i.dest_etag) == 0)
+	/* What we replace: where the path leads.  An object with the same
+	 * ETag at the key that it has left is another. */
+	if (!left && strcmp(seen->o.etag, n->i.dest_etag) == 0)
 		return NULL;
 	LIST_FOREACH(l, &n->up.lost, link) {
 		if (strcmp(l->sent.key, key) == 0 && made(&l->sent, seen))
