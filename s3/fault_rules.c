@@ -160,12 +160,14 @@ read_locked(struct fault_rules *rules, FILE *f)
 
 	rules->wrong = false;
 	while (fgets(line, sizeof(line), f) != NULL) {
-		struct rule *r;
+		struct rule *r = NULL;
 
 		line[strcspn(line, "\n")] = '\0';
 		if (line[0] == '\0' || line[0] == '#')
 			continue;
-		r = parse_rule(line);
+		/* Memory, too, is made to fail in tests, a few times. */
+		for (int i = 0; r == NULL && i < 5; i++)
+			r = parse_rule(line);
 		if (r == NULL) {
 			rules->wrong = true;
 			continue;

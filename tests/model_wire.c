@@ -340,8 +340,13 @@ see(struct wire_client *c, struct wire_files *files, const struct m_op *op,
 
 		see_post_attr(files, &ok->obj_attributes, seen);
 		seen->file = seen->attr_file;
-		see_name(files, op->name,
-			 &ok->obj.post_op_fh3_u.handle, seen->file);
+		/* Without a handle (or its attributes) it has to be looked
+		 * up (RFC 1813 3.3.8). */
+		if (ok->obj.handle_follows && seen->has_attr)
+			see_name(files, op->name,
+				 &ok->obj.post_op_fh3_u.handle, seen->file);
+		else
+			see_gone(files, op->name);
 		break;
 	}
 	case M_LOOKUP: {

@@ -341,6 +341,10 @@ struct pool {
 	bool stopping;
 };
 
+/* For what the database knows already, and memory has to: a moment, after which
+ * there may be some.  No mutex is held. */
+void memory_wait(void);
+
 int pool_start(struct pool *pool, unsigned per_lane);
 void pool_stop(struct pool *pool);	/* runs what is queued, then joins */
 /* owner: an export, or NULL for what needs no store. */

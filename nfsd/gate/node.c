@@ -384,11 +384,16 @@ take_name(struct node *n, const struct meta_name *name, char *key)
 	n->name_id = name->id;
 }
 
-static int
-set_name(struct node *n, const struct meta_name *name)
+static char *
+name_room(const struct meta_name *name)
 {
-	char *key = malloc(sizeof(uint64_t) + strlen(name->name) + 1);
+	return malloc(sizeof(uint64_t) + strlen(name->name) + 1);
+}
 
+/* key: memory for it, or NULL. */
+static int
+set_name(struct node *n, const struct meta_name *name, char *key)
+{
 	if (key == NULL)
 		return -ENOMEM;
 	take_name(n, name, key);
@@ -423,7 +428,7 @@ node_unname(struct node *n)
 int
 node_name_room(struct node *n, const struct meta_name *name)
 {
-	char *key = malloc(sizeof(uint64_t) + strlen(name->name) + 1);
+	char *key = name_room(name);
 
 	if (key == NULL)
 		return -ENOMEM;
@@ -550,7 +555,7 @@ node_load(struct gate *g, uint64_t ino, struct node **out)
 	if (r == 0 && ino != x->root) {
 		r = meta_name_of(g->meta, ino, &name);
 		if (r == 0)
-			r = set_name(n, &name);
+			r = set_name(n, &name, name_room(&name));
 		else if (r == -ENOENT)
 			r = row.nlink == 0 ? 0 : -ESTALE;
 	}
@@ -634,7 +639,7 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 		return -ENOMEM;
 	r = meta_inode_copy(row, &n->i);
 	if (r == 0 && name != NULL)
-		r = set_name(n, name);
+		r = set_name(n, name, name_room(name));
 	if (r < 0) {
 		node_free(n);
 		return r;

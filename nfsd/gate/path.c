@@ -280,9 +280,17 @@ hidden_del_locked(struct gate_export *x, struct hidden *h)
 void
 hidden_add(struct gate_export *x, const char *key)
 {
-	pthread_mutex_lock(&x->gate->mutex);
-	(void)hidden_add_locked(x, key);
-	pthread_mutex_unlock(&x->gate->mutex);
+	struct hidden *h;
+
+	for (;;) {
+		pthread_mutex_lock(&x->gate->mutex);
+		h = hidden_add_locked(x, key);
+		pthread_mutex_unlock(&x->gate->mutex);
+		if (h != NULL)
+			return;
+		/* Not hidden it would be met under a name that it has not. */
+		memory_wait();
+	}
 }
 
 void
@@ -570,7 +578,8 @@ negative_removed_since(struct gate *g, uint64_t parent, const char *name,
 	return found;
 }
 
-static void
+/* false: no memory. */
+static bool
 negative_put(struct gate *g, uint64_t parent, const char *name,
 	     uint64_t asked_ms, uint64_t until_ms, uint64_t removed_ms)
 {
@@ -581,7 +590,7 @@ negative_put(struct gate *g, uint64_t parent, const char *name,
 	pthread_mutex_lock(&g->mutex);
 	if (removed_ms == 0 && answer_ms(g, asked_ms) == 0) {
 		pthread_mutex_unlock(&g->mutex);
-		return;
+		return true;
 	}
 	/* uthash keeps the order of insertion: the first one is the oldest. */
 	if (HASH_COUNT(g->negatives) >= NEGATIVES_MAX) {
@@ -606,20 +615,26 @@ negative_put(struct gate *g, uint64_t parent, const char *name,
 			e->removed_ms = removed_ms;
 	}
 	pthread_mutex_unlock(&g->mutex);
+	return e != NULL;
 }
 
 void
 negative_add(struct gate *g, uint64_t parent, const char *name,
 	     uint64_t asked_ms, uint64_t until_ms)
 {
-	negative_put(g, parent, name, asked_ms, until_ms, 0);
+	/* Or it is asked again. */
+	(void)negative_put(g, parent, name, asked_ms, until_ms, 0);
 }
 
 void
 negative_removed(struct gate *g, uint64_t parent, const char *name,
 		 uint64_t until_ms)
 {
-	negative_put(g, parent, name, 0, until_ms, clock_ms());
+	uint64_t now = clock_ms();
+
+	/* Or a listing that is under way would bring it back. */
+	while (!negative_put(g, parent, name, 0, until_ms, now))
+		memory_wait();
 }
 
 void

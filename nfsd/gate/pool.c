@@ -34,6 +34,14 @@ clock_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
+void
+memory_wait(void)
+{
+	const struct timespec ts = { 0, 10000000 };
+
+	nanosleep(&ts, NULL);
+}
+
 uint64_t
 run_ms(struct gate *g)
 {

@@ -167,6 +167,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	/* Whoever was in a hurry has what it waited for: the next version
 	 * settles, and its writer has its quiet time. */
 	n->up.kicked = n->up.kicked && n->up.pending;
+	n->up.wanted = n->up.wanted && n->up.pending;
 	n->up.stopped = false;
 	n->up.attempts = 0;
 	n->up.failing_ms = 0;

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory that runs out, at each allocation of a request in turn: it is
+ * carried out and said so, or it is refused and nothing of it happened.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tests/gate_bed.h"
+#include "tests/host_fault.h"
+#include "tests/unit.h"
+
+#define MOST 400		/* allocations of one request */
+
+/* So many allocations from the kth on fail. */
+static void
+arm(unsigned k, unsigned times)
+{
+	char rule[80];
+
+	snprintf(rule, sizeof(rule), "alloc nth=%u times=%u", k, times);
+	CU_ASSERT_EQUAL_FATAL(host_fault_set(rule), 0);
+}
+
+static bool
+fired(void)
+{
+	bool did = host_fault_fired(0) > 0;
+
+	CU_ASSERT_EQUAL_FATAL(host_fault_set(""), 0);
+	return did;
+}
+
+static bool
+there(struct bed *b, struct client *c, const char *name)
+{
+	struct gate_fh fh;
+	int r = do_lookup(b, c, name, &fh);
+
+	CU_ASSERT(r == 0 || r == -ENOENT);
+	return r == 0;
+}
+
+static void
+rename_each_way(unsigned times)
+{
+	struct bed b = BED;
+	const char *from = "f", *to = "g", *was;
+	struct client a;
+	struct gate_fh fh;
+	bool more = true;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
+	for (unsigned k = 1; more && k < MOST; k++) {
+		int r;
+
+		arm(k, times);
+		r = do_rename(&b, &a, from, to);
+		more = fired();
+		CU_ASSERT(r == 0 || r == -ENOMEM || r == -EAGAIN);
+		CU_ASSERT_EQUAL(there(&b, &a, from), r != 0);
+		CU_ASSERT_EQUAL(there(&b, &a, to), r == 0);
+		if (r == 0)
+			was = from, from = to, to = was;
+	}
+	CU_ASSERT_FALSE(more);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, from, "bytes", 5));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, to));
+	bed_close(&b);
+}
+
+static void
+a_rename_has_happened_or_not_wherever_memory_fails(void)
+{
+	rename_each_way(1);
+	rename_each_way(4);
+}
+
+static void
+a_file_is_made_and_removed_or_not_wherever_memory_fails(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	bool more = true;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	for (unsigned k = 1; more && k < MOST; k++) {
+		int r;
+
+		arm(k, 1);
+		r = do_create(&b, &a, "f", &fh);
+		more = fired();
+		CU_ASSERT_EQUAL(there(&b, &a, "f"), r == 0);
+		if (r < 0)
+			CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+		arm(k, 1);
+		r = do_remove(&b, &a, "f");
+		more |= fired();
+		CU_ASSERT_EQUAL(there(&b, &a, "f"), r != 0);
+		if (r < 0)
+			CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	}
+	CU_ASSERT_FALSE(more);
+	bed_close(&b);
+}
+
+static void
+what_is_committed_reaches_the_bucket_wherever_memory_fails(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char text[8];
+	bool more = true;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	for (unsigned k = 1; more && k < MOST; k++) {
+		int r;
+
+		snprintf(text, sizeof(text), "%07u", k);
+		arm(k, 1);
+		r = do_write(&b, &a, &fh, 0, text, 7, GATE_UNSTABLE);
+		if (r == 0)
+			r = do_commit(&b, &a, &fh);
+		more = fired();
+		if (r < 0) {
+			r = do_write(&b, &a, &fh, 0, text, 7, GATE_UNSTABLE);
+			CU_ASSERT_EQUAL(r, 0);
+			CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+		}
+		CU_ASSERT(do_read_is(&b, &a, &fh, text, 7));
+	}
+	CU_ASSERT_FALSE(more);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", text, 7));
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_memory",
+	  T(a_rename_has_happened_or_not_wherever_memory_fails),
+	  T(a_file_is_made_and_removed_or_not_wherever_memory_fails),
+	  T(what_is_committed_reaches_the_bucket_wherever_memory_fails))
