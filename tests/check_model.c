@@ -85,7 +85,8 @@ shrink(struct lane *l, struct schedule *s)
 	for (unsigned chunk = s->count / 2; chunk > 0 && now_ms() < until;
 	     chunk /= 2) {
 		for (unsigned at = 0; at + chunk <= s->count &&
-				      s->count > 1 && now_ms() < until;) {
+				      chunk < s->count &&
+				      now_ms() < until;) {
 			*less = *s;
 			memmove(&less->ops[at], &less->ops[at + chunk],
 				(s->count - at - chunk) * sizeof(s->ops[0]));
