@@ -462,6 +462,11 @@ apply_setattr(struct m_world *w, struct state *n, struct file *f,
 	      const struct m_op *op, const struct m_seen *seen,
 	      struct set *out)
 {
+	if (w->c.busy_fail && f->state == ACTIVE && f->writer != op->client) {
+		if (seen->status == NFS3ERR_ACCES)
+			m_add(out, n);
+		return;
+	}
 	if (seen->status != NFS3_OK)
 		return;
 	if (op->kind == M_MODE)

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scenarios 60 to 68: names of files that are being written. */
+/* Scenarios 61 to 68: names of files that are being written (60 and 64:
+ * scenario_silence.c). */
 #include <config.h>
 #include <string.h>
 #include "tests/scenario.h"
-
-static void
-s60(struct scene *s)
-{
-	struct nc_fh f = make(s, "f", "old");
-
-	OK(put(&s->a, &f, 0, "new", UNSTABLE));
-	IS(nc_remove(&s->b, &s->root, "f"), NFS3ERR_ACCES);
-	CHECK(reads(&s->a, &f, "new"));
-	OK(commit(&s->a, &f));
-	WITHIN(10000, object_is(s, "f", "new"));
-}
 
 static void
 s61(struct scene *s)
@@ -122,22 +111,6 @@ s63_crash(struct scene *s)
 	OK(nc_remove(&s->a, &s->root, ".nfs1234"));
 	WITHIN(10000, objects(s) == 0);
 	DURING(300, objects(s) == 0);
-}
-
-static void
-s64(struct scene *s)
-{
-	struct nc_fh f = make(s, "f", "old");
-
-	(void)make(s, "g", "g");
-	OK(put(&s->a, &f, 0, "new", UNSTABLE));
-	IS(nc_rename(&s->b, &s->root, "f", &s->root, "h"), NFS3ERR_ACCES);
-	IS(nc_rename(&s->b, &s->root, "g", &s->root, "f"), NFS3ERR_ACCES);
-	CHECK(reads(&s->a, &f, "new"));
-	OK(commit(&s->a, &f));
-	WITHIN(10000, object_is(s, "f", "new"));
-	CHECK(object_is(s, "g", "g"));
-	CHECK(object_absent(s, "h"));
 }
 
 static void
@@ -341,7 +314,6 @@ s68(struct scene *s)
 }
 
 SCENARIOS(
-	{ "s60", "A ACTIVE / B REMOVE / ACCES", s60, NULL, false },
 	{ "s61", "A FLUSHED, pending / REMOVE by anyone / OK, object absent "
 	  "and stays absent after any late upload", s61, "settle_ms=60000",
 	  false },
@@ -358,8 +330,6 @@ SCENARIOS(
 	  false },
 	{ "s63-crash", "the same across a restart", s63_crash,
 	  "settle_ms=5000", false },
-	{ "s64", "A ACTIVE / B RENAME f or RENAME g -> f / ACCES", s64, NULL,
-	  false },
 	{ "s65", "A wrote tmp, COMMIT / RENAME tmp -> f / f has the new "
 	  "bytes, tmp absent, one upload", s65, "settle_ms=2000", false },
 	{ "s65-pending", "f is removed or renamed again before that upload / "

@@ -215,8 +215,8 @@ opens_nothing(struct scene *s)
 	CHECK(reads(&s->a, &f, "old"));
 	CHECK(state_is(s, "f", ""));
 	OK(put(&s->b, &f, 0, "B", UNSTABLE));
-	/* Nor do they disturb who writes. */
-	OK(nc_setattr(&s->a, &f, &times, NULL));
+	/* Nor do they disturb who writes: they wait. */
+	BUSY(s, nc_setattr(&s->a, &f, &times, NULL));
 	OK(commit(&s->a, &f));
 	CHECK(holds(s, "f", "b", "ACTIVE"));
 	OK(commit(&s->b, &f));

@@ -12,6 +12,7 @@
 
 #define VISIBLE 300
 #define FLUSH 1500
+#define TIMES "idle_visible_ms=300 idle_flush_ms=1500"
 
 /* A wrote without COMMIT; since then it is silent. */
 static struct nc_fh
@@ -104,6 +105,376 @@ s83(struct scene *s)
 	WITHIN(5000, object_is(s, "f", "a's bytes"));
 }
 
+/* ---- others' changes beside a writer ---- */
+
+enum change { REMOVE, RENAME_FROM, RENAME_OVER, LINK, CHMOD, CHANGES };
+
+/* By B; of f, with g beside it. */
+static int
+change(struct scene *s, const struct nc_fh *f, enum change what)
+{
+	struct nc_set mode = { .mode_set = true, .mode = 0600 };
+
+	switch (what) {
+	case REMOVE:
+		return nc_remove(&s->b, &s->root, "f");
+	case RENAME_FROM:
+		return nc_rename(&s->b, &s->root, "f", &s->root, "h");
+	case RENAME_OVER:
+		return nc_rename(&s->b, &s->root, "g", &s->root, "f");
+	case LINK:
+		return nc_link(&s->b, f, &s->root, "l");
+	default:
+		return nc_setattr(&s->b, f, &mode, NULL);
+	}
+}
+
+/* How long B's change is put off while A writes on; it ends with ACCES. */
+static uint64_t
+put_off(struct scene *s, const struct nc_fh *f, enum change what)
+{
+	uint64_t begin = scene_now_ms();
+	int r = NFS3ERR_JUKEBOX;
+
+	for (unsigned i = 0; r == NFS3ERR_JUKEBOX; i++) {
+		OK(put(&s->a, f, 0, i % 2 ? "one" : "two", UNSTABLE));
+		r = change(s, f, what);
+		CHECK(scene_now_ms() < begin + PATIENCE * (FLUSH + 1000));
+	}
+	IS(r, NFS3ERR_ACCES);
+	return scene_now_ms() - begin;
+}
+
+static void
+refused_beside_a_writer(struct scene *s, enum change what)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	(void)make(s, "g", "g");
+	OK(put(&s->a, &f, 0, "new", UNSTABLE));
+	CHECK(put_off(s, &f, what) >= FLUSH + 900);
+	CHECK(holds(s, "f", "a", "ACTIVE"));
+	CHECK(object_is(s, "f", "old") && object_is(s, "g", "g"));
+	/* Nothing is left of B. */
+	CHECK(!holds(s, "f", "b", "RESERVED"));
+	OK(put(&s->a, &f, 0, "end", UNSTABLE));
+	OK(commit(&s->a, &f));
+	WITHIN(5000, object_is(s, "f", "end"));
+	SOON(5000, put(&s->c, &f, 0, "C", FILE_SYNC), NFS3_OK);
+}
+
+static void
+s60(struct scene *s)
+{
+	refused_beside_a_writer(s, REMOVE);
+}
+
+static void
+s64(struct scene *s)
+{
+	refused_beside_a_writer(s, RENAME_FROM);
+}
+
+static void
+s64_over(struct scene *s)
+{
+	refused_beside_a_writer(s, RENAME_OVER);
+}
+
+static void
+s64_link(struct scene *s)
+{
+	refused_beside_a_writer(s, LINK);
+}
+
+static void
+s64_chmod(struct scene *s)
+{
+	refused_beside_a_writer(s, CHMOD);
+}
+
+static void
+s60_strict(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	(void)make(s, "g", "g");
+	OK(put(&s->a, &f, 0, "new", UNSTABLE));
+	for (unsigned i = 0; i < CHANGES; i++)
+		IS(change(s, &f, i), NFS3ERR_ACCES);
+	/* And no silence changes that. */
+	DURING(1500, state_is(s, "f", "ACTIVE"));
+	SOON(5000, commit(&s->a, &f), NFS3_OK);
+	SOON(5000, change(s, &f, CHMOD), NFS3_OK);
+}
+
+static void
+s60_given_up(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	OK(put(&s->a, &f, 0, "new", UNSTABLE));
+	IS(change(s, &f, REMOVE), NFS3ERR_JUKEBOX);
+	/* B does not come again: it is as if it had never been. */
+	CHECK(!holds(s, "f", "b", "RESERVED"));
+	OK(put(&s->a, &f, 0, "end", UNSTABLE));
+	OK(commit(&s->a, &f));
+	SOON(5000, put(&s->c, &f, 0, "C", FILE_SYNC), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "f", "Cnd"));
+	OK(put(&s->c, &f, 0, "c", UNSTABLE));
+	/* What B waited for then does not count for what it wants now. */
+	IS(put(&s->b, &f, 0, "B", UNSTABLE), NFS3ERR_JUKEBOX);
+	OK(commit(&s->c, &f));
+}
+
+/* ---- beside a writer that is silent ---- */
+
+static struct nc_fh
+silent_f_and_g(struct scene *s)
+{
+	(void)make(s, "g", "g");
+	return wrote(s, "f", "old", "A's bytes");
+}
+
+static void
+s84_remove(struct scene *s)
+{
+	(void)silent_f_and_g(s);
+	IS(nc_remove(&s->b, &s->root, "f"), NFS3ERR_JUKEBOX);
+	SOON(FLUSH, nc_remove(&s->b, &s->root, "f"), NFS3_OK);
+	IS(nc_lookup(&s->a, &s->root, "f", NULL, NULL), NFS3ERR_NOENT);
+	WITHIN(5000, object_absent(s, "f"));
+}
+
+static void
+s84_rename(struct scene *s)
+{
+	struct nc_fh f = silent_f_and_g(s);
+
+	IS(change(s, &f, RENAME_FROM), NFS3ERR_JUKEBOX);
+	SOON(FLUSH, change(s, &f, RENAME_FROM), NFS3_OK);
+	WITHIN(5000, object_is(s, "h", "A's bytes"));
+	WITHIN(5000, object_absent(s, "f"));
+	OK(commit(&s->a, &f));
+}
+
+static void
+s84_rename_over(struct scene *s)
+{
+	struct nc_fh f = silent_f_and_g(s);
+
+	IS(change(s, &f, RENAME_OVER), NFS3ERR_JUKEBOX);
+	SOON(FLUSH, change(s, &f, RENAME_OVER), NFS3_OK);
+	WITHIN(5000, object_is(s, "f", "g"));
+	WITHIN(5000, object_absent(s, "g"));
+}
+
+static void
+s84_write(struct scene *s)
+{
+	struct nc_fh f = wrote(s, "f", "old", "A's bytes");
+
+	IS(put(&s->b, &f, 0, "B", UNSTABLE), NFS3ERR_JUKEBOX);
+	SOON(FLUSH, put(&s->b, &f, 0, "B", UNSTABLE), NFS3_OK);
+	/* First A's, whole. */
+	CHECK(object_is(s, "f", "A's bytes"));
+	OK(commit(&s->b, &f));
+	WITHIN(5000, object_is(s, "f", "B's bytes"));
+	CHECK(scene_versions(s, "f") == 2);
+}
+
+static void
+s84_truncate(struct scene *s)
+{
+	struct nc_fh f = wrote(s, "f", "old", "A's bytes");
+
+	IS(nc_truncate(&s->b, &f, 1), NFS3ERR_JUKEBOX);
+	SOON(FLUSH, nc_truncate(&s->b, &f, 1), NFS3_OK);
+	CHECK(object_is(s, "f", "A's bytes"));
+	WITHIN(5000, object_is(s, "f", "A"));
+}
+
+static void
+s84_attributes(struct scene *s)
+{
+	struct nc_fh f = wrote(s, "f", "old", "A's bytes");
+	fattr3 attr;
+
+	IS(change(s, &f, CHMOD), NFS3ERR_JUKEBOX);
+	SOON(FLUSH, change(s, &f, CHMOD), NFS3_OK);
+	SOON(FLUSH, change(s, &f, LINK), NFS3_OK);
+	OK(nc_getattr(&s->a, &f, &attr));
+	CHECK(attr.mode == 0600 && attr.nlink == 2 && attr.size == 9);
+	WITHIN(5000, object_is(s, "l", "A's bytes"));
+}
+
+/* ---- who comes after the silence ---- */
+
+/* A's bytes counted as flushed, B is at it. */
+static struct nc_fh
+taken_from_silent(struct scene *s, struct nc_written *w)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	OK(nc_write(&s->a, &f, 0, "A's bytes", 9, UNSTABLE, w));
+	SOON(FLUSH, put(&s->b, &f, 0, "B", UNSTABLE), NFS3_OK);
+	CHECK(holds(s, "f", "b", "ACTIVE"));
+	return f;
+}
+
+static void
+fenced_but_for_commit(struct scene *s, const struct nc_fh *f)
+{
+	uint32_t granted;
+
+	OK(commit(&s->a, f));
+	IS(put(&s->a, f, 0, "late", UNSTABLE), NFS3ERR_IO);
+	IS(put(&s->a, f, 0, "late", UNSTABLE), NFS3ERR_IO);
+	OK(commit(&s->a, f));
+	CHECK(reads(&s->b, f, "B's bytes"));
+	OK(nc_access(&s->a, f, 0x3f, &granted));
+	BUSY(s, put(&s->a, f, 0, "a", UNSTABLE));
+	OK(commit(&s->b, f));
+	WITHIN(5000, object_is(s, "f", "B's bytes"));
+	SOON(5000, put(&s->a, f, 0, "a", FILE_SYNC), NFS3_OK);
+}
+
+static void
+s85(struct scene *s)
+{
+	struct nc_written w;
+	struct nc_fh f = taken_from_silent(s, &w);
+	uint8_t verf[8];
+
+	OK(nc_commit(&s->a, &f, 0, 0, verf));
+	CHECK(memcmp(verf, w.verf, 8) == 0);
+	CHECK(holds(s, "f", "b", "ACTIVE"));
+	fenced_but_for_commit(s, &f);
+}
+
+/* GETATTR is a look, once A has sent no late WRITE for a second. */
+static void
+s85_stat(struct scene *s)
+{
+	struct nc_written w;
+	struct nc_fh f = taken_from_silent(s, &w);
+	uint64_t until = scene_now_ms() + 1100;
+	fattr3 attr;
+
+	IS(put(&s->a, &f, 0, "late", UNSTABLE), NFS3ERR_IO);
+	while (scene_now_ms() < until) {
+		OK(nc_getattr(&s->a, &f, &attr));
+		scene_pause();
+	}
+	OK(nc_getattr(&s->a, &f, &attr));
+	BUSY(s, put(&s->a, &f, 0, "a", UNSTABLE));
+	OK(commit(&s->b, &f));
+}
+
+static void
+s85_restart(struct scene *s)
+{
+	struct nc_written w;
+	struct nc_fh f = taken_from_silent(s, &w);
+
+	OK(put(&s->b, &f, 0, "B", FILE_SYNC));
+	OK(put(&s->b, &f, 0, "B", UNSTABLE));
+	scene_crash(s);
+	OK(put(&s->b, &f, 0, "B", UNSTABLE));
+	fenced_but_for_commit(s, &f);
+}
+
+/* Nobody had begun when the gateway died; A's COMMIT has not come. */
+static void
+s85_restart_before(struct scene *s)
+{
+	struct nc_fh f = wrote(s, "f", "old", "A's bytes");
+
+	WITHIN(FLUSH, state_is(s, "f", ""));
+	CHECK(object_is(s, "f", "A's bytes"));
+	scene_crash(s);
+	SOON(5000, put(&s->b, &f, 0, "B", UNSTABLE), NFS3_OK);
+	fenced_but_for_commit(s, &f);
+}
+
+/* A has heard that its bytes are safe: it is a stranger like any other. */
+static void
+s85_committed(struct scene *s)
+{
+	struct nc_fh f = wrote(s, "f", "old", "A's bytes");
+
+	WITHIN(FLUSH, !state_is(s, "f", "ACTIVE"));
+	OK(commit(&s->a, &f));
+	SOON(5000, put(&s->b, &f, 0, "B", UNSTABLE), NFS3_OK);
+	BUSY(s, put(&s->a, &f, 0, "a", UNSTABLE));
+	OK(commit(&s->b, &f));
+	SOON(5000, put(&s->a, &f, 0, "a", FILE_SYNC), NFS3_OK);
+}
+
+static void
+s86(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+	struct nc_written w;
+	uint8_t verf[8];
+
+	OK(nc_write(&s->a, &f, 0, "A's bytes", 9, UNSTABLE, &w));
+	WITHIN(VISIBLE, size_of(&s->b, &f) == 9);
+	scene_crash(s);
+	OK(nc_commit(&s->a, &f, 0, 0, verf));
+	CHECK(memcmp(verf, w.verf, 8) != 0);
+	CHECK(sees(&s->b, &f, "old"));
+	OK(put(&s->a, &f, 0, "A's bytes", UNSTABLE));
+	OK(commit(&s->a, &f));
+	WITHIN(5000, object_is(s, "f", "A's bytes"));
+}
+
+/* Killed at a point of the flush: before, A sends again; after, it is there,
+ * and A may send again all the same. */
+static void
+killed_at(struct scene *s, const char *point, bool flushed)
+{
+	struct nc_fh f = make(s, "f", "old");
+	struct nc_written w;
+	uint8_t verf[8];
+
+	scene_kill(s);
+	scene_env(s, "S3NFSD_FAIL", point);
+	scene_start(s);
+	scene_reconnect(s);
+	OK(nc_write(&s->a, &f, 0, "A's bytes", 9, UNSTABLE, &w));
+	scene_wait_dead(s, PATIENCE * FLUSH);
+	scene_env(s, "S3NFSD_FAIL", NULL);
+	scene_start(s);
+	scene_reconnect(s);
+	CHECK(sees(&s->b, &f, flushed ? "A's bytes" : "old"));
+	OK(nc_commit(&s->a, &f, 0, 0, verf));
+	CHECK(memcmp(verf, w.verf, 8) != 0);
+	SOON(5000, put(&s->a, &f, 0, "A's bytes", UNSTABLE), NFS3_OK);
+	OK(commit(&s->a, &f));
+	WITHIN(5000, object_is(s, "f", "A's bytes"));
+	CHECK(sees(&s->b, &f, "A's bytes"));
+}
+
+static void
+s86_before(struct scene *s)
+{
+	killed_at(s, "silence-before-flush", false);
+}
+
+static void
+s86_synced(struct scene *s)
+{
+	killed_at(s, "commit-after-sync", false);
+}
+
+static void
+s86_after(struct scene *s)
+{
+	killed_at(s, "silence-after-flush", true);
+}
+
 SCENARIOS(
 	{ "s81", "A WRITEs UNSTABLE and is silent for idle_visible / B LOOKUPs, "
 	  "READs / A's size and bytes; nothing uploaded; B's WRITE still waits",
@@ -113,5 +484,46 @@ SCENARIOS(
 	  "idle_visible_ms=300 idle_flush_ms=60000", false },
 	{ "s83", "A WRITEs UNSTABLE and is silent for idle_flush, then COMMITs "
 	  "/ B READs meanwhile / same verifier as the WRITEs, one upload, begun "
-	  "before the COMMIT, B's view does not step back", s83,
-	  "idle_visible_ms=300 idle_flush_ms=1500", false })
+	  "before the COMMIT, B's view does not step back", s83, TIMES, false },
+	{ "s60", "A ACTIVE and writing on / B REMOVE / JUKEBOX for at most "
+	  "idle_flush + 1 s, then ACCES", s60, TIMES, false },
+	{ "s60-strict", "the same in strict mode, and RENAME, LINK, SETATTR / "
+	  "ACCES at once", s60_strict, "strict=1", false },
+	{ "s60-given-up", "B gives up / nothing is left of it", s60_given_up,
+	  TIMES, false },
+	{ "s64", "A ACTIVE and writing on / B RENAME f / as 60", s64, TIMES,
+	  false },
+	{ "s64-over", "the same with RENAME g -> f", s64_over, TIMES, false },
+	{ "s64-link", "the same with LINK", s64_link, TIMES, false },
+	{ "s64-chmod", "the same with SETATTR of the mode", s64_chmod, TIMES,
+	  false },
+	{ "s84-remove", "A silent since its last UNSTABLE WRITE / B REMOVE, at "
+	  "once / JUKEBOX, then OK", s84_remove, TIMES, false },
+	{ "s84-rename", "the same with RENAME f", s84_rename, TIMES, false },
+	{ "s84-rename-over", "the same with RENAME g -> f", s84_rename_over,
+	  TIMES, false },
+	{ "s84-write", "the same with WRITE; A's bytes were whole in S3 first",
+	  s84_write, TIMES, false },
+	{ "s84-truncate", "the same with SETATTR(size)", s84_truncate, TIMES,
+	  false },
+	{ "s84-attributes", "the same with SETATTR of the mode, and LINK",
+	  s84_attributes, TIMES, false },
+	{ "s85", "A silent for idle_flush, B superseded and ACTIVE, A's syncer "
+	  "COMMITs / OK, same verifier, B's bytes untouched; A's WRITE without "
+	  "looking: IO; after a look it waits for B", s85, TIMES, false },
+	{ "s85-stat", "the same with GETATTR for the look", s85_stat, TIMES,
+	  false },
+	{ "s85-restart", "the same over a crash", s85_restart, TIMES, false },
+	{ "s85-restart-before", "the same where B begins after the crash",
+	  s85_restart_before, TIMES, false },
+	{ "s85-committed", "A COMMITs before B begins / A's WRITE waits for B",
+	  s85_committed, TIMES, false },
+	{ "s86", "kill of the gateway between A's last UNSTABLE WRITE and "
+	  "idle_flush / A COMMITs / new verifier, A sends again, nothing lost",
+	  s86, TIMES, false },
+	{ "s86-before", "killed when the flush begins / the same", s86_before,
+	  TIMES, false },
+	{ "s86-synced", "killed before its transaction / the same", s86_synced,
+	  TIMES, false },
+	{ "s86-after", "killed after it / the same, and what was flushed is "
+	  "there", s86_after, TIMES, false })

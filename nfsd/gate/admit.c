@@ -202,14 +202,15 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 /* ---- refusals ---- */
 
 static struct refused *
-refusal_locked(struct node *n, const char *who, uint64_t now, bool *fresh)
+refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
+	       bool *fresh)
 {
 	struct refused *r, *next;
 
 	*fresh = false;
 	for (r = LIST_FIRST(&n->refusals); r != NULL; r = next) {
 		next = LIST_NEXT(r, link);
-		if (strcmp(r->who, who) == 0)
+		if (strcmp(r->who, who) == 0 && r->change == change)
 			break;
 		/* Nobody comes back after that long. */
 		if (r->last_ms + 4 * n->export->c.reserve_ms < now) {
@@ -222,6 +223,7 @@ refusal_locked(struct node *n, const char *who, uint64_t now, bool *fresh)
 		if (r == NULL)
 			return NULL;
 		strcpy(r->who, who);
+		r->change = change;
 		LIST_INSERT_HEAD(&n->refusals, r, link);
 		*fresh = true;
 	}
@@ -234,12 +236,12 @@ refusal_locked(struct node *n, const char *who, uint64_t now, bool *fresh)
 }
 
 static void
-refusal_end_locked(struct node *n, const char *who)
+refusal_end_locked(struct node *n, const char *who, bool change)
 {
 	struct refused *r;
 
 	LIST_FOREACH(r, &n->refusals, link) {
-		if (strcmp(r->who, who) == 0) {
+		if (strcmp(r->who, who) == 0 && r->change == change) {
 			LIST_REMOVE(r, link);
 			free(r);
 			return;
@@ -265,7 +267,7 @@ hold_locked(struct node *n, struct gate_request *rq, uint64_t at_most_ms)
 
 /* Called without the mutex: what it tells may be a moment old. */
 static void
-log_refusal(struct node *n, const char *who, uint64_t now)
+log_refusal(struct node *n, const char *who, const char *what, uint64_t now)
 {
 	struct gate *g = n->export->gate;
 	char path[512], holder[META_WHO_MAX], reserved[META_WHO_MAX] = "";
@@ -286,20 +288,20 @@ log_refusal(struct node *n, const char *who, uint64_t now)
 	if (reserved[0] != '\0' && strcmp(reserved, who) != 0 &&
 	    reserved_until > now)
 		gate_say(g, 1,
-			 "writer refused: file=%s client=%s reserved_for=%s "
-			 "for_ms=%llu", path, who, reserved,
+			 "%s refused: file=%s client=%s reserved_for=%s "
+			 "for_ms=%llu", what, path, who, reserved,
 			 (unsigned long long)(reserved_until - now));
 	else if (state != META_NONE)
 		gate_say(g, 1,
-			 "writer refused: file=%s client=%s holder=%s "
+			 "%s refused: file=%s client=%s holder=%s "
 			 "state=%s age_ms=%llu idle_ms=%llu lease_left_ms=%llu",
-			 path, who, holder, meta_state_name(state),
+			 what, path, who, holder, meta_state_name(state),
 			 (unsigned long long)age, (unsigned long long)idle,
 			 (unsigned long long)(lease > idle ? lease - idle : 0));
 	else
 		gate_say(g, 1,
-			 "writer refused: file=%s client=%s holder=readers",
-			 path, who);
+			 "%s refused: file=%s client=%s holder=readers",
+			 what, path, who);
 }
 
 /* at_most_ms: when to look again, if nothing changes before. */
@@ -308,12 +310,12 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 	      uint64_t now, uint64_t at_most_ms, bool *log)
 {
 	const struct gate_export_config *c = &n->export->c;
-	struct refused *r = refusal_locked(n, who, now, log);
+	struct refused *r = refusal_locked(n, who, false, now, log);
 
 	if (r == NULL)
 		return -ENOMEM;
 	if (c->busy == GATE_BUSY_FAIL || now - r->first_ms >= c->busy_limit_ms) {
-		refusal_end_locked(n, who);
+		refusal_end_locked(n, who, false);
 		return -EACCES;
 	}
 	return hold_locked(n, rq, at_most_ms);
@@ -371,14 +373,14 @@ admit_failed_locked(struct node *n)
 	if (n->reserved_who != NULL) {
 		bool fresh;
 
-		r = refusal_locked(n, n->reserved_who,
+		r = refusal_locked(n, n->reserved_who, false,
 				   run_ms(n->export->gate), &fresh);
 		if (r != NULL)
 			r->owed_error = true;
 		admit_unreserve_locked(n);
 	}
 	LIST_FOREACH(r, &n->refusals, link)
-		r->owed_error |= r->last_ms + n->export->c.reserve_ms >=
+		r->owed_error |= !r->change && r->last_ms + n->export->c.reserve_ms >=
 				 run_ms(n->export->gate);
 	if (n->h.state == META_FAILED) {
 		/* Its row is kept until its writer was told (rule.md 4) */
@@ -616,7 +618,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	n->settle_empty = n->h.lapsed = false;
 	silence_opened_locked(n, rq);
 	admit_unreserve_locked(n);
-	refusal_end_locked(n, who);
+	refusal_end_locked(n, who, false);
 	node_tick_run_locked(n, now + n->lease_ms);
 	return 0;
 }
@@ -696,7 +698,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	if (!s.own) {
 		reserve_locked(n, who, now);
 		/* Who waits here is owed the error if it fails. */
-		if (refusal_locked(n, who, now, &fresh) == NULL)
+		if (refusal_locked(n, who, false, now, &fresh) == NULL)
 			return -ENOMEM;
 	}
 	if (s.own)
@@ -721,11 +723,68 @@ admit_writer(struct node *n, struct gate_request *rq, const char *who)
 			node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 		if (log)
-			log_refusal(n, who, run_ms(n->export->gate));
+			log_refusal(n, who, "writer", run_ms(n->export->gate));
 		/* Callers without a token wait in their own thread. */
 		if (r == -EAGAIN && rq->again == GATE_NEEDS_THREAD &&
 		    rq->may_block && rq->token == NULL)
 			continue;
 		return r;
 	}
+}
+
+/* ---- changes that are no writing ---- */
+
+/* Beside another's active handle (rule.md 5). */
+static int
+beside_active_locked(struct node *n, struct gate_request *rq, const char *who,
+		     bool name, uint64_t now, bool *log)
+{
+	const struct gate_export_config *c = &n->export->c;
+	uint64_t limit = c->idle_flush_ms + CHANGE_GRACE_MS, waited;
+	struct refused *r;
+
+	if (c->busy == GATE_BUSY_FAIL || c->strict ||
+	    (c->idle_flush_ms == 0 && name)) {
+		*log = true;
+		return -EACCES;
+	}
+	/* Nothing but its COMMIT will end it: as if nobody wrote. */
+	if (c->idle_flush_ms == 0)
+		return 0;
+	r = refusal_locked(n, who, true, now, log);
+	if (r == NULL)
+		return -ENOMEM;
+	waited = now - r->first_ms;
+	if (waited >= c->busy_limit_ms ||
+	    (waited >= limit && silence_broken_locked(n, now))) {
+		refusal_end_locked(n, who, true);
+		return -EACCES;
+	}
+	return hold_locked(n, rq, waited < limit ? limit - waited
+						 : CHANGE_GRACE_MS);
+}
+
+int
+admit_change(struct node *n, struct gate_request *rq, const char *who,
+	     bool name)
+{
+	uint64_t now = run_ms(n->export->gate);
+	bool log = false;
+	int r = 0;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0 &&
+	    who_moved_locked(n, rq))
+		rebind_locked(n, who);
+	if (name && n->reserved_who != NULL && n->reserved_until_ms > now &&
+	    strcmp(n->reserved_who, who) != 0)
+		r = hold_locked(n, rq, n->reserved_until_ms - now);
+	else if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0)
+		r = beside_active_locked(n, rq, who, name, now, &log);
+	if (r == 0)
+		refusal_end_locked(n, who, true);
+	pthread_mutex_unlock(&n->mutex);
+	if (log)
+		log_refusal(n, who, "change", now);
+	return r;
 }

@@ -260,12 +260,14 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 		r = setattr_allowed(rq, &n->i, set);
 	if (r == 0 && !n->up.pending)
 		r = node_room(x->gate, rq);
+	who_text(x, rq, who);
 	if (r == 0 && set->set_size) {
-		who_text(x, rq, who);
 		admit_looked(n, rq, true);
 		r = admit_writer(n, rq, who);
 	} else if (r == 0) {
 		r = node_lock(n, rq);
+		if (r == 0 && (r = admit_change(n, rq, who, false)) < 0)
+			node_unlock(n);
 	}
 	if (r == 0) {
 		r = setattr_locked(n, rq, set, guard_ctime_ns);

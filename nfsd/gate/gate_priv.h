@@ -47,6 +47,7 @@
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
 #define LEASE_ALIVE_MAX_MS 300000	/* of a client that is connected */
+#define CHANGE_GRACE_MS 1000	/* for REMOVE and the like: see admit_change */
 #define FENCE_QUIET_MS 1000	/* no late WRITE for so long: see admit_looked */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
 #define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
@@ -55,7 +56,7 @@
 
 /* A request that waits for a node to change. */
 struct waiter {
-	LIST_ENTRY(waiter) link;
+	TAILQ_ENTRY(waiter) link;	/* in the order in which they came */
 	void *token;
 	uint64_t until_ms;
 };
@@ -65,6 +66,7 @@ struct refused {
 	LIST_ENTRY(refused) link;
 	uint64_t first_ms, last_ms;
 	bool owed_error;	/* the upload it waited for failed for good */
+	bool change;		/* REMOVE and the like; else it would write */
 	char who[META_WHO_MAX];
 };
 
@@ -244,7 +246,7 @@ struct node {
 	uint64_t reserved_until_ms;	/* run_ms */
 	LIST_HEAD(, refused) refusals;
 	LIST_HEAD(, reader) readers;
-	LIST_HEAD(, waiter) waiters;
+	TAILQ_HEAD(, waiter) waiters;
 	LIST_HEAD(, fenced) fenced;
 
 	struct data d;
@@ -1020,6 +1022,15 @@ int admit_writer(struct node *n, struct gate_request *rq, const char *who)
 /* Is there room for one more writer (max_handles)?  -EAGAIN, -ENOSPC. */
 int admit_room(struct gate_export *x, struct gate_request *rq)
 	__attribute__((warn_unused_result));
+/*
+ * A change that is no writing, of the file's name (REMOVE, RENAME) or of other
+ * things (LINK, SETATTR of mode, owner and times): beside another's active
+ * handle it waits as a WRITE does, until that is flushed, or counts as such.
+ * The file lock is held.  -EAGAIN (rq->again says how), -EACCES: the writer
+ * goes on after idle_flush_ms and CHANGE_GRACE_MS.
+ */
+int admit_change(struct node *n, struct gate_request *rq, const char *who,
+		 bool name) __attribute__((warn_unused_result));
 /* Is an error owed to this client, or is it fenced?  Mutex held. */
 int admit_check_locked(struct node *n, const char *who, bool commit);
 /* The client has looked again: LOOKUP, ACCESS and the like (opens), or only

@@ -103,7 +103,7 @@ node_new(struct gate_export *x, uint64_t ino)
 	data_init(&n->d);
 	LIST_INIT(&n->refusals);
 	LIST_INIT(&n->readers);
-	LIST_INIT(&n->waiters);
+	TAILQ_INIT(&n->waiters);
 	LIST_INIT(&n->fenced);
 	LIST_INIT(&n->up.lost);
 	return n;
@@ -146,7 +146,7 @@ node_idle(const struct node *n)
 	return n->h.state == META_NONE && n->reserved_who == NULL &&
 	       !n->up.pending && n->up.run == UP_IDLE &&
 	       n->d.staged.count == 0 && n->d.live.count == 0 &&
-	       n->d.hard.count == 0 && LIST_EMPTY(&n->waiters) &&
+	       n->d.hard.count == 0 && TAILQ_EMPTY(&n->waiters) &&
 	       !admit_owes(n) && LIST_EMPTY(&n->up.lost) &&
 	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
 }
@@ -668,8 +668,8 @@ nodes_free(struct gate *g)
 			struct waiter *w;
 
 			HASH_DELETE(hh, g->shards[i].nodes, n);
-			while ((w = LIST_FIRST(&n->waiters)) != NULL) {
-				LIST_REMOVE(w, link);
+			while ((w = TAILQ_FIRST(&n->waiters)) != NULL) {
+				TAILQ_REMOVE(&n->waiters, w, link);
 				g->config.wake(g->config.wake_arg, w->token);
 				free(w);
 			}

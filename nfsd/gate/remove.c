@@ -19,27 +19,24 @@
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
 
-/* May this client remove the file, as far as writers go?  Mutex held. */
+/* May this client remove the file, as far as writers go?  The file lock is
+ * held. */
 static int
-writer_allows_locked(struct node *n, struct gate_request *rq, const char *who)
+writer_allows(struct node *n, struct gate_request *rq, const char *who)
 {
 	uint64_t now = clock_ms();
+	int r = admit_change(n, rq, who, true);
 
-	if (n->reserved_who != NULL &&
-	    n->reserved_until_ms > run_ms(n->export->gate) &&
-	    strcmp(n->reserved_who, who) != 0) {
-		rq->again = GATE_JUKEBOX;
-		return -EAGAIN;
-	}
-	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0)
-		return -EACCES;
-	if (n->h.state == META_FINISHING || n->up.run == UP_RUNNING) {
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0 &&
+	    (n->h.state == META_FINISHING || n->up.run == UP_RUNNING)) {
 		/* Its last request may be out: let it end. */
 		upload_cancel_locked(n);
 		if (now < rq->first_ms + n->export->c.hold_ms)
-			return node_hold_locked(n, rq, now + 100);
+			r = node_hold_locked(n, rq, now + 100);
 	}
-	return 0;
+	pthread_mutex_unlock(&n->mutex);
+	return r;
 }
 
 /* Everything of a node leaves memory. */
@@ -262,9 +259,7 @@ remove_name(struct change_dir *d, struct gate_request *rq, const char *name,
 	int r;
 
 	who_text(d->node->export, rq, who);
-	pthread_mutex_lock(&p->file->mutex);
-	r = writer_allows_locked(p->file, rq, who);
-	pthread_mutex_unlock(&p->file->mutex);
+	r = writer_allows(p->file, rq, who);
 	if (r < 0)
 		return r;
 	if (n == p->file && p->alias != NULL)
@@ -395,10 +390,9 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 int
 remove_check(struct node *n, struct gate_request *rq, const char *who)
 {
-	int r;
+	int r = writer_allows(n, rq, who);
 
 	pthread_mutex_lock(&n->mutex);
-	r = writer_allows_locked(n, rq, who);
 	/* What its upload may still make at the key must be known before
 	 * the next one says what it replaces. */
 	if (r == 0 && n->up.run == UP_RUNNING) {

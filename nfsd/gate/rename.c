@@ -119,19 +119,8 @@ rename_recheck(struct rename *m, struct gate_request *rq)
 static int
 writers_allow(struct rename *m, struct gate_request *rq, const char *who)
 {
-	struct node *f = m->files.file;
-	int r = 0;
+	int r = admit_change(m->files.file, rq, who, true);
 
-	pthread_mutex_lock(&f->mutex);
-	if (f->reserved_who != NULL &&
-	    f->reserved_until_ms > run_ms(f->export->gate) &&
-	    strcmp(f->reserved_who, who) != 0) {
-		rq->again = GATE_JUKEBOX;
-		r = -EAGAIN;
-	} else if (f->h.state == META_ACTIVE && strcmp(f->h.who, who) != 0) {
-		r = -EACCES;
-	}
-	pthread_mutex_unlock(&f->mutex);
 	/* An upload under its old key.  Stop it, or let it end and copy. */
 	if (r == 0)
 		r = link_quiet(m->file, rq);

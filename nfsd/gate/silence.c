@@ -21,6 +21,7 @@
 #include "nfsd/gate/silence.h"
 
 #define LOST_CALL_MS 60000	/* one that never came back: it was dropped */
+#define PAUSE_MS 1000		/* shorter ones are none */
 #define LOOK_AGAIN_MS 50	/* something may lie unread */
 
 static bool
@@ -141,6 +142,16 @@ silence_ms_locked(const struct node *n, uint64_t now)
 	if (s->back_ms > now)
 		return 0;
 	return now > s->answered_ms ? now - s->answered_ms : 0;
+}
+
+bool
+silence_broken_locked(const struct node *n, uint64_t now)
+{
+	const struct silence *s = &n->silence;
+	uint64_t pause = n->export->c.idle_visible_ms;
+
+	return (s->calls > 0 && s->calls_ms + LOST_CALL_MS > now) ||
+	       s->answered_ms + (pause != 0 ? pause : PAUSE_MS) > now;
 }
 
 /* The transport is asked only when it matters. */

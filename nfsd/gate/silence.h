@@ -17,6 +17,8 @@ void silence_opened_locked(struct node *n, struct gate_request *rq);
 void silence_recovered_locked(struct node *n);
 /* For so long; 0 while a call of it is not answered.  Mutex held. */
 uint64_t silence_ms_locked(const struct node *n, uint64_t now);
+/* It is at it: it has been heard of a moment ago.  Mutex held. */
+bool silence_broken_locked(const struct node *n, uint64_t now);
 /* Others are shown what it has written, when that is due; a flush is the
  * caller's to do if this is true.  Sets the time for the next look.  Mutex
  * held. */

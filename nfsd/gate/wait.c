@@ -75,8 +75,8 @@ node_changed_locked(struct node *n)
 	struct gate *g = n->export->gate;
 	struct waiter *w;
 
-	while ((w = LIST_FIRST(&n->waiters)) != NULL) {
-		LIST_REMOVE(w, link);
+	while ((w = TAILQ_FIRST(&n->waiters)) != NULL) {
+		TAILQ_REMOVE(&n->waiters, w, link);
 		__atomic_sub_fetch(&g->held, 1, __ATOMIC_RELAXED);
 		g->config.wake(g->config.wake_arg, w->token);
 		free(w);
@@ -92,14 +92,14 @@ wake_due_locked(struct node *n, uint64_t now)
 	struct waiter *w, *next;
 	uint64_t soonest = 0;
 
-	for (w = LIST_FIRST(&n->waiters); w != NULL; w = next) {
-		next = LIST_NEXT(w, link);
+	for (w = TAILQ_FIRST(&n->waiters); w != NULL; w = next) {
+		next = TAILQ_NEXT(w, link);
 		if (w->until_ms > now) {
 			if (soonest == 0 || w->until_ms < soonest)
 				soonest = w->until_ms;
 			continue;
 		}
-		LIST_REMOVE(w, link);
+		TAILQ_REMOVE(&n->waiters, w, link);
 		__atomic_sub_fetch(&g->held, 1, __ATOMIC_RELAXED);
 		g->config.wake(g->config.wake_arg, w->token);
 		free(w);
@@ -129,7 +129,7 @@ node_hold_locked(struct node *n, struct gate_request *rq, uint64_t until_ms)
 	}
 	w->token = rq->token;
 	w->until_ms = until_ms;
-	LIST_INSERT_HEAD(&n->waiters, w, link);
+	TAILQ_INSERT_TAIL(&n->waiters, w, link);
 	__atomic_add_fetch(&g->held, 1, __ATOMIC_RELAXED);
 	node_tick_at_locked(n, until_ms);
 	rq->again = GATE_HOLD;
