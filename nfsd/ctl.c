@@ -35,6 +35,7 @@
 #define CONNECTIONS_MAX 16
 #define REQUEST_MAX 65536
 #define LIST_MAX_BYTES (64UL << 20)
+#define SILENT_MS 100		/* shorter is none */
 #define TALK_S 10		/* to send a request, to take an answer */
 
 uint64_t
@@ -184,17 +185,41 @@ list_end(struct connection *c, int r)
 	ctl_answer(c, r, NULL);
 }
 
+/* "silent for 3.2 s, counts as flushed in 1.8 s" */
+static void
+silence_text(const struct gate_handle_info *info, char *out, size_t size)
+{
+	int len = 0;
+
+	out[0] = '\0';
+	if (info->silent_ms < SILENT_MS)
+		return;
+	len = snprintf(out, size, "silent for %.1f s",
+		       (double)info->silent_ms / 1000);
+	if (info->flushed_in_ms >= 0)
+		snprintf(out + len, size - (size_t)len,
+			 ", counts as flushed in %.1f s",
+			 (double)info->flushed_in_ms / 1000);
+}
+
 static int
 handle_item(void *arg, const struct gate_handle_info *info)
 {
+	char silence[96];
+
+	silence_text(info, silence, sizeof(silence));
 	return ctl_list_item(arg, json_pack(
-		"{s:o, s:o, s:s, s:I, s:I, s:I}",
+		"{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:s}",
 		"path", ctl_text_json(info->path),
 		"client", ctl_text_json(info->client),
 		"state", info->state,
 		"uncommitted_bytes", (json_int_t)info->uncommitted_bytes,
 		"staged_bytes", (json_int_t)info->staged_bytes,
-		"age_ms", (json_int_t)info->age_ms));
+		"age_ms", (json_int_t)info->age_ms,
+		"silent_ms", (json_int_t)info->silent_ms,
+		"flushed_in_ms", (json_int_t)info->flushed_in_ms,
+		"shown", (int)info->shown,
+		"silence", silence));
 }
 
 static int

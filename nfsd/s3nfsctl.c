@@ -63,6 +63,8 @@ static const struct print_column status_columns[] = {
 	{"connections", "Connections", PRINT_NUMBER},
 	{"mounts", "Mounts", PRINT_NUMBER},
 	{"calls", "Requests served", PRINT_NUMBER},
+	{"idle_shown", "Silent, shown", PRINT_NUMBER},
+	{"idle_flushed", "Silent, flushed", PRINT_NUMBER},
 	{"invariant_failures", "Broken invariants", PRINT_NUMBER},
 };
 static const struct print_column handle_columns[] = {
@@ -71,6 +73,7 @@ static const struct print_column handle_columns[] = {
 	{"staged_bytes", "STAGED", PRINT_SIZE},
 	{"age_ms", "AGE", PRINT_AGE},
 	{"client", "CLIENT", PRINT_TEXT},
+	{"silence", "SILENCE", PRINT_TEXT},
 	{"path", "PATH", PRINT_TEXT},
 };
 static const struct print_column upload_columns[] = {

@@ -515,7 +515,7 @@ gate_each_handle(struct gate *gate, const char *path,
 {
 	struct gate_handle_info info = {
 		path != NULL ? path : "/data/\xff\x01", "host@::1", "ACTIVE",
-		1, 2, 3
+		1, 2, 3, 3200, 1800, true
 	};
 
 	(void)gate;

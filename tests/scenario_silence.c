@@ -105,6 +105,50 @@ s83(struct scene *s)
 	WITHIN(5000, object_is(s, "f", "a's bytes"));
 }
 
+/* What `s3nfsctl handles` tells of f's writer. */
+static json_t *
+handle_of(struct scene *s)
+{
+	json_t *list = ctl(s, "handles"), *first;
+
+	CHECK(json_array_size(list) == 1);
+	first = json_incref(json_array_get(list, 0));
+	json_decref(list);
+	return first;
+}
+
+static bool
+is_told(struct scene *s, bool shown, long long at_least)
+{
+	json_t *h = handle_of(s);
+	long long silent = json_integer_value(json_object_get(h, "silent_ms"));
+	long long left = json_integer_value(json_object_get(h,
+							    "flushed_in_ms"));
+	const char *text = json_string_value(json_object_get(h, "silence"));
+	bool told = silent >= at_least && left == 60000 - silent &&
+		    json_is_true(json_object_get(h, "shown")) == shown;
+	double for_s, in_s;
+
+	if (told && sscanf(text, "silent for %lf s, counts as flushed in %lf s",
+			   &for_s, &in_s) != 2)
+		scene_fail(__FILE__, __LINE__, "silence is told as \"%s\"",
+			   text);
+	json_decref(h);
+	return told;
+}
+
+static void
+handles_tell(struct scene *s)
+{
+	struct nc_fh f = wrote(s, "f", "old", "A's bytes");
+
+	WITHIN(200, is_told(s, false, 100));
+	WITHIN(1000, is_told(s, true, 1000));
+	CHECK(status_number(s, "idle_shown") == 1);
+	OK(put(&s->a, &f, 0, "a", UNSTABLE));
+	OK(commit(&s->a, &f));
+}
+
 /* ---- others' changes beside a writer ---- */
 
 enum change { REMOVE, RENAME_FROM, RENAME_OVER, LINK, CHMOD, CHANGES };
@@ -485,6 +529,9 @@ SCENARIOS(
 	{ "s83", "A WRITEs UNSTABLE and is silent for idle_flush, then COMMITs "
 	  "/ B READs meanwhile / same verifier as the WRITEs, one upload, begun "
 	  "before the COMMIT, B's view does not step back", s83, TIMES, false },
+	{ "handles", "s3nfsctl handles tells how long a writer has been silent "
+	  "and when it counts as flushed", handles_tell,
+	  "idle_visible_ms=1000 idle_flush_ms=60000", false },
 	{ "s60", "A ACTIVE and writing on / B REMOVE / JUKEBOX for at most "
 	  "idle_flush + 1 s, then ACCES", s60, TIMES, false },
 	{ "s60-strict", "the same in strict mode, and RENAME, LINK, SETATTR / "

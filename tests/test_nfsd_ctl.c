@@ -281,8 +281,10 @@ the_tool_prints_columns(void)
 		"UPLOADING  5.0 MiB  20.0 MiB         1  /data/a  -\n");
 	CU_ASSERT_EQUAL(tool("handles /data/x"), 0);
 	CU_ASSERT_STRING_EQUAL(output,
-		"STATE   UNCOMMITTED  STAGED   AGE  CLIENT    PATH\n"
-		"ACTIVE          1 B     2 B  3 ms  host@::1  /data/x\n");
+		"STATE   UNCOMMITTED  STAGED   AGE  CLIENT    SILENCE"
+		"                                       PATH\n"
+		"ACTIVE          1 B     2 B  3 ms  host@::1  "
+		"silent for 3.2 s, counts as flushed in 1.8 s  /data/x\n");
 	CU_ASSERT_EQUAL(tool("handles"), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(output, "/data/%FF?\n"));
 	CU_ASSERT_EQUAL(tool("status"), 0);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/silence.h"
 
 #define HINT_LEASE_MS 15000
 
@@ -85,6 +86,7 @@ show_fenced(struct handle_walk *w, struct node *n, const char *path)
 			.path = path,
 			.client = who[count],
 			.state = meta_state_name(f->state),
+			.flushed_in_ms = -1,
 		};
 		count++;
 	}
@@ -94,6 +96,7 @@ show_fenced(struct handle_walk *w, struct node *n, const char *path)
 			.path = path,
 			.client = who[count],
 			.state = meta_state_name(META_RESERVED),
+			.flushed_in_ms = -1,
 		};
 		count++;
 	}
@@ -107,7 +110,7 @@ static int
 show_handle(void *arg, struct node *n)
 {
 	struct handle_walk *w = arg;
-	struct gate_handle_info info = { 0 };
+	struct gate_handle_info info = { .flushed_in_ms = -1 };
 	char path[4096], client[META_WHO_MAX];
 	bool any, held;
 
@@ -119,6 +122,7 @@ show_handle(void *arg, struct node *n)
 	info.staged_bytes = extents_bytes(&n->d.staged) +
 			    extents_bytes(&n->d.hard);
 	info.age_ms = run_ms(n->export->gate) - n->h_opened_ms;
+	silence_tell_locked(n, &info);
 	any |= !LIST_EMPTY(&n->fenced) || n->reserved_who != NULL;
 	pthread_mutex_unlock(&n->mutex);
 	if (!any)

@@ -413,6 +413,11 @@ struct gate_handle_info {
 	const char *client;	/* "name@addr" */
 	const char *state;	/* "ACTIVE", "FLUSHED", ... */
 	uint64_t uncommitted_bytes, staged_bytes, age_ms;
+	/* ACTIVE: its writer has sent nothing for so long, and counts as
+	 * having flushed in so long (-1: never).  Others are shown it. */
+	uint64_t silent_ms;
+	int64_t flushed_in_ms;
+	bool shown;
 };
 /* path NULL: all.  Strings are valid during the callback. */
 int gate_each_handle(struct gate *gate, const char *path,

@@ -223,6 +223,21 @@ silence_tick_locked(struct node *n, uint64_t now)
 	return false;
 }
 
+void
+silence_tell_locked(const struct node *n, struct gate_handle_info *out)
+{
+	uint64_t flush = n->export->c.idle_flush_ms, silent;
+
+	if (n->h.state != META_ACTIVE || !is_on(n))
+		return;
+	silent = silence_ms_locked(n, run_ms(n->export->gate));
+	out->silent_ms = silent;
+	out->shown = n->shown != NULL;
+	if (flush != 0)
+		out->flushed_in_ms = silent < flush ? (int64_t)(flush - silent)
+						    : 0;
+}
+
 static void
 log_flush(struct node *n, const char *who, uint64_t silent, uint64_t bytes)
 {

@@ -23,6 +23,8 @@ bool silence_broken_locked(const struct node *n, uint64_t now);
  * caller's to do if this is true.  Sets the time for the next look.  Mutex
  * held. */
 bool silence_tick_locked(struct node *n, uint64_t now);
+/* For s3nfsctl.  Mutex held. */
+void silence_tell_locked(const struct node *n, struct gate_handle_info *out);
 /* A pool's: what a silent writer has sent counts as flushed. */
 int silence_flush(struct node *n);
 
