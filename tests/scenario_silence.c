@@ -105,6 +105,30 @@ s83(struct scene *s)
 	WITHIN(5000, object_is(s, "f", "a's bytes"));
 }
 
+/* The bytes that a READ gives and its attributes are of one moment. */
+static void
+s82_moment(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+	uint32_t xid, got;
+	fattr3 attr;
+	char buf[32];
+
+	scene_kill(s);
+	scene_env(s, "S3NFSD_STALL", "read-copied:500");
+	scene_start(s);
+	scene_reconnect(s);
+	OK(put(&s->a, &f, 0, "A's bytes", UNSTABLE));
+	xid = rpcc_xid(&s->b);
+	OK(nc_read_send(&s->b, xid, &f, 0, sizeof(buf)));
+	WITHIN(5000, scene_calls(s, "get", "f", "end") == 1);
+	/* The READ has its bytes, or will have the new ones. */
+	OK(commit(&s->a, &f));
+	OK(nc_read_recv(&s->b, xid, 10000, buf, sizeof(buf), &got, NULL,
+			&attr));
+	CHECK(attr.size == got);
+}
+
 /* What `s3nfsctl handles` tells of f's writer. */
 static json_t *
 handle_of(struct scene *s)
@@ -526,6 +550,8 @@ SCENARIOS(
 	{ "s82", "as 81, then A WRITEs on without a pause / B READs / what was "
 	  "shown before, whole; after A's COMMIT the new version", s82,
 	  "idle_visible_ms=300 idle_flush_ms=60000", false },
+	{ "s82-moment", "a new version while a READ is answered / its bytes and "
+	  "attributes are of one", s82_moment, NULL, false },
 	{ "s83", "A WRITEs UNSTABLE and is silent for idle_flush, then COMMITs "
 	  "/ B READs meanwhile / same verifier as the WRITEs, one upload, begun "
 	  "before the COMMIT, B's view does not step back", s83, TIMES, false },

@@ -1070,9 +1070,10 @@ void handle_move_locked(struct node *n, enum meta_event event);
 
 /* ---- read.c ---- */
 
-/* One try.  rq->again as gate_read. */
+/* One try.  rq->again as gate_read.  attr: of the same moment, or NULL. */
 int read_node(struct node *n, struct gate_request *rq, uint64_t off,
-	      void *buf, uint32_t len, uint32_t *got, bool *eof)
+	      void *buf, uint32_t len, uint32_t *got, bool *eof,
+	      struct gate_attr *attr)
 	__attribute__((warn_unused_result));
 
 /* ---- commit.c, write.c ---- */

@@ -309,7 +309,7 @@ mend(struct node *n, struct gate_request *rq)
 
 static int
 read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
-	  uint32_t len, uint32_t *got, bool *eof)
+	  uint32_t len, uint32_t *got, bool *eof, struct gate_attr *attr)
 {
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct data_file *file = NULL;
@@ -342,6 +342,10 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		fetch_free(&gone);
 		return r;
 	}
+	/* Of the moment that the bytes are of: with later times a client would
+	 * keep them for those of the next version. */
+	if (attr != NULL)
+		node_attr_locked(n, rq, attr);
 	if (n->d.memory == NULL) {
 		pin_locked(n, &plan);
 		pthread_mutex_unlock(&n->mutex);
@@ -363,6 +367,7 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		return mend(n, rq);
 	if (r < 0)
 		return r;
+	failpoint("read-copied");
 	*got = (uint32_t)(plan.end - off);
 	*eof = plan.eof;
 	return 0;
@@ -370,12 +375,12 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 
 int
 read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
-	  uint32_t len, uint32_t *got, bool *eof)
+	  uint32_t len, uint32_t *got, bool *eof, struct gate_attr *attr)
 {
 	int r;
 
 	do {
-		r = read_once(n, rq, off, buf, len, got, eof);
+		r = read_once(n, rq, off, buf, len, got, eof, attr);
 	} while (r == 1);
 	return r;
 }
@@ -429,7 +434,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 	    !perm_allows(rq, p, MAY_EXEC))
 		r = -EACCES;
 	for (int tries = 0; r == 0; tries++) {
-		r = read_node(n, rq, off, buf, len, got, eof);
+		r = read_node(n, rq, off, buf, len, got, eof, attr);
 		/* The object was replaced while its bytes were fetched: take
 		 * the new version over and read that. */
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
@@ -454,9 +459,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		pthread_mutex_unlock(&n->mutex);
 		r = lookup_refresh(n, rq);
 	}
-	if (r == 0)
-		node_attr(n, rq, attr);
-	else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
+	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	else if (r == -ENOENT || r == REPLACED)
 		r = -ESTALE;

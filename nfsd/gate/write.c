@@ -252,7 +252,8 @@ is_written(struct node *n, struct gate_request *rq, uint64_t off,
 	pthread_mutex_unlock(&n->mutex);
 	buf = same ? malloc(len) : NULL;
 	same = buf != NULL &&
-	       read_node(n, &look, off, buf, len, &got, &eof) == 0 &&
+	       read_node(n, &look, off, buf, len, &got, &eof,
+			 NULL) == 0 &&
 	       got == len && memcmp(buf, data, len) == 0;
 	free(buf);
 	return same;
