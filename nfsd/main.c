@@ -126,6 +126,14 @@ waits(void *arg, enum gate_identity identity, const char *who,
 }
 
 static uint64_t
+unread_ms(void *arg, enum gate_identity identity, const char *who)
+{
+	struct daemon *d = arg;
+
+	return server_unread_ms(atomic_load(&d->rpc), identity, who);
+}
+
+static uint64_t
 now_ms(void)
 {
 	struct timespec now;
@@ -214,7 +222,8 @@ open_gate(struct daemon *d)
 		.transfer_threads = (unsigned)server->transfer_threads,
 		.max_nodes = (unsigned)server->max_nodes,
 		.max_files = d->files,
-		.wake = wake, .waits = waits, .wake_arg = d, .log = log_gate,
+		.wake = wake, .waits = waits, .unread_ms = unread_ms,
+		.wake_arg = d, .log = log_gate,
 		.accept_state = server->accept_state,
 		.why = d->why, .why_size = sizeof(d->why),
 	};

@@ -203,6 +203,19 @@ bool rpc_server_waits(struct rpc_server *server,
 				    const struct sockaddr_storage *peer),
 		      void *arg, uint64_t since_ms);
 
+/*
+ * For how long, by the clock, calls of such a client may lie unread: 0 when
+ * all that has arrived was handed over to its procedures.  Unlike
+ * rpc_server_waits this gets on beside a client that never stops sending, if it
+ * is asked again and again.
+ */
+uint64_t rpc_server_unread_ms(struct rpc_server *server,
+			      bool (*match)(void *arg,
+					    const struct rpc_cred *cred,
+					    const struct sockaddr_storage
+						    *peer),
+			      void *arg);
+
 /* Our address that the call came to.  0, or an errno. */
 int rpc_local_address(const struct rpc_request *rq,
 		      struct sockaddr_storage *out)

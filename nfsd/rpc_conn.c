@@ -144,7 +144,7 @@ rpc_conn_new(struct rpc_thread *thread, struct rpc_listener *listener, int fd,
 	conn->fd = fd;
 	conn->refs = 1;
 	conn->interest = EPOLLIN;
-	conn->active_ms = conn->sent_ms = conn->mark_ms =
+	conn->active_ms = conn->sent_ms = conn->mark_ms = conn->heard_ms =
 		rpc_run_ms(conn->server);
 	pthread_mutex_init(&conn->lock, NULL);
 	STAILQ_INIT(&conn->out);
@@ -362,6 +362,7 @@ consume(struct rpc_conn *conn, unsigned char *raw, size_t len)
 		if (r == 1) {
 			conn->record_ms = 0;	/* the next has its own */
 			r = dispatch(conn, &payload);
+			RPC_STORE(conn->handed, conn->received - len);
 		}
 		if (r < 0)
 			return r;
@@ -408,6 +409,7 @@ read_once(struct rpc_conn *conn)
 		conn->eof = true;
 		return 0;
 	}
+	RPC_STORE(conn->received, conn->received + (uint64_t)n);
 	RPC_STORE(conn->active_ms, rpc_run_ms(conn->server));
 	if (direct != NULL) {
 		size_t filled = (size_t)n < room ? (size_t)n : room;
@@ -419,6 +421,8 @@ read_once(struct rpc_conn *conn)
 		if (r == 1) {
 			conn->record_ms = 0;
 			r = dispatch(conn, &payload);
+			RPC_STORE(conn->handed, conn->received -
+						((uint64_t)n - filled));
 		}
 		if (r < 0)
 			return r;

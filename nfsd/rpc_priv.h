@@ -276,6 +276,8 @@ struct rpc_conn {
 	uint32_t record_mark;	/* bytes of it that were here then */
 	uint64_t stopped_ms;	/* not read since then; 0: it is; atomic */
 
+	uint64_t received;	/* bytes, from the socket; atomic */
+	uint64_t handed;	/* of those, in records handed over; atomic */
 	unsigned in_flight;	/* calls that left the owner; atomic */
 	uint64_t in_bytes;	/* of their records; atomic */
 	uint64_t held;		/* bytes of its replies' buffers, in the
@@ -303,6 +305,10 @@ struct rpc_conn {
 	struct rpc_buffer *out_last;
 	struct rpc_calls throttled;	/* see rpc_send.c */
 	unsigned throttled_count;	/* also read without lock */
+	uint64_t heard_ms;	/* rpc_heard.c: all from before was handed
+				 * over */
+	uint64_t heard_mark;	/* that many bytes were here, at: 0: none */
+	uint64_t heard_mark_ms;
 	bool identified;	/* identity is set, connected() was told */
 	struct rpc_cred identity;
 };

@@ -252,6 +252,15 @@ server_waits(struct rpc_server *rpc, enum gate_identity identity,
 	return rpc != NULL && rpc_server_waits(rpc, is_waiting, &w, since_ms);
 }
 
+uint64_t
+server_unread_ms(struct rpc_server *rpc, enum gate_identity identity,
+		 const char *who)
+{
+	struct waiting w = { identity, who };
+
+	return rpc == NULL ? 0 : rpc_server_unread_ms(rpc, is_waiting, &w);
+}
+
 struct rpc_server *
 server_rpc(struct server *server)
 {

@@ -43,6 +43,10 @@ void server_free(struct server **server);
 bool server_waits(struct rpc_server *rpc, enum gate_identity identity,
 		  const char *who, uint64_t since_ms);
 
+/* gate_config.unread_ms, of the same. */
+uint64_t server_unread_ms(struct rpc_server *rpc, enum gate_identity identity,
+			  const char *who);
+
 struct rpc_server *server_rpc(struct server *server);
 struct mount3 *server_mounts(struct server *server);
 struct clients *server_clients(struct server *server);

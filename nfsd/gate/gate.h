@@ -180,15 +180,15 @@ struct gate_config {
 	 */
 	bool (*waits)(void *wake_arg, enum gate_identity identity,
 		      const char *who, uint64_t since_ms);
-	void *wake_arg;
 	/*
-	 * For how long calls of this writer ("name@addr", by that identity)
-	 * may lie unread in the transport: 0 when all that arrived was handed
-	 * over.  NULL: never.  Must not call back into gate.
+	 * For how long, by gate_clock(), calls of a client may lie unread: 0
+	 * when all that arrived was handed over.  Asked when a writer seems to
+	 * be silent, with a mutex held; may call gate_who_is alone.  NULL:
+	 * never.
 	 */
-	uint64_t (*unread_ms)(void *unread_arg, const char *who,
-			      enum gate_identity identity);
-	void *unread_arg;
+	uint64_t (*unread_ms)(void *wake_arg, enum gate_identity identity,
+			      const char *who);
+	void *wake_arg;
 	/* level as in s3.h: 0 error .. 3 debug */
 	void (*log)(void *log_arg, int level, const char *line);
 	void *log_arg;

@@ -166,8 +166,8 @@ is_silent_locked(const struct node *n, uint64_t now, uint64_t for_ms)
 		return false;
 	unread = c->unread_ms == NULL
 			 ? 0
-			 : c->unread_ms(c->unread_arg, n->h.who,
-					x->c.identity);
+			 : c->unread_ms(c->wake_arg, x->c.identity,
+					n->h.who);
 	return silent >= for_ms + unread;
 }
 
