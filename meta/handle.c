@@ -104,3 +104,56 @@ meta_rule(const struct meta_situation *s, uint64_t *wait_ms)
 	}
 	return META_WAIT_UPLOAD;
 }
+
+static bool
+in_a_call(const struct meta_silence *s, uint64_t now_ms)
+{
+	return s->calls > 0 && s->calls_ms + META_LOST_CALL_MS > now_ms;
+}
+
+uint64_t
+meta_silent_ms(const struct meta_silence *s, uint64_t now_ms)
+{
+	if (in_a_call(s, now_ms) || s->back_ms > now_ms)
+		return 0;
+	return now_ms > s->answered_ms ? now_ms - s->answered_ms : 0;
+}
+
+uint64_t
+meta_silent_at(const struct meta_silence *s, uint64_t for_ms, uint64_t now_ms)
+{
+	uint64_t at = s->answered_ms + for_ms;
+
+	if (s->back_ms > at)
+		at = s->back_ms;
+	/* The end of the call sets the time anew. */
+	if (s->calls > 0 && s->calls_ms + META_LOST_CALL_MS > at)
+		at = s->calls_ms + META_LOST_CALL_MS;
+	return at > now_ms ? at : now_ms;
+}
+
+bool
+meta_is_heard(const struct meta_silence *s, uint64_t pause_ms, uint64_t now_ms)
+{
+	return in_a_call(s, now_ms) || s->answered_ms + pause_ms > now_ms;
+}
+
+enum meta_change
+meta_change_rule(const struct meta_beside *b, uint64_t *wait_ms)
+{
+	uint64_t limit = b->idle_flush_ms + META_CHANGE_GRACE_MS;
+
+	*wait_ms = 0;
+	if (b->fails)
+		return META_CHANGE_REFUSE;
+	/* Nothing but the writer's COMMIT will end it: names are refused, the
+	 * others go on as if nobody wrote. */
+	if (b->idle_flush_ms == 0)
+		return b->name ? META_CHANGE_REFUSE : META_CHANGE;
+	if (b->waited_ms >= b->busy_limit_ms ||
+	    (b->waited_ms >= limit && b->heard))
+		return META_CHANGE_REFUSE;
+	*wait_ms = b->waited_ms < limit ? limit - b->waited_ms
+					: META_CHANGE_GRACE_MS;
+	return META_CHANGE_WAIT;
+}

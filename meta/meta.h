@@ -481,6 +481,42 @@ enum meta_verdict {
 	META_WAIT_UPLOAD	/* kick the pending upload and wait for it */
 };
 
+/*
+ * How long a writer has sent nothing about its file (rule.md 15).  Times by one
+ * clock, milliseconds.
+ */
+struct meta_silence {
+	uint64_t answered_ms;	/* its last call was */
+	uint64_t back_ms;	/* it was told to come back: by then */
+	uint64_t calls_ms;	/* when `calls` changed */
+	unsigned calls;		/* begun and not answered */
+};
+#define META_LOST_CALL_MS 60000	/* one that never came back: it was dropped */
+
+uint64_t meta_silent_ms(const struct meta_silence *s, uint64_t now_ms);
+/* When it will have been for so long, if nothing more comes; not before
+ * now_ms. */
+uint64_t meta_silent_at(const struct meta_silence *s, uint64_t for_ms,
+			uint64_t now_ms);
+/* It is at it: heard of less than pause_ms ago. */
+bool meta_is_heard(const struct meta_silence *s, uint64_t pause_ms,
+		   uint64_t now_ms);
+
+/* Changes beside another's active handle that are no writing (rule.md 5). */
+struct meta_beside {
+	bool fails;		/* busy=fail, strict */
+	bool name;		/* REMOVE, RENAME; else LINK, SETATTR */
+	bool heard;		/* the writer is at it */
+	uint64_t idle_flush_ms;	/* 0: never */
+	uint64_t busy_limit_ms;
+	uint64_t waited_ms;	/* since this client's first refusal */
+};
+#define META_CHANGE_GRACE_MS 1000
+enum meta_change { META_CHANGE, META_CHANGE_WAIT, META_CHANGE_REFUSE };
+/* *wait_ms: with META_CHANGE_WAIT, when to look again. */
+enum meta_change meta_change_rule(const struct meta_beside *b,
+				  uint64_t *wait_ms);
+
 /* What the rule looks at.  Times by one clock, milliseconds. */
 struct meta_situation {
 	enum meta_state holder;		/* META_NONE if nobody holds it */

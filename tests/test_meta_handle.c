@@ -241,9 +241,95 @@ nobody_is_admitted_beside_a_foreign_active_writer(void)
 	}
 }
 
+/* ---- silence ---- */
+
+static void
+silence_counts_from_the_last_answer(void)
+{
+	struct meta_silence s = { .answered_ms = 1000 };
+
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 1000), 0);
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 1700), 700);
+	CU_ASSERT_EQUAL(meta_silent_at(&s, 5000, 1700), 6000);
+	/* Threads may read the clock in another order. */
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 900), 0);
+}
+
+static void
+a_call_that_is_not_answered_is_no_silence(void)
+{
+	struct meta_silence s = { .answered_ms = 1000, .calls = 2,
+				  .calls_ms = 1200 };
+
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 30000), 0);
+	CU_ASSERT(meta_is_heard(&s, 1000, 30000));
+	CU_ASSERT(meta_silent_at(&s, 5000, 30000) > 30000);
+	/* Dropped with its connection, and nobody said so. */
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 1200 + META_LOST_CALL_MS),
+			200 + META_LOST_CALL_MS);
+	CU_ASSERT(!meta_is_heard(&s, 1000, 1200 + META_LOST_CALL_MS));
+}
+
+static void
+who_was_told_to_come_back_is_expected_and_not_at_it(void)
+{
+	struct meta_silence s = { .answered_ms = 1000, .back_ms = 76000 };
+
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 75999), 0);
+	CU_ASSERT_EQUAL(meta_silent_at(&s, 5000, 2000), 76000);
+	CU_ASSERT_EQUAL(meta_silent_ms(&s, 76000), 75000);
+	CU_ASSERT(meta_is_heard(&s, 1000, 1999));
+	CU_ASSERT(!meta_is_heard(&s, 1000, 2000));
+}
+
+/* The paragraph of rule.md 5, sentence by sentence. */
+static void
+a_change_beside_a_writer_waits_as_the_text_says(void)
+{
+	static const struct {
+		struct meta_beside b;
+		enum meta_change want;
+		uint64_t wait_ms;
+	} cases[] = {
+		{ { .fails = true, .idle_flush_ms = 5000,
+		    .busy_limit_ms = 60000 }, META_CHANGE_REFUSE, 0 },
+		{ { .fails = true, .busy_limit_ms = 60000 },
+		  META_CHANGE_REFUSE, 0 },
+		{ { .name = true, .busy_limit_ms = 60000 },
+		  META_CHANGE_REFUSE, 0 },
+		{ { .busy_limit_ms = 60000 }, META_CHANGE, 0 },
+		{ { .name = true, .heard = true, .idle_flush_ms = 5000,
+		    .busy_limit_ms = 60000 }, META_CHANGE_WAIT, 6000 },
+		{ { .heard = true, .idle_flush_ms = 5000,
+		    .busy_limit_ms = 60000, .waited_ms = 5999 },
+		  META_CHANGE_WAIT, 1 },
+		{ { .heard = true, .idle_flush_ms = 5000,
+		    .busy_limit_ms = 60000, .waited_ms = 6000 },
+		  META_CHANGE_REFUSE, 0 },
+		/* It has fallen silent, and will count as flushed. */
+		{ { .idle_flush_ms = 5000, .busy_limit_ms = 60000,
+		    .waited_ms = 6000 }, META_CHANGE_WAIT,
+		  META_CHANGE_GRACE_MS },
+		{ { .idle_flush_ms = 5000, .busy_limit_ms = 60000,
+		    .waited_ms = 60000 }, META_CHANGE_REFUSE, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		uint64_t wait_ms = 77;
+
+		CU_ASSERT_EQUAL(meta_change_rule(&cases[i].b, &wait_ms),
+				cases[i].want);
+		CU_ASSERT_EQUAL(wait_ms, cases[i].wait_ms);
+	}
+}
+
 TEST_MAIN("meta_handle",
 	  T(every_state_takes_exactly_the_events_that_the_text_names),
 	  T(a_move_that_is_not_allowed_changes_nothing),
 	  T(numbers_outside_the_tables_are_refused), T(no_state_is_a_dead_end),
 	  T(the_rule_says_what_the_text_says_in_every_situation),
-	  T(nobody_is_admitted_beside_a_foreign_active_writer))
+	  T(nobody_is_admitted_beside_a_foreign_active_writer),
+	  T(silence_counts_from_the_last_answer),
+	  T(a_call_that_is_not_answered_is_no_silence),
+	  T(who_was_told_to_come_back_is_expected_and_not_at_it),
+	  T(a_change_beside_a_writer_waits_as_the_text_says))

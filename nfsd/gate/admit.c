@@ -740,28 +740,30 @@ beside_active_locked(struct node *n, struct gate_request *rq, const char *who,
 		     bool name, uint64_t now, bool *log)
 {
 	const struct gate_export_config *c = &n->export->c;
-	uint64_t limit = c->idle_flush_ms + CHANGE_GRACE_MS, waited;
-	struct refused *r;
+	struct meta_beside b = {
+		.fails = c->busy == GATE_BUSY_FAIL || c->strict,
+		.name = name,
+		.heard = silence_broken_locked(n, now),
+		.idle_flush_ms = c->idle_flush_ms,
+		.busy_limit_ms = c->busy_limit_ms,
+	};
+	struct refused *r = refusal_locked(n, who, true, now, log);
+	uint64_t wait_ms;
 
-	if (c->busy == GATE_BUSY_FAIL || c->strict ||
-	    (c->idle_flush_ms == 0 && name)) {
-		*log = true;
-		return -EACCES;
-	}
-	/* Nothing but its COMMIT will end it: as if nobody wrote. */
-	if (c->idle_flush_ms == 0)
-		return 0;
-	r = refusal_locked(n, who, true, now, log);
 	if (r == NULL)
 		return -ENOMEM;
-	waited = now - r->first_ms;
-	if (waited >= c->busy_limit_ms ||
-	    (waited >= limit && silence_broken_locked(n, now))) {
+	b.waited_ms = now - r->first_ms;
+	switch (meta_change_rule(&b, &wait_ms)) {
+	case META_CHANGE:
+		*log = false;
+		return 0;
+	case META_CHANGE_REFUSE:
 		refusal_end_locked(n, who, true);
 		return -EACCES;
+	case META_CHANGE_WAIT:
+		break;
 	}
-	return hold_locked(n, rq, waited < limit ? limit - waited
-						 : CHANGE_GRACE_MS);
+	return hold_locked(n, rq, wait_ms);
 }
 
 int

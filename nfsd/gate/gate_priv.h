@@ -47,7 +47,6 @@
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
 #define LEASE_ALIVE_MAX_MS 300000	/* of a client that is connected */
-#define CHANGE_GRACE_MS 1000	/* for REMOVE and the like: see admit_change */
 #define FENCE_QUIET_MS 1000	/* no late WRITE for so long: see admit_looked */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
 #define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
@@ -197,10 +196,7 @@ struct scan {
 /* How long the writer has sent nothing about the file: silence.h.  Times of
  * run_ms(). */
 struct silence {
-	uint64_t answered_ms;	/* its last call was */
-	uint64_t back_ms;	/* it was told to come back: by then */
-	uint64_t calls_ms;	/* when `calls` changed */
-	unsigned calls;		/* begun and not answered */
+	struct meta_silence m;
 	bool changed;		/* written since others were shown it */
 };
 
@@ -1027,7 +1023,7 @@ int admit_room(struct gate_export *x, struct gate_request *rq)
  * things (LINK, SETATTR of mode, owner and times): beside another's active
  * handle it waits as a WRITE does, until that is flushed, or counts as such.
  * The file lock is held.  -EAGAIN (rq->again says how), -EACCES: the writer
- * goes on after idle_flush_ms and CHANGE_GRACE_MS.
+ * goes on after idle_flush_ms and a second.
  */
 int admit_change(struct node *n, struct gate_request *rq, const char *who,
 		 bool name) __attribute__((warn_unused_result));

@@ -20,7 +20,6 @@
 
 #include "nfsd/gate/silence.h"
 
-#define LOST_CALL_MS 60000	/* one that never came back: it was dropped */
 #define PAUSE_MS 1000		/* shorter ones are none */
 #define LOOK_AGAIN_MS 50	/* something may lie unread */
 
@@ -58,8 +57,8 @@ count_locked(struct node *n, struct gate_request *rq)
 	if (rq->own != 0)
 		return;
 	rq->own = n->h.generation;
-	n->silence.calls++;
-	n->silence.calls_ms = run_ms(n->export->gate);
+	n->silence.m.calls++;
+	n->silence.m.calls_ms = run_ms(n->export->gate);
 }
 
 void
@@ -89,8 +88,8 @@ answered_locked(struct node *n, bool comes_back)
 {
 	uint64_t now = run_ms(n->export->gate);
 
-	n->silence.answered_ms = now;
-	n->silence.back_ms = comes_back ? now + n->export->c.reserve_ms : 0;
+	n->silence.m.answered_ms = now;
+	n->silence.m.back_ms = comes_back ? now + n->export->c.reserve_ms : 0;
 	node_tick_run_locked(n, now + first_ms(n));
 }
 
@@ -102,9 +101,9 @@ silence_end(struct node *n, struct gate_request *rq, int r)
 		return;
 	pthread_mutex_lock(&n->mutex);
 	if (rq->own != 0 && rq->own == n->h.generation &&
-	    n->silence.calls > 0) {
-		n->silence.calls--;
-		n->silence.calls_ms = run_ms(n->export->gate);
+	    n->silence.m.calls > 0) {
+		n->silence.m.calls--;
+		n->silence.m.calls_ms = run_ms(n->export->gate);
 	}
 	if (is_writers_locked(n, rq))
 		answered_locked(n, r == -EAGAIN);
@@ -118,7 +117,7 @@ silence_opened_locked(struct node *n, struct gate_request *rq)
 	if (!is_on(n))
 		return;
 	if (rq != NULL && rq->own != n->h.generation) {
-		n->silence.calls = 0;
+		n->silence.m.calls = 0;
 		rq->own = 0;
 		count_locked(n, rq);
 	}
@@ -135,23 +134,16 @@ silence_recovered_locked(struct node *n)
 uint64_t
 silence_ms_locked(const struct node *n, uint64_t now)
 {
-	const struct silence *s = &n->silence;
-
-	if (s->calls > 0 && s->calls_ms + LOST_CALL_MS > now)
-		return 0;
-	if (s->back_ms > now)
-		return 0;
-	return now > s->answered_ms ? now - s->answered_ms : 0;
+	return meta_silent_ms(&n->silence.m, now);
 }
 
 bool
 silence_broken_locked(const struct node *n, uint64_t now)
 {
-	const struct silence *s = &n->silence;
 	uint64_t pause = n->export->c.idle_visible_ms;
 
-	return (s->calls > 0 && s->calls_ms + LOST_CALL_MS > now) ||
-	       s->answered_ms + (pause != 0 ? pause : PAUSE_MS) > now;
+	return meta_is_heard(&n->silence.m, pause != 0 ? pause : PAUSE_MS,
+			     now);
 }
 
 /* The transport is asked only when it matters. */
@@ -178,17 +170,11 @@ flush_due_locked(const struct node *n, uint64_t now)
 	       is_silent_locked(n, now, n->export->c.idle_flush_ms);
 }
 
-/* When it will have been silent for that long, as far as is known. */
 static uint64_t
 when_locked(const struct node *n, uint64_t now, uint64_t for_ms)
 {
-	uint64_t at = n->silence.answered_ms + for_ms;
+	uint64_t at = meta_silent_at(&n->silence.m, for_ms, now);
 
-	if (n->silence.back_ms > at)
-		at = n->silence.back_ms;
-	/* The end of the call sets the time anew. */
-	if (n->silence.calls > 0 && n->silence.calls_ms + LOST_CALL_MS > at)
-		at = n->silence.calls_ms + LOST_CALL_MS;
 	return at > now ? at : now + LOOK_AGAIN_MS;
 }
 
