@@ -206,11 +206,13 @@ m_fault(struct m_world *w, enum m_fault fault, int64_t now_ms)
 /* Uncommitted bytes are gone, reservations too; handles may or may not have
  * been on disk; whatever is dirty is uploaded anew. */
 static void
-crashed(const struct state *s, int64_t now_ms, struct set *out)
+crashed(const struct m_world *w, const struct state *s, int64_t now_ms,
+	struct set *out)
 {
-	for (unsigned k = 0; k < 16; k++) {
+	for (unsigned k = 0; k < 64; k++) {
 		struct state n = *s;
-		unsigned choice[M_NAMES] = { k % 4, k / 4 };
+		unsigned choice[M_NAMES] = { k % 4, k / 4 % 4 };
+		bool forgets[M_NAMES] = { k & 16, k & 32 };
 
 		for (unsigned i = 0; i < M_NAMES; i++) {
 			struct file *f = &n.f[i];
@@ -223,13 +225,18 @@ crashed(const struct state *s, int64_t now_ms, struct set *out)
 			/* Rows of fenced writers are there when somebody else
 			 * has begun to write, and say no more than that. */
 			f->hazy |= f->fenced;
-			f->fenced = f->discarded = f->lapsed = 0;
+			f->fenced = f->discarded = 0;
+			/* Those of who was silent, until it COMMITs. */
+			if (forgets[i] || w->c.flush_ms == 0)
+				f->lapsed = 0;
+			m_unshow(f);
 			f->live = f->hardened ? f->hard : f->flushed;
 			f->live_mtime = f->hardened ? 0 : f->mtime;
 			f->uncommitted = 0;
 			f->kicked = 1;
 			f->riding = f->dirty;
 			memset(f->refused_ms, 0, sizeof(f->refused_ms));
+			memset(f->put_off_ms, 0, sizeof(f->put_off_ms));
 			if (f->state == ACTIVE) {
 				/* As a writer, as one from before, not at
 				 * all, as one that has only created it. */
@@ -255,7 +262,7 @@ m_crash(struct m_world *w, int64_t now_ms)
 
 	m_unseen(w, &w->now, now_ms);
 	for (size_t i = 0; i < w->now.count; i++)
-		crashed(&w->now.list[i], now_ms, &out);
+		crashed(w, &w->now.list[i], now_ms, &out);
 	w->full |= out.full || w->now.full;
 	m_drop(&w->now);
 	w->now = out;

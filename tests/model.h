@@ -82,6 +82,7 @@ struct m_config {
 	bool live;		/* reads=live */
 	bool busy_fail;
 	bool discard;		/* abandon=discard, else publish */
+	int64_t visible_ms, flush_ms;	/* of silence; 0: never */
 };
 
 struct m_world;

@@ -46,10 +46,13 @@ struct file {
 	uint16_t mtime, live_mtime;	/* ids; 0: any */
 	struct content flushed, live, object;
 	struct content hard;	/* flushed, and what is hardened */
+	struct content shown;	/* of a silent writer, to others */
+	uint16_t has_shown, shown_mtime;
 	int64_t last_ms, opened_ms, due_ms, owed_until_ms;
 	/* It ends between these. */
 	int64_t reserved_until_ms, reserved_latest_ms;
 	int64_t refused_ms[M_CLIENTS];	/* since when; 0: not */
+	int64_t put_off_ms[M_CLIENTS];	/* the same of REMOVE and the like */
 };
 
 struct state {
@@ -97,6 +100,8 @@ void m_drop(struct set *set);
 struct file *m_by_number(struct state *s, uint16_t number);
 /* The client has begun to write. */
 void m_opened(struct file *f, unsigned client, int64_t ms);
+/* Others see what was flushed. */
+void m_unshow(struct file *f);
 /* COMMIT of a range, or what a stable WRITE does besides. */
 void m_harden(const struct m_world *w, struct file *f, unsigned from,
 	      unsigned to, int64_t ms);

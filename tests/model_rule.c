@@ -61,14 +61,26 @@ sees_live(const struct m_world *w, const struct file *f, unsigned client)
 	return f->state == ACTIVE && (f->writer == client || w->c.live);
 }
 
+/* Does it see what was there when its writer fell silent? */
+static bool
+is_shown(const struct file *f, unsigned client)
+{
+	return f->state == ACTIVE && f->writer != client && f->has_shown;
+}
+
 static bool
 attr_fits(struct m_world *w, const struct file *f, unsigned client,
 	  const struct m_seen *seen)
 {
 	bool live = sees_live(w, f, client) &&
 		    (f->uncommitted != 0 || f->hardened != 0);
-	const struct content *c = live ? &f->live : &f->flushed;
-	uint16_t mtime = live ? f->live_mtime : f->mtime;
+	bool shown = !live && is_shown(f, client);
+	const struct content *c = live	  ? &f->live
+				  : shown ? &f->shown
+					  : &f->flushed;
+	uint16_t mtime = live	 ? f->live_mtime
+			 : shown ? f->shown_mtime
+				 : f->mtime;
 
 	if (!seen->has_attr)
 		return true;
@@ -224,6 +236,10 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 	f->uncommitted &= (uint16_t)((1U << op->to) - 1);
 	if (f->hardened != 0)
 		m_resize(&f->hard, op->to);
+	if (f->has_shown) {
+		m_resize(&f->shown, op->to);
+		f->shown_mtime = op->id;
+	}
 	f->mtime = f->live_mtime = op->id;
 	if (changes) {
 		f->dirty = 1;
@@ -237,6 +253,7 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 		f->hardened = 0;
 		memset(&f->hard, 0, sizeof(f->hard));
 		f->state = PENDING, f->kicked = f->born = 0;
+		m_unshow(f);
 	}
 	f->due_ms = seen->sent_ms + w->c.settle_ms;
 	keep(w, n, f, op->client, seen, out);
@@ -264,6 +281,10 @@ apply_commit(struct m_world *w, struct state *n, unsigned name,
 	}
 	if (seen->status != NFS3_OK || (f->owed_writer & bit))
 		return;
+	/* It knows by now that nothing of it will come once more. */
+	if (!(f->state == ACTIVE && f->writer == op->client) &&
+	    op->from == 0 && op->to >= f->flushed.cells)
+		f->lapsed &= (uint8_t)~bit;
 	if (f->state == ACTIVE && f->writer == op->client) {
 		f->created = 0;
 		m_harden(w, f, op->from, op->to, seen->sent_ms);
@@ -292,6 +313,7 @@ apply_read(struct m_world *w, struct state *n, unsigned name,
 {
 	struct file *f = &n->f[name];
 	const struct content *c = sees_live(w, f, op->client) ? &f->live
+				  : is_shown(f, op->client)   ? &f->shown
 							      : &f->flushed;
 	uint32_t size = m_bound[c->cells], from = m_bound[op->from],
 		 to = m_bound[op->to];
@@ -379,28 +401,61 @@ apply_create(struct m_world *w, struct state *n, const struct m_op *op,
 		m_add(out, n);
 }
 
+/* A change that is no writing beside another's active handle: put off for a
+ * while, then refused.  true: it may go on. */
+static bool
+beside(const struct m_world *w, struct file *f, unsigned client, bool name,
+       const struct m_seen *seen, int *want)
+{
+	int64_t since = f->put_off_ms[client];
+
+	*want = NFS3_OK;
+	if (f->state != ACTIVE || f->writer == client)
+		return true;
+	*want = NFS3ERR_ACCES;
+	if (w->c.busy_fail)
+		return false;
+	if (w->c.flush_ms == 0) {
+		*want = name ? NFS3ERR_ACCES : NFS3_OK;
+		return !name;
+	}
+	if (since == 0)
+		since = seen->sent_ms;
+	if (seen->status == NFS3ERR_ACCES &&
+	    (seen->recv_ms - since >= w->c.flush_ms + 1000 ||
+	     seen->recv_ms - since >= w->c.busy_limit_ms)) {
+		f->put_off_ms[client] = 0;
+		return false;
+	}
+	*want = NFS3ERR_JUKEBOX;
+	f->put_off_ms[client] = since;
+	return false;
+}
+
 /* May this client take the name away?  0, or the right answer. */
 static int
-unlinkable(const struct file *f, unsigned client)
+unlinkable(const struct m_world *w, struct file *f, unsigned client,
+	   const struct m_seen *seen)
 {
+	int want;
+
 	if (f->reserved != 0 && f->reserved != client + 1)
 		return NFS3ERR_JUKEBOX;
-	if (f->state == ACTIVE && f->writer != client)
-		return NFS3ERR_ACCES;
-	return NFS3_OK;
+	(void)beside(w, f, client, true, seen, &want);
+	return want;
 }
 
 static void
-apply_names(struct state *n, const struct m_op *op, const struct m_seen *seen,
-	    struct set *out)
+apply_names(const struct m_world *w, struct state *n, const struct m_op *op,
+	    const struct m_seen *seen, struct set *out)
 {
 	struct file *f = &n->f[op->name], *to = &n->f[1 - op->name];
-	int want = unlinkable(f, op->client);
+	int want = unlinkable(w, f, op->client, seen);
 
 	if (f->number == 0)
 		want = NFS3ERR_NOENT;
 	else if (want == NFS3_OK && op->kind == M_RENAME && to->number != 0)
-		want = unlinkable(to, op->client);
+		want = unlinkable(w, to, op->client, seen);
 	if (seen->status == NFS3ERR_JUKEBOX &&
 	    (seen->racing ||
 	     (op->kind == M_RENAME && (in_flight(f, seen->recv_ms) ||
@@ -462,8 +517,10 @@ apply_setattr(struct m_world *w, struct state *n, struct file *f,
 	      const struct m_op *op, const struct m_seen *seen,
 	      struct set *out)
 {
-	if (w->c.busy_fail && f->state == ACTIVE && f->writer != op->client) {
-		if (seen->status == NFS3ERR_ACCES)
+	int want;
+
+	if (!beside(w, f, op->client, false, seen, &want)) {
+		if (seen->status == want)
 			m_add(out, n);
 		return;
 	}
@@ -472,7 +529,7 @@ apply_setattr(struct m_world *w, struct state *n, struct file *f,
 	if (op->kind == M_MODE)
 		f->mode = op->arg;
 	else
-		f->mtime = f->live_mtime = op->id;
+		f->mtime = f->live_mtime = f->shown_mtime = op->id;
 	f->dirty = 1;
 	f->due_ms = seen->sent_ms + w->c.settle_ms;
 	keep(w, n, f, op->client, seen, out);
@@ -565,7 +622,7 @@ m_apply(struct m_world *w, const struct state *s, const struct m_op *op,
 		break;
 	case M_REMOVE:
 	case M_RENAME:
-		apply_names(&n, op, seen, out);
+		apply_names(w, &n, op, seen, out);
 		break;
 	case M_LOOKUP:
 		apply_lookup(w, &n, op, seen, out);

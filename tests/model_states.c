@@ -134,6 +134,13 @@ m_by_number(struct state *s, uint16_t number)
 /* ---- what happens unseen ---- */
 
 void
+m_unshow(struct file *f)
+{
+	memset(&f->shown, 0, sizeof(f->shown));
+	f->has_shown = f->shown_mtime = 0;
+}
+
+void
 m_opened(struct file *f, unsigned client, int64_t ms)
 {
 	if (f->state != ACTIVE) {
@@ -141,6 +148,7 @@ m_opened(struct file *f, unsigned client, int64_t ms)
 		f->live_mtime = f->mtime;
 		f->uncommitted = f->hardened = 0;
 		memset(&f->hard, 0, sizeof(f->hard));
+		m_unshow(f);
 		f->riding = f->state == IDLE && f->dirty;
 	}
 	/* Who lost it without its own doing must look again. */
@@ -190,6 +198,7 @@ m_harden(const struct m_world *w, struct file *f, unsigned from, unsigned to,
 		f->hardened = 0;
 		memset(&f->hard, 0, sizeof(f->hard));
 		f->state = PENDING;
+		m_unshow(f);
 		f->created = f->born = 0;
 		f->kicked = 0;
 	}
@@ -263,6 +272,34 @@ lease_over(const struct m_world *w, struct file *f)
 	f->uncommitted = 0;
 }
 
+/* Its writer may have been silent for so long. */
+static void
+silence(const struct m_world *w, struct set *set, size_t i, unsigned name,
+	int64_t now)
+{
+	struct state s = set->list[i];
+	struct file *f = &s.f[name];
+	bool bytes = f->uncommitted != 0 || f->hardened != 0;
+
+	if (f->state != ACTIVE)
+		return;
+	if (w->c.visible_ms != 0 && !w->c.live && bytes &&
+	    now >= f->last_ms + w->c.visible_ms) {
+		f->shown = f->live;
+		f->shown_mtime = f->live_mtime;
+		f->has_shown = 1;
+		m_add(set, &s);
+	}
+	if (w->c.flush_ms == 0 || now < f->last_ms + w->c.flush_ms)
+		return;
+	/* As a COMMIT that nobody sent. */
+	if (f->uncommitted != 0)
+		f->lapsed |= (uint8_t)(1U << f->writer);
+	m_harden(w, f, 0, M_CELLS, now);
+	f->kicked = 1;
+	m_add(set, &s);
+}
+
 static void
 unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 		int64_t now)
@@ -277,6 +314,7 @@ unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 		m_add(set, &s);
 		s = set->list[i];
 	}
+	silence(w, set, i, name, now);
 	if (f->state == ACTIVE &&
 	    ((f->created && now >= f->opened_ms + w->c.create_settle_ms) ||
 	     now >= f->last_ms + w->c.lease_ms)) {
