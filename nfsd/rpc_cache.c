@@ -195,9 +195,8 @@ rpc_cache_begin(struct rpc_cache *cache, struct rpc_call *call,
 		answer = RPC_CACHE_BUSY;
 		old = redirect_locked(entry->call, call);
 	} else if (entry != NULL) {
-		/* Without memory for a copy: as if it were busy. */
 		*reply = copy_reply(cache, entry);
-		answer = *reply != NULL ? RPC_CACHE_REPLY : RPC_CACHE_BUSY;
+		answer = *reply != NULL ? RPC_CACHE_REPLY : RPC_CACHE_FAILED;
 	} else if ((entry = calloc(1, sizeof(*entry))) != NULL) {
 		memcpy(entry->key, call->rq.digest, 16);
 		HASH_ADD(hh, cache->entries, key, 16, entry);
@@ -210,7 +209,7 @@ rpc_cache_begin(struct rpc_cache *cache, struct rpc_call *call,
 		}
 	}
 	if (entry == NULL)
-		answer = RPC_CACHE_BUSY;
+		answer = RPC_CACHE_FAILED;
 	pthread_mutex_unlock(&cache->lock);
 	if (old != NULL) {
 		rpc_conn_call_ended(old);

@@ -281,6 +281,17 @@ rpc_wake(struct rpc_server *server, struct rpc_request *rq)
 	rpc_workers_queue(server->workers, call);
 }
 
+/* No reply will come.  Who waits on a connection sends the call again as soon
+ * as that is closed. */
+static void
+end_for_memory(struct rpc_call *call)
+{
+	if (call->conn == NULL)
+		return;
+	RPC_STORE(call->conn->evict, RPC_END_MEMORY);
+	rpc_thread_kick(call->conn);
+}
+
 /* ---- leaving the event thread ---- */
 
 /* It has its record to itself.  `args` is where they lie in the old one. */
@@ -315,6 +326,7 @@ hand_off(struct rpc_thread *thread, struct rpc_call *call,
 		/* A held call is the gate's until it is woken: it waits for
 		 * that without its arguments, and is dropped then. */
 		rpc_call_free_args(call);
+		end_for_memory(call);
 	}
 	if (server->config.share_key != NULL && call->decoded)
 		call->share_key = server->config.share_key(&call->rq,
@@ -422,8 +434,10 @@ reply_apart(struct rpc_call *call, enum rpc_outcome outcome)
 	rpc_cache_end(call->server->cache, call, keep && reply != NULL ?
 		      reply->data + MARKER : NULL,
 		      reply == NULL ? 0 : reply->end - MARKER);
-	if (reply == NULL)
+	if (reply == NULL) {
+		end_for_memory(call);
 		return;
+	}
 	set_marker(reply->data, reply->end - MARKER +
 		   (tail == NULL ? 0 : tail->end));
 	if (call->udp != NULL)
@@ -434,8 +448,8 @@ reply_apart(struct rpc_call *call, enum rpc_outcome outcome)
 
 /* ---- a call, first on the event thread ---- */
 
-/* Carried out before, or being so. */
-static bool
+/* Carried out before, or being so?  -ENOMEM: nobody knows. */
+static int
 is_duplicate(struct rpc_thread *thread, struct rpc_call *call,
 	     const unsigned char *args, uint32_t len)
 {
@@ -445,15 +459,17 @@ is_duplicate(struct rpc_thread *thread, struct rpc_call *call,
 	unsigned char *out;
 
 	if (!call->procedure->cached)
-		return false;
+		return 0;
 	if (rpc_cache_digest(thread->digest, &call->rq, args, len) < 0)
-		return true;
+		return -ENOMEM;
 	switch (rpc_cache_begin(server->cache, call, &reply)) {
 	case RPC_CACHE_NEW:
-		return false;
+		return 0;
+	case RPC_CACHE_FAILED:
+		return -ENOMEM;
 	case RPC_CACHE_BUSY:
 		RPC_COUNT(server->dropped);
-		return true;
+		return 1;
 	case RPC_CACHE_REPLY:
 		break;
 	}
@@ -467,7 +483,7 @@ is_duplicate(struct rpc_thread *thread, struct rpc_call *call,
 		rpc_batch_add(call->conn, MARKER + reply->end, NULL);
 	}
 	rpc_buffer_put(&reply);
-	return true;
+	return 1;
 }
 
 /* The first AUTH_SYS call says who connected. */
@@ -488,28 +504,31 @@ identify(struct rpc_call *call)
 				  1);
 }
 
-/* Runs a call that was found good. */
-static void
+/* Runs a call that was found good.  -ENOMEM: its connection is to be closed, so
+ * that it is sent again at once; dropped it would be waited for. */
+static int
 attempt(struct rpc_thread *thread, struct rpc_call *call,
 	struct rpc_payload *payload, uint32_t args_at)
 {
 	unsigned char *args = payload->data + args_at;
 	uint32_t len = payload->len - args_at;
 	enum rpc_outcome outcome;
+	int r;
 
-	if (is_duplicate(thread, call, args, len))
-		return;
+	r = is_duplicate(thread, call, args, len);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (!decode(call, args, len)) {
 		rpc_cache_end(call->server->cache, call, NULL, 0);
 		answer(thread, call, RPC_REPLY_GARBAGE, 0, 0);
-		return;
+		return 0;
 	}
 	outcome = run(call, false, false);
 	if (outcome == RPC_NEEDS_THREAD || outcome == RPC_NEEDS_FAR ||
 	    outcome == RPC_HELD || outcome == RPC_NO_ROOM) {
 		rpc_call_drop_tail(call);
 		hand_off(thread, call, payload, args, outcome);
-		return;
+		return 0;
 	}
 	if (outcome == RPC_DROP) {
 		rpc_cache_end(call->server->cache, call, NULL, 0);
@@ -525,6 +544,7 @@ attempt(struct rpc_thread *thread, struct rpc_call *call,
 	}
 	rpc_call_free_args(call);
 	rpc_call_drop_tail(call);
+	return 0;
 }
 
 /* What the header says; answers what is no good call. */
@@ -554,7 +574,7 @@ judge(struct rpc_thread *thread, struct rpc_call *call,
 		answer(thread, call, RPC_REPLY_REJECTEDCRED, 0, 0);
 	else {
 		identify(call);
-		attempt(thread, call, payload, args_at);
+		return attempt(thread, call, payload, args_at);
 	}
 	return 0;
 }

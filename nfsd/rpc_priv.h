@@ -486,6 +486,7 @@ void rpc_cache_free(struct rpc_cache **cache);
 enum rpc_cache_answer {
 	RPC_CACHE_NEW,		/* carry it out; call->entry is set */
 	RPC_CACHE_BUSY,		/* it is being carried out */
+	RPC_CACHE_FAILED,	/* no memory */
 	RPC_CACHE_REPLY		/* *reply is the old one */
 };
 /* call->rq.digest is the key.  reply is taken from the pool. */

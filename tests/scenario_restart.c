@@ -524,6 +524,42 @@ left_before(struct scene *s)
 	CHECK(has_name(&s->b, &s->root, "y") && !has_name(&s->b, &d, "f"));
 }
 
+/* The store holds all that is asked of it: a move, an upload, a deletion, reads
+ * and looks.  The end has its time all the same, and nothing is lost. */
+static void
+stop_hung(struct scene *s)
+{
+	struct nc_fh f, g;
+	uint64_t began;
+
+	object_text(s, "d/f", "moved");
+	object_text(s, "h", "removed");
+	f = make(s, "f", "old");
+	g = make(s, "g", "g");
+	(void)look(&s->a, s, "d");
+	(void)look(&s->a, s, "h");
+	scene_faults(s, "op=put hold\nop=get hold\nop=delete hold\n"
+		     "op=list key=d/ hold");
+	OK(put(&s->a, &f, 0, "new", FILE_SYNC));
+	CHECK(nc_read_send(&s->b, 901, &g, 0, 1) == 0);
+	SOON(5000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
+	SOON(5000, nc_remove(&s->a, &s->root, "h"), NFS3_OK);
+	WITHIN(5000, scene_calls(s, "put", "f", "held") > 0);
+	WITHIN(5000, scene_calls(s, "get", "g", "held") > 0);
+	WITHIN(5000, scene_calls(s, "list", "d/", "held") > 0);
+	WITHIN(5000, scene_calls(s, "delete", "h", "held") > 0);
+	began = scene_now_ms();
+	IS(scene_stop(s), 0);
+	CHECK(scene_now_ms() - began < 1000 + 2000);
+	scene_faults(s, "");
+	scene_start(s);
+	scene_reconnect(s);
+	WITHIN(20000, object_is(s, "f", "new"));
+	WITHIN(20000, object_is(s, "n/f", "moved"));
+	WITHIN(20000, object_absent(s, "d/f"));
+	WITHIN(20000, object_absent(s, "h"));
+}
+
 SCENARIOS(
 	{ "s69", "crash with uncommitted extents / verifier differs, client "
 	  "resends, object complete", s69, NULL, false },
@@ -565,4 +601,7 @@ SCENARIOS(
 	  "did not change waits, and is not STALE", s80_base, "settle_ms=10",
 	  false },
 	{ "left-before", "killed when a file had just left a renamed directory "
-	  "/ it is not found at its old place", left_before, NULL, false })
+	  "/ it is not found at its old place", left_before, NULL, false },
+	{ "stop-hung", "SIGTERM while the store holds every request / exit 0 in "
+	  "the time and two seconds, the next start goes on", stop_hung,
+	  "settle_ms=10 server.shutdown_timeout_ms=1000", false })

@@ -13,6 +13,21 @@
 #include "tests/rpcfake.h"
 #include "tests/unit.h"
 
+/* ---- an allocator that can fail ---- */
+
+static bool fails;	/* the next calloc */
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	if (__atomic_exchange_n(&fails, false, __ATOMIC_RELAXED))
+		return NULL;
+	return __real_calloc(count, size);
+}
+
 static bool
 dropped_is(const struct rpc_stats *stats, uint64_t value)
 {
@@ -337,7 +352,32 @@ calls_in_flight_are_bounded(void)
 	fake_stop(&fake);
 }
 
+/* It would wait for an answer that nobody is at work for. */
+static void
+a_call_that_has_no_memory_ends_its_connection(void)
+{
+	struct fake fake;
+	struct rpcc c;
+	struct fake_res res;
+
+	CU_ASSERT_FATAL(fake_start(&fake, NULL) == 0);
+	CU_ASSERT(fake_connect(&fake, &c) == 0);
+	CU_ASSERT(fake_call(&c, FAKE_PLAIN, FAKE_NOW, 0, "x", 1, NULL) == 0);
+	__atomic_store_n(&fails, true, __ATOMIC_RELAXED);
+	CU_ASSERT(fake_send(&c, 7, FAKE_CACHED, FAKE_NOW, 0, "x", 1) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 5000) == 0);
+	CU_ASSERT(!__atomic_load_n(&fails, __ATOMIC_RELAXED));
+	rpcc_close(&c);
+	CU_ASSERT(fake_connect(&fake, &c) == 0);
+	CU_ASSERT(fake_send(&c, 7, FAKE_CACHED, FAKE_NOW, 0, "x", 1) == 0);
+	CU_ASSERT(fake_result(&c, 7, &res) == 0);
+	CU_ASSERT(res.executed == 2);
+	rpcc_close(&c);
+	fake_stop(&fake);
+}
+
 TEST_MAIN("nfsd_rpc_cache",
+	T(a_call_that_has_no_memory_ends_its_connection),
 	T(a_duplicate_after_the_reply_gets_the_old_one),
 	T(a_duplicate_from_another_port_is_the_same),
 	T(a_duplicate_in_progress_is_dropped),
