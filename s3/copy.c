@@ -106,6 +106,21 @@ s3_remote_upload_part_copy(struct s3 *s3, const char *key,
 			   struct s3_error *err)
 {
 	struct s3_remote *r = s3_to_remote(s3);
+
+	/* Unprobed, this could read another key's bytes: see above. */
+	if (!(r->caps & S3_CAP_PART_COPY) && strchr(source_key, '%') != NULL)
+		return s3_error_set(err, -ENOTSUP, "a key with '%%' is copied "
+				    "in parts only after a probe");
+	return s3_part_copy(r, key, upload_id, number, source_key, if_match,
+			    off, len, r->caps & S3_CAP_TWICE, etag, err);
+}
+
+int
+s3_part_copy(struct s3_remote *r, const char *key, const char *upload_id,
+	     unsigned number, const char *source_key, const char *if_match,
+	     uint64_t off, uint64_t len, bool twice, char *etag,
+	     struct s3_error *err)
+{
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .error_in_200 = true,
 		.check = check_copy, .work = len,
@@ -113,11 +128,6 @@ s3_remote_upload_part_copy(struct s3 *s3, const char *key,
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	char text[16], range[64];
 	int result = s3_call_options(r, &call, false);
-
-	/* Unprobed, this could read another key's bytes: see above. */
-	if (!(r->caps & S3_CAP_PART_COPY) && strchr(source_key, '%') != NULL)
-		return s3_error_set(err, -ENOTSUP, "a key with '%%' is copied "
-				    "in parts only after a probe");
 
 	snprintf(text, sizeof(text), "%u", number);
 	snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64, off,
@@ -129,7 +139,7 @@ s3_remote_upload_part_copy(struct s3 *s3, const char *key,
 					range);
 	if (result == 0)
 		result = source_headers(r, &call, source_key, if_match,
-					r->caps & S3_CAP_TWICE);
+					twice);
 	if (result == 0)
 		result = source_is(r, source_key, if_match, err);
 	if (result == 0)
@@ -191,7 +201,7 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	if (result == 0)
 		result = source_headers(r, &call, source_key, if_match, false);
 	if (result == 0)
-		result = s3_call_cond(r, &call, cond, S3_CAP_COPY_DEST);
+		result = s3_call_cond(r->caps, &call, cond, S3_CAP_COPY_DEST);
 	if (result == 0)
 		result = target_is(r, key, cond, err);
 	if (result == 0)

@@ -163,6 +163,17 @@ s3_remote_upload_complete(struct s3 *s3, const char *key,
 			  char *etag, struct s3_error *err)
 {
 	struct s3_remote *r = s3_to_remote(s3);
+
+	return s3_complete(r, key, upload_id, parts, count, cond, r->caps,
+			   etag, err);
+}
+
+int
+s3_complete(struct s3_remote *r, const char *key, const char *upload_id,
+	    const struct s3_part *parts, size_t count,
+	    const struct s3_cond *cond, unsigned caps, char *etag,
+	    struct s3_error *err)
+{
 	CLEANUP_BUF struct s3_buf xml = {0};
 	struct s3_source body = { .read = read_text };
 	CLEANUP_CALL struct s3_call call = {
@@ -182,7 +193,7 @@ s3_remote_upload_complete(struct s3 *s3, const char *key,
 	if (result == 0)
 		result = s3_call_header(&call, "content-type", "text/xml");
 	if (result == 0)
-		result = s3_call_cond(r, &call, cond, S3_CAP_COMPLETE);
+		result = s3_call_cond(caps, &call, cond, S3_CAP_COMPLETE);
 	if (result == 0)
 		result = complete_request(r, &call, &reply, err);
 	if (result == -ESTALE && cond != NULL && cond->if_none_match)
@@ -192,7 +203,7 @@ s3_remote_upload_complete(struct s3 *s3, const char *key,
 	result = s3_xml_etag(reply.body.data, reply.body.len, etag);
 	if (result < 0 || etag[0] != '\0')
 		return result;
-	result = s3_remote_head(s3, key, &seen, err);
+	result = s3_remote_head(&r->base, key, &seen, err);
 	if (result == 0)
 		snprintf(etag, S3_ETAG_MAX, "%s", seen.etag);
 	s3_object_free(&seen);

@@ -406,11 +406,10 @@ s3_call_options(struct s3_remote *r, struct s3_call *call, bool new_object)
 }
 
 int
-s3_call_cond(struct s3_remote *r, struct s3_call *call,
-	     const struct s3_cond *cond, unsigned caps)
+s3_call_cond(unsigned have, struct s3_call *call, const struct s3_cond *cond,
+	     unsigned caps)
 {
 	char tag[S3_ETAG_MAX + 2];
-	unsigned have = r->caps;
 
 	if (cond == NULL)
 		return 0;
@@ -534,7 +533,7 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 	if (result == 0)
 		result = s3_call_checksum(r, &call, false);
 	if (result == 0)
-		result = s3_call_cond(r, &call, cond,
+		result = s3_call_cond(r->caps, &call, cond,
 				      S3_CAP_PUT_NONE | S3_CAP_PUT_MATCH);
 	if (result == 0)
 		result = s3_request_courteous(r, &call, &reply, e);

@@ -4,7 +4,8 @@
  * each made so that a store which ignores the condition does no harm: a
  * condition counts as honoured only if one that cannot hold was seen refused
  * and one that holds was seen to pass.  The scratch keys and the upload are
- * removed at the end, whatever happened.
+ * removed at the end, whatever happened.  If the store was in trouble amid it,
+ * nothing is learnt, and the owner asks again.
  *
  * radosgw 16 takes If-Match only without quotes; that is tried when the
  * quoted form refuses a good ETag.  AWS copies a part from a range only if
@@ -21,6 +22,7 @@
 
 #define STALE "00000000000000000000000000000000"
 #define SMALL 16
+#define TROUBLES_MAX 3
 
 struct probe {
 	struct s3_remote *r;
@@ -30,6 +32,7 @@ struct probe {
 	uint64_t len;
 	char *upload_id;
 	unsigned caps;
+	int trouble;		/* of the store, or of ours with it */
 };
 
 static ssize_t
@@ -64,10 +67,26 @@ put(struct probe *p, const char *key, const char *name, const char *value,
 	return r;
 }
 
-static bool
-refused(int r)
+/* An answer that is no answer: what it was to tell stays unknown. */
+static int
+heard(struct probe *p, int r)
 {
-	return r == -ESTALE || r == -EEXIST;
+	if (r == -EAGAIN || r == -EKEYREJECTED || r == -EDQUOT ||
+	    r == -ENODEV)
+		p->trouble = r;
+	return r;
+}
+
+static bool
+refused(struct probe *p, int r)
+{
+	return heard(p, r) == -ESTALE || r == -EEXIST;
+}
+
+static bool
+passed(struct probe *p, int r)
+{
+	return heard(p, r) == 0;
 }
 
 static void
@@ -76,17 +95,17 @@ probe_put(struct probe *p)
 	char quoted[S3_ETAG_MAX + 2], etag[S3_ETAG_MAX];
 	struct s3_error e;
 
-	if (refused(put(p, p->key, "if-none-match", "*", etag, &e)))
+	if (refused(p, put(p, p->key, "if-none-match", "*", etag, &e)))
 		p->caps |= S3_CAP_PUT_NONE;
-	if (!refused(put(p, p->key, "if-match", "\"" STALE "\"", etag, &e)))
+	if (!refused(p, put(p, p->key, "if-match", "\"" STALE "\"", etag, &e)))
 		return;
 	snprintf(quoted, sizeof(quoted), "\"%s\"", p->etag);
-	if (put(p, p->key, "if-match", quoted, p->etag, &e) == 0) {
+	if (passed(p, put(p, p->key, "if-match", quoted, p->etag, &e))) {
 		p->caps |= S3_CAP_PUT_MATCH;
 		return;
 	}
-	if (refused(put(p, p->key, "if-match", STALE, etag, &e)) &&
-	    put(p, p->key, "if-match", p->etag, p->etag, &e) == 0)
+	if (refused(p, put(p, p->key, "if-match", STALE, etag, &e)) &&
+	    passed(p, put(p, p->key, "if-match", p->etag, p->etag, &e)))
 		p->caps |= S3_CAP_PUT_MATCH | S3_CAP_UNQUOTED;
 }
 
@@ -99,7 +118,7 @@ probe_checksum(struct probe *p)
 	int r = put(p, p->other, "x-amz-checksum-crc32c", "AAAAAA==", etag,
 		    &e);
 
-	if (r == -EBADMSG || r == -EINVAL)
+	if (heard(p, r) == -EBADMSG || r == -EINVAL)
 		p->caps |= S3_CAP_CHECKSUMS;
 }
 
@@ -131,14 +150,14 @@ probe_copy(struct probe *p)
 	char quoted[S3_ETAG_MAX + 2];
 
 	snprintf(quoted, sizeof(quoted), "\"%s\"", p->etag);
-	if (refused(copy(p, "x-amz-copy-source-if-match",
+	if (refused(p, copy(p, "x-amz-copy-source-if-match",
 			 "\"" STALE "\"")) &&
-	    copy(p, "x-amz-copy-source-if-match", quoted) == 0)
+	    passed(p, copy(p, "x-amz-copy-source-if-match", quoted)))
 		p->caps |= S3_CAP_COPY_SOURCE;
 	/* other exists by now, or is made by the first of these. */
-	if (copy(p, "x-amz-metadata-directive", "COPY") == 0 &&
-	    refused(copy(p, "if-none-match", "*")) &&
-	    refused(copy(p, "if-match", "\"" STALE "\"")))
+	if (passed(p, copy(p, "x-amz-metadata-directive", "COPY")) &&
+	    refused(p, copy(p, "if-none-match", "*")) &&
+	    refused(p, copy(p, "if-match", "\"" STALE "\"")))
 		p->caps |= S3_CAP_COPY_DEST;
 }
 
@@ -152,7 +171,7 @@ probe_delete(struct probe *p)
 	struct s3_error e;
 
 	if (s3_call_header(&call, "if-match", "\"" STALE "\"") == 0 &&
-	    refused(s3_request(p->r, &call, &reply, &e)))
+	    refused(p, s3_request(p->r, &call, &reply, &e)))
 		p->caps |= S3_CAP_DELETE;
 }
 
@@ -162,9 +181,9 @@ part_copy(struct probe *p, uint64_t len, struct s3_part *part)
 	struct s3_error e;
 
 	part->number = 1;
-	return s3_remote_upload_part_copy(&p->r->base, p->key, p->upload_id,
-					  1, p->key, NULL, 0, len,
-					  part->etag, &e);
+	return heard(p, s3_part_copy(p->r, p->key, p->upload_id, 1, p->key,
+				     NULL, 0, len, p->caps & S3_CAP_TWICE,
+				     part->etag, &e));
 }
 
 /* if_match NULL: the key must not exist. */
@@ -174,15 +193,12 @@ complete(struct probe *p, const struct s3_part *part, const char *if_match)
 	const struct s3_cond cond = {
 		.if_match = if_match, .if_none_match = if_match == NULL,
 	};
-	unsigned before = atomic_fetch_or(&p->r->caps, S3_CAP_COMPLETE |
-					  (p->caps & S3_CAP_UNQUOTED));
 	char etag[S3_ETAG_MAX];
 	struct s3_error e;
-	int r = s3_remote_upload_complete(&p->r->base, p->key, p->upload_id,
-					  part, 1, &cond, etag, &e);
 
-	p->r->caps = before;
-	return r;
+	return s3_complete(p->r, p->key, p->upload_id, part, 1, &cond,
+			   S3_CAP_COMPLETE | (p->caps & S3_CAP_UNQUOTED),
+			   etag, &e);
 }
 
 static void
@@ -193,15 +209,13 @@ probe_multipart(struct probe *p)
 	struct s3_error e;
 	int r;
 
-	if (s3_remote_upload_create(&p->r->base, p->key, NULL, &p->upload_id,
-				    &e) < 0)
+	if (!passed(p, s3_remote_upload_create(&p->r->base, p->key, NULL,
+					       &p->upload_id, &e)))
 		return;
-	atomic_fetch_or(&p->r->caps, S3_CAP_PART_COPY);	/* to be let try */
 	r = part_copy(p, SMALL / 2, &part);
 	if (r == -ENOENT) {
-		atomic_fetch_or(&p->r->caps, S3_CAP_TWICE);
-		r = part_copy(p, SMALL / 2, &part);
 		p->caps |= S3_CAP_TWICE;
+		r = part_copy(p, SMALL / 2, &part);
 	}
 	if (r == -EINVAL) {
 		p->len = S3_PART_MIN + 1;
@@ -212,13 +226,14 @@ probe_multipart(struct probe *p)
 	}
 	if (r == 0)
 		p->caps |= S3_CAP_PART_COPY;
-	else if (s3_remote_upload_part(&p->r->base, p->key, p->upload_id, 1,
-				       &body, part.etag, &e) < 0)
+	else if (!passed(p, s3_remote_upload_part(&p->r->base, p->key,
+						  p->upload_id, 1, &body,
+						  part.etag, &e)))
 		return;
 	/* Swift refuses also the one that holds. */
-	if (refused(complete(p, &part, NULL)) &&
-	    refused(complete(p, &part, STALE)) &&
-	    complete(p, &part, p->etag) == 0)
+	if (refused(p, complete(p, &part, NULL)) &&
+	    refused(p, complete(p, &part, STALE)) &&
+	    passed(p, complete(p, &part, p->etag)))
 		p->caps |= S3_CAP_COMPLETE;
 }
 
@@ -303,6 +318,11 @@ s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 	probe_delete(&p);
 	probe_multipart(&p);
 	clean_up(&p);
+	/* What it was to tell is asked once more, but not for ever: some
+	 * answer one of these with 500 all their life. */
+	if (p.trouble != 0 && p.r->probes++ < TROUBLES_MAX)
+		return s3_error_set(err, p.trouble, "the store was in trouble "
+				    "while it was asked what it can do");
 	p.r->caps = p.caps;
 	tell(&p);
 	show(p.caps, out);

@@ -183,6 +183,7 @@ struct s3_remote {
 	/* learnt from answers */
 	atomic_uint caps;	/* bits of enum s3_cap_bit */
 	atomic_bool bucket_seen;
+	atomic_uint probes;	/* that ended amid the store's trouble */
 	atomic_bool numbers;	/* good answers bear a request's number */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* not to be had here */
@@ -433,9 +434,19 @@ int s3_check_empty(const void *arg, const struct s3_reply *reply);
 int s3_object_from(const struct s3_reply *reply, struct s3_object *out);
 /* Add the caller's headers; -EINVAL for names and values HTTP cannot carry. */
 int s3_call_headers(struct s3_call *call, const struct s3_headers *headers);
-/* If-Match / If-None-Match as the caps bits allow. */
-int s3_call_cond(struct s3_remote *r, struct s3_call *call,
+/* If-Match / If-None-Match, where `have` has one of these caps bits. */
+int s3_call_cond(unsigned have, struct s3_call *call,
 		 const struct s3_cond *cond, unsigned caps);
+/* UploadPartCopy and CompleteMultipartUpload as if the store had these caps:
+ * for the probe, which runs beside everybody's requests. */
+int s3_part_copy(struct s3_remote *r, const char *key, const char *upload_id,
+		 unsigned number, const char *source_key,
+		 const char *if_match, uint64_t off, uint64_t len, bool twice,
+		 char *etag, struct s3_error *err);
+int s3_complete(struct s3_remote *r, const char *key, const char *upload_id,
+		const struct s3_part *parts, size_t count,
+		const struct s3_cond *cond, unsigned caps, char *etag,
+		struct s3_error *err);
 /* Whether the version under key is what we sent, after a lost answer. */
 bool s3_settle(struct s3_remote *r, const struct s3_call *call,
 	       const char *etag, uint64_t size,

@@ -250,6 +250,23 @@ a_head_without_etag_or_date_is_read(void)
 	stop(1);
 }
 
+/* 503s while the store is asked what it can do. */
+static void
+a_probe_amid_trouble_learns_nothing_and_says_so(void)
+{
+	struct s3_caps caps = { 0 };
+
+#define FEW BUSY_STEP, BUSY_STEP, BUSY_STEP, BUSY_STEP, BUSY_STEP
+#define BUSY_STEP { BUSY, 0, HTTP_KEEP, NULL, NULL }
+	START_WITH({ .retry_ms = 1 },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "PUT", NULL },
+	      FEW, FEW, FEW, FEW, FEW, FEW);
+	CU_ASSERT_EQUAL(s3_probe(s3, "p-", &caps, &err), -EAGAIN);
+	CU_ASSERT_EQUAL((unsigned)s3_to_remote(s3)->caps, 0);
+	CU_ASSERT_EQUAL(http_fake_wrong(fake), 0);
+	stop(http_fake_seen(fake));
+}
+
 struct seen {
 	char keys[256];
 };
@@ -303,4 +320,5 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(the_accounts_trouble_is_not_the_objects),
 	  T(why_a_head_was_refused_is_asked_for),
 	  T(a_head_without_etag_or_date_is_read),
+	  T(a_probe_amid_trouble_learns_nothing_and_says_so),
 	  T(a_bad_item_of_a_listing_spoils_only_itself))
