@@ -272,6 +272,22 @@ a_file_that_was_closed_unflushed_tells_of_a_failure(void)
 
 /* ---- flushes ---- */
 
+/* Read it, and wait until the copy is in the data file: readers have bytes
+ * before that. */
+static void
+cache(struct bed *b, struct client *c, const struct gate_fh *fh, const char *p)
+{
+	uint64_t until = clock_ms() + 3000;
+	struct gate_status status;
+
+	CU_ASSERT(do_read_is(b, c, fh, p, LEN));
+	do {
+		gate_status(b->gate, &status);
+	} while (status.clean_bytes < LEN && clock_ms() < until &&
+		 usleep(1000) == 0);
+	CU_ASSERT_EQUAL(status.clean_bytes, LEN);
+}
+
 static void
 an_object_is_not_deleted_for_a_copy_that_was_not_flushed(void)
 {
@@ -306,7 +322,7 @@ copies_that_never_reached_the_disk_are_fetched_again(void)
 	bed_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
-	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	cache(&b, &a, &fh, p);
 	pthread_mutex_lock(&mutex);
 	fail_writeback = true;
 	pthread_mutex_unlock(&mutex);
@@ -327,7 +343,7 @@ an_upload_has_no_copies_that_a_failed_flush_should_have_written(void)
 	bed_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
-	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	cache(&b, &a, &fh, p);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 5, "new", 3, GATE_UNSTABLE), 0);
 	flushes_fail(1);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), -EIO);
@@ -354,7 +370,7 @@ what_the_journal_has_is_not_lost_by_a_flush(void)
 	bed_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
-	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	cache(&b, &a, &fh, p);
 	/* Two of the same place: the first of them is given up. */
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "one", 3, GATE_FILE_SYNC), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "two", 3, GATE_FILE_SYNC), 0);
@@ -398,7 +414,7 @@ what_is_kept_aside_was_flushed(void)
 	bed_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
-	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
+	cache(&b, &a, &fh, p);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EACCES);
 	flushes_fail(1);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "one", 3, GATE_FILE_SYNC), 0);
