@@ -146,7 +146,49 @@ what_is_committed_reaches_the_bucket_wherever_memory_fails(void)
 	bed_close(&b);
 }
 
+/* Somebody reads, so that the upload need not settle first. */
+static bool
+stored(struct bed *b, struct client *c, const struct gate_fh *fh,
+       const char *text)
+{
+	for (int i = 0; i < 600; i++) {
+		CU_ASSERT(do_read_is(b, c, fh, text, 7));
+		if (fake_s3_is(b->s3, "f", text, 7))
+			return true;
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	}
+	return false;
+}
+
+/* Its snapshot is known to the file: the next WRITE looks at all of them. */
+static void
+an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun(void)
+{
+	struct bed b = BED;
+	struct client a, reader;
+	struct gate_fh fh;
+	char text[8];
+	bool ok = true;
+
+	client_init(&a, "a");
+	client_init(&reader, "b");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	for (unsigned k = 1; ok && k < 12; k++) {
+		snprintf(text, sizeof(text), "%07u", k);
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, text, 7,
+					 GATE_FILE_SYNC), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			host_fault_set("alloc op=strdup times=1"), 0);
+		ok = stored(&b, &reader, &fh, text);
+		CU_ASSERT(ok);
+		(void)fired();
+	}
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_memory",
+	  T(an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun),
 	  T(a_rename_has_happened_or_not_wherever_memory_fails),
 	  T(a_file_is_made_and_removed_or_not_wherever_memory_fails),
 	  T(what_is_committed_reaches_the_bucket_wherever_memory_fails))

@@ -768,6 +768,9 @@ upload_run(void *arg)
 			key_release(n->export, key, n->ino);
 		r = upload_end(n, &s, r);
 		__atomic_sub_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
+	} else {
+		/* The file knows its snapshots, and this one ends here. */
+		snapshot_free(&s.snap);
 	}
 	pthread_mutex_lock(&n->mutex);
 	by_carrier = n->up.by_carrier;
