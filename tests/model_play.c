@@ -243,8 +243,11 @@ group(struct play *p, const struct m_op *const *ops, size_t count,
 			seen[i].listed_fresh[k] = seen[i].listed[k] > known;
 		tell(p, sent[i], &seen[i]);
 	}
-	if (n > 0 && !m_step(p->world, sent, seen, n))
+	if (n > 0 && !m_step(p->world, sent, seen, n)) {
+		/* Perhaps one that was left out does. */
+		p->undecided = m_undecided(p->world);
 		return fail(p, "the model does not allow that");
+	}
 	for (size_t i = 0; right && i < n; i++)
 		right = verifier(p, verf[i], n == 1);
 	if (m_undecided(p->world)) {
