@@ -167,6 +167,7 @@ made(const struct making *m)
 	uint64_t now = run_ms(n->export->gate);
 
 	pthread_mutex_lock(&n->mutex);
+	n->unsure = false;
 	if (m->rec->opens) {
 		n->h = m->handle;
 		n->h.state = META_NONE;
@@ -275,6 +276,9 @@ make(struct making *m, struct gate_request *rq, const char *name,
 		r = node_add(x, &m->row, &m->entry, true, &m->node);
 	if (r < 0)
 		return r;
+	pthread_mutex_lock(&m->node->mutex);
+	m->node->unsure = true;
+	pthread_mutex_unlock(&m->node->mutex);
 	making_rows(m, rq, c);
 	failpoint("create-before-commit");
 	r = change_submit(c);
@@ -315,6 +319,23 @@ answer(struct node *n, const struct gate_request *rq, struct gate_fh *out,
 	node_attr(n, rq, attr);
 }
 
+/* Another CREATE has it in memory already: it is there when that one's rows
+ * are on disk.  -ESTALE: they will not be. */
+static int
+wait_made(struct node *n, struct gate_request *rq)
+{
+	bool unsure;
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	unsure = n->unsure;
+	pthread_mutex_unlock(&n->mutex);
+	r = unsure ? node_lock(n, rq) : 0;
+	if (unsure && r == 0)
+		node_unlock(n);
+	return r == 0 && node_dead(n) ? -ESTALE : r;
+}
+
 /* CREATE on a name that is taken (RFC 1813 3.3.8). */
 static int
 open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
@@ -322,8 +343,10 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 {
 	struct gate_fh fh = { n->ino, n->i.generation };
 	struct gate_setattr size = { .set_size = true };
-	int kind;
+	int kind, r = wait_made(n, rq);
 
+	if (r < 0)
+		return r;
 	if (how == GATE_GUARDED)
 		return -EEXIST;
 	if (how == GATE_EXCLUSIVE)

@@ -250,6 +250,7 @@ struct node {
 	struct scan *scan;		/* directories */
 	uint64_t merges;		/* pages merged: names may be new */
 	unsigned making;		/* sub-directories that are not on disk */
+	bool unsure;			/* nor is it itself, and is locked */
 	uint64_t tick_ms;		/* timer set for; 0: none */
 	uint8_t watch_sees, watch_told;	/* watch.c */
 };
