@@ -45,7 +45,7 @@ m_host_rule(const struct m_op *op, char *out, size_t size)
 	};
 	static const char *const data_outages[] = {
 		"op=write,fallocate error=ENOSPC", "op=fsync error=EIO",
-		"op=open error=EMFILE", "op=statvfs free=0",
+		"op=open error=EMFILE",
 		"op=write,read short every=2", "op=punch,unlink error=EIO",
 	};
 	unsigned a = op->arg, n;

@@ -255,6 +255,32 @@ who_wrote_and_waited_hears_of_a_failure_once(void)
 	bed_close(&b);
 }
 
+/* The first version of a file arrived without an answer, the second is refused
+ * for good: the first is what there is. */
+static void
+a_file_falls_back_to_a_version_without_an_answer(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, again;
+	struct gate_status status;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_lose(b.s3, S3_OP_PUT, -EAGAIN);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "v1", &fh), 0);
+	CU_ASSERT(sent(&b, 0));
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, UINT32_MAX, -EACCES);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "v2", 2, GATE_FILE_SYNC), 0);
+	CU_ASSERT(bed_settled(&b));
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.quarantined, 1);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &again), 0);
+	CU_ASSERT_EQUAL(again.ino, fh.ino);
+	do_read_is(&b, &a, &fh, "v1", 2);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_lost", T(a_file_renamed_after_it_arrives_under_its_new_name),
 	  T(a_file_renamed_before_it_and_written_after_it_arrives),
 	  T(the_file_that_it_is_renamed_over_may_have_the_same_bytes),
@@ -263,4 +289,5 @@ TEST_MAIN("gate_lost", T(a_file_renamed_after_it_arrives_under_its_new_name),
 	  T(a_file_that_is_removed_after_a_rename_leaves_nothing),
 	  T(its_writer_reads_on_before_the_next_try),
 	  T(a_file_without_a_name_owes_the_bucket_nothing),
+	  T(a_file_falls_back_to_a_version_without_an_answer),
 	  T(who_wrote_and_waited_hears_of_a_failure_once))

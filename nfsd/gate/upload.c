@@ -382,6 +382,19 @@ upload_retry_later(struct sending *s, int r)
 			 "error=%s", s->snap.key, error);
 }
 
+/* A version of before may be in the bucket, though its answer was lost: it is
+ * what the file falls back to. */
+static int
+find_unanswered(struct sending *s)
+{
+	bool any;
+
+	pthread_mutex_lock(&s->node->mutex);
+	any = lost_at_locked(s->node, s->snap.key);
+	pthread_mutex_unlock(&s->node->mutex);
+	return any ? lost_adopt(s) : 0;
+}
+
 static void
 upload_refused(struct sending *s, int r)
 {
@@ -390,6 +403,11 @@ upload_refused(struct sending *s, int r)
 	int q;
 
 	describe(s, r, error, sizeof(error));
+	q = find_unanswered(s);
+	if (q < 0) {
+		upload_retry_later(s, q);
+		return;
+	}
 	node_lock_wait(n);
 	/* Not below a writer's feet: what it has not committed lies in the
 	 * same file.  Nor a directory, whose files would be left without a
