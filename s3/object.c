@@ -567,6 +567,9 @@ s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
 	struct s3_remote *r = s3_to_remote(s3);
 	CLEANUP_CALL struct s3_call call = {
 		.method = "DELETE", .key = key, .check = s3_check_empty,
+		/* Without a condition it is for the object that is there now,
+		 * not for what lies there when the store is back. */
+		.once = if_match == NULL,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_object seen = {0};

@@ -336,7 +336,7 @@ int s3_copy(struct s3 *s3, const char *source_key, const char *if_match,
 
 /*
  * DeleteObject; a key that is not there is 0.  if_match NULL: whatever is
- * there.  Where the store ignores the condition, a HEAD just before takes its
+ * there, and nothing is repeated inside.  Where the store ignores the condition, a HEAD just before takes its
  * place (a window of one round trip remains).
  */
 int s3_delete(struct s3 *s3, const char *key, const char *if_match,

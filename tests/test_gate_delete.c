@@ -251,6 +251,47 @@ parts_of_a_removed_file_go_too(void)
 	bed_close(&b);
 }
 
+/* What it met was somebody else's, and the parts were still to be seen to. */
+static void
+a_deletion_that_let_theirs_stay_does_not_come_back_for_it(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	uint64_t until;
+	char *data = calloc(1, MIB);
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
+	for (uint64_t off = 0; off < 17 * MIB; off += MIB)
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, off, data, MIB,
+					 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	until = clock_ms() + 3000;
+	while (fake_s3_uploads(b.s3) == 0 && clock_ms() < until)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1, -EAGAIN);
+	fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 100000, -EAGAIN);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	fake_s3_set(b.s3, "f", "theirs", 6);
+	until = clock_ms() + 10000;
+	while ((conflicts(&b) == 0 ||
+		fake_s3_calls(b.s3, S3_OP_LIST_UPLOADS) < 2) &&
+	       clock_ms() < until)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
+	CU_ASSERT_EQUAL(conflicts(&b), 1);
+	bed_close(&b);
+	free(data);
+}
+
 /* Lines of any level that the gate has said. */
 static void
 count_line(void *arg, int level, const char *line)
@@ -311,4 +352,5 @@ TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
 	  T(an_upload_whose_beginning_had_no_answer_leaves_no_parts),
 	  T(an_abort_that_failed_is_made_later),
 	  T(parts_of_a_removed_file_go_too),
+	  T(a_deletion_that_let_theirs_stay_does_not_come_back_for_it),
 	  T(refused_deletions_are_in_nobody_s_way))

@@ -269,10 +269,13 @@ an_upload_refused_below_a_writer_waits_for_its_commit(void)
 	b.export.on_conflict = GATE_CONFLICT_FAIL;
 	client_init(&a, "a");
 	bed_open(&b);
-	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "aaaa", &fh), 0);
 	/* Refused while the writer is at work again. */
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "aaaa", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "bb", 2, GATE_UNSTABLE), 0);
+	CU_ASSERT(fake_s3_is_held(b.s3));
+	fake_s3_release(b.s3);
 	for (int i = 0; i < 100 && fake_s3_calls(b.s3, S3_OP_PUT) == 0; i++)
 		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 2, "cc", 2, GATE_UNSTABLE), 0);

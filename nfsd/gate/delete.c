@@ -282,7 +282,8 @@ delete_run(void *arg)
 		gate_say(g, 1, "conflict: somebody else has put another object "
 			 "where one was removed here; theirs stays: key=%s",
 			 d->row.key);
-		d->row.etag[0] = '\0';
+		/* Should its parts keep it: no etag means any object. */
+		strcpy(d->row.etag, DELETE_NOTHING);
 	}
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {
 		done(d);

@@ -412,8 +412,10 @@ upload_refused(struct sending *s, int r)
 	/* Not below a writer's feet: what it has not committed lies in the
 	 * same file.  Nor a directory, whose files would be left without a
 	 * path; it goes on being tried.  So does what is to be carried: there
-	 * are no bytes to set aside. */
+	 * are no bytes to set aside.  And a version that came meanwhile has
+	 * not been refused. */
 	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR ||
+	    n->content_version != s->snap.content_version ||
 	    n->i.link_ino != 0 || send_is_carried(s) ||
 	    (n->i.carried && !n->i.data_dirty)) {
 		node_unlock(n);
