@@ -251,6 +251,29 @@ parts_of_a_removed_file_go_too(void)
 	bed_close(&b);
 }
 
+/* Nothing of a new file is there whose upload ended before its last request. */
+static void
+a_file_that_never_arrived_takes_nobody_else_s_object(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_hold(b.s3, S3_OP_PART);
+	make_large(&b, &a, &fh);
+	CU_ASSERT(fake_s3_is_held(b.s3));
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	fake_s3_set(b.s3, "f", "theirs", 6);
+	fake_s3_release(b.s3);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
+	bed_close(&b);
+}
+
 /* What it met was somebody else's, and the parts were still to be seen to. */
 static void
 a_deletion_that_let_theirs_stay_does_not_come_back_for_it(void)
@@ -352,5 +375,6 @@ TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
 	  T(an_upload_whose_beginning_had_no_answer_leaves_no_parts),
 	  T(an_abort_that_failed_is_made_later),
 	  T(parts_of_a_removed_file_go_too),
+	  T(a_file_that_never_arrived_takes_nobody_else_s_object),
 	  T(a_deletion_that_let_theirs_stay_does_not_come_back_for_it),
 	  T(refused_deletions_are_in_nobody_s_way))

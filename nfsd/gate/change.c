@@ -184,7 +184,7 @@ change_sent_locked(struct change *c, struct node *n)
 	struct change_step *s = add(c, SENT);
 
 	if (s != NULL) {
-		s->node = n;
+		s->node = node_ref(n);
 		s->sent_rows = n->up.sent_rows;
 	}
 }
@@ -329,6 +329,8 @@ change_end(struct change *c)
 			delete_start(s->deletion, &s->row);
 		else
 			delete_free(s->deletion);
+		if (s->kind == SENT)
+			node_put(&s->node);
 		free(s);
 	}
 }

@@ -565,6 +565,10 @@ data_mend(struct node *n)
 		file_forgive(f);
 		d->suspect = lost = true;
 		write_lost_locked(n);
+		/* An upload that has such copies in its snapshot would not be
+		 * told any more. */
+		if (n->up.run == UP_RUNNING && !LIST_EMPTY(&d->snapshots))
+			n->up.cancel = true;
 		data_drop_clean_locked(n);
 	}
 	suspect = d->suspect;

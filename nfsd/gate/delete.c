@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/upload.h"
 
 #define KEY_BUSY_MS 20
 #define WAITERS_MAX 4
@@ -245,6 +245,41 @@ delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 	return r == -ENOTSUP || r == -ENOENT ? 0 : r < 0 ? r : o.error;
 }
 
+/* A store that does not let us see to them keeps nothing else waiting. */
+static int
+parts_of(struct deletion *d)
+{
+	int r = delete_parts(d->x, d->row.key, 0);
+
+	if (r == 0 || upload_is_transient(r))
+		return r;
+	gate_say(d->x->gate, 1, "cannot abort a multipart upload: key=%s %s",
+		 d->row.key, strerror(-r));
+	return 0;
+}
+
+static void
+put_row(struct deletion *d)
+{
+	struct meta_batch *b = meta_batch_new();
+
+	meta_put_delete(b, &d->row);
+	meta_post(d->x->gate->meta, &b);
+}
+
+static void
+nothing_left(struct deletion *d)
+{
+	struct gate *g = d->x->gate;
+
+	pthread_mutex_lock(&g->mutex);
+	if (d->row.parts && strcmp(d->row.etag, DELETE_NOTHING) != 0) {
+		strcpy(d->row.etag, DELETE_NOTHING);
+		put_row(d);
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
 /* ---- the run ---- */
 
 static void
@@ -256,7 +291,7 @@ delete_run(void *arg)
 	uint64_t wait = RETRY_FIRST_MS, longest;
 	bool soft = d->row.soft && d->attempts == 0 &&
 		    d->since_ms + SOFT_MS > clock_ms();
-	bool theirs, when_same = d->row.etag[0] != '\0' && !soft;
+	bool theirs, gone, when_same = d->row.etag[0] != '\0' && !soft;
 	int r;
 
 	if (d->gone) {
@@ -274,17 +309,19 @@ delete_run(void *arg)
 				when_same ? d->row.etag : NULL, &err);
 	failpoint("delete-after-s3");
 	theirs = r == -ESTALE && when_same;
-	if ((r == 0 || theirs || r == -ENOENT) && d->row.parts)
-		r = delete_parts(d->x, d->row.key, 0);
+	gone = r == 0 || theirs || r == -ENOENT;
+	if (gone && d->row.parts)
+		r = parts_of(d);
 	key_release(d->x, d->row.key, KEY_ROW | d->row.id);
 	if (theirs) {
 		__atomic_add_fetch(&g->conflicts, 1, __ATOMIC_RELAXED);
 		gate_say(g, 1, "conflict: somebody else has put another object "
 			 "where one was removed here; theirs stays: key=%s",
 			 d->row.key);
-		/* Should its parts keep it: no etag means any object. */
-		strcpy(d->row.etag, DELETE_NOTHING);
 	}
+	/* Should its parts keep it: what comes to the key now is not ours. */
+	if (gone)
+		nothing_left(d);
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {
 		done(d);
 		return;
@@ -376,7 +413,6 @@ void
 delete_refine(struct gate_export *x, const char *key, const char *etag)
 {
 	struct gate *g = x->gate;
-	struct meta_batch *b = NULL;
 	struct deletion *d;
 
 	pthread_mutex_lock(&g->mutex);
@@ -385,9 +421,7 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 		snprintf(d->row.etag, sizeof(d->row.etag), "%s", etag);
 		/* Before the row that takes it out.  Only posted: what is not
 		 * refined is another version, and stays. */
-		b = meta_batch_new();
-		meta_put_delete(b, &d->row);
-		meta_post(g->meta, &b);
+		put_row(d);
 	}
 	pthread_mutex_unlock(&g->mutex);
 }
@@ -473,6 +507,9 @@ deletes_free(struct gate_export *x)
 
 	/* Their rows remain; the next start goes on. */
 	HASH_CLEAR(hh_key, s->by_key);
+	for (size_t i = 0; i < s->waiting; i++)
+		if (s->heap[i]->hh.tbl == NULL)	/* no memory for it */
+			free(s->heap[i]);
 	HASH_ITER(hh, s->by_id, d, next) {
 		HASH_DELETE(hh, s->by_id, d);
 		free(d);

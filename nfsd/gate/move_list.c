@@ -512,8 +512,7 @@ add_file(struct lister *l, const char *part, const struct listed *e)
 		if (came_too_late(l, top, name, e))
 			return 0;
 		new_row(l, e, &row);
-		r = put_new(l, top->ino, name, &row);
-		return 0;
+		return put_new(l, top->ino, name, &row);
 	}
 	if (r == 0) {
 		node_lock_wait(n);

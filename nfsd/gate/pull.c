@@ -171,7 +171,8 @@ adopt_copy(struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	/* Copies that came since then are not on disk: the next try. */
 	r = n->d.file != NULL &&
-			    (n->d.writing > 0 || file_written(n->d.file))
+			    (n->d.writing > 0 || file_written(n->d.file) ||
+			     file_failed(n->d.file))
 		    ? -ECANCELED
 		    : whole_map_locked(n, &staged);
 	if (r == 0)

@@ -750,13 +750,17 @@ static void
 removed_meanwhile(struct sending *s, const char *key, int r)
 {
 	const struct meta_inode *i = &s->snap.row;
-	bool base = strcmp(i->base_key, key) == 0;
+	const char *was = strcmp(i->base_key, key) == 0 ? i->base_etag
+							 : i->dest_etag;
 
+	/* Nothing of ours can be there: not even what others put there is
+	 * to go. */
+	if (was[0] == '\0')
+		was = DELETE_NOTHING;
 	if (r == 0)
 		delete_refine(s->node->export, key, s->etag);
 	else if (!s->doubt)
-		delete_refine(s->node->export, key,
-			      base ? i->base_etag : i->dest_etag);
+		delete_refine(s->node->export, key, was);
 }
 
 void
