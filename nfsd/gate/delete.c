@@ -39,6 +39,7 @@ struct deletion {
 	struct meta_delete row;
 	unsigned attempts;
 	uint64_t since_ms, due_ms;
+	bool refused;		/* by S3, when it was tried last */
 	bool gone;		/* S3 has it no more; only the row is left */
 	bool waiting;		/* in the heap, */
 	size_t at;		/* here */
@@ -175,6 +176,7 @@ done(struct deletion *d)
 	s->places--;
 	s->running--;
 	s->failing -= d->attempts > 0;
+	s->refused -= d->refused;
 	g->deletes_pending--;
 	start_due_locked(x);
 	pthread_cond_broadcast(&g->progress);
@@ -259,6 +261,17 @@ parts_of(struct deletion *d)
 }
 
 static void
+set_refused(struct deletion *d, bool refused)
+{
+	struct gate *g = d->x->gate;
+
+	pthread_mutex_lock(&g->mutex);
+	d->x->deletes.refused += (unsigned)refused - (unsigned)d->refused;
+	d->refused = refused;
+	pthread_mutex_unlock(&g->mutex);
+}
+
+static void
 put_row(struct deletion *d)
 {
 	struct meta_batch *b = meta_batch_new();
@@ -326,6 +339,7 @@ delete_run(void *arg)
 		done(d);
 		return;
 	}
+	set_refused(d, !upload_is_transient(r));
 	longest = r == -EAGAIN ? RETRY_MAX_MS : REFUSED_MAX_MS;
 	for (unsigned i = 0; i < d->attempts && wait < longest; i++)
 		wait *= 2;
@@ -424,6 +438,17 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 		put_row(d);
 	}
 	pthread_mutex_unlock(&g->mutex);
+}
+
+unsigned
+deletes_due_locked(const struct gate *g)
+{
+	const struct gate_export *x;
+	unsigned due = g->deletes_pending;
+
+	LIST_FOREACH(x, &g->exports, link)
+		due -= x->deletes.refused;
+	return due;
 }
 
 bool

@@ -386,6 +386,7 @@ struct deletes {
 	size_t places;		/* of those promised or given */
 	unsigned running;
 	unsigned failing;	/* have been tried */
+	unsigned refused;	/* S3 says no to them */
 	int said;		/* the error that was told last, */
 	uint64_t said_ms;	/* then, */
 	unsigned unsaid;	/* and how often it was not since */
@@ -1148,6 +1149,8 @@ void delete_refine(struct gate_export *x, const char *key, const char *etag);
  * here is at one. */
 int delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 	__attribute__((warn_unused_result));
+/* How many are to come that S3 has not said no to.  g->mutex held. */
+unsigned deletes_due_locked(const struct gate *g);
 /* Is one of this key still to come? */
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */

@@ -35,8 +35,8 @@ there_look(struct gate *g)
 
 	if (lost)
 		gate_say(g, 0, "the state directory was taken away or "
-			 "replaced; all changes are refused until it is back, "
-			 "or until a restart: %s", g->state_dir);
+			 "replaced; all changes are refused until it is back "
+			 "and the daemon is started again: %s", g->state_dir);
 	else if (was)
 		gate_say(g, 0, "the state directory is back: %s",
 			 g->state_dir);
