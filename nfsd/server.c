@@ -17,7 +17,7 @@
 #include "nfsd/server.h"
 
 struct server {
-	struct gate *gate;
+	struct gate *gate;	/* NULL: stopped; atomic */
 	struct nfs3 nfs;
 	struct mount3 *mounts;
 	struct clients *clients;
@@ -48,6 +48,7 @@ connected(void *arg, const struct rpc_cred *cred,
 	  const struct sockaddr_storage *peer, int delta)
 {
 	struct server *server = arg;
+	struct gate *gate = __atomic_load_n(&server->gate, __ATOMIC_RELAXED);
 	struct gate_who who = {0};
 	uint16_t port;
 
@@ -55,7 +56,8 @@ connected(void *arg, const struct rpc_cred *cred,
 		return;
 	memcpy(who.name, cred->machine, sizeof(who.name) - 1);
 	clients_connected(server->clients, &who, delta);
-	gate_who_connected(server->gate, &who, delta);
+	if (gate != NULL)
+		gate_who_connected(gate, &who, delta);
 }
 
 static void
@@ -208,6 +210,9 @@ server_stop(struct server *server, uint64_t timeout_ms)
 {
 	portmap_stop(&server->portmap);
 	rpc_server_stop(server->rpc, timeout_ms);
+	/* Calls that are queued until server_free hold connections.  When
+	 * those end there may be no gate any more. */
+	__atomic_store_n(&server->gate, NULL, __ATOMIC_RELAXED);
 }
 
 void

@@ -18,7 +18,8 @@
 
 struct server;
 
-/* gate and exports stay the caller's and outlive it. */
+/* gate and exports stay the caller's.  They outlive it, but that the gate may
+ * be closed after server_stop: what it wakes by then waits for server_free. */
 int server_new(const struct settings *settings, struct gate *gate,
 	       struct exports *exports, struct server **out)
 	__attribute__((warn_unused_result));
