@@ -131,20 +131,22 @@ feed_starved(struct rpc_thread *thread)
 	}
 }
 
-/*
- * Each connection once in a while.  Only the owner takes them off the list, so
- * the next one is still there when the lock is retaken.
- */
-/* Nobody waits for a far worker for ever. */
+/* Nobody waits for a far worker for ever, by the clock of arrived_ms. */
 static void
-expire(struct rpc_server *server, uint64_t now_ms)
+expire(struct rpc_server *server)
 {
+	uint64_t now_ms = rpc_now_ms();
+
 	if (now_ms > server->limits.far_wait_ms)
 		rpc_workers_expire(server->far,
 				   now_ms - server->limits.far_wait_ms,
 				   server->workers);
 }
 
+/*
+ * Each connection once in a while.  Only the owner takes them off the list, so
+ * the next one is still there when the lock is retaken.
+ */
 static void
 sweep(struct rpc_thread *thread, uint64_t now_ms)
 {
@@ -163,7 +165,7 @@ sweep(struct rpc_thread *thread, uint64_t now_ms)
 	pthread_mutex_unlock(&thread->lock);
 	rpc_evict_hog(thread->server, now_ms);
 	if (thread == thread->server->threads)
-		expire(thread->server, now_ms);
+		expire(thread->server);
 }
 
 static void

@@ -185,7 +185,14 @@ connected(void *arg, const struct rpc_cred *cred,
 int
 fake_start(struct fake *fake, const struct rpc_limits *limits)
 {
-	struct rpc_server_config config = { 0 };
+	return fake_start_by(fake, limits, NULL);
+}
+
+int
+fake_start_by(struct fake *fake, const struct rpc_limits *limits,
+	      struct run_clock *clock)
+{
+	struct rpc_server_config config = { .clock = clock };
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),

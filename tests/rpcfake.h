@@ -63,6 +63,8 @@ struct fake {
 
 /* On 127.0.0.1; limits may be NULL. */
 int fake_start(struct fake *fake, const struct rpc_limits *limits);
+int fake_start_by(struct fake *fake, const struct rpc_limits *limits,
+		  struct run_clock *clock);
 void fake_stop(struct fake *fake);
 void fake_open_gate(struct fake *fake, bool open);
 /* Wakes what is held; how many. */

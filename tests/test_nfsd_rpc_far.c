@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "nfsd/gate/clock.h"
 #include "tests/rpcfake.h"
 #include "tests/unit.h"
 
@@ -115,7 +116,7 @@ a_key_has_its_share_however_many_hosts_ask(void)
 }
 
 static void
-who_waits_in_vain_for_a_far_worker_is_late(void)
+is_late(struct run_clock *clock)
 {
 	struct rpc_limits limits = { .workers = 2, .workers_per_key = 1,
 				     .far_wait_ms = 50 };
@@ -124,7 +125,7 @@ who_waits_in_vain_for_a_far_worker_is_late(void)
 	struct rpcc a;
 	uint32_t xid;
 
-	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
+	CU_ASSERT_FATAL(fake_start_by(&fake, &limits, clock) == 0);
 	CU_ASSERT_FATAL(fake_connect(&fake, &a) == 0);
 	send_block(&a, 1, 1);
 	CU_ASSERT(fake_wait_blocked(&fake, 1));
@@ -137,6 +138,24 @@ who_waits_in_vain_for_a_far_worker_is_late(void)
 	fake_open_gate(&fake, true);
 	rpcc_close(&a);
 	fake_stop(&fake);
+}
+
+static void
+who_waits_in_vain_for_a_far_worker_is_late(void)
+{
+	is_late(NULL);
+}
+
+static void
+who_waits_in_vain_is_late_also_after_the_server_stood(void)
+{
+	struct run_clock clock;
+
+	run_clock_init(&clock);
+	/* As if for half of the time since the machine went up. */
+	clock.stood_ms = run_clock_ms(&clock) / 2;
+	is_late(&clock);
+	run_clock_fini(&clock);
 }
 
 static void
@@ -160,4 +179,5 @@ TEST_MAIN("nfsd_rpc_far",
 	T(a_host_has_two_thirds_of_a_key),
 	T(a_key_has_its_share_however_many_hosts_ask),
 	T(who_waits_in_vain_for_a_far_worker_is_late),
+	T(who_waits_in_vain_is_late_also_after_the_server_stood),
 	T(what_waits_when_the_server_ends_is_forgotten))
