@@ -113,5 +113,48 @@ what_is_waited_for_goes_before_what_is_not(void)
 	bed_close(&b);
 }
 
+#define TOGETHER 6
+
+static void
+come_together(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	uint64_t until;
+	char name[16];
+
+	b.export.settle_ms = b.export.create_settle_ms = 60000;
+	client_init(&a, "a");
+	bed_open(&b);
+	/* One thread is there, and idle. */
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 3000, NULL, NULL), 0);
+	for (unsigned i = 0; i < TOGETHER; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
+	}
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 0, NULL, NULL), -ETIMEDOUT);
+	/* The one of "f", and those that are held now. */
+	until = clock_ms() + 3000;
+	while (fake_s3_calls(b.s3, S3_OP_PUT) < 1 + TOGETHER &&
+	       clock_ms() < until)
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 1 + TOGETHER);
+	fake_s3_release(b.s3);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 3000, NULL, NULL), 0);
+	bed_close(&b);
+}
+
+/* Often enough that the thread that is idle wakes late once. */
+static void
+what_comes_together_has_a_thread_each(void)
+{
+	for (unsigned i = 0; i < 3; i++)
+		come_together();
+}
+
 TEST_MAIN("gate_schedule", T(a_silent_bucket_keeps_no_other_export_waiting),
-	  T(what_is_waited_for_goes_before_what_is_not))
+	  T(what_is_waited_for_goes_before_what_is_not),
+	  T(what_comes_together_has_a_thread_each))

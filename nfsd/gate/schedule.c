@@ -14,7 +14,9 @@
  *	settled	while fewer than 6 of them run, and 8 of both
  *	carried	while fewer than 16 of them run
  *
- * Threads are made when something waits and none is idle, up to 24.
+ * Threads are made when something waits and none is idle, up to 24.  One that
+ * was woken is idle until it runs; so who takes an upload looks whether another
+ * one still needs a thread.
  */
 
 #include <config.h>
@@ -87,6 +89,18 @@ any_waits_locked(const struct schedule *s)
 	return false;
 }
 
+static bool
+any_may_run_locked(const struct schedule *s)
+{
+	for (enum urgency i = 0; i < URGENCIES; i++) {
+		if (may_run_locked(s, i))
+			return true;
+	}
+	return false;
+}
+
+static int see_to_threads_locked(struct schedule *s);
+
 static void *
 schedule_main(void *arg)
 {
@@ -105,6 +119,10 @@ schedule_main(void *arg)
 			s->idle--;
 			continue;
 		}
+		/* Two that came together may both have found this thread idle:
+		 * the other one must not wait for the end of this upload. */
+		if (any_may_run_locked(s))
+			(void)see_to_threads_locked(s);
 		pthread_mutex_unlock(&s->mutex);
 		upload_run(n);
 		pthread_mutex_lock(&s->mutex);
