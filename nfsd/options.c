@@ -74,7 +74,8 @@ static const struct option_row rows[] = {
 	    "Files and directories whose attributes stay in memory, about "
 	    "3 KiB each; the others are read from the database again. What "
 	    "the bucket has not been told of stays as well; at twice this "
-	    "number changes of other files wait."),
+	    "number changes of other files wait, but that each export has "
+	    "its part of this number for them in any case."),
 	SRV(shutdown_timeout_ms, MS, "10000", 0, DAY_MS, NULL,
 	    "After SIGTERM: how long to finish requests and uploads. What is "
 	    "not uploaded by then stays on disk and follows at the next "

@@ -207,8 +207,56 @@ changes_that_s3_lacks_do_not_fill_memory(void)
 	bed_close(&b);
 }
 
+static int
+make_in_other(const char *name)
+{
+	struct gate_setattr set = { .set_mode = true, .mode = 0644 };
+	struct gate_wcc wcc = { 0 };
+	struct gate_attr attr;
+	struct gate_fh fh;
+
+	c.rq.first_ms = clock_ms();
+	c.rq.token = NULL;
+	c.rq.may_block = true;
+	return gate_create(b.y, &c.rq, &b.rooty, name, GATE_UNCHECKED, &set,
+			   NULL, &fh, &attr, &wcc);
+}
+
+static void
+changes_that_one_bucket_lacks_leave_room_for_those_of_others(void)
+{
+	unsigned waits = 0;
+	struct gate_fh fh;
+	char name[8];
+
+	begin(0);
+	b.two = true;
+	b.config.max_nodes = NODES;
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	for (unsigned i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		fake_s3_set(b.s3, name, "x", 1);
+	}
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 100000, -EAGAIN);
+	for (unsigned i = 0; i < FILES && waits == 0; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		CU_ASSERT_EQUAL_FATAL(do_lookup(&b, &c, name, &fh), 0);
+		waits += do_mode(&b, &c, &fh, 0600) == -EAGAIN;
+	}
+	CU_ASSERT_EQUAL(waits, 1);
+	for (unsigned i = 0; i < NODES / 4; i++) {
+		snprintf(name, sizeof(name), "g%u", i);
+		CU_ASSERT_EQUAL(make_in_other(name), 0);
+	}
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_quota", T(without_a_quota_df_shows_much_and_nothing_used),
 	  T(df_counts_what_is_there_and_what_is_written),
 	  T(what_would_not_fit_is_refused_and_nothing_else),
 	  T(zeros_that_nobody_wrote_have_a_bound),
-	  T(changes_that_s3_lacks_do_not_fill_memory))
+	  T(changes_that_s3_lacks_do_not_fill_memory),
+	  T(changes_that_one_bucket_lacks_leave_room_for_those_of_others))

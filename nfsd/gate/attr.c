@@ -259,7 +259,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	if (r == 0)
 		r = setattr_allowed(rq, &n->i, set);
 	if (r == 0 && !n->up.pending)
-		r = node_room(x->gate, rq);
+		r = node_room(x, rq);
 	who_text(x, rq, who);
 	if (r == 0 && set->set_size) {
 		admit_looked(n, rq, true);

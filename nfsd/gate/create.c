@@ -189,7 +189,7 @@ static int
 may_make(struct gate_export *x, struct gate_request *rq,
 	 const struct recipe *rec)
 {
-	int r = node_room(x->gate, rq);
+	int r = node_room(x, rq);
 
 	if (r == 0 && rec->opens)
 		r = admit_room(x, rq);

@@ -419,6 +419,7 @@ struct gate_export {
 	} carrying;
 	struct deletes deletes;
 	uint64_t active, pending;	/* handles, of g's; atomic */
+	uint64_t nodes;		/* of g's; atomic */
 	uint64_t memory_used;	/* of g's; under gate->mutex */
 	/* quota.c; atomic */
 	int64_t used_bytes;
@@ -564,8 +565,9 @@ int node_add(struct gate_export *x, const struct meta_inode *row,
 	     const struct meta_name *name, bool locked, struct node **out)
 	__attribute__((warn_unused_result));
 /* A change is about to make one that has to stay until S3 knows of it.  Are
- * there too many?  -EAGAIN: let the client come back. */
-int node_room(struct gate *g, struct gate_request *rq)
+ * there too many, and is the export's share of them taken?  -EAGAIN: let the
+ * client come back. */
+int node_room(struct gate_export *x, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 void node_put(struct node **n);
 struct node *node_ref(struct node *n);

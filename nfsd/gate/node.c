@@ -84,6 +84,14 @@ memory_put(struct shard *s, struct node *n)
 		free(n);
 }
 
+/* One more in the tables (1), or less (-1). */
+static void
+count(struct gate_export *x, int delta)
+{
+	__atomic_add_fetch(&x->nodes, (uint64_t)delta, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&x->gate->nodes, (uint64_t)delta, __ATOMIC_RELAXED);
+}
+
 static struct node *
 node_new(struct gate_export *x, uint64_t ino)
 {
@@ -222,7 +230,7 @@ evict(struct gate *g, struct shard *s)
 		if (p != s)
 			pthread_mutex_unlock(&p->mutex);
 		pthread_mutex_unlock(&s->mutex);
-		__atomic_sub_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
+		count(n->export, -1);
 		pthread_mutex_lock(&n->mutex);
 		data_remove_locked(n);
 		pthread_mutex_unlock(&n->mutex);
@@ -251,14 +259,28 @@ node_ref(struct node *n)
 	return n;
 }
 
-int
-node_room(struct gate *g, struct gate_request *rq)
+/* What an export has of max_nodes, however much the others hold. */
+static bool
+has_share_left(const struct gate_export *x)
 {
+	uint64_t nodes = __atomic_load_n(&x->nodes, __ATOMIC_RELAXED);
+	const struct gate_export *other;
+	unsigned exports = 0;
+
+	LIST_FOREACH(other, &x->gate->exports, link)
+		exports++;
+	return nodes < x->gate->config.max_nodes / exports;
+}
+
+int
+node_room(struct gate_export *x, struct gate_request *rq)
+{
+	const struct gate *g = x->gate;
 	uint64_t nodes = __atomic_load_n(&g->nodes, __ATOMIC_RELAXED);
 
 	/* Those that may leave do so above max_nodes: the others wait for
 	 * uploads, or are in use. */
-	if (nodes < 2ULL * g->config.max_nodes)
+	if (nodes < 2ULL * g->config.max_nodes || has_share_left(x))
 		return 0;
 	rq->again = GATE_JUKEBOX;
 	return -EAGAIN;
@@ -293,7 +315,7 @@ node_put(struct node **np)
 	pthread_mutex_unlock(&s->mutex);
 	if (gone) {
 		/* Its name left the table when it died. */
-		__atomic_sub_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
+		count(n->export, -1);
 		pthread_mutex_lock(&n->mutex);
 		data_remove_locked(n);
 		pthread_mutex_unlock(&n->mutex);
@@ -523,7 +545,7 @@ node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 	n->refs = 1;
 	s->count++;
 	pthread_mutex_unlock(&s->mutex);
-	__atomic_add_fetch(&g->nodes, 1, __ATOMIC_RELAXED);
+	count(n->export, 1);
 	if (n->namekey != NULL)
 		hash_name(g, n);
 	pthread_mutex_unlock(&n->mutex);

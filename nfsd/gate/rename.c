@@ -464,7 +464,7 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 	if (r == -EEXIST)
 		r = -EINVAL;	/* "." and ".." (RFC 1813 3.3.14) */
 	if (r == 0)
-		r = node_room(x->gate, rq);
+		r = node_room(x, rq);
 	if (r == 0)
 		r = find_both(&m, rq);
 	who_text(x, rq, who);
