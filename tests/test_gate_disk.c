@@ -509,6 +509,105 @@ readers_have_what_came_when_the_disk_is_full(void)
 	bed_close(&b);
 }
 
+/* A READ over the wire, of the first bytes: parked, and called when they have
+ * come.  By then the disk has refused them. */
+static struct node *
+park_read(struct bed *b, struct client *c, struct gate_fh *fh, char *p)
+{
+	struct gate_attr attr;
+	struct node *n;
+	uint64_t until = clock_ms() + 3000;
+	uint32_t got;
+	char buf[16];
+	bool eof, refused = false;
+
+	fake_s3_set(b->s3, "f", p, LEN);
+	CU_ASSERT_EQUAL(do_lookup(b, c, "f", fh), 0);
+	__atomic_store_n(&full, true, __ATOMIC_RELAXED);
+	fake_s3_hold(b->s3, S3_OP_GET);
+	c->rq.may_block = c->rq.near = true;
+	c->rq.token = c;
+	c->rq.first_ms = clock_ms();
+	CU_ASSERT_EQUAL(gate_read(b->x, &c->rq, fh, 0, buf, sizeof(buf), &got,
+				  &eof, &attr), -EAGAIN);
+	CU_ASSERT_EQUAL(c->rq.again, GATE_HOLD);
+	fake_s3_release(b->s3);
+	n = node_find(b->gate, fh->ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	while (!refused && clock_ms() < until) {
+		usleep(1000);
+		pthread_mutex_lock(&n->mutex);
+		refused = n->d.unstored_ms != 0 && !n->d.storing;
+		pthread_mutex_unlock(&n->mutex);
+	}
+	CU_ASSERT(refused);
+	CU_ASSERT_EQUAL(sem_trywait(&c->woken), 0);
+	return n;
+}
+
+static void
+a_parked_read_has_what_came_when_the_disk_is_full(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_attr attr;
+	struct gate_fh fh;
+	struct node *n;
+	char *p = bytes(), buf[16];
+	uint32_t got = 0;
+	bool eof;
+
+	client_init(&a, "a");
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	n = park_read(&b, &a, &fh, p);
+	a.rq.again = GATE_AGAIN_NONE;
+	CU_ASSERT_EQUAL(gate_read(b.x, &a.rq, &fh, 0, buf, sizeof(buf), &got,
+				  &eof, &attr), 0);
+	CU_ASSERT_EQUAL(got, sizeof(buf));
+	CU_ASSERT_EQUAL(memcmp(buf, p, got), 0);
+	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_GET), 1);
+	/* It has them: they are not kept any longer. */
+	CU_ASSERT(memory_is_free(&b));
+	node_put(&n);
+	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
+	free(p);
+	bed_close(&b);
+}
+
+static void
+bytes_for_a_read_that_does_not_come_again_are_dropped(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct fetch *f;
+	struct node *n;
+	char *p = bytes();
+
+	client_init(&a, "a");
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	n = park_read(&b, &a, &fh, p);
+	pthread_mutex_lock(&n->mutex);
+	f = LIST_FIRST(&n->d.fetches);
+	if (f != NULL)
+		f->until_ms = clock_ms();
+	pthread_mutex_unlock(&n->mutex);
+	CU_ASSERT_PTR_NOT_NULL(f);
+	node_tick(b.gate, fh.ino);
+	CU_ASSERT(memory_is_free(&b));
+	node_put(&n);
+	/* Nor are they left behind at the end. */
+	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
+	bed_restart(&b);
+	n = park_read(&b, &a, &fh, p);
+	node_put(&n);
+	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
+	free(p);
+	bed_close(&b);
+}
+
 /* ---- a state directory that goes away ---- */
 
 /* Of the bed's directory. */
@@ -621,6 +720,8 @@ TEST_MAIN("gate_disk",
 	  T(what_the_journal_has_is_not_lost_by_a_flush),
 	  T(what_is_kept_aside_was_flushed),
 	  T(readers_have_what_came_when_the_disk_is_full),
+	  T(a_parked_read_has_what_came_when_the_disk_is_full),
+	  T(bytes_for_a_read_that_does_not_come_again_are_dropped),
 	  T(nothing_is_committed_to_a_database_that_was_taken_away),
 	  T(no_bytes_are_committed_to_a_file_that_was_taken_away),
 	  T(a_lost_state_directory_is_shown_and_takes_no_writes))

@@ -6,7 +6,7 @@
  *
  * Readers have the bytes when they are in memory, before they are on disk.
  * That the disk cannot take them is the cache's trouble, not theirs: such
- * bytes are given to the READs that are under way, and dropped.
+ * bytes are given to the READs that are under way or parked, and dropped.
  *
  * Readers of one file are told apart as streams.  READs of a stream arrive
  * out of order, so anything near where it was expected counts as going on;
@@ -127,7 +127,8 @@ skip_read_locked(struct node *n, struct fetch_list *gone)
 	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
 		next = LIST_NEXT(f, link);
 		if (f->buf != NULL && !f->storing &&
-		    (f->given >= f->len || (f->unstored && f->users == 0) ||
+		    (f->given >= f->len ||
+		     (f->unstored && f->users == 0 && f->awaited == 0) ||
 		     strcmp(f->etag, n->i.base_etag) != 0))
 			leave_locked(f, gone);
 	}
@@ -157,12 +158,13 @@ fetch_use_locked(const struct piece *p)
 }
 
 void
-fetch_done_locked(const struct piece *p, struct fetch_list *gone)
+fetch_done_locked(const struct piece *p, bool taken, struct fetch_list *gone)
 {
 	struct fetch *f = p->from;
 	struct node *n = f->node;
 
-	f->given += p->len;
+	f->given += taken ? p->len : 0;
+	f->awaited -= taken && f->awaited > 0;
 	f->users--;
 	if (f->gone && f->users == 0)
 		LIST_INSERT_HEAD(gone, f, link);
@@ -267,20 +269,55 @@ fetch_read_locked(struct node *n, struct fetch_list *gone)
 		return;
 	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
 		next = LIST_NEXT(f, link);
-		if (f->unstored)
+		if (f->unstored && f->awaited == 0)
 			leave_locked(f, gone);
 	}
 }
 
+void
+fetch_woken_locked(struct node *n)
+{
+	struct fetch *f;
+
+	/* Who finds that they are not here yet is parked anew. */
+	LIST_FOREACH(f, &n->d.fetches, link)
+		f->awaited = f->buf == NULL ? 0 : f->awaited;
+}
+
+uint64_t
+fetch_tick_locked(struct node *n, uint64_t now, struct fetch_list *gone)
+{
+	struct fetch *f, *next;
+	uint64_t soonest = 0;
+
+	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
+		next = LIST_NEXT(f, link);
+		if (!f->unstored || f->awaited == 0)
+			continue;
+		if (f->until_ms <= now) {
+			f->awaited = 0;
+			if (n->d.reading == 0)
+				leave_locked(f, gone);
+		} else if (soonest == 0 || f->until_ms < soonest) {
+			soonest = f->until_ms;
+		}
+	}
+	return soonest;
+}
+
 /* It could not be stored.  Is there anybody who needs it, and the memory?
- * Who waits for memory waits for this, too. */
+ * Who waits for memory waits for this, too; who was parked for these bytes
+ * has been called, and would have to fetch them again. */
 static bool
 wait_for_readers_locked(struct node *n, struct fetch *f)
 {
 	f->storing = false;
 	f->unstored = true;
 	n->d.unstored_ms = clock_ms();
-	return f->users > 0 ||
+	f->until_ms = n->d.unstored_ms + FETCH_HOLD_MS;
+	if (f->awaited > 0)
+		node_tick_at_locked(n, f->until_ms);
+	return f->users > 0 || f->awaited > 0 ||
 	       (n->d.reading > 0 &&
 		__atomic_load_n(&n->export->gate->memory_wanted,
 				__ATOMIC_SEQ_CST) == 0);
@@ -426,10 +463,10 @@ in_flight_locked(const struct node *n)
 }
 
 /* The fetch of the present base that covers off, or how far none does. */
-static const struct fetch *
+static struct fetch *
 covering_locked(const struct node *n, uint64_t off, uint64_t *gap)
 {
-	const struct fetch *f;
+	struct fetch *f;
 
 	LIST_FOREACH(f, &n->d.fetches, link) {
 		if (strcmp(f->etag, n->i.base_etag) != 0)
@@ -571,18 +608,24 @@ fetch_hold_locked(struct node *n, struct gate_request *rq, uint64_t off,
 		  uint64_t end)
 {
 	uint64_t gap = UINT64_MAX, until = rq->first_ms + FETCH_HOLD_MS;
+	struct fetch *f = NULL;
+	int r;
 
 	if (rq->token != NULL && !failed_lately_locked(n))
 		(void)fill_locked(n, off / FETCH_SMALL * FETCH_SMALL, end,
 				  end, UINT32_MAX);
+	if (rq->token != NULL)
+		f = covering_locked(n, off, &gap);
 	/* None is on its way: a thread has to look why. */
-	if (rq->token == NULL || covering_locked(n, off, &gap) == NULL)
+	if (f == NULL)
 		return may_ask_store(rq);
 	if (clock_ms() >= until) {
 		rq->again = GATE_JUKEBOX;
 		return -EAGAIN;
 	}
-	return node_hold_locked(n, rq, until);
+	r = node_hold_locked(n, rq, until);
+	f->awaited += rq->again == GATE_HOLD;
+	return r;
 }
 
 int

@@ -89,7 +89,9 @@ struct fetch {
 	uint64_t given;		/* bytes that readers took of it */
 	unsigned users;		/* readers that copy from it now */
 	bool storing;		/* on its way to the data file */
-	bool unstored;		/* which had no room for it */
+	bool unstored;		/* which had no room for it, */
+	unsigned awaited;	/* by so many READs that are parked: it stays */
+	uint64_t until_ms;	/* ... no longer than that */
 	bool gone;		/* out of the list: the last user frees it */
 	char etag[META_ETAG_MAX];
 };
@@ -998,19 +1000,26 @@ int fetch_hold_locked(struct node *n, struct gate_request *rq, uint64_t off,
 /* Bytes of the base that have come, and are not in the data file yet: makes a
  * PIECE_BASE one with `from`, perhaps shorter.  They stay as long as the mutex
  * is held, or from fetch_use_locked to fetch_done_locked, which puts what has
- * to be freed without the mutex into `gone`, for fetch_free. */
+ * to be freed without the mutex into `gone`, for fetch_free.  taken: the READ
+ * has them. */
 void fetch_piece_locked(struct node *n, struct piece *p);
 void fetch_use_locked(const struct piece *p);
-void fetch_done_locked(const struct piece *p, struct fetch_list *gone);
+void fetch_done_locked(const struct piece *p, bool taken,
+		       struct fetch_list *gone);
 void fetch_free(struct fetch_list *gone);
 /* Memory for bytes of the base that go up again, from the same budget, half of
  * which uploads may have.  Waits, with no lock held and none of it in hand. */
 void fetch_memory_take(struct node *n, uint64_t bytes);
 void fetch_memory_give(struct node *n, uint64_t bytes);
-/* A READ begins, and ends: as long as one is under way, bytes that could not
- * be stored wait for it. */
+/* A READ begins, and ends: as long as one is under way, or parked for them,
+ * bytes that could not be stored wait for it. */
 void fetch_reader_locked(struct node *n);
 void fetch_read_locked(struct node *n, struct fetch_list *gone);
+/* Who is parked is woken, and comes again. */
+void fetch_woken_locked(struct node *n);
+/* Those that waited too long go.  When the next one does; 0: none is left. */
+uint64_t fetch_tick_locked(struct node *n, uint64_t now,
+			   struct fetch_list *gone);
 
 /* ---- admit.c: the rule, applied ---- */
 

@@ -688,8 +688,15 @@ nodes_free(struct gate *g)
 
 		HASH_ITER(hh, g->shards[i].nodes, n, next) {
 			struct waiter *w;
+			struct fetch *f;
 
 			HASH_DELETE(hh, g->shards[i].nodes, n);
+			/* For READs that will not come any more. */
+			while ((f = LIST_FIRST(&n->d.fetches)) != NULL) {
+				LIST_REMOVE(f, link);
+				free(f->buf);
+				free(f);
+			}
 			while ((w = TAILQ_FIRST(&n->waiters)) != NULL) {
 				TAILQ_REMOVE(&n->waiters, w, link);
 				g->config.wake(g->config.wake_arg, w->token);

@@ -259,11 +259,12 @@ pin_locked(struct node *n, struct plan *plan)
 }
 
 static void
-unpin_locked(struct node *n, const struct plan *plan, struct fetch_list *gone)
+unpin_locked(struct node *n, const struct plan *plan, bool taken,
+	     struct fetch_list *gone)
 {
 	for (size_t i = 0; i < plan->count; i++) {
 		if (plan->pieces[i].from != NULL)
-			fetch_done_locked(&plan->pieces[i], gone);
+			fetch_done_locked(&plan->pieces[i], taken, gone);
 	}
 	place_unread_locked(n, plan->generation);
 	data_idle_locked(n);
@@ -354,7 +355,7 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		failed = file != NULL && file_failed(file);
 		file_done(&file);
 		pthread_mutex_lock(&n->mutex);
-		unpin_locked(n, &plan, &gone);
+		unpin_locked(n, &plan, r == 0 && !failed, &gone);
 	}
 	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
 		n->h_last_ms = run_ms(n->export->gate);

@@ -81,6 +81,7 @@ node_changed_locked(struct node *n)
 		g->config.wake(g->config.wake_arg, w->token);
 		free(w);
 	}
+	fetch_woken_locked(n);
 	pthread_cond_broadcast(&n->changed);
 }
 
@@ -170,9 +171,11 @@ lease_locked(const struct node *n, uint64_t run)
 /* What comes next for this node, and what of it is due (NULL: nothing that
  * takes a thread)? */
 static int
-(*tick_locked(struct node *n, uint64_t now))(struct node *)
+(*tick_locked(struct node *n, uint64_t now,
+	      struct fetch_list *gone))(struct node *)
 {
 	uint64_t soonest = wake_due_locked(n, now);
+	uint64_t held = fetch_tick_locked(n, now, gone);
 	uint64_t run = run_ms(n->export->gate);
 	int (*due)(struct node *) = NULL;
 
@@ -183,6 +186,8 @@ static int
 	} while (0)
 /* Of that clock, and at the soonest then. */
 #define SOONER_RUN(at) SOONER((at) > run ? now + ((at) - run) : now)
+	if (held != 0)
+		SOONER(held);
 	if (n->reserved_who != NULL) {
 		if (n->reserved_until_ms <= run) {
 			admit_unreserve_locked(n);
@@ -238,6 +243,7 @@ due_run(void *arg)
 void
 node_tick(void *arg, uint64_t ino)
 {
+	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct gate *g = arg;
 	struct node *n = NULL;
 	int (*run)(struct node *) = NULL;
@@ -256,8 +262,9 @@ node_tick(void *arg, uint64_t ino)
 		return;
 	pthread_mutex_lock(&n->mutex);
 	n->tick_ms = 0;
-	run = tick_locked(n, clock_ms());
+	run = tick_locked(n, clock_ms(), &gone);
 	pthread_mutex_unlock(&n->mutex);
+	fetch_free(&gone);
 	if (run != NULL) {
 		due = malloc(sizeof(*due));
 		if (due != NULL) {
