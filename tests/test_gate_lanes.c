@@ -48,6 +48,32 @@ other(const struct bed *b)
 	return y;
 }
 
+static void
+park_read(struct bed *b, struct client *c, const struct gate_fh *fh)
+{
+	struct gate_attr attr;
+	char buf[16];
+	uint32_t got;
+	bool eof;
+
+	c->rq.may_block = c->rq.near = true;
+	c->rq.first_ms = clock_ms();
+	c->rq.token = c;
+	CU_ASSERT_EQUAL(gate_read(b->x, &c->rq, fh, 0, buf, sizeof(buf), &got,
+				  &eof, &attr), -EAGAIN);
+	CU_ASSERT_EQUAL(c->rq.again, GATE_HOLD);
+}
+
+static bool
+woken(struct client *c)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 10;
+	return sem_timedwait(&c->woken, &until) == 0;
+}
+
 /* READs of many files, none of which is answered. */
 static void
 read_many(struct bed *b, struct client c[MANY], uint32_t len)
@@ -72,20 +98,13 @@ read_many(struct bed *b, struct client c[MANY], uint32_t len)
 		struct gate_attr attr;
 		struct gate_wcc wcc = { 0 };
 		struct gate_fh fh;
-		char buf[16];
-		uint32_t got;
-		bool eof;
 
 		c[i].rq.may_block = c[i].rq.near = true;
 		c[i].rq.first_ms = clock_ms();
 		CU_ASSERT_EQUAL(gate_lookup(b->x, &c[i].rq, &b->root,
 					    c[i].rq.who.name, &fh, &attr,
 					    &wcc), 0);
-		c[i].rq.token = &c[i];
-		CU_ASSERT_EQUAL(gate_read(b->x, &c[i].rq, &fh, 0, buf,
-					  sizeof(buf), &got, &eof, &attr),
-				-EAGAIN);
-		CU_ASSERT_EQUAL(c[i].rq.again, GATE_HOLD);
+		park_read(b, &c[i], &fh);
 	}
 }
 
@@ -93,13 +112,8 @@ static void
 answers_come(struct bed *b, struct client c[MANY])
 {
 	fake_s3_release(b->s3);
-	for (unsigned i = 0; i < MANY; i++) {
-		struct timespec until;
-
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += 10;
-		CU_ASSERT_EQUAL(sem_timedwait(&c[i].woken, &until), 0);
-	}
+	for (unsigned i = 0; i < MANY; i++)
+		CU_ASSERT(woken(&c[i]));
 }
 
 static void
@@ -144,6 +158,141 @@ nor_do_they_take_all_of_the_memory(void)
 	CU_ASSERT_EQUAL(do_lookup(&y, &d, "g", &fh), 0);
 	CU_ASSERT(do_read_is(&y, &d, &fh, data, sizeof(data)));
 	answers_come(&b, c);
+	bed_close(&b);
+	alarm(0);
+}
+
+/* So many wait for memory, or more. */
+static bool
+want_memory(struct bed *b, unsigned count)
+{
+	unsigned now = 0;
+
+	for (int i = 0; i < 1000 && now < count; i++) {
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+		now = __atomic_load_n(&b->x->memory_wanted, __ATOMIC_SEQ_CST);
+	}
+	return now >= count;
+}
+
+static bool
+memory_comes_to(struct bed *b, uint64_t bytes)
+{
+	uint64_t now = 0;
+
+	for (int i = 0; i < 1000 && now != bytes; i++) {
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+		pthread_mutex_lock(&b->gate->mutex);
+		now = b->gate->memory_used;
+		pthread_mutex_unlock(&b->gate->mutex);
+	}
+	return now == bytes;
+}
+
+#define UPLOADS 8
+
+/* One byte of an object is another: the rest is fetched, to go up again. */
+static void
+change_object(struct bed *b, struct client *c, const char *key, char *data)
+{
+	struct gate_fh fh;
+
+	CU_ASSERT_EQUAL(do_lookup(b, c, key, &fh), 0);
+	CU_ASSERT_EQUAL(do_write(b, c, &fh, 5, "n", 1, GATE_FILE_SYNC), 0);
+	data[5] = 'n';
+}
+
+static void
+nor_do_its_uploads(void)
+{
+	static char data[1 << 20], changed[1 << 20];
+	struct bed b = BED, y;
+	struct client a;
+	char name[16];
+
+	alarm(60);
+	b.two = true;
+	b.config.memory_size = 8 * MIB;
+	b.config.transfer_threads = UPLOADS;
+	bed_open(&b);
+	y = other(&b);
+	client_init(&a, "a");
+	fake_s3_set(y.s3, "g", data, sizeof(data));
+	for (unsigned i = 0; i < UPLOADS; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		fake_s3_set(b.s3, name, data, sizeof(data));
+	}
+	fake_s3_hold(b.s3, S3_OP_GET);
+	for (unsigned i = 0; i < UPLOADS; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		change_object(&b, &a, name, changed);
+	}
+	/* The others have all that uploads of an export may have. */
+	CU_ASSERT(want_memory(&b, 1));
+	change_object(&y, &a, "g", changed);
+	for (int i = 0; i < 1000 &&
+			!fake_s3_is(y.s3, "g", changed, sizeof(changed)); i++)
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	CU_ASSERT(fake_s3_is(y.s3, "g", changed, sizeof(changed)));
+	fake_s3_release(b.s3);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f0", changed, sizeof(changed)));
+	bed_close(&b);
+	alarm(0);
+}
+
+static void *
+take_much(void *arg)
+{
+	struct node *n = arg;
+
+	fetch_memory_take(n, 8 * MIB);
+	fetch_memory_give(n, 8 * MIB);
+	return NULL;
+}
+
+static void
+an_upload_does_not_wait_behind_the_fetches_of_its_export(void)
+{
+	enum { LEN = 4 << 20, READS = 4 };
+	struct bed b = BED;
+	struct client c[READS];
+	struct gate_fh fh[READS];
+	struct node *n = NULL;
+	char *data = calloc(1, LEN);
+	pthread_t upload;
+
+	alarm(60);
+	b.config.memory_size = READS * LEN;
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	for (unsigned i = 0; i < READS; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		client_init(&c[i], name);
+		fake_s3_set(b.s3, name, data, LEN);
+	}
+	for (unsigned i = 0; i < READS; i++)
+		CU_ASSERT_EQUAL(do_lookup(&b, &c[i], c[i].rq.who.name,
+					  &fh[i]), 0);
+	fake_s3_hold(b.s3, S3_OP_GET);
+	for (unsigned i = 0; i < READS - 1; i++)
+		park_read(&b, &c[i], &fh[i]);
+	CU_ASSERT(memory_comes_to(&b, (READS - 1) * LEN));
+	n = node_find(b.gate, fh[0].ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&upload, NULL, take_much, n), 0);
+	CU_ASSERT(want_memory(&b, 1));
+	/* There is room for this one, and it waits all the same. */
+	park_read(&b, &c[READS - 1], &fh[READS - 1]);
+	CU_ASSERT(want_memory(&b, 2));
+	fake_s3_release(b.s3);
+	for (unsigned i = 0; i < READS; i++)
+		CU_ASSERT(woken(&c[i]));
+	pthread_join(upload, NULL);
+	node_put(&n);
+	free(data);
 	bed_close(&b);
 	alarm(0);
 }
@@ -301,6 +450,8 @@ who_waits_for_a_job_of_his_own_pool_is_stopped(void)
 TEST_MAIN("gate_lanes",
 	  T(fetches_of_one_export_do_not_wait_for_those_of_another),
 	  T(nor_do_they_take_all_of_the_memory),
+	  T(nor_do_its_uploads),
+	  T(an_upload_does_not_wait_behind_the_fetches_of_its_export),
 	  T(uploads_to_one_bucket_do_not_wait_for_those_to_another),
 	  T(handles_are_counted_for_their_export),
 	  T(what_is_awaited_goes_first_and_the_rest_is_not_forgotten),

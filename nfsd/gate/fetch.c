@@ -31,26 +31,46 @@
 #define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
 
 /*
- * Of several exports each has one fetch in any case, and half of the memory at
- * most: one whose GETs do not end does not keep the others' from beginning.
- * Uploads may have half of it, so that readers have some, too; one part that
- * is larger than that goes alone.  g->mutex held.
+ * Of several exports each has half of the memory at most, and one fetch and
+ * one upload in any case: one whose requests do not end does not keep the
+ * others' from beginning.  Uploads may have half of their export's, so that
+ * its readers have some, too; one part that is larger than that goes alone.
+ * While one of them waits, fetches keep to the other half: they are smaller,
+ * and would take what is free before it is enough.  g->mutex held.
  */
 static bool
 memory_fits(const struct gate_export *x, uint64_t bytes, bool upload)
 {
 	const struct gate *g = x->gate;
 	const struct gate_export *first = LIST_FIRST(&g->exports);
-	uint64_t all = g->config.memory_size, half = all / 2;
-	uint64_t own = LIST_NEXT(first, link) == NULL ? all : half;
+	uint64_t all = g->config.memory_size;
+	uint64_t own = LIST_NEXT(first, link) == NULL ? all : all / 2;
+	uint64_t fetches = x->memory_used - x->memory_uploads;
+	uint64_t same = upload ? x->memory_uploads : fetches;
 
-	if (upload && g->memory_uploads != 0 &&
-	    g->memory_uploads + bytes > half)
+	if (same > 0 && same + bytes > own / 2 &&
+	    (upload || x->uploads_waiting > 0))
 		return false;
-	if (upload && bytes > half)
-		bytes = half;
-	return x->memory_used == 0 || (x->memory_used + bytes <= own &&
-				       g->memory_used + bytes <= all);
+	if (upload && bytes > own / 2)
+		bytes = own / 2;
+	return x->memory_used == 0 ||
+	       (x->memory_used + bytes <= own &&
+		(same == 0 || g->memory_used + bytes <= all));
+}
+
+/* Mutex held. */
+static void
+memory_await(struct gate_export *x, uint64_t bytes, bool upload)
+{
+	struct gate *g = x->gate;
+
+	x->uploads_waiting += upload;
+	while (!memory_fits(x, bytes, upload))
+		pthread_cond_wait(&g->memory_free, &g->mutex);
+	x->uploads_waiting -= upload;
+	/* Fetches waited for that. */
+	if (upload)
+		pthread_cond_broadcast(&g->memory_free);
 }
 
 static bool
@@ -60,12 +80,13 @@ memory_try(struct gate_export *x, uint64_t bytes, bool upload, bool wait)
 	bool fits;
 
 	pthread_mutex_lock(&g->mutex);
-	while (!(fits = memory_fits(x, bytes, upload)) && wait)
-		pthread_cond_wait(&g->memory_free, &g->mutex);
+	if (wait)
+		memory_await(x, bytes, upload);
+	fits = wait || memory_fits(x, bytes, upload);
 	if (fits) {
 		x->memory_used += bytes;
+		x->memory_uploads += upload ? bytes : 0;
 		g->memory_used += bytes;
-		g->memory_uploads += upload ? bytes : 0;
 	}
 	pthread_mutex_unlock(&g->mutex);
 	return fits;
@@ -78,8 +99,8 @@ memory_give(struct gate_export *x, uint64_t bytes, bool upload)
 
 	pthread_mutex_lock(&g->mutex);
 	x->memory_used -= bytes;
+	x->memory_uploads -= upload ? bytes : 0;
 	g->memory_used -= bytes;
-	g->memory_uploads -= upload ? bytes : 0;
 	pthread_cond_broadcast(&g->memory_free);
 	pthread_mutex_unlock(&g->mutex);
 }
@@ -168,7 +189,7 @@ fetch_done_locked(const struct piece *p, bool taken, struct fetch_list *gone)
 	f->users--;
 	if (f->gone && f->users == 0)
 		LIST_INSERT_HEAD(gone, f, link);
-	else if (__atomic_load_n(&n->export->gate->memory_wanted,
+	else if (__atomic_load_n(&n->export->memory_wanted,
 				 __ATOMIC_SEQ_CST) > 0)
 		skip_read_locked(n, gone);
 }
@@ -319,7 +340,7 @@ wait_for_readers_locked(struct node *n, struct fetch *f)
 		node_tick_at_locked(n, f->until_ms);
 	return f->users > 0 || f->awaited > 0 ||
 	       (n->d.reading > 0 &&
-		__atomic_load_n(&n->export->gate->memory_wanted,
+		__atomic_load_n(&n->export->memory_wanted,
 				__ATOMIC_SEQ_CST) == 0);
 }
 
@@ -364,19 +385,19 @@ static void
 memory_take(struct node *n, uint64_t bytes, bool upload)
 {
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
-	struct gate *g = n->export->gate;
+	struct gate_export *x = n->export;
 
-	if (memory_try(n->export, bytes, upload, false))
+	if (memory_try(x, bytes, upload, false))
 		return;
 	/* From here on readers give what they have taken; before it they may
 	 * have left it to be stored. */
-	__atomic_add_fetch(&g->memory_wanted, 1, __ATOMIC_SEQ_CST);
+	__atomic_add_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&n->mutex);
 	skip_read_locked(n, &gone);
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
-	(void)memory_try(n->export, bytes, upload, true);
-	__atomic_sub_fetch(&g->memory_wanted, 1, __ATOMIC_SEQ_CST);
+	(void)memory_try(x, bytes, upload, true);
+	__atomic_sub_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
 }
 
 void

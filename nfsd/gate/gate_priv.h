@@ -422,7 +422,11 @@ struct gate_export {
 	struct deletes deletes;
 	uint64_t active, pending;	/* handles, of g's; atomic */
 	uint64_t nodes;		/* of g's; atomic */
-	uint64_t memory_used;	/* of g's; under gate->mutex */
+	/* Of g's; under gate->mutex, but for the last. */
+	uint64_t memory_used;
+	uint64_t memory_uploads;	/* of that */
+	unsigned uploads_waiting;	/* for some */
+	unsigned memory_wanted;	/* uploads and fetches that wait; atomic */
 	/* quota.c; atomic */
 	int64_t used_bytes;
 	uint64_t used_objects, quota_said_ms;
@@ -495,8 +499,6 @@ struct gate {
 	unsigned setting_aside;		/* row committed, file not moved yet */
 	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
-	uint64_t memory_uploads;	/* of that */
-	unsigned memory_wanted;	/* fetches that wait for some */
 	pthread_cond_t memory_free;
 	pthread_cond_t quota_stop;
 	bool stopping;			/* atomic */
@@ -1008,7 +1010,8 @@ void fetch_done_locked(const struct piece *p, bool taken,
 		       struct fetch_list *gone);
 void fetch_free(struct fetch_list *gone);
 /* Memory for bytes of the base that go up again, from the same budget, half of
- * which uploads may have.  Waits, with no lock held and none of it in hand. */
+ * which the uploads of an export may have.  Waits, with no lock held and none
+ * of it in hand. */
 void fetch_memory_take(struct node *n, uint64_t bytes);
 void fetch_memory_give(struct node *n, uint64_t bytes);
 /* A READ begins, and ends: as long as one is under way, or parked for them,
