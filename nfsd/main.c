@@ -566,36 +566,52 @@ until(uint64_t deadline)
 	return now < deadline ? deadline - now : 0;
 }
 
+/* The last moment for the end, and what the process answers then. */
+struct sure_end {
+	uint64_t deadline;	/* now_ms */
+	int status;
+};
+
 /* Whatever still hangs: what is owed is on disk, and the next start goes on with
  * it as after a crash. */
 static void *
 end_for_sure(void *arg)
 {
-	uint64_t deadline = *(uint64_t *)arg, now;
+	struct sure_end end = *(struct sure_end *)arg;
+	uint64_t now;
 
-	while ((now = now_ms()) < deadline) {
+	free(arg);
+	while ((now = now_ms()) < end.deadline) {
 		struct timespec ts = {
-			(time_t)((deadline - now) / 1000),
-			(long)((deadline - now) % 1000) * 1000000,
+			(time_t)((end.deadline - now) / 1000),
+			(long)((end.deadline - now) % 1000) * 1000000,
 		};
 
 		nanosleep(&ts, NULL);
 	}
 	log_warn("main", "something does not end; stopped all the same, the "
 		 "next start goes on");
-	_exit(0);
+	_exit(end.status);
 }
 
-/* *sure_ms is read as long as the process lives. */
+/* The thread may begin when all else is over: what it reads is its own. */
 static void
-limit_the_end(struct daemon *d, uint64_t *sure_ms)
+limit_the_end(struct daemon *d, int status)
 {
+	struct sure_end *end = malloc(sizeof(*end));
 	pthread_t thread;
 
-	*sure_ms = now_ms() + d->settings.server.shutdown_timeout_ms +
-		   END_SURE_MS;
-	if (pthread_create(&thread, NULL, end_for_sure, sure_ms) == 0)
+	if (end == NULL)
+		return;
+	*end = (struct sure_end){
+		.deadline = now_ms() + END_SURE_MS +
+			    d->settings.server.shutdown_timeout_ms,
+		.status = status,
+	};
+	if (pthread_create(&thread, NULL, end_for_sure, end) == 0)
 		pthread_detach(thread);
+	else
+		free(end);
 }
 
 static void
@@ -722,7 +738,6 @@ static int
 serve(struct daemon *d)
 {
 	sigset_t signals;
-	uint64_t sure_ms;
 	bool started;
 	int r;
 
@@ -732,8 +747,8 @@ serve(struct daemon *d)
 	if (r < 0)
 		return fail(1, "cannot start: %s", strerror(-r));
 	wait_for_the_end(d, &signals);
-	limit_the_end(d, &sure_ms);
 	started = atomic_load(&d->started);
+	limit_the_end(d, started && d->start_result < 0 ? 1 : 0);
 	if (!started) {
 		atomic_store(&d->stopping, true);
 		cancel_buckets(d);
