@@ -560,64 +560,6 @@ a_symlink_does_not_move_when_it_is_uploaded(void)
 	bed_close(&b);
 }
 
-/* ---- a COMMIT that has to wait ---- */
-
-struct late_commit {
-	struct client c;
-	struct gate_fh fh;
-	struct bed *b;
-	int result;
-};
-
-static void *
-commit_late(void *arg)
-{
-	struct late_commit *l = arg;
-
-	l->result = do_commit(l->b, &l->c, &l->fh);
-	return NULL;
-}
-
-/* What write_abandon does when a writer's bytes are to be discarded. */
-static void
-lapse(struct node *n)
-{
-	pthread_mutex_lock(&n->mutex);
-	CU_ASSERT_EQUAL(fence_locked(n, n->h.who, META_FENCED, true), 0);
-	data_drop_live_locked(n);
-	pthread_mutex_unlock(&n->mutex);
-	CU_ASSERT_EQUAL(write_commit(n, 0, UINT64_MAX, NULL, 0), 0);
-}
-
-static void
-a_commit_is_told_what_was_discarded_while_it_waited(void)
-{
-	struct bed b = BED;
-	struct late_commit l = { .b = &b };
-	struct node *n;
-	pthread_t thread;
-
-	b.export.abandon = GATE_ABANDON_DISCARD;
-	bed_open(&b);
-	client_init(&l.c, "a");
-	CU_ASSERT_EQUAL(do_file(&b, &l.c, "f", "old", &l.fh), 0);
-	CU_ASSERT_EQUAL(do_write(&b, &l.c, &l.fh, 0, "new", 3, GATE_UNSTABLE),
-			0);
-	n = node_find(b.gate, l.fh.ino);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
-	node_lock_wait(n);
-	pthread_create(&thread, NULL, commit_late, &l);
-	/* It passes the first look and waits; if it is later than that, it
-	 * has to be told all the same. */
-	nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
-	lapse(n);
-	node_unlock(n);
-	pthread_join(thread, NULL);
-	CU_ASSERT_EQUAL(l.result, -EIO);
-	node_put(&n);
-	bed_close(&b);
-}
-
 /* ---- many at once ---- */
 
 #define STRESS_FILES 4
@@ -861,6 +803,5 @@ TEST_MAIN("gate_promises",
 	  T(a_file_that_became_a_symlink_is_found_again),
 	  T(a_symlink_does_not_move_when_it_is_uploaded),
 	  T(a_gate_with_files_in_many_directories_closes),
-	  T(a_commit_is_told_what_was_discarded_while_it_waited),
 	  T(many_clients_at_once_break_nothing),
 	  T(a_cache_has_an_end))

@@ -323,6 +323,19 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 
 /* ---- COMMIT ---- */
 
+/* *active: the client has something to flush, perhaps.  Mutex held. */
+static int
+commit_asks_locked(struct node *n, const char *who, uint64_t off, uint64_t to,
+		   bool *active)
+{
+	int r = admit_check_locked(n, who, true);
+
+	*active = n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0;
+	if (r == 0 && off == 0 && to >= n->i.size && !*active)
+		admit_committed_locked(n, who);
+	return r;
+}
+
 static int
 commit_node(struct node *n, struct gate_request *rq, const char *who,
 	    uint64_t off, uint32_t count)
@@ -338,11 +351,8 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		to = UINT64_MAX;
 	}
 	pthread_mutex_lock(&n->mutex);
-	r = admit_check_locked(n, who, true);
+	r = commit_asks_locked(n, who, off, to, &active);
 	mine = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
-	active = mine && n->h.state == META_ACTIVE;
-	if (r == 0 && off == 0 && to >= n->i.size && !active)
-		admit_committed_locked(n, who);
 	pthread_mutex_unlock(&n->mutex);
 	/* Without a handle of its own there is nothing of this client that
 	 * is not committed (rule.md 2). */
@@ -359,9 +369,7 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		/* It may have been committed meanwhile, have changed hands, or
 		 * have lapsed: then its bytes may be gone. */
 		pthread_mutex_lock(&n->mutex);
-		r = admit_check_locked(n, who, true);
-		active = n->h.state == META_ACTIVE &&
-			 strcmp(n->h.who, who) == 0;
+		r = commit_asks_locked(n, who, off, to, &active);
 		if (r == 0 && active)
 			n->settle_empty = false;
 		pthread_mutex_unlock(&n->mutex);
