@@ -187,7 +187,90 @@ an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun(void)
 	bed_close(&b);
 }
 
+static void
+a_writer_is_told_what_was_discarded_wherever_memory_fails(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct node *n;
+	bool more = true;
+
+	b.export.abandon = GATE_ABANDON_DISCARD;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "old", &fh), 0);
+	n = node_find(b.gate, fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	for (unsigned k = 1; more && k < MOST; k++) {
+		int r;
+
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "new", 3,
+					 GATE_UNSTABLE), 0);
+		pthread_mutex_lock(&n->mutex);
+		n->lease_ms = 0;
+		pthread_mutex_unlock(&n->mutex);
+		arm(k, 1);
+		(void)write_abandon(n);
+		more = fired();
+		r = do_commit(&b, &a, &fh);
+		CU_ASSERT(r == 0 || r == -EIO);
+		CU_ASSERT(do_read_is(&b, &a, &fh, r == 0 ? "new" : "old", 3));
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "old", 3,
+					 GATE_FILE_SYNC), 0);
+	}
+	CU_ASSERT_FALSE(more);
+	node_put(&n);
+	bed_close(&b);
+}
+
+static int
+refuse(struct node *n)
+{
+	int r;
+
+	node_lock_wait(n);
+	r = quarantine_put(n, "refused");
+	node_unlock(n);
+	return r;
+}
+
+static void
+a_writer_is_told_what_was_refused_wherever_memory_fails(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct node *n;
+	bool more = true;
+
+	b.export.settle_ms = 60000;
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	n = node_find(b.gate, fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	for (unsigned k = 1; more && k < MOST; k++) {
+		int r;
+
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "new", 3,
+					 GATE_FILE_SYNC), 0);
+		arm(k, 1);
+		r = refuse(n);
+		more = fired();
+		CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), r == 0 ? -EIO : 0);
+		CU_ASSERT(do_read_is(&b, &a, &fh, r == 0 ? "old" : "new", 3));
+	}
+	CU_ASSERT_FALSE(more);
+	node_put(&n);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_memory",
+	  T(a_writer_is_told_what_was_refused_wherever_memory_fails),
+	  T(a_writer_is_told_what_was_discarded_wherever_memory_fails),
 	  T(an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun),
 	  T(a_rename_has_happened_or_not_wherever_memory_fails),
 	  T(a_file_is_made_and_removed_or_not_wherever_memory_fails),

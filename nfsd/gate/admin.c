@@ -79,7 +79,8 @@ show_fenced(struct handle_walk *w, struct node *n, const char *path)
 
 	pthread_mutex_lock(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link) {
-		if (f->state == META_FLUSHED || count == 8)
+		if (f->state == META_FLUSHED || f->state == META_NONE ||
+		    count == 8)
 			continue;
 		strcpy(who[count], f->who);
 		list[count] = (struct gate_handle_info){

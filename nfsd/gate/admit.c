@@ -67,22 +67,38 @@ handle_move_locked(struct node *n, enum meta_event event)
 
 /* ---- errors that are owed ---- */
 
-int
-fence_locked(struct node *n, const char *who, enum meta_state state,
-	     bool discarded)
+/* Of a client that nothing is held against yet it is META_NONE. */
+static struct fenced *
+fence_of_locked(struct node *n, const char *who)
 {
 	struct fenced *f;
 
 	LIST_FOREACH(f, &n->fenced, link) {
 		if (strcmp(f->who, who) == 0)
-			break;
+			return f;
 	}
-	if (f == NULL) {
-		f = calloc(1, sizeof(*f));
-		if (f == NULL)
-			return -ENOMEM;
+	f = calloc(1, sizeof(*f));
+	if (f != NULL) {
 		strcpy(f->who, who);
 		LIST_INSERT_HEAD(&n->fenced, f, link);
+	}
+	return f;
+}
+
+int
+fence_room_locked(struct node *n, const char *who)
+{
+	return fence_of_locked(n, who) != NULL ? 0 : -ENOMEM;
+}
+
+int
+fence_locked(struct node *n, const char *who, enum meta_state state,
+	     bool discarded)
+{
+	struct fenced *f = fence_of_locked(n, who);
+
+	if (f == NULL) {
+		return -ENOMEM;
 	} else if (f->state == META_FENCED && state == META_FAILED) {
 		return 0;	/* it has to look again in any case */
 	}
@@ -161,7 +177,7 @@ admit_owes(const struct node *n)
 	LIST_FOREACH(f, &n->fenced, link) {
 		/* Who lost the file flushed and finds nobody in it may begin
 		 * anew without having looked. */
-		if (f->state != META_FLUSHED)
+		if (f->state == META_FENCED || f->state == META_FAILED)
 			return true;
 	}
 	return false;
@@ -383,7 +399,8 @@ admit_failed_locked(struct node *n)
 		r->owed_error |= !r->change && r->last_ms + n->export->c.reserve_ms >=
 				 run_ms(n->export->gate);
 	if (n->h.state == META_FAILED) {
-		/* Its row is kept until its writer was told (rule.md 4) */
+		/* Its row is kept until its writer was told (rule.md 4); there
+		 * is room for that. */
 		(void)fence_locked(n, n->h.who, META_FAILED, true);
 		n->h.state = META_NONE;
 	}

@@ -1074,7 +1074,10 @@ void admit_settle_locked(struct node *n);
 void admit_undo_locked(struct node *n);
 /* The file goes, and its handle with it.  Mutex held. */
 void admit_drop_locked(struct node *n);
-/* Remember that this writer's time ran out.  Mutex held. */
+/* Remember that this writer's time ran out, or that its upload was refused.
+ * After fence_room_locked it cannot fail.  Mutex held. */
+int fence_room_locked(struct node *n, const char *who)
+	__attribute__((warn_unused_result));
 int fence_locked(struct node *n, const char *who, enum meta_state state,
 		 bool discarded);
 /* A handle's state changes, with counters and invariants.  Mutex held. */

@@ -158,6 +158,8 @@ fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
 
 		r = meta_handle_move(&handle, META_EV_REFUSED);
 		if (r == 0)
+			r = fence_room_locked(n, handle.who);
+		if (r == 0)
 			meta_put_handle(b, &handle);
 	}
 	return r;

@@ -122,9 +122,9 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
 	if (h->state == META_FAILED || h->state == META_FENCED) {
-		(void)fence_locked(n, h->who, h->state, !h->lapsed);
+		r = fence_locked(n, h->who, h->state, !h->lapsed);
 	} else if (h->state == META_DONE) {
-		(void)fence_locked(n, h->who, META_FLUSHED, false);
+		r = fence_locked(n, h->who, META_FLUSHED, false);
 	} else if (n->h.state != META_NONE) {
 		watch_broken_locked(n, "two writers of one file in the "
 				    "database", h->who);
@@ -147,13 +147,13 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		} else {
 			handle_move_locked(n, META_EV_FLUSH);
 			if (h->lapsed)
-				(void)fence_locked(n, h->who, META_FLUSHED,
-						   false);
+				r = fence_locked(n, h->who, META_FLUSHED,
+						 false);
 		}
 	}
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
-	return 0;
+	return r;
 }
 
 /* Flushed, and S3 is owed nothing (a truncation that changed nothing): the

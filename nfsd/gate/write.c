@@ -443,8 +443,8 @@ write_abandon(struct node *n)
 {
 	struct gate_export *x = n->export;
 	char path[512], who[META_WHO_MAX];
+	bool due, publish = x->c.abandon == GATE_ABANDON_PUBLISH;
 	uint64_t due_ms;
-	bool due;
 	int r = 0;
 
 	path_text(n, path, sizeof(path));
@@ -466,22 +466,22 @@ write_abandon(struct node *n)
 		 "writer went silent: file=%s client=%s uncommitted=%llu "
 		 "policy=%s",
 		 path, n->h.who, (unsigned long long)n->uncommitted,
-		 x->c.abandon == GATE_ABANDON_PUBLISH ? "publish"
+		 publish ? "publish"
 		 : x->c.abandon == GATE_ABANDON_DISCARD ? "discard"
 							 : "quarantine");
 	pthread_mutex_lock(&n->mutex);
-	if (x->c.abandon == GATE_ABANDON_PUBLISH) {
-		(void)fence_locked(n, n->h.who, META_FLUSHED, false);
-	} else {
-		(void)fence_locked(n, n->h.who, META_FENCED, true);
-		/* A WRITE under way would come after the others had gone. */
-		while (n->d.writing > 0)
-			pthread_cond_wait(&n->changed, &n->mutex);
-		if (x->c.abandon == GATE_ABANDON_DISCARD)
-			data_drop_live_locked(n);
-	}
+	/* Without that nothing happens to it, or its COMMIT would be told OK
+	 * of bytes that are gone. */
+	r = fence_locked(n, n->h.who, publish ? META_FLUSHED : META_FENCED,
+			 !publish);
+	/* A WRITE under way would come after the others had gone. */
+	while (r == 0 && !publish && n->d.writing > 0)
+		pthread_cond_wait(&n->changed, &n->mutex);
+	if (r == 0 && x->c.abandon == GATE_ABANDON_DISCARD)
+		data_drop_live_locked(n);
 	pthread_mutex_unlock(&n->mutex);
-	r = write_commit(n, 0, UINT64_MAX, NULL, 0);
+	if (r == 0)
+		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
 	/* Nothing that S3 lacks, nothing to set aside. */
 	if (r == 0 && x->c.abandon == GATE_ABANDON_QUARANTINE &&
 	    n->up.pending)
