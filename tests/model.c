@@ -67,7 +67,8 @@ may_kick(struct m_world *w, struct set *set, const struct m_op *op,
 /* Or it waits: because of another that was sent with it, or for a writer that
  * was active when it came and is not when it is answered. */
 static void
-may_wait(struct set *set, const struct m_op *op, const struct m_seen *seen)
+may_wait(const struct m_world *w, struct set *set, const struct m_op *op,
+	 const struct m_seen *seen)
 {
 	for (size_t i = 0, count = set->count; i < count; i++) {
 		struct state s = set->list[i];
@@ -76,11 +77,25 @@ may_wait(struct set *set, const struct m_op *op, const struct m_seen *seen)
 		if (f == NULL || op->kind == M_READ || f->state == IDLE ||
 		    (f->writer == op->client && f->reserved == 0))
 			continue;
-		f->waited |= (uint8_t)(1U << op->client);
-		if (f->refused_ms[op->client] == 0)
-			f->refused_ms[op->client] = seen->sent_ms;
+		m_put_off(w, f, op->client, seen->sent_ms);
 		m_add(set, &s);
 	}
+}
+
+/* Not carried out, or wholly, or refused as a failing machine does. */
+static void
+unanswered(struct m_world *w, const struct state *s, const struct m_op *op,
+	   const struct m_seen *seen, struct set *out)
+{
+	struct m_seen blind = *seen;
+
+	m_add(out, s);
+	blind.status = NFS3_OK;
+	blind.has_attr = false;
+	m_apply(w, s, op, &blind, out);
+	blind.status = NFS3ERR_IO;
+	if (m_host_refused(w, &blind))
+		m_apply(w, s, op, &blind, out);
 }
 
 /* What may have happened before this one, of those sent together with it
@@ -98,21 +113,15 @@ one(struct m_world *w, const struct set *in, const struct m_op *const *ops,
 		if (left >> i & 1)
 			may_kick(w, &before, ops[i], &seen[i]);
 		if (left >> i & 1)
-			may_wait(&before, ops[i], &seen[i]);
+			may_wait(w, &before, ops[i], &seen[i]);
 	}
 	m_unseen(w, &before, seen[this].recv_ms);
 	for (size_t i = 0; i < before.count; i++) {
-		if (seen[this].status == M_BLIND) {
-			struct m_seen blind = seen[this];
-
-			/* Not carried out, or wholly. */
-			m_add(out, &before.list[i]);
-			blind.status = NFS3_OK;
-			blind.has_attr = false;
-			m_apply(w, &before.list[i], ops[this], &blind, out);
-		} else {
+		if (seen[this].status == M_BLIND)
+			unanswered(w, &before.list[i], ops[this], &seen[this],
+				   out);
+		else
 			m_apply(w, &before.list[i], ops[this], &seen[this], out);
-		}
 	}
 	out->full |= before.full;
 	m_drop(&before);
@@ -327,7 +336,7 @@ m_bucket(struct m_world *w, unsigned name, const void *data, int64_t len)
 /* ---- life ---- */
 
 struct m_world *
-m_world_new(const struct m_config *config)
+m_world_new(const struct m_config *config, bool refuses)
 {
 	struct m_world *w = calloc(1, sizeof(*w));
 	struct state empty;
@@ -335,6 +344,7 @@ m_world_new(const struct m_config *config)
 	if (w == NULL)
 		abort();
 	w->c = *config;
+	w->refuses = refuses;
 	w->refusing_until_ms = w->host_until_ms = INT64_MIN / 2;
 	memset(&empty, 0, sizeof(empty));
 	m_add(&w->now, &empty);

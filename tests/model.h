@@ -86,7 +86,8 @@ struct m_config {
 };
 
 struct m_world;
-struct m_world *m_world_new(const struct m_config *config);
+/* refuses: m_fault will say M_REFUSING at some time. */
+struct m_world *m_world_new(const struct m_config *config, bool refuses);
 void m_world_free(struct m_world **w);
 /* Requests that were sent together.  false: no state allows these answers. */
 bool m_step(struct m_world *w, const struct m_op *const *ops,

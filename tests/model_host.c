@@ -107,6 +107,12 @@ m_host_refused(const struct m_world *w, const struct m_seen *seen)
 	       seen->status == NFS3ERR_SERVERFAULT;
 }
 
+bool
+m_host_fails(const struct m_world *w, int64_t now)
+{
+	return w->host || now <= w->host_until_ms + IN_FLIGHT_MS;
+}
+
 void
 m_host_lose(const struct m_world *w, const struct state *s, unsigned name,
 	    int64_t now, struct set *out)
@@ -114,8 +120,7 @@ m_host_lose(const struct m_world *w, const struct state *s, unsigned name,
 	struct state n = *s;
 	struct file *f = &n.f[name];
 
-	if ((!w->host && now > w->host_until_ms + IN_FLIGHT_MS) ||
-	    f->state != ACTIVE || f->uncommitted == 0)
+	if (!m_host_fails(w, now) || f->state != ACTIVE || f->uncommitted == 0)
 		return;
 	f->live = f->hardened ? f->hard : f->flushed;
 	if (!f->hardened)

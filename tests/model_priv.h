@@ -13,6 +13,7 @@
 #define UNSEEN 0xffff		/* number of a file nobody has met yet */
 #define ANY_MODE 0xffff
 #define IN_FLIGHT_MS 1000	/* how long a request to S3 may be under way */
+#define LONG_MS 60000		/* longer than a schedule: never */
 #define STATES_MAX 20000
 #define ORPHANS 24
 
@@ -67,6 +68,7 @@ struct state {
 struct set {
 	struct state *list;
 	uint64_t *hash;
+	uint32_t *index;	/* by hash: a place of the list, from 1 */
 	size_t count, room;
 	bool full;		/* some were left out */
 };
@@ -75,6 +77,7 @@ struct m_world {
 	struct m_config c;
 	struct set now;
 	bool full;		/* it has been: nothing can be said */
+	bool refuses;		/* uploads may be refused at some time */
 	bool refusing;
 	bool slow;		/* at some time */
 	int64_t refusing_since_ms, refusing_until_ms;
@@ -100,6 +103,9 @@ void m_drop(struct set *set);
 struct file *m_by_number(struct state *s, uint16_t number);
 /* The client has begun to write. */
 void m_opened(struct file *f, unsigned client, int64_t ms);
+/* It was told to come back, for another's sake. */
+void m_put_off(const struct m_world *w, struct file *f, unsigned client,
+	       int64_t ms);
 /* Others see what was flushed. */
 void m_unshow(struct file *f);
 /* COMMIT of a range, or what a stable WRITE does besides. */
@@ -112,6 +118,9 @@ void m_unseen(struct m_world *w, struct set *set, int64_t now);
 
 /* May this refusal be the machine's doing? */
 bool m_host_refused(const struct m_world *w, const struct m_seen *seen);
+
+/* May what the daemon did by itself until now have failed? */
+bool m_host_fails(const struct m_world *w, int64_t now);
 
 /* Add it with the file's uncommitted bytes lost, if they may be by now. */
 void m_host_lose(const struct m_world *w, const struct state *s,

@@ -181,9 +181,7 @@ enter(struct m_world *w, const struct state *s, unsigned name,
 		if (must || (!reserved && !foreign && f->state != PENDING) ||
 		    (w->c.busy_fail && f->state != PENDING))
 			return false;
-		f->waited |= (uint8_t)bit;
-		if (since == 0)
-			f->refused_ms[op->client] = seen->sent_ms;
+		m_put_off(w, f, op->client, seen->sent_ms);
 		m_add(out, &n);
 	} else if (seen->status == NFS3ERR_ACCES) {
 		if (since == 0)
@@ -551,6 +549,12 @@ refused(struct m_world *w, const struct state *s, const struct m_op *op,
 	if (f == NULL || (op->kind != M_WRITE && op->kind != M_TRUNCATE &&
 			  op->kind != M_CREATE))
 		return;
+	/* It may have been seen to look before it failed. */
+	if (op->kind != M_WRITE) {
+		looked(f, op->client);
+		m_add(out, &n);
+		n = *s;
+	}
 	/* A writer who has nothing to flush then is none. */
 	if (f->state == ACTIVE && f->writer == op->client &&
 	    f->uncommitted == 0) {

@@ -75,10 +75,47 @@ hash_of(const struct state *s)
 	return h;
 }
 
+/* All of its bits. */
+static size_t
+slot(uint64_t hash)
+{
+	return (size_t)(hash ^ hash >> 32);
+}
+
+/* Twice the room, and an index to twice of that. */
+static void
+grow(struct set *set)
+{
+	size_t mask;
+
+	set->room = set->room ? set->room * 2 : 16;
+	mask = set->room * 2 - 1;
+	set->list = realloc(set->list, set->room * sizeof(*set->list));
+	set->hash = realloc(set->hash, set->room * sizeof(*set->hash));
+	free(set->index);
+	set->index = calloc(mask + 1, sizeof(*set->index));
+	if (set->list == NULL || set->hash == NULL || set->index == NULL)
+		abort();
+	for (size_t i = 0; i < set->count; i++) {
+		size_t at = slot(set->hash[i]) & mask;
+
+		while (set->index[at] != 0)
+			at = (at + 1) & mask;
+		set->index[at] = (uint32_t)i + 1;
+	}
+}
+
 static void
 add_hashed(struct set *set, const struct state *s, uint64_t hash)
 {
-	for (size_t i = 0; i < set->count; i++) {
+	size_t mask, at;
+
+	if (set->count == set->room)
+		grow(set);
+	mask = set->room * 2 - 1;
+	for (at = slot(hash) & mask; set->index[at] != 0; at = (at + 1) & mask) {
+		size_t i = set->index[at] - 1;
+
 		if (set->hash[i] == hash &&
 		    memcmp(&set->list[i], s, sizeof(*s)) == 0)
 			return;
@@ -87,22 +124,43 @@ add_hashed(struct set *set, const struct state *s, uint64_t hash)
 		set->full = true;
 		return;
 	}
-	if (set->count == set->room) {
-		set->room = set->room ? set->room * 2 : 16;
-		set->list = realloc(set->list, set->room * sizeof(*s));
-		set->hash = realloc(set->hash,
-				    set->room * sizeof(*set->hash));
-		if (set->list == NULL || set->hash == NULL)
-			abort();
-	}
 	set->hash[set->count] = hash;
 	set->list[set->count++] = *s;
+	set->index[at] = (uint32_t)set->count;
+}
+
+/* What nothing follows from any more is the same in all. */
+static void
+forget(struct file *f)
+{
+	if (f->number == 0)
+		memset(f, 0, sizeof(*f));
+	if (f->state != ACTIVE) {
+		memset(&f->live, 0, sizeof(f->live));
+		f->live_mtime = 0;
+	}
+	if (f->state == IDLE)
+		f->last_ms = f->writer = 0;
+	if (f->state != ACTIVE || !f->created)
+		f->opened_ms = 0;
+	if (f->kicked || !f->dirty)
+		f->due_ms = 0;
+	if (!f->has_shown)
+		f->shown_mtime = 0;
+	if (f->reserved == 0)
+		f->reserved_until_ms = f->reserved_latest_ms = 0;
+	if (f->owed_opener == 0)
+		f->owed_until_ms = 0;
 }
 
 void
 m_add(struct set *set, const struct state *s)
 {
-	add_hashed(set, s, hash_of(s));
+	struct state n = *s;
+
+	for (unsigned i = 0; i < M_NAMES; i++)
+		forget(&n.f[i]);
+	add_hashed(set, &n, hash_of(&n));
 }
 
 void
@@ -118,6 +176,7 @@ m_drop(struct set *set)
 {
 	free(set->list);
 	free(set->hash);
+	free(set->index);
 	*set = (struct set){ 0 };
 }
 
@@ -204,10 +263,21 @@ m_harden(const struct m_world *w, struct file *f, unsigned from, unsigned to,
 	}
 }
 
-static void
-stored(struct file *f)
+void
+m_put_off(const struct m_world *w, struct file *f, unsigned client,
+	  int64_t ms)
 {
-	f->object = f->flushed;
+	if (w->refuses)
+		f->waited |= (uint8_t)(1U << client);
+	if (w->c.busy_limit_ms < LONG_MS && f->refused_ms[client] == 0)
+		f->refused_ms[client] = ms;
+}
+
+static void
+stored(const struct m_world *w, struct file *f)
+{
+	if (w->refuses)
+		f->object = f->flushed;
 	f->has_object = 1;
 	f->dirty = f->kicked = f->riding = 0;
 	if (f->state == PENDING)
@@ -320,6 +390,9 @@ unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 	     now >= f->last_ms + w->c.lease_ms)) {
 		if (now >= f->last_ms + w->c.lease_ms)
 			lease_over(w, f);
+		/* The row of that may have failed: it is tried again. */
+		if (m_host_fails(w, now))
+			m_add(set, &s);
 		m_harden(w, f, 0, M_CELLS, now);
 		f->kicked = 1;
 		m_add(set, &s);
@@ -336,7 +409,7 @@ unseen_moves_of(struct m_world *w, struct set *set, size_t i, unsigned name,
 	    (!f->kicked && now < f->due_ms))
 		return;
 	if (!w->refusing || now < w->refusing_since_ms + IN_FLIGHT_MS) {
-		stored(f);
+		stored(w, f);
 		m_add(set, &s);
 		s = set->list[i];
 	}

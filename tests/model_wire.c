@@ -160,8 +160,16 @@ wire_send(struct wire_client *c, struct wire_files *files,
 	c->reply = NULL;
 	c->repeatable = false;
 	seen->sent_ms = now_ms();
-	return c->call != NULL &&
-	       rpcc_send_message(&c->rpc, c->call, c->call_len) == 0;
+	if (c->call == NULL)
+		return false;
+	c->sent = rpcc_send_message(&c->rpc, c->call, c->call_len);
+	return true;
+}
+
+void
+wire_resend(struct wire_client *c)
+{
+	c->sent = rpcc_send_message(&c->rpc, c->call, c->call_len);
 }
 
 /* ---- replies ---- */
@@ -392,8 +400,10 @@ wire_recv(struct wire_client *c, struct wire_files *files,
 	struct rpcc_reply reply;
 	union res res;
 	XDR xdr;
-	int r = rpcc_recv(&c->rpc, c->xid, timeout_ms, &reply);
+	int r = c->sent;
 
+	if (r == 0)
+		r = rpcc_recv(&c->rpc, c->xid, timeout_ms, &reply);
 	seen->recv_ms = now_ms();
 	if (r != 0)
 		return r < 0 ? r : -EPROTO;

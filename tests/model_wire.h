@@ -23,6 +23,7 @@ struct wire_client {
 	unsigned char *call, *reply;	/* the last ones, as they were */
 	size_t call_len, reply_len;
 	uint32_t xid;
+	int sent;		/* 0, or why the last one could not be */
 	bool repeatable;	/* a cached reply is to be expected */
 	char *data;		/* of the last READ */
 };
@@ -30,6 +31,8 @@ struct wire_client {
 /* false: it cannot be sent, there is no such handle. */
 bool wire_send(struct wire_client *c, struct wire_files *files,
 	       const struct m_op *op, struct m_seen *seen);
+/* The same call again, over a new connection: the last one had no reply. */
+void wire_resend(struct wire_client *c);
 /* 0, or a negative errno. */
 int wire_recv(struct wire_client *c, struct wire_files *files,
 	      const struct m_op *op, unsigned timeout_ms,
