@@ -1,80 +1,172 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an answer means: from the store's words to errno (s3.h tells each).
+ * What an answer means, decided here and nowhere else; docs/answers.md has the
+ * same for people.  s3.h has the results, enum s3_meaning what follows.
  *
- *	answer						result
- *	an S3 code that the table below has		its errno
- *	another code in an S3 error document		by HTTP status
- *	HEAD, which has no document, from the store	by HTTP status
- *	no document, from the store: a condition, a
- *	range, a method that it does not have		by HTTP status
- *	anything else: HTML, text, a redirect, 400 or
- *	404 of a proxy, 407				-EAGAIN: not S3
+ *	meaning			result		answers
+ *	done			0		2xx, if the call's own check
+ *						is content with it
+ *	no such object		-ENOENT		NoSuchKey and the like; a
+ *						HEAD's 404 from the store
+ *	condition failed	-ESTALE		PreconditionFailed; 412 from
+ *						the store
+ *	refused for this	-EACCES -EINVAL	AccessDenied, InvalidRequest,
+ *	object			-EFBIG -ENOTSUP	too large, 400, 403, 405, 501
+ *	refused for account,	-EKEYREJECTED	keys, clock, region, account,
+ *	keys, clock, quota,	-EDQUOT -ENODEV	certificate; QuotaExceeded,
+ *	region, certificate			507; NoSuchBucket; 401, 402
+ *	try again		-EAGAIN		5xx, 408, 409, 425, 429;
+ *				-EBADMSG	SlowDown; BadDigest
+ *	not S3			-EAGAIN		HTML, text, 3xx, 407, 4xx of
+ *						a proxy
+ *	what the store does	(repeated	NotImplemented and 400 for a
+ *	not do			without)	header that can be left out:
+ *						extras.c, s3_error_lacks
  *
- * "From the store" is an answer that carries a request's number, where the
- * store's good answers do: a load balancer's do not.  Only S3 itself can say
- * that an object is not there or that a request was refused, or files vanish
- * while a proxy restarts.  Also the text that goes with an error: one line,
- * printable, cut to fit, as it ends up in logs.
+ * Only S3 itself can say that an object is not there or that a request was
+ * refused, or files vanish while a proxy restarts: an error document with a
+ * Code, or the answer to a HEAD, which has no document, if it carries a
+ * request's number where the store's good answers do.  An answer without a
+ * document that is the store's counts where it needs no words: a condition, a
+ * range, a method that there is not.  409 is another request's that is under
+ * way (ConditionalRequestConflict, OperationAborted): of a condition that
+ * failed all stores say 412.
+ *
+ * Also the text that goes with an error: one line, printable, cut to fit, as
+ * it ends up in logs.
  */
 #include <config.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "s3/remote.h"
 
-/* S3 API, "Error responses"; radosgw's and Swift's own are among them. */
+/*
+ * S3 API, "Error responses", and what MinIO, versitygw, radosgw, Swift,
+ * SeaweedFS, Google, Backblaze, StorageGRID and manta answer beside it.  What
+ * is not here goes by its HTTP status.
+ */
 static const struct {
 	const char *code;
 	int result;
 } codes[] = {
-	{ "AccessDenied", -EACCES },
-	{ "AccountProblem", -EKEYREJECTED },
-	{ "AllAccessDisabled", -EKEYREJECTED },
-	{ "AuthorizationHeaderMalformed", -EKEYREJECTED },
-	{ "BadDigest", -EBADMSG },
-	{ "BucketNotFound", -ENODEV },
-	{ "ConditionalRequestConflict", -EAGAIN },
-	{ "EntityTooLarge", -EFBIG },
-	{ "EntityTooSmall", -EINVAL },
-	{ "ExpiredToken", -EKEYREJECTED },
-	{ "IncompleteBody", -EAGAIN },
-	{ "InternalError", -EAGAIN },
-	{ "InvalidAccessKeyId", -EKEYREJECTED },
-	{ "InvalidDigest", -EBADMSG },
-	{ "InvalidPart", -EINVAL },
-	{ "InvalidSecurity", -EKEYREJECTED },
-	{ "InvalidToken", -EKEYREJECTED },
-	{ "MaxMessageLengthExceeded", -EFBIG },
-	{ "MethodNotAllowed", -ENOTSUP },
-	{ "NoSuchBucket", -ENODEV },
+	/* no such object */
 	{ "NoSuchKey", -ENOENT },
 	{ "NoSuchUpload", -ENOENT },
 	{ "NoSuchVersion", -ENOENT },
-	{ "NotImplemented", -ENOTSUP },
-	{ "NotSignedUp", -EKEYREJECTED },
-	{ "OperationAborted", -EAGAIN },
-	{ "PermanentRedirect", -EKEYREJECTED },
+	{ "NoSuchTagSet", -ENOENT },
+	{ "NoSuchTagSetError", -ENOENT },
+	/* the condition failed */
 	{ "PreconditionFailed", -ESTALE },
-	{ "QuotaExceeded", -EDQUOT },
+	/* refused for this object */
+	{ "AccessDenied", -EACCES },
+	{ "AccessForbidden", -EACCES },
+	{ "InvalidObjectState", -EACCES },		/* archived */
+	{ "ObjectNotInActiveTierError", -EACCES },
+	{ "EntityTooLarge", -EFBIG },
+	{ "MaxMessageLengthExceeded", -EFBIG },
+	{ "EntityTooSmall", -EINVAL },
+	{ "InvalidPart", -EINVAL },
+	{ "ExistingObjectIsDirectory", -EINVAL },	/* seaweedfs */
+	{ "ObjectParentIsFile", -EINVAL },		/* versitygw */
+	{ "MethodNotAllowed", -ENOTSUP },
+	{ "NotImplemented", -ENOTSUP },
+	{ "NotSupported", -ENOTSUP },
+	{ "OperationNotSupported", -ENOTSUP },
+	{ "AccessControlListNotSupported", -ENOTSUP },
+	/* the account, its keys, the clock, the region */
+	{ "AccessKeyDisabled", -EKEYREJECTED },
+	{ "AccountProblem", -EKEYREJECTED },
+	{ "AllAccessDisabled", -EKEYREJECTED },
+	{ "AuthFailure", -EKEYREJECTED },
+	{ "AuthorizationHeaderMalformed", -EKEYREJECTED },
+	{ "AuthorizationParametersError", -EKEYREJECTED },
+	{ "AuthorizationQueryParametersError", -EKEYREJECTED },
+	{ "CloudKmsBadKey", -EKEYREJECTED },		/* Google */
+	{ "CloudKmsDisabledKey", -EKEYREJECTED },
+	{ "CloudKmsEncryptionKeyNotFound", -EKEYREJECTED },
+	{ "CredentialsNotSupported", -EKEYREJECTED },
+	{ "ExpiredToken", -EKEYREJECTED },
+	{ "ExpiredTokenException", -EKEYREJECTED },
+	{ "IllegalLocationConstraintException", -EKEYREJECTED },
+	{ "IncorrectEndpoint", -EKEYREJECTED },
+	{ "InvalidAccessKeyId", -EKEYREJECTED },
+	{ "InvalidClientTokenId", -EKEYREJECTED },
+	{ "InvalidPayer", -EKEYREJECTED },
+	{ "InvalidRegion", -EKEYREJECTED },
+	{ "InvalidSecurity", -EKEYREJECTED },
+	{ "InvalidSignature", -EKEYREJECTED },
+	{ "InvalidToken", -EKEYREJECTED },
+	{ "InvalidTokenId", -EKEYREJECTED },		/* MinIO */
+	{ "KMS.AccessDeniedException", -EKEYREJECTED },
+	{ "KMS.DisabledException", -EKEYREJECTED },
+	{ "KMS.InvalidKeyUsageException", -EKEYREJECTED },
+	{ "KMS.KMSInvalidStateException", -EKEYREJECTED },
+	{ "KMS.NotFoundException", -EKEYREJECTED },
+	{ "MissingAuthenticationToken", -EKEYREJECTED },
+	{ "NotSignedUp", -EKEYREJECTED },
+	{ "OptInRequired", -EKEYREJECTED },
+	{ "PermanentRedirect", -EKEYREJECTED },
 	{ "RequestExpired", -EKEYREJECTED },
+	{ "RequestTimeTooSkewed", -EKEYREJECTED },
+	{ "SignatureDoesNotMatch", -EKEYREJECTED },
+	{ "TokenRefreshRequired", -EKEYREJECTED },
+	{ "Unauthorized", -EKEYREJECTED },
+	{ "UnauthorizedAccess", -EKEYREJECTED },
+	{ "UnrecognizedClientException", -EKEYREJECTED },
+	{ "UserProjectAccountProblem", -EKEYREJECTED },	/* Google */
+	{ "UserProjectMissing", -EKEYREJECTED },
+	{ "UserSuspended", -EKEYREJECTED },		/* radosgw */
+	{ "XMinioInsecureClientRequest", -EKEYREJECTED },
+	/* caps and quotas */
+	{ "CapExceeded", -EDQUOT },			/* Backblaze */
+	{ "StorageCapExceeded", -EDQUOT },
+	{ "TransactionCapExceeded", -EKEYREJECTED },	/* reads, too */
+	{ "InsufficientCapacity", -EDQUOT },
+	{ "InsufficientQuota", -EDQUOT },
+	{ "InsufficientStorage", -EDQUOT },
+	{ "MaxVersionsExceeded", -EDQUOT },		/* MinIO */
+	{ "QuotaExceeded", -EDQUOT },
+	{ "StorageLimitExceeded", -EDQUOT },
+	{ "XMinioAdminBucketQuotaExceeded", -EDQUOT },
+	{ "XMinioStorageFull", -EDQUOT },
+	/* the bucket */
+	{ "BucketNotFound", -ENODEV },
+	{ "InvalidBucketName", -ENODEV },
+	{ "NoSuchBucket", -ENODEV },
+	/* try again */
+	{ "BandwidthLimitExceeded", -EAGAIN },
+	{ "ClientDisconnected", -EAGAIN },		/* MinIO: 499 */
+	{ "ConditionalRequestConflict", -EAGAIN },
+	{ "IncompleteBody", -EAGAIN },
+	{ "InternalError", -EAGAIN },
+	{ "OperationAborted", -EAGAIN },
+	{ "RateLimitExceeded", -EAGAIN },
+	{ "Redirect", -EAGAIN },
 	{ "RequestLimitExceeded", -EAGAIN },
 	{ "RequestTimeout", -EAGAIN },
-	{ "RequestTimeTooSkewed", -EKEYREJECTED },
+	{ "RequestThrottled", -EAGAIN },
+	{ "RestoreAlreadyInProgress", -EAGAIN },
+	{ "ServerBusy", -EAGAIN },
 	{ "ServiceUnavailable", -EAGAIN },
-	{ "SignatureDoesNotMatch", -EKEYREJECTED },
 	{ "SlowDown", -EAGAIN },
+	{ "SlowDownRead", -EAGAIN },
+	{ "SlowDownWrite", -EAGAIN },
 	{ "TemporaryRedirect", -EAGAIN },
 	{ "Throttling", -EAGAIN },
 	{ "ThrottlingException", -EAGAIN },
-	{ "TokenRefreshRequired", -EKEYREJECTED },
 	{ "TooManyRequests", -EAGAIN },
-	{ "TransactionCapExceeded", -EKEYREJECTED },
-	{ "UserSuspended", -EKEYREJECTED },		/* radosgw */
+	{ "XMinioBackendDown", -EAGAIN },
+	{ "XMinioBucketMetadataNotInitialized", -EAGAIN },
+	{ "XMinioServerNotInitialized", -EAGAIN },
+	/* the body was spoilt on its way */
+	{ "BadDigest", -EBADMSG },
+	{ "CrcMismatch", -EBADMSG },			/* Google */
+	{ "InvalidDigest", -EBADMSG },
+	{ "XAmzContentChecksumMismatch", -EBADMSG },
 	{ "XAmzContentSHA256Mismatch", -EBADMSG },
-	{ "XMinioAdminBucketQuotaExceeded", -EDQUOT },
-	{ "XMinioStorageFull", -EDQUOT },
 };
 
 static int
@@ -82,15 +174,16 @@ status_errno(int http)
 {
 	switch (http) {
 	case 401:
-	case 402:
-	case 407: return -EKEYREJECTED;
+	case 402: return -EKEYREJECTED;
 	case 403: return -EACCES;
 	case 404: return -ENOENT;
 	case 405:
 	case 501: return -ENOTSUP;
+	case 407:
 	case 408:
-	case 429: return -EAGAIN;
 	case 409:
+	case 425:
+	case 429: return -EAGAIN;
 	case 412: return -ESTALE;
 	case 413: return -EFBIG;
 	case 505: return -ENOTSUP;
@@ -107,8 +200,8 @@ status_errno(int http)
 static bool
 needs_no_words(int http)
 {
-	return http == 304 || http == 405 || http == 409 || http == 412 ||
-	       http == 416 || http == 501;
+	return http == 304 || http == 405 || http == 412 || http == 416 ||
+	       http == 501 || http == 507;
 }
 
 int
@@ -121,6 +214,56 @@ s3_errno(int http, const char *code, enum s3_voice voice)
 	    (voice == S3_VOICE_MUTE && !needs_no_words(http)))
 		return -EAGAIN;
 	return status_errno(http);
+}
+
+int
+s3_errno_said(int result, const char *message)
+{
+	static const char *const caps[] = {
+		"cap exceeded", "quota", "usage limit", "out of space",
+	};
+
+	if (result != -EACCES)
+		return result;
+	for (size_t i = 0; i < sizeof(caps) / sizeof(*caps); i++)
+		if (strcasestr(message, caps[i]) != NULL)
+			return -EDQUOT;
+	return result;
+}
+
+static bool
+is_one_of(const char *code, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(code, list[i]) == 0)
+			return true;
+	return false;
+}
+
+#define IS_ONE_OF(code, list) \
+	is_one_of(code, list, sizeof(list) / sizeof(*(list)))
+
+enum s3_lack
+s3_error_lacks(int result, const struct s3_error *err)
+{
+	static const char *const values[] = {
+		"BadRequest", "InvalidArgument", "InvalidRequest",
+		"InvalidStorageClass", "InvalidTag", "MalformedACLError",
+		"UnsupportedArgument", "UnsupportedHeader",
+	};
+	static const char *const sizes[] = {
+		"MetadataTooLarge", "RequestHeaderSectionTooLarge",
+		"MetadataTooLong", "HeaderFieldsTooLarge",
+	};
+
+	if (result >= 0)
+		return S3_LACKS_NOTHING;
+	if (err->http == 431 || IS_ONE_OF(err->code, sizes))
+		return S3_LACKS_ROOM;
+	if (result == -ENOTSUP)
+		return S3_LACKS_FEATURE;
+	return IS_ONE_OF(err->code, values) ? S3_LACKS_PERHAPS
+					    : S3_LACKS_NOTHING;
 }
 
 void

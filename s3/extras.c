@@ -167,29 +167,6 @@ leave_out(struct s3_headers *headers, const struct courtesy *c)
 	return found;
 }
 
-/* Does this refusal speak of what the store can do, or of a value? */
-static bool
-is_unable(int result, const struct s3_error *err)
-{
-	return result == -ENOTSUP ||
-	       strcmp(err->code, "AccessControlListNotSupported") == 0;
-}
-
-static bool
-may_be_rude(int result, const struct s3_error *err)
-{
-	static const char *const codes[] = {
-		"InvalidArgument", "InvalidRequest", "InvalidStorageClass",
-		"InvalidTag", "BadRequest", "UnsupportedHeader",
-		"UnsupportedArgument",
-	};
-
-	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
-		if (strcmp(err->code, codes[i]) == 0)
-			return true;
-	return is_unable(result, err);
-}
-
 /* Headers that the operator asked for are no courtesies. */
 static bool
 is_courtesy(const struct s3_remote *r, const struct courtesy *c)
@@ -215,14 +192,14 @@ s3_request_courteous(struct s3_remote *r, struct s3_call *call,
 	result = s3_request(r, call, reply, e);
 	for (size_t i = 0; i < COURTESIES && result < 0; i++) {
 		const struct courtesy *c = &courtesies[i];
-		bool unable = is_unable(result, e);
+		enum s3_lack lack = s3_error_lacks(result, e);
 
-		if (!may_be_rude(result, e) || !is_courtesy(r, c) ||
+		if (lack == S3_LACKS_NOTHING || !is_courtesy(r, c) ||
 		    !leave_out(&call->headers, c))
 			continue;
 		result = s3_request(r, call, reply, e);
 		left |= 1U << i;
-		if (result == 0 && unable)
+		if (result == 0 && lack == S3_LACKS_FEATURE)
 			atomic_fetch_or(&r->rude, c->bit);
 	}
 	for (size_t i = 0; i < COURTESIES && result == 0; i++)

@@ -287,6 +287,17 @@ enum s3_voice {
 };
 /* HTTP status and S3 code to errno.  code may be "". */
 int s3_errno(int http, const char *code, enum s3_voice voice);
+/* What its words add: some stores call a full account AccessDenied. */
+int s3_errno_said(int result, const char *message);
+/* Does a refusal speak of what the request asks for beside the bytes, so that
+ * it is worth another try without some of its headers? */
+enum s3_lack {
+	S3_LACKS_NOTHING,	/* it speaks of something else */
+	S3_LACKS_FEATURE,	/* the store does not do that, for anybody */
+	S3_LACKS_PERHAPS,	/* of a value, or of a header: not to be told */
+	S3_LACKS_ROOM,		/* the metadata is too large */
+};
+enum s3_lack s3_error_lacks(int result, const struct s3_error *err);
 void s3_error_clear(struct s3_error *err);
 /* Format the message on one line; returns result. */
 int s3_error_set(struct s3_error *err, int result, const char *fmt, ...)

@@ -494,7 +494,7 @@ judge_reply(const struct s3_remote *r, const struct s3_call *call,
 			     voice == S3_VOICE_OTHER && reply->http < 500 ?
 			     ", not from S3" : "");
 	copy_text(err->request_id, sizeof(err->request_id), xml.request_id);
-	return s3_errno(status, err->code, voice);
+	return s3_errno_said(s3_errno(status, err->code, voice), xml.message);
 }
 
 static bool

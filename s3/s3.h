@@ -18,6 +18,7 @@
  *   -EACCES     access denied (403)
  *   -EKEYREJECTED  the account, its keys, clock, region or certificate is
  *               refused, whatever the object: it passes when that is mended
+ *   -EDQUOT     the account or the bucket is full
  *   -ESTALE     If-Match, or a copy source's If-Match, did not hold (412)
  *   -EEXIST     If-None-Match: * did not hold (412)
  *   -EAGAIN     transient and still so after the retries: 5xx, 503 SlowDown,
@@ -29,10 +30,12 @@
  *   -ENOTSUP    the store does not implement the call (501, 405)
  *   -EBADMSG    the body or reply is not what was asked for: length, range,
  *               ETag or checksum differ, XML that does not parse
- *   -ENOMEM, -EIO (and for a local bucket -ENOSPC, -EDQUOT)
+ *   -ENOMEM, -EIO (and for a local bucket -ENOSPC)
+ * enum s3_meaning says what follows from each.
  * The store's own words go to the optional `struct s3_error`.
  */
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +57,43 @@ struct s3_error {
 	char message[256];	/* the store's or libcurl's text, one line */
 	char request_id[64];	/* x-amz-request-id, or "" */
 };
+
+/* What a result means for the object that was asked about (error.c). */
+enum s3_meaning {
+	S3_DONE,
+	S3_ABSENT,		/* S3 says that there is none */
+	S3_UNMET,		/* the condition does not hold */
+	S3_REFUSED,		/* this request about this object, as it seems
+				 * for good */
+	S3_ACCOUNT,		/* refused, but not for the object's sake: until
+				 * keys, clock, quota or bucket are mended */
+	S3_LATER,		/* it passes by itself */
+};
+static inline enum s3_meaning
+s3_meaning(ssize_t result)
+{
+	switch (result >= 0 ? 0 : -result) {
+	case 0:
+		return S3_DONE;
+	case ENOENT:
+		return S3_ABSENT;
+	case ESTALE:
+	case EEXIST:
+		return S3_UNMET;
+	case EKEYREJECTED:
+	case EDQUOT:
+	case ENODEV:
+		return S3_ACCOUNT;
+	case EAGAIN:
+	case EBADMSG:
+	case ENOMEM:
+	case EIO:
+	case ENOSPC:
+		return S3_LATER;
+	default:
+		return S3_REFUSED;
+	}
+}
 
 enum s3_level { S3_LOG_ERR, S3_LOG_WARN, S3_LOG_INFO, S3_LOG_DEBUG };
 

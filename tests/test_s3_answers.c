@@ -209,6 +209,16 @@ the_accounts_trouble_is_not_the_objects(void)
 		{ 400, "XMinioAdminBucketQuotaExceeded", -EDQUOT },
 		{ 403, "QuotaExceeded", -EDQUOT },
 		{ 409, "ConditionalRequestConflict", -EAGAIN },
+		{ 409, "OperationAborted", -EAGAIN },
+		{ 409, "Conflict", -EAGAIN },
+		{ 409, "ExistingObjectIsDirectory", -EINVAL },
+		{ 400, "InvalidTokenId", -EKEYREJECTED },
+		{ 400, "KMS.DisabledException", -EKEYREJECTED },
+		{ 403, "StorageCapExceeded", -EDQUOT },
+		{ 503, "SlowDownWrite", -EAGAIN },
+		{ 499, "ClientDisconnected", -EAGAIN },
+		{ 400, "XMinioBackendDown", -EAGAIN },
+		{ 400, "XAmzContentChecksumMismatch", -EBADMSG },
 		{ 403, "InvalidObjectState", -EACCES },
 		{ 403, "AccessDenied", -EACCES },
 	};
@@ -216,6 +226,57 @@ the_accounts_trouble_is_not_the_objects(void)
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		CU_ASSERT_EQUAL(s3_errno(all[i].http, all[i].code,
 					 S3_VOICE_S3), all[i].result);
+}
+
+/* Backblaze: AccessDenied, "Cannot upload files, storage cap exceeded". */
+static void
+a_cap_that_is_called_a_denial_is_a_cap(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ TEXT("403 No", ID, 94, "<Error><Code>AccessDenied</Code>"
+		"<Message>Cannot upload, storage cap exceeded</Message>"
+		"</Error>"), 0, HTTP_KEEP, "PUT", NULL });
+	CU_ASSERT_EQUAL(put(NULL, etag), -EDQUOT);
+	CU_ASSERT_EQUAL(s3_meaning(-EDQUOT), S3_ACCOUNT);
+	stop(1);
+}
+
+/* "A conflict copy though nobody changed anything": PUT 409 of any kind. */
+static void
+a_409_is_no_condition_that_failed(void)
+{
+	struct s3_cond none = { .if_none_match = true };
+	char etag[S3_ETAG_MAX];
+
+	START_WITH(impatient,
+	      { ERROR("409 Conflict", "Conflict", 36), 0, HTTP_KEEP, "PUT",
+		NULL },
+	      { TEXT("409 Conflict", ID, 0, ""), 0, HTTP_KEEP, "PUT", NULL });
+	CU_ASSERT_EQUAL(put(&none, etag), -EAGAIN);
+	CU_ASSERT_EQUAL(put(&none, etag), -EAGAIN);
+	stop(2);
+}
+
+static void
+each_result_has_its_meaning(void)
+{
+	static const struct {
+		int result;
+		enum s3_meaning meaning;
+	} all[] = {
+		{ 0, S3_DONE }, { 17, S3_DONE }, { -ENOENT, S3_ABSENT },
+		{ -ESTALE, S3_UNMET }, { -EEXIST, S3_UNMET },
+		{ -EACCES, S3_REFUSED }, { -EINVAL, S3_REFUSED },
+		{ -EFBIG, S3_REFUSED }, { -ENOTSUP, S3_REFUSED },
+		{ -EKEYREJECTED, S3_ACCOUNT }, { -EDQUOT, S3_ACCOUNT },
+		{ -ENODEV, S3_ACCOUNT }, { -EAGAIN, S3_LATER },
+		{ -EBADMSG, S3_LATER }, { -ENOMEM, S3_LATER },
+		{ -EIO, S3_LATER }, { -ENOSPC, S3_LATER },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		CU_ASSERT_EQUAL(s3_meaning(all[i].result), all[i].meaning);
 }
 
 /* HEAD tells 400 or 403 of lapsed keys as it does of a denied object. */
@@ -318,6 +379,9 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(pages_and_redirects_of_others_only_cost_time),
 	  T(a_page_with_status_200_is_no_success),
 	  T(the_accounts_trouble_is_not_the_objects),
+	  T(a_cap_that_is_called_a_denial_is_a_cap),
+	  T(a_409_is_no_condition_that_failed),
+	  T(each_result_has_its_meaning),
 	  T(why_a_head_was_refused_is_asked_for),
 	  T(a_head_without_etag_or_date_is_read),
 	  T(a_probe_amid_trouble_learns_nothing_and_says_so),
