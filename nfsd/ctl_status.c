@@ -16,6 +16,8 @@
 #include "nfsd/mount3.h"
 #include "nfsd/rpc.h"
 
+#define REFUSALS_MAX 16		/* that are told */
+
 static json_t *
 exports_json(struct exports *exports)
 {
@@ -64,6 +66,44 @@ moves_json(struct gate *gate)
 	return list;
 }
 
+struct refusals {
+	json_t *list;
+	unsigned left;		/* that may still be told */
+};
+
+static int
+add_refusal(void *arg, const struct gate_upload_info *u)
+{
+	struct refusals *all = arg;
+	char text[5000];
+
+	if (u->refusals == 0)
+		return 0;
+	snprintf(text, sizeof(text), "%s (refused for %llu s, %u times: %s; "
+		 "set aside in %llu s if that stays so)", u->path,
+		 (unsigned long long)u->refused_ms / 1000, u->refusals,
+		 u->error, (unsigned long long)u->grace_ms / 1000);
+	json_array_append_new(all->list, json_pack(
+		"{s:o, s:i, s:I, s:I, s:o, s:o}",
+		"path", ctl_text_json(u->path), "refusals", (int)u->refusals,
+		"refused_ms", (json_int_t)u->refused_ms,
+		"grace_ms", (json_int_t)u->grace_ms,
+		"error", ctl_text_json(u->error), "text",
+		ctl_text_json(text)));
+	return --all->left == 0;
+}
+
+/* Some of the uploads that S3 says no to, and wait. */
+static json_t *
+refusals_json(struct gate *gate)
+{
+	struct refusals all = { json_array(), REFUSALS_MAX };
+
+	if (gate_each_upload(gate, add_refusal, &all) < 0)
+		log_warn("ctl", "the list of refused uploads is incomplete");
+	return all.list;
+}
+
 /* Of struct gate_status, in the order in which they are told. */
 static const struct {
 	const char *name;
@@ -76,6 +116,7 @@ static const struct {
 	COUNTER(handles_active),
 	COUNTER(handles_pending),
 	COUNTER(uploads),
+	COUNTER(refused),
 	COUNTER(quarantined),
 	COUNTER(conflicts),
 	COUNTER(deletes),
@@ -122,12 +163,13 @@ ctl_status(struct connection *c)
 	if (config->rpc != NULL)
 		rpc_server_stats(config->rpc, &rpc);
 	object = json_pack(
-		"{s:s, s:i, s:I, s:o, s:o, s:o,"
+		"{s:s, s:i, s:I, s:o, s:o, s:o, s:o,"
 		" s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
 		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
 		"exports", exports_json(config->exports),
+		"refusals", refusals_json(config->gate),
 		"moves", moves_json(config->gate),
 		"absent", ctl_absent(config->gate),
 		"connections", (int)rpc.connections,

@@ -168,8 +168,8 @@ static const struct option_row rows[] = {
 	 "gateway's disk, or in the bucket."},
 	EXP(strict, BOOL, "0", 0, 0, NULL,
 	    "Refuse at once what would have to wait for another writer: sets "
-	    "busy=fail, reads=refuse, commit=s3, idle_visible_ms=0 and "
-	    "idle_flush_ms=0 where they are not set."),
+	    "busy=fail, reads=refuse, commit=s3, idle_visible_ms=0, "
+	    "idle_flush_ms=0 and refuse_grace_ms=0 where they are not set."),
 	EXP(busy, CHOICE, "wait", 0, 0, "wait|fail",
 	    "A second writer of a file waits, up to busy_limit_ms, or fails."),
 	EXP(reads, CHOICE, "flushed", 0, 0, "flushed|live|refuse",
@@ -220,6 +220,11 @@ static const struct option_row rows[] = {
 	EXP(upload_retry_ms, MS, "300000", 0, 30 * DAY_MS, NULL,
 	    "Time for which an upload may fail for passing reasons before "
 	    "those who wait for it are told; it is repeated all the same."),
+	EXP(refuse_grace_ms, MS, "600000", 0, 30 * DAY_MS, NULL,
+	    "Time for which S3 has to refuse an upload, three times or more, "
+	    "before that is believed and the data set aside (s3nfsctl "
+	    "quarantine list); until then it is repeated. 0: the first "
+	    "refusal is believed."),
 	EXP(max_handles, COUNT, "65536", 1, 100000000, NULL,
 	    "Files being written or waiting for their upload at once."),
 	EXP(quota, SIZE, "0", 0, 1024 * 1024 * T, NULL,

@@ -50,6 +50,8 @@ static const struct print_column status_columns[] = {
 	{"handles_active", "Files being written", PRINT_NUMBER},
 	{"handles_pending", "Files to upload", PRINT_NUMBER},
 	{"uploads", "Uploads", PRINT_NUMBER},
+	{"refused", "... that S3 refuses", PRINT_NUMBER},
+	{"refusals", "Refused", PRINT_TEXT},
 	{"quarantined", "In quarantine", PRINT_NUMBER},
 	{"conflicts", "Conflicts", PRINT_NUMBER},
 	{"deletes", "Objects to delete", PRINT_NUMBER},

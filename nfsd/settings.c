@@ -481,6 +481,7 @@ fill_export(struct loader *l, struct settings_export *export)
 		options->reads = GATE_READS_REFUSE;
 		options->commit_s3 = true;
 		options->idle_visible_ms = options->idle_flush_ms = 0;
+		options->refuse_grace_ms = 0;
 		r = apply_export(l, export);
 	}
 	return r;

@@ -143,7 +143,8 @@ exec_daemon(struct rig *r, const char *fail)
 	      "export.settle_ms=100", "--set", "export.create_settle_ms=100",
 	      "--set", "export.supersede_quiet_ms=20", "--set",
 	      "export.hold_ms=1000", "--set", "export.part_size=5M", "--set",
-	      "export.on_conflict=fail", "--set",
+	      "export.on_conflict=fail", "--set", "export.refuse_grace_ms=0",
+	      "--set",
 	      more != NULL ? more : "export.reads=flushed",
 	      r->endpoint == NULL ? (char *)NULL : "--endpoint", r->endpoint,
 	      (char *)NULL);

@@ -527,8 +527,10 @@ gate_each_upload(struct gate *gate,
 		 int (*each)(void *arg, const struct gate_upload_info *),
 		 void *arg)
 {
-	struct gate_upload_info info = {"/data/a", "a", "UPLOADING", NULL,
-					20 << 20, 5 << 20, 1};
+	struct gate_upload_info info = {
+		.path = "/data/a", .key = "a", .state = "UPLOADING",
+		.bytes_total = 20 << 20, .bytes_sent = 5 << 20, .attempts = 1,
+	};
 
 	(void)gate;
 	return each(arg, &info);

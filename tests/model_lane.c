@@ -21,6 +21,7 @@
 #define COMMON "server.workers=8", "server.event_threads=1",                  \
 	       "server.transfer_threads=4", "export.reserve_ms=150",          \
 	       "export.idle_visible_ms=0", "export.idle_flush_ms=0",          \
+	       "export.refuse_grace_ms=0",                                    \
 	       "server.log_level=debug"
 
 const struct conf confs[] = {

@@ -31,6 +31,7 @@ static const char *const defaults[] = {
 	"export.settle_ms=100", "export.create_settle_ms=60000",
 	"export.supersede_quiet_ms=50", "export.hold_ms=100",
 	"export.reserve_ms=3000", "s3.retry_ms=200",
+	"export.refuse_grace_ms=0",
 	"server.shutdown_timeout_ms=5000", "server.event_threads=1",
 	"server.log_level=debug",
 };

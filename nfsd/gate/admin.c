@@ -164,7 +164,21 @@ upload_state_locked(const struct node *n)
 	if (n->up.run == UP_RUNNING)
 		return n->h.state == META_FINISHING ? "FINISHING"
 						    : "UPLOADING";
-	return n->up.failing_ms != 0 ? "RETRYING" : "PENDING";
+	return n->up.refusals != 0	? "REFUSED"
+	       : n->up.failing_ms != 0 ? "RETRYING"
+				       : "PENDING";
+}
+
+/* For how long S3 has refused it, and when that is believed. */
+static void
+refusal_locked(const struct node *n, struct gate_upload_info *info)
+{
+	uint64_t grace = n->export->c.refuse_grace_ms;
+
+	info->refusals = n->up.refusals;
+	info->refused_ms = clock_ms() - n->up.refused_ms;
+	info->grace_ms = info->refused_ms < grace ? grace - info->refused_ms
+						   : 0;
 }
 
 static int
@@ -181,6 +195,8 @@ show_upload(void *arg, struct node *n)
 	info.bytes_total = n->i.data_dirty ? n->i.size : 0;
 	info.bytes_sent = n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
 	info.attempts = n->up.attempts;
+	if (n->up.refusals != 0)
+		refusal_locked(n, &info);
 	strcpy(error, n->up.row != NULL ? n->up.row->error : "");
 	pthread_mutex_unlock(&n->mutex);
 	if (!pending)
@@ -427,8 +443,11 @@ count_one(void *arg, const struct gate_quarantine_info *info)
 static int
 count_pending(void *arg, struct node *n)
 {
+	struct gate_status *out = arg;
+
 	pthread_mutex_lock(&n->mutex);
-	*(uint64_t *)arg += n->up.pending && !n->dead;
+	out->uploads += n->up.pending && !n->dead;
+	out->refused += n->up.pending && !n->dead && n->up.refusals != 0;
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
 }
@@ -461,7 +480,7 @@ gate_status(struct gate *g, struct gate_status *out)
 	LIST_FOREACH(x, &g->exports, link)
 		out->deletes_failing += x->deletes.failing;
 	pthread_mutex_unlock(&g->mutex);
-	if (each_node(g, count_pending, &out->uploads) < 0 ||
+	if (each_node(g, count_pending, out) < 0 ||
 	    gate_each_quarantined(g, count_one, &out->quarantined) < 0)
 		gate_say(g, 1, "status is incomplete");
 }

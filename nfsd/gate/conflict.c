@@ -138,11 +138,12 @@ conflict_keep_both(struct sending *s)
 	struct gate_export *x = n->export;
 	const struct meta_inode *i = &s->snap.row;
 	struct s3_object theirs = { 0 };
+	struct s3_error err = { 0 };
 	int r;
 
 	if (i->kind != GATE_REG)
 		return -ESTALE;
-	r = s3_head(x->s3, s->snap.key, &theirs, NULL);
+	r = s3_head(x->s3, s->snap.key, &theirs, &err);
 	s3_object_free(&theirs);
 	if (r == -ENOENT) {
 		r = build_on_nothing(s);
@@ -155,8 +156,10 @@ conflict_keep_both(struct sending *s)
 		}
 		return r;
 	}
-	if (r < 0)
+	if (r < 0) {
+		s->err = err;
 		return r;
+	}
 	if (i->size > 0 && snapshot_needs_base(&s->snap, 0, i->size))
 		return -ESTALE;
 	r = put_beside(s);

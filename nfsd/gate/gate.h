@@ -151,7 +151,9 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	uint64_t busy_limit_ms, reserve_ms, lease_ms, attr_ttl_ms;
 	uint64_t idle_visible_ms, idle_flush_ms;	/* 0: never */
 	uint64_t max_dirty_age_ms;
-	uint64_t upload_retry_ms;	/* transient failures, then permanent */
+	uint64_t upload_retry_ms;	/* failures, then who waits is told */
+	uint64_t refuse_grace_ms;	/* refusals, then quarantine; 0: at the
+					 * first one */
 	uint64_t max_handles;
 	uint64_t quota_bytes;	/* 0: none */
 	uint64_t max_hole;	/* zeros of a file that nobody wrote; 0: any */
@@ -428,6 +430,10 @@ struct gate_upload_info {
 	const char *path, *key, *state, *error;
 	uint64_t bytes_total, bytes_sent;
 	unsigned attempts;
+	/* REFUSED: S3 said no so often, in a row, since so long; it goes to
+	 * quarantine in so long if it stays so. */
+	unsigned refusals;
+	uint64_t refused_ms, grace_ms;
 };
 int gate_each_upload(struct gate *gate,
 		     int (*each)(void *arg, const struct gate_upload_info *),
@@ -513,6 +519,7 @@ int gate_refresh(struct gate *gate, const char *path)
 struct gate_status {
 	uint64_t staged_bytes, clean_bytes, cache_size;
 	uint64_t handles_active, handles_pending, uploads, quarantined;
+	uint64_t refused;	/* uploads that S3 says no to, so far */
 	uint64_t nodes, held_requests;
 	uint64_t open_files, max_files;	/* data files; the most at rest */
 	uint64_t state_lost;	/* 1: the state directory is not there */

@@ -168,9 +168,11 @@ struct upload {
 	uint64_t dirty_ms;	/* when the oldest unsent change was made */
 	uint64_t begun_ms;	/* when the running one took its version, */
 	uint64_t begun_content, begun_attr;	/* this one */
-	uint64_t failing_ms;	/* first transient failure in a row; 0: none */
+	uint64_t failing_ms;	/* first failure in a row; 0: none */
+	unsigned refusals;	/* S3 said no so often, in a row, to this */
+	uint64_t refused_version;	/* content_version; the first time */
+	uint64_t refused_ms;	/* then */
 	uint64_t bytes_total, bytes_sent;
-	int last_error;
 	uint64_t expect_version;/* content_version of row->expect_etag */
 	uint64_t plans;		/* changes begun that S3 is to hear of */
 };
@@ -1205,6 +1207,8 @@ int quarantine_put(struct node *n, const char *error)
 /* The same where the bytes are safe elsewhere, so that none are kept. */
 int quarantine_fall_back(struct node *n) __attribute__((warn_unused_result));
 int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
+/* A row is there and its file is not, for a moment that begins, or is over. */
+void quarantine_moving(struct gate *g, bool begins);
 /* From STATE_DIR/data. */
 void quarantine_file_name(uint64_t id, char out[64]);
 #define QUARANTINE_DROPPED ".dropped"	/* after that: it is about to go */

@@ -487,9 +487,11 @@ adopt_copy(struct sending *s)
 	pthread_mutex_lock(&s->node->mutex);
 	at = lost_at_locked(s->node, s->snap.key);
 	pthread_mutex_unlock(&s->node->mutex);
-	if (!i->carried || !at || i->base_etag[0] == '\0' ||
-	    s3_head(x->s3, i->base_key, &from, NULL) < 0)
+	if (!i->carried || !at || i->base_etag[0] == '\0')
 		return 0;
+	r = s3_head(x->s3, i->base_key, &from, NULL);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	r = s3_head(x->s3, s->snap.key, &to, NULL);
 	copy = r == 0 && strcmp(from.etag, i->base_etag) == 0 &&
 	       strcmp(to.etag, i->dest_etag) != 0 && carry_is_copy(&from, &to);
@@ -500,7 +502,9 @@ adopt_copy(struct sending *s)
 	}
 	s3_object_free(&from);
 	s3_object_free(&to);
-	return !copy ? 0 : r < 0 ? r : 1;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return copy;
 }
 
 int

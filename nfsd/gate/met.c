@@ -24,19 +24,22 @@
 bool
 upload_is_transient(int r)
 {
-	switch (r) {
-	case -EAGAIN:
-	case -EKEYREJECTED:
-	case -ENODEV:
-	case -ENOMEM:
-	case -EBADMSG:
-	case -ENOSPC:
-	case -EDQUOT:
-	case -EIO:
-		return true;
-	default:
-		return false;
-	}
+	enum s3_meaning meaning = s3_meaning(r);
+
+	return meaning == S3_ACCOUNT || meaning == S3_LATER;
+}
+
+/* What lies at the key?  The words of a failure are kept, but for those that
+ * there is nothing. */
+static int
+look(struct sending *s, const char *key, struct s3_object *o)
+{
+	struct s3_error err = { 0 };
+	int r = s3_head(s->node->export->s3, key, o, &err);
+
+	if (r < 0 && r != -ENOENT)
+		s->err = err;
+	return r;
 }
 
 /* The ETag that this version was to have, if that is on record. */
@@ -70,9 +73,9 @@ upload_is_ours(struct sending *s)
 
 	if (s->snap.row.link_ino != 0)
 		return link_is_ours(s);
-	r = s3_head(x->s3, s->snap.key, &o, NULL);
+	r = look(s, s->snap.key, &o);
 	if (r < 0)
-		return upload_is_transient(r) ? r : 0;
+		return r == -ENOENT ? 0 : r;
 	object_to_inode(x, s->snap.key, &o, &seen);
 	/* What is expected was written down for one version: an older one
 	 * that did arrive is not this one. */
@@ -116,10 +119,10 @@ dest_gone(struct sending *s)
 
 	if (i->dest_etag[0] == '\0' || strcmp(i->base_key, s->snap.key) == 0)
 		return 0;
-	r = s3_head(n->export->s3, s->snap.key, &o, NULL);
+	r = look(s, s->snap.key, &o);
 	s3_object_free(&o);
 	if (r != -ENOENT)
-		return upload_is_transient(r) ? r : 0;
+		return r;
 	node_lock_wait(n);
 	r = upload_copy_row(n, &row);
 	if (r == 0 && strcmp(row.dest_etag, i->dest_etag) == 0) {
@@ -176,10 +179,9 @@ met_marker(struct sending *s)
 static int
 is_as_expected(struct sending *s)
 {
-	struct gate_export *x = s->node->export;
 	const struct meta_inode *i = &s->snap.row;
 	struct s3_object o = { 0 };
-	int r = s3_head(x->s3, s->snap.key, &o, NULL);
+	int r = look(s, s->snap.key, &o);
 
 	if (r == 0)
 		r = strcmp(o.etag, i->dest_etag) == 0;
@@ -188,12 +190,12 @@ is_as_expected(struct sending *s)
 	s3_object_free(&o);
 	if (r != 1 || i->base_key[0] == '\0' ||
 	    strcmp(i->base_key, s->snap.key) == 0)
-		return r < 0 && !upload_is_transient(r) ? 0 : r;
-	r = s3_head(x->s3, i->base_key, &o, NULL);
+		return r == -ENOENT ? 0 : r;
+	r = look(s, i->base_key, &o);
 	if (r == 0)
 		r = strcmp(o.etag, i->base_etag) == 0;
 	s3_object_free(&o);
-	return r < 0 && !upload_is_transient(r) ? 0 : r;
+	return r == -ENOENT ? 0 : r;
 }
 
 /* Its further names that have no object yet go with it. */
@@ -283,10 +285,10 @@ met_nothing(struct sending *s)
 
 	if (i->data_dirty || i->base_key[0] == '\0')
 		return 0;
-	r = s3_head(s->node->export->s3, i->base_key, &o, NULL);
+	r = look(s, i->base_key, &o);
 	s3_object_free(&o);
 	if (r != -ENOENT)
-		return upload_is_transient(r) ? r : 0;
+		return r;
 	r = upload_base_gone(s);
 	return r == -ESTALE ? 0 : r;
 }
@@ -320,7 +322,9 @@ upload_met_another(struct sending *s, int error)
 		return r < 0 ? r : -ECANCELED;
 	if (s->node->export->c.on_conflict == GATE_CONFLICT_KEEP_BOTH)
 		kept = conflict_keep_both(s);
-	if (kept == 0 || kept == -ECANCELED || upload_is_transient(kept))
+	/* Refused beside: that is what it waits for, and ends by. */
+	if (kept == 0 || kept == -ECANCELED || upload_is_transient(kept) ||
+	    (s3_meaning(kept) == S3_REFUSED && kept != -ENAMETOOLONG))
 		return kept;
 	conflict_count(s);
 	return error;

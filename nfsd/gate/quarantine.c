@@ -190,6 +190,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	n->up.pending = false;
 	lost_forget_locked(n, NULL);
 	n->up.failing_ms = 0;
+	n->up.refusals = 0;
 	n->checked_ms = 0;
 	quota_size_locked(n, n->i.size);
 	n->content_version++;
@@ -203,8 +204,8 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 }
 
 /* Whoever finds the row in between must not look for the file yet. */
-static void
-setting_aside(struct gate *g, bool begins)
+void
+quarantine_moving(struct gate *g, bool begins)
 {
 	pthread_mutex_lock(&g->mutex);
 	g->setting_aside += begins ? 1 : -1U;
@@ -242,14 +243,14 @@ set_aside(struct node *n, struct meta_quarantine *q)
 		pthread_mutex_unlock(&n->mutex);
 	}
 	failpoint("quarantine-before-row");
-	setting_aside(g, true);
+	quarantine_moving(g, true);
 	if (r == 0)
 		r = meta_commit(g->meta, &b);
 	meta_batch_free(&b);
 	failpoint("quarantine-after-row");
 	if (q != NULL && q->bytes > 0)
 		one_name(g, n->ino, q->id, r == 0);
-	setting_aside(g, false);
+	quarantine_moving(g, false);
 	failpoint("quarantine-after-file");
 	if (r == 0)
 		fall_back_memory(n, &row, q == NULL || q->bytes == 0);

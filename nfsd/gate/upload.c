@@ -17,9 +17,12 @@
  * its age would have it begin anew at once.
  *
  * Failures: a cancelled upload starts over when it is due again, and is none.
- * A transient failure is retried with growing pauses for as long as it takes;
- * after upload_retry those who wait for it are told.  A permanent one goes
- * to quarantine: the bytes are kept, the file falls back to what S3 has.
+ * Any other is retried with growing pauses; after upload_retry those who wait
+ * for it are told.  One that passes (s3_meaning) is retried for as long as it
+ * takes.  What S3 refuses is too, at first, since it may have been a bad hour
+ * of the store that spoke: only what it refused three times and more, for
+ * refuse_grace and with no other answer in between, goes to quarantine.  There
+ * the bytes are kept, and the file falls back to what S3 has.
  */
 
 #include <config.h>
@@ -38,6 +41,7 @@
 #define RETRY_MAX_MS 30000
 #define KEY_BUSY_MS 50
 #define CIRCLE_MS 500
+#define REFUSALS_MIN 3		/* before it is believed */
 
 /* ---- when ---- */
 
@@ -360,15 +364,18 @@ upload_retry_later(struct sending *s, int r)
 	/* Who stopped it is about to come back, and goes first. */
 	if (r == -ECANCELED)
 		n->up.not_before_ms = now + KEY_BUSY_MS;
+	if (upload_is_transient(r))
+		n->up.refusals = 0;
 	if (r != -ECANCELED) {
 		for (unsigned i = 0; i < n->up.attempts &&
 				     wait < RETRY_MAX_MS; i++)
 			wait *= 2;
 		if (n->up.failing_ms == 0)
 			n->up.failing_ms = now;
-		first = n->up.attempts++ == 0 && !n->up.rowless;
+		/* What ails the account is told by its export (trouble.c). */
+		first = n->up.attempts++ == 0 && !n->up.rowless &&
+			s3_meaning(r) != S3_ACCOUNT;
 		n->up.due_ms = now + wait;
-		n->up.last_error = r;
 		describe(s, r, error, sizeof(error));
 		upload_row_error_locked(n, error);
 		/* Who waits has waited long enough; the bytes stay and are
@@ -395,6 +402,29 @@ find_unanswered(struct sending *s)
 	return any ? lost_adopt(s) : 0;
 }
 
+/* May it still pass?  A conflict does not. */
+static bool
+is_in_grace(struct sending *s, int r)
+{
+	struct node *n = s->node;
+	uint64_t grace = n->export->c.refuse_grace_ms, now = clock_ms();
+	bool in_grace;
+
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.refusals == 0 ||
+	    n->up.refused_version != s->snap.content_version) {
+		n->up.refused_version = s->snap.content_version;
+		n->up.refused_ms = now;
+		n->up.refusals = 0;
+	}
+	n->up.refusals++;
+	in_grace = grace != 0 && s3_meaning(r) == S3_REFUSED &&
+		   (n->up.refusals < REFUSALS_MIN ||
+		    now - n->up.refused_ms < grace);
+	pthread_mutex_unlock(&n->mutex);
+	return in_grace;
+}
+
 static void
 upload_refused(struct sending *s, int r)
 {
@@ -402,6 +432,10 @@ upload_refused(struct sending *s, int r)
 	char error[256];
 	int q;
 
+	if (is_in_grace(s, r)) {
+		upload_retry_later(s, r);
+		return;
+	}
 	describe(s, r, error, sizeof(error));
 	q = find_unanswered(s);
 	if (q < 0) {
@@ -424,11 +458,13 @@ upload_refused(struct sending *s, int r)
 	}
 	q = n->dead ? 0 : quarantine_put(n, error);
 	node_unlock(n);
+	if (q == 0 && s->beside)
+		conflict_count(s);
 	if (q < 0) {
 		gate_say(n->export->gate, 0,
 			 "cannot set a refused upload aside: key=%s %s",
 			 s->snap.key, strerror(-q));
-		upload_retry_later(s, -EIO);
+		upload_retry_later(s, r);
 	}
 }
 
@@ -442,7 +478,7 @@ carry_settle_locked(struct node *n)
 		return;
 	n->up.rowless = n->up.pending = n->up.kicked = n->up.wanted = false;
 	n->up.failing_ms = n->up.not_before_ms = 0;
-	n->up.attempts = 0;
+	n->up.attempts = n->up.refusals = 0;
 	upload_row_drop_locked(n);
 }
 
@@ -600,6 +636,10 @@ upload_end(struct node *n, struct sending *s, int r)
 		r = upload_met_another(s, r);
 	if (r != -EBUSY)
 		n->up.busy_ms = 0;
+	/* Something that it took on its way has gone (an upload that somebody
+	 * cleared away, an object that it copies from): it begins anew. */
+	if (r == -ENOENT)
+		r = -EAGAIN;
 	if (r == -ECANCELED || upload_is_transient(r)) {
 		upload_retry_later(s, r);
 	} else if (r == -EBUSY) {

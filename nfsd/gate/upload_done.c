@@ -171,6 +171,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->up.stopped = false;
 	n->up.attempts = 0;
 	n->up.failing_ms = 0;
+	n->up.refusals = 0;
 	n->up.recovered = false;
 	lost_forget_locked(n, s->snap.key);
 	if (n->up.pending) {

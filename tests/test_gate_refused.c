@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * S3 says no: what passes costs time and nothing else, and what stays is
+ * believed after refuse_grace_ms.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+#define LONG_MS 3600000
+
+static int
+count(void *arg, const struct gate_quarantine_info *info)
+{
+	(void)info;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static unsigned
+kept(struct bed *b)
+{
+	unsigned n = 0;
+
+	CU_ASSERT_EQUAL(gate_each_quarantined(b->gate, count, &n), 0);
+	return n;
+}
+
+struct seen {
+	unsigned refusals;
+	uint64_t grace_ms;
+	char error[256];
+};
+
+static int
+see(void *arg, const struct gate_upload_info *info)
+{
+	struct seen *s = arg;
+
+	if (strcmp(info->state, "REFUSED") != 0)
+		return 0;
+	s->refusals = info->refusals;
+	s->grace_ms = info->grace_ms;
+	snprintf(s->error, sizeof(s->error), "%s", info->error);
+	return 1;
+}
+
+/* Until S3 has refused an upload so often; false after 3 s. */
+static bool
+is_refused(struct bed *b, unsigned times, struct seen *s)
+{
+	uint64_t until = clock_ms() + 3000;
+
+	do {
+		*s = (struct seen){ 0 };
+		CU_ASSERT(gate_each_upload(b->gate, see, s) >= 0);
+		if (s->refusals >= times)
+			return true;
+		usleep(2000);
+	} while (clock_ms() < until);
+	return false;
+}
+
+static bool
+is_kept(struct bed *b)
+{
+	uint64_t until = clock_ms() + 3000;
+
+	while (kept(b) == 0 && clock_ms() < until)
+		usleep(2000);
+	return kept(b) == 1;
+}
+
+static void
+begin(struct bed *b, struct client *c, uint64_t grace_ms)
+{
+	b->export.refuse_grace_ms = grace_ms;
+	client_init(c, "a");
+	bed_open(b);
+}
+
+static void
+a_refusal_that_passes_costs_time_and_nothing_else(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_status status;
+	struct seen seen;
+
+	begin(&b, &a, LONG_MS);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EACCES);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(is_refused(&b, 1, &seen));
+	CU_ASSERT(seen.grace_ms > LONG_MS - 60000);
+	CU_ASSERT(strstr(seen.error, "ermission denied") != NULL);
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.refused, 1);
+	CU_ASSERT(do_read_is(&b, &a, &fh, "text", 4));
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.refused, 0);
+	bed_close(&b);
+}
+
+static void
+three_refusals_are_believed_when_the_time_is_over(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct seen seen;
+
+	begin(&b, &a, 1);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EINVAL);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(is_refused(&b, 2, &seen));
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	CU_ASSERT(is_kept(&b));
+	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 3);
+	bed_close(&b);
+}
+
+static void
+another_failure_in_between_begins_the_time_anew(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct seen seen;
+
+	begin(&b, &a, 1);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 2, -EACCES);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(is_refused(&b, 2, &seen));
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EKEYREJECTED);
+	while (is_refused(&b, 1, &seen) && seen.refusals == 2)
+		usleep(2000);
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	CU_ASSERT_EQUAL(seen.refusals, 0);
+	bed_close(&b);
+}
+
+static void
+a_renamed_file_does_not_go_back_while_its_copy_is_refused(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, to;
+	struct seen seen;
+
+	begin(&b, &a, LONG_MS);
+	fake_s3_set(b.s3, "f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 100, -EACCES);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
+	CU_ASSERT(is_refused(&b, 1, &seen));
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &to), -ENOENT);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &to), 0);
+	CU_ASSERT_EQUAL(to.ino, fh.ino);
+	CU_ASSERT(do_read_is(&b, &a, &fh, "old", 3));
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "g", "old", 3));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	bed_close(&b);
+}
+
+/* 412 for a change of ours whose answer was lost, and HEAD denied. */
+static void
+a_look_that_is_refused_is_no_conflict(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct gate_status status;
+	struct seen seen;
+
+	begin(&b, &a, LONG_MS);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EEXIST);
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(fake_s3_is_held(b.s3));
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 100, -EACCES);
+	fake_s3_release(b.s3);
+	CU_ASSERT(is_refused(&b, 1, &seen));
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 0, 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
+	gate_status(b.gate, &status);
+	CU_ASSERT_EQUAL(status.conflicts, 0);
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	bed_close(&b);
+}
+
+/* An upload that a cleanup job took away in its middle. */
+static void
+parts_that_somebody_cleared_away_are_sent_anew(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	begin(&b, &a, 0);
+	fake_s3_fail(b.s3, S3_OP_PART, 1, 1, -ENOENT);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, SMALL_UPLOAD, "end", 3,
+				 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_refused",
+	  T(a_refusal_that_passes_costs_time_and_nothing_else),
+	  T(three_refusals_are_believed_when_the_time_is_over),
+	  T(another_failure_in_between_begins_the_time_anew),
+	  T(a_renamed_file_does_not_go_back_while_its_copy_is_refused),
+	  T(a_look_that_is_refused_is_no_conflict),
+	  T(parts_that_somebody_cleared_away_are_sent_anew))
