@@ -346,15 +346,19 @@ gate_quarantine_drop(struct gate *g, uint64_t id)
 		return r;
 	quarantine_file_name(id, name);
 	snprintf(dropped, sizeof(dropped), "%s%s", name, QUARANTINE_DROPPED);
+	quarantine_moving(g, true);
 	if (renameat(g->data_dir, name, g->data_dir, dropped) < 0 &&
 	    errno != ENOENT)
-		return -errno;
+		r = -errno;
 	failpoint("drop-before-row");
 	b = meta_batch_new();
 	if (b != NULL)
 		meta_del_quarantine(b, id);
-	r = meta_commit(g->meta, &b);
+	if (r == 0)
+		r = meta_commit(g->meta, &b);
+	meta_batch_free(&b);
 	failpoint("drop-after-row");
+	quarantine_moving(g, false);
 	if (r == 0)
 		(void)unlinkat(g->data_dir, dropped, 0);
 	else
