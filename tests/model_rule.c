@@ -132,13 +132,13 @@ told(struct file *f, unsigned bit)
 	f->may_be_owed &= (uint8_t)~bit;
 }
 
-/* The client has looked at the file: its late pages are over. */
+/* The client has looked at the file: its late pages are over.  Who has lapsed
+ * and was not superseded yet has not looked since. */
 static void
 looked(struct file *f, unsigned client)
 {
 	uint8_t others = (uint8_t)~(1U << client);
 
-	f->lapsed &= others;
 	f->fenced &= others;
 	f->discarded &= others;
 	f->hazy &= others;

@@ -199,12 +199,13 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 		LIST_FOREACH(f, &n->fenced, link) {
 			if (strcmp(f->who, who) != 0)
 				continue;
-			if (f->state == META_FAILED)
+			/* Not fenced yet: whoever may come between this look
+			 * and its late pages has not come. */
+			if (f->state != META_FENCED)
 				break;
 			/* The first word of a client that was away may come
 			 * before its late pages: they have their time, too. */
-			if (!opens && f->state == META_FENCED &&
-			    f->refused_ms == 0)
+			if (!opens && f->refused_ms == 0)
 				f->refused_ms = now;
 			if (opens ||
 			    f->refused_ms + FENCE_QUIET_MS <= now)
@@ -446,24 +447,34 @@ admit_done_row_locked(const struct node *n, struct meta_batch *b)
 	meta_put_handle(b, &row);
 }
 
-/* It knows by now that all it wrote is committed.  Only posted: as in
- * fenced_free. */
-void
-admit_committed_locked(struct node *n, const char *who)
+static struct fenced *
+lapsed_locked(const struct node *n, const char *who)
 {
-	bool holds = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
-	struct meta_batch *b;
 	struct fenced *f;
 
 	LIST_FOREACH(f, &n->fenced, link) {
 		if (f->state == META_FLUSHED && strcmp(f->who, who) == 0)
-			break;
+			return f;
 	}
-	if (f == NULL || n->export->c.strict)
-		return;
+	return NULL;
+}
+
+bool
+admit_has_lapsed(const struct node *n, const char *who)
+{
+	return lapsed_locked(n, who) != NULL && !n->export->c.strict;
+}
+
+/* Only posted: as in fenced_free. */
+void
+admit_committed_locked(struct node *n, const char *who)
+{
+	bool holds = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
+	struct fenced *f = lapsed_locked(n, who);
+	struct meta_batch *b = meta_batch_new();
+
 	LIST_REMOVE(f, link);
 	free(f);
-	b = meta_batch_new();
 	if (holds)
 		n->h.lapsed = false;
 	if (b != NULL && holds)
@@ -583,15 +594,11 @@ fence_off_locked(struct node *n, const char *who)
 static void
 unlapse_locked(struct node *n, const char *who)
 {
-	struct fenced *f;
+	struct fenced *f = lapsed_locked(n, who);
 
-	LIST_FOREACH(f, &n->fenced, link) {
-		if (f->state == META_FLUSHED && strcmp(f->who, who) == 0) {
-			LIST_REMOVE(f, link);
-			free(f);
-			return;
-		}
-	}
+	if (f != NULL)
+		LIST_REMOVE(f, link);
+	free(f);
 }
 
 static int

@@ -1062,8 +1062,12 @@ void admit_release_locked(struct node *n);
 /* Its row goes, or stays as META_DONE: its writer has not heard that it was
  * flushed.  Mutex held. */
 void admit_done_row_locked(const struct node *n, struct meta_batch *b);
-/* A COMMIT of all of the file, by a client that may have lapsed.  Mutex
- * held. */
+/* Was it flushed without a word of this client, which may send its bytes once
+ * more?  Mutex held. */
+bool admit_has_lapsed(const struct node *n, const char *who);
+/* It was, and has told by a COMMIT of all of the file that it will not.  Mutex
+ * held, and the file lock if it holds the file: a row posted amid the end of
+ * its upload would come after that, and outlive the handle. */
 void admit_committed_locked(struct node *n, const char *who);
 /* Who has to look again, for the batch that makes the bytes of another writer
  * durable: the rows were posted when he was let in.  Mutex held. */

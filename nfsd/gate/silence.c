@@ -256,23 +256,22 @@ silence_flush(struct node *n)
 		n->settle_empty = false;
 		n->h.lapsed |= owed;
 	}
+	if (owed)
+		r = fence_locked(n, n->h.who, META_FLUSHED, false);
 	strcpy(who, n->h.who);
 	silent = silence_ms_locked(n, now);
 	bytes = n->uncommitted;
 	pthread_mutex_unlock(&n->mutex);
-	if (due) {
+	if (due && r == 0) {
 		failpoint("silence-before-flush");
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
 		failpoint("silence-after-flush");
 	}
 	pthread_mutex_lock(&n->mutex);
-	if (due && r == 0) {
+	if (due && r == 0)
 		__atomic_add_fetch(&g->idle_flushed, 1, __ATOMIC_RELAXED);
-		if (owed)
-			r = fence_locked(n, who, META_FLUSHED, false);
-	} else if (due) {
+	else if (due)
 		n->h.lapsed = false;
-	}
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	if (due && r == 0)

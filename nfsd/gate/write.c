@@ -323,17 +323,16 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 
 /* ---- COMMIT ---- */
 
-/* *active: the client has something to flush, perhaps.  Mutex held. */
-static int
-commit_asks_locked(struct node *n, const char *who, uint64_t off, uint64_t to,
-		   bool *active)
+/* Does a COMMIT of this range tell who has lapsed that nothing of it is to
+ * come once more?  Mutex held. */
+static bool
+ends_lapse_locked(const struct node *n, const char *who, uint64_t off,
+		  uint64_t to)
 {
-	int r = admit_check_locked(n, who, true);
+	bool active = n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0;
 
-	*active = n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0;
-	if (r == 0 && off == 0 && to >= n->i.size && !*active)
-		admit_committed_locked(n, who);
-	return r;
+	return off == 0 && to >= n->i.size && !active &&
+	       admit_has_lapsed(n, who);
 }
 
 static int
@@ -342,7 +341,7 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 {
 	uint64_t to = count == 0 || count > UINT64_MAX - off ? UINT64_MAX
 							     : off + count;
-	bool mine, active;
+	bool mine, active, lapsed;
 	int r;
 
 	/* S3 gets no half of a file: there it is the whole or nothing. */
@@ -351,8 +350,12 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		to = UINT64_MAX;
 	}
 	pthread_mutex_lock(&n->mutex);
-	r = commit_asks_locked(n, who, off, to, &active);
+	r = admit_check_locked(n, who, true);
 	mine = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
+	active = mine && n->h.state == META_ACTIVE;
+	lapsed = ends_lapse_locked(n, who, off, to);
+	if (r == 0 && lapsed && !mine)
+		admit_committed_locked(n, who);
 	pthread_mutex_unlock(&n->mutex);
 	/* Without a handle of its own there is nothing of this client that
 	 * is not committed (rule.md 2). */
@@ -362,14 +365,16 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		rq->again = GATE_NEEDS_THREAD;
 		return -EAGAIN;
 	}
-	if (active) {
+	if (active || lapsed) {
 		r = node_lock(n, rq);
 		if (r < 0)
 			return r;
 		/* It may have been committed meanwhile, have changed hands, or
 		 * have lapsed: then its bytes may be gone. */
 		pthread_mutex_lock(&n->mutex);
-		r = commit_asks_locked(n, who, off, to, &active);
+		r = admit_check_locked(n, who, true);
+		active = n->h.state == META_ACTIVE &&
+			 strcmp(n->h.who, who) == 0;
 		if (r == 0 && active)
 			n->settle_empty = false;
 		pthread_mutex_unlock(&n->mutex);
@@ -378,6 +383,8 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		pthread_mutex_lock(&n->mutex);
 		if (active)
 			n->h_last_ms = run_ms(n->export->gate);
+		if (r == 0 && ends_lapse_locked(n, who, off, to))
+			admit_committed_locked(n, who);
 		node_unlock_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 	}
