@@ -13,7 +13,9 @@
  * The oracle has each file's history: what it was after each truncation and
  * each close.  A reader may see one of these, whole, from the last that is known
  * to be flushed on, and nothing older than it has seen; the newest, once its
- * writer has been silent for long enough.  Who has just written reads back what
+ * writer has been silent for long enough.  Where this process had to wait for
+ * its turn between two WRITEs, that may have been silence too, and what was
+ * there then is one of them.  Who has just written reads back what
  * he wrote laid over one of them.  What was committed is never missing, and at
  * the end the bucket has the newest of each.
  */
@@ -29,6 +31,7 @@
 #define SIZE_MAX_ 6000
 #define WRITES_MAX 64
 #define SYNCER_MS 1500		/* 30 s */
+#define VISIBLE_MS 50		/* as in CLOCK */
 #define SEEN_MS 4000		/* silence has done its work by then */
 
 struct text {
@@ -53,6 +56,7 @@ struct piece {
 	uint32_t len;
 	char bytes[128];
 	uint8_t verf[8];
+	uint64_t sent_ms, answered_ms;
 };
 
 struct box {
@@ -92,7 +96,7 @@ name_of(unsigned i)
 
 /* ---- the oracle ---- */
 
-static struct text *
+static void
 push(struct file *f, const struct text *t, int writer)
 {
 	if (f->count == f->room) {
@@ -104,7 +108,7 @@ push(struct file *f, const struct text *t, int writer)
 	f->past[f->count].at_ms = scene_now_ms();
 	f->writer = writer;
 	f->crashed = false;
-	return &f->past[f->count++];
+	f->count++;
 }
 
 /* Everybody sees the last one, and a crash does not take it. */
@@ -191,6 +195,13 @@ look_at(struct play *p, unsigned b, unsigned i)
 	p->reads++;
 }
 
+/* May others have been shown what was there before the piece i? */
+static bool
+was_silent(const struct piece *list, unsigned i)
+{
+	return list[i].answered_ms + 1 >= list[i - 1].sent_ms + VISIBLE_MS;
+}
+
 /* It has just written these: what does it read back? */
 static void
 wrote_them(struct play *p, unsigned b, unsigned i, const struct piece *list,
@@ -213,7 +224,13 @@ wrote_them(struct play *p, unsigned b, unsigned i, const struct piece *list,
 	/* Another's was flushed before this one was let in. */
 	if (f->writer != (int)b)
 		f->flushed = k;
-	(void)push(f, &got, (int)b);
+	for (unsigned j = 1; j < count; j++) {
+		want = f->past[k];
+		lay(&want, list, j);
+		if (was_silent(list, j))
+			push(f, &want, (int)b);
+	}
+	push(f, &got, (int)b);
 	f->seen[b] = f->count - 1;
 }
 
@@ -232,9 +249,12 @@ static int
 send_one(struct play *p, unsigned b, unsigned i, struct piece *w)
 {
 	struct nc_written done;
-	int r = nc_write(p->box[b].c, &p->f[i].fh, w->off, w->bytes, w->len,
-			 UNSTABLE, &done);
+	int r;
 
+	w->sent_ms = scene_now_ms();
+	r = nc_write(p->box[b].c, &p->f[i].fh, w->off, w->bytes, w->len,
+		     UNSTABLE, &done);
+	w->answered_ms = scene_now_ms();
 	if (r == NFS3_OK)
 		memcpy(w->verf, done.verf, 8);
 	return r;
@@ -332,7 +352,7 @@ empty(struct play *p, unsigned b, unsigned i)
 	f->there = true;
 	f->fh = fh;
 	p->box[b].dirty_count[i] = 0;
-	(void)push(f, &none, (int)b);
+	push(f, &none, (int)b);
 	is_flushed(f);
 	return NFS3_OK;
 }
