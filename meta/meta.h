@@ -90,6 +90,7 @@ struct meta_inode {
 	 * the object is carried to its new key when its turn comes. */
 	bool carried;
 	bool marker;		/* a directory that has an object "d/" */
+	bool listed;		/* ... all names of which were seen once */
 	bool local_only;	/* .nfs*: never uploaded */
 	bool has_verf;		/* verf: of an EXCLUSIVE create */
 	uint8_t verf[8];

@@ -293,6 +293,7 @@ fill_export(const struct settings_export *export,
 	*out = (struct gate_export_config){
 		.name = export->name, .prefix = export->prefix,
 		.commit_s3 = o->commit_s3, .strict = o->strict,
+		.offline_serve = !o->offline_wait,
 		.busy = (enum gate_busy)o->busy,
 		.reads = (enum gate_reads)o->reads,
 		.abandon = (enum gate_abandon)o->abandon,
@@ -339,6 +340,8 @@ add_export(struct daemon *d, struct bucket *b)
 	char place[3000];
 	int r = open_bucket(d, export, &b->s3);
 
+	if (r == 0)
+		r = probe_watch(export, b->s3);
 	if (r < 0)
 		return r;
 	fill_export(export, &config);

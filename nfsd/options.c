@@ -168,8 +168,9 @@ static const struct option_row rows[] = {
 	 "gateway's disk, or in the bucket."},
 	EXP(strict, BOOL, "0", 0, 0, NULL,
 	    "Refuse at once what would have to wait for another writer: sets "
-	    "busy=fail, reads=refuse, commit=s3, idle_visible_ms=0, "
-	    "idle_flush_ms=0 and refuse_grace_ms=0 where they are not set."),
+	    "busy=fail, reads=refuse, commit=s3, offline=wait, "
+	    "idle_visible_ms=0, idle_flush_ms=0 and refuse_grace_ms=0 where "
+	    "they are not set."),
 	EXP(busy, CHOICE, "wait", 0, 0, "wait|fail",
 	    "A second writer of a file waits, up to busy_limit_ms, or fails."),
 	EXP(reads, CHOICE, "flushed", 0, 0, "flushed|live|refuse",
@@ -214,6 +215,15 @@ static const struct option_row rows[] = {
 	EXP(attr_ttl_ms, MS, "3000", 0, DAY_MS, NULL,
 	    "Time for which what is known of the bucket is believed before "
 	    "it is asked again."),
+	{OPTIONS_EXPORT, "offline", FLAG,
+	 offsetof(struct options_export, offline_wait), "serve", 0, 0,
+	 "serve|wait",
+	 "While the bucket does not answer, or refuses everybody: answer "
+	 "from what is known, however old, and take changes for later; or "
+	 "let clients wait until it is back."},
+	EXP(store_wait_ms, MS, "2000", 100, DAY_MS, NULL,
+	    "Time without an answer of the bucket after which it counts as "
+	    "away."),
 	EXP(max_dirty_age_ms, MS, "60000", 1000, DAY_MS, NULL,
 	    "A file that is written without end is uploaded this often all "
 	    "the same."),

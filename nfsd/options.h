@@ -36,10 +36,11 @@ struct options_s3 {
 
 struct options_export {
 	char *bucket, *clients;
-	bool commit_s3, strict, readonly, equal_parts;
+	bool commit_s3, strict, readonly, equal_parts, offline_wait;
 	int busy, reads, abandon, on_conflict, metadata, identity, rebind;
 	uint64_t settle_ms, create_settle_ms, supersede_quiet_ms, hold_ms;
 	uint64_t busy_limit_ms, reserve_ms, lease_ms, attr_ttl_ms;
+	uint64_t store_wait_ms;
 	uint64_t idle_visible_ms, idle_flush_ms;
 	uint64_t max_dirty_age_ms, upload_retry_ms, refuse_grace_ms;
 	uint64_t max_handles;

@@ -282,3 +282,39 @@ probe_check(const struct settings_export *settings, struct s3 *s3, char *why,
 	probe_stop(&p);
 	return verdict == PROBE_GOOD ? 0 : -EIO;
 }
+
+/* ---- is it there? ---- */
+
+/* One line when a bucket goes, and one when it is back. */
+static void
+say_away(void *arg, bool away, const struct s3_absence *absence)
+{
+	const struct settings_export *export = arg;
+	struct timespec now;
+	long long s;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s = (long long)now.tv_sec - absence->since_ns / 1000000000;
+	if (away)
+		log_warn("s3", "bucket=%s is away, %s: %s", export->url,
+			 export->options.offline_wait ? "clients wait" :
+			 "clients are answered from what is known",
+			 absence->why);
+	else
+		log_info("s3", "bucket=%s is back, after %lld s", export->url,
+			 s > 0 ? s : 0LL);
+}
+
+int
+probe_watch(const struct settings_export *export, struct s3 *s3)
+{
+	struct s3_watch watch = {
+		.prefix = export->prefix,
+		.wait_ms = (unsigned)export->options.store_wait_ms,
+		.refuse = !export->options.offline_wait,
+		.told = say_away,
+		.told_arg = (void *)(uintptr_t)export,
+	};
+
+	return s3_watch(s3, &watch);
+}

@@ -30,6 +30,10 @@ int probe_start(const struct settings_export *settings, struct s3 *s3,
 		struct gate_export *export, struct probe **out)
 	__attribute__((warn_unused_result));
 
+/* Watch whether it is there, for as long as s3 is open, and say so. */
+int probe_watch(const struct settings_export *settings, struct s3 *s3)
+	__attribute__((warn_unused_result));
+
 /* What it found so far; waits for its first verdict until then (real time,
  * CLOCK_MONOTONIC).  why: for people, where it is SILENT or WRONG. */
 enum probe_verdict probe_wait(struct probe *probe, uint64_t until_ms,

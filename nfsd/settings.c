@@ -479,7 +479,7 @@ fill_export(struct loader *l, struct settings_export *export)
 	if (r == 0 && options->strict) {
 		options->busy = GATE_BUSY_FAIL;
 		options->reads = GATE_READS_REFUSE;
-		options->commit_s3 = true;
+		options->commit_s3 = options->offline_wait = true;
 		options->idle_visible_ms = options->idle_flush_ms = 0;
 		options->refuse_grace_ms = 0;
 		r = apply_export(l, export);

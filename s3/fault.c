@@ -8,7 +8,8 @@
  * One rule a line, '#' begins a comment line; the first rule that fits a call
  * decides.  Words of a rule:
  *	op=NAME[,NAME]	head get put create part partcopy complete abort
- *			parts uploads copy delete list probe extras; default all
+ *			parts uploads copy delete list probe extras ping (is
+ *			the store there? away.c); default all
  *	key=GLOB	fnmatch(3), '*' crosses '/'; the prefix for lists, the
  *			destination for copies
  *	skip=N count=N	let N pass first; fit at most N times after that
@@ -55,6 +56,7 @@ struct fault {
 struct call {
 	const char *op, *key, *source;
 	uint64_t bytes, number;
+	const atomic_bool *refused;	/* a question that ends when set */
 	struct fault_action act;
 };
 
@@ -115,13 +117,20 @@ cancelled(struct fault *f)
 	return __atomic_load_n(&f->cancelled, __ATOMIC_RELAXED);
 }
 
+/* It is not to wait any longer. */
+static bool
+over(struct fault *f, const struct call *c)
+{
+	return cancelled(f) || (c->refused != NULL && atomic_load(c->refused));
+}
+
 static void
 wait_for(struct fault *f, const struct call *c, uint64_t until_ms)
 {
 	const struct timespec tick = { 0, 3000000 };
 
 	note(f, c, "held", 0);
-	while (!cancelled(f) && s3_fault_stands(f->rules, c->act.rule) &&
+	while (!over(f, c) && s3_fault_stands(f->rules, c->act.rule) &&
 	       now_ms() < until_ms)
 		nanosleep(&tick, NULL);
 }
@@ -173,7 +182,7 @@ enter(struct s3 *s3, struct call *c, struct s3_error *err)
 		wait_for(f, c, now_ms() + c->act.delay_ms);
 	if (r == 0 && c->act.hold)
 		wait_for(f, c, UINT64_MAX);
-	if (r == 0 && (c->act.delay_ms != 0 || c->act.hold) && cancelled(f))
+	if (r == 0 && (c->act.delay_ms != 0 || c->act.hold) && over(f, c))
 		r = -EAGAIN;
 	if (r == 0)
 		r = c->act.error;
@@ -240,7 +249,8 @@ static int
 fault_head(struct s3 *s3, const char *key, struct s3_object *out,
 	   struct s3_error *err)
 {
-	struct call c = { .op = "head", .key = key };
+	struct call c = { .op = "head", .key = key,
+			  .refused = s3_away_flag(s3, S3_ASK_HEAD) };
 	int r = enter(s3, &c, err), answer;
 
 	if (r != 0)
@@ -256,7 +266,8 @@ static ssize_t
 fault_get(struct s3 *s3, const char *key, const char *if_match, uint64_t off,
 	  void *buf, size_t len, struct s3_object *out, struct s3_error *err)
 {
-	struct call c = { .op = "get", .key = key, .bytes = len };
+	struct call c = { .op = "get", .key = key, .bytes = len,
+			  .refused = s3_away_flag(s3, S3_ASK_GET) };
 	ssize_t r = enter(s3, &c, err), answer;
 
 	if (r != 0)
@@ -429,7 +440,7 @@ fault_list(struct s3 *s3, const struct s3_list *list,
 	   char **next, struct s3_error *err)
 {
 	struct call c = { .op = "list", .key = list->prefix ? list->prefix :
-				"" };
+				"", .refused = s3_away_flag(s3, S3_ASK_LIST) };
 	int r = enter(s3, &c, err), answer;
 
 	if (r != 0)
@@ -475,6 +486,39 @@ fault_extras_ensure(struct s3 *s3, const char *key,
 	return (int)leave(s3, &c, r, err);
 }
 
+/* A rule that is for all calls is for this one, too. */
+static int
+fault_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,
+	   unsigned limit_ms, struct s3_error *err)
+{
+	struct call c = { .op = "ping", .key = prefix };
+	struct fault *f = of(s3);
+	uint64_t limit = now_ms() + limit_ms;
+	int r = 0;
+
+	if (f->rules != NULL)
+		r = s3_fault_match(f->rules, c.op, c.key, &c.act);
+	if (r == 0 && (c.act.hold || c.act.delay_ms >= limit_ms)) {
+		while (!cancelled(f) && now_ms() < limit &&
+		       s3_fault_stands(f->rules, c.act.rule))
+			nanosleep(&(struct timespec){ 0, 3000000 }, NULL);
+		r = -EAGAIN;
+	}
+	if (r == 0)
+		r = c.act.error;
+	if (r != 0)
+		return refuse(r, err);
+	return f->real->ping == NULL ? 0 :
+	       f->real->ping(s3, ask, prefix, limit_ms, err);
+}
+
+static void
+fault_hurry(struct s3 *s3)
+{
+	if (of(s3)->real->hurry != NULL)
+		of(s3)->real->hurry(s3);
+}
+
 static const struct s3_ops fault_ops = {
 	.close = fault_close, .cancel = fault_cancel, .clock = fault_clock, .probe = fault_probe,
 	.head = fault_head, .get = fault_get, .put = fault_put,
@@ -484,6 +528,7 @@ static const struct s3_ops fault_ops = {
 	.upload_parts = fault_parts, .upload_list = fault_uploads,
 	.copy = fault_copy, .del = fault_delete, .list_page = fault_list,
 	.extras = fault_extras, .extras_ensure = fault_extras_ensure,
+	.ping = fault_ping, .hurry = fault_hurry,
 };
 
 int

@@ -87,6 +87,7 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 	struct page page = { list, &xml };
 	CLEANUP_CALL struct s3_call call = {
 		.method = "GET", .check = check_page, .check_arg = &page,
+		.refused = s3_away_flag(s3, S3_ASK_LIST),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	char max[16];

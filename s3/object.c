@@ -228,6 +228,7 @@ s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 	struct s3_remote *r = s3_to_remote(s3);
 	CLEANUP_CALL struct s3_call call = {
 		.method = "HEAD", .key = key, .check = check_object,
+		.refused = s3_away_flag(s3, S3_ASK_HEAD),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_error own, *e = err != NULL ? err : &own;
@@ -316,6 +317,7 @@ s3_remote_get(struct s3 *s3, const char *key, const char *if_match,
 	CLEANUP_CALL struct s3_call call = {
 		.method = "GET", .key = key, .buf = buf, .buf_len = len,
 		.check = check_get, .check_arg = &want,
+		.refused = s3_away_flag(s3, S3_ASK_GET),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_error own;

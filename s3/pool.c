@@ -89,6 +89,13 @@ finish(struct s3_pool *pool, struct s3_transfer *t, CURLcode result)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+static bool
+refused(const atomic_bool *flag)
+{
+	return flag != NULL && atomic_load_explicit(flag,
+						    memory_order_relaxed);
+}
+
 /* Take what callers have queued; false when it is time to end. */
 static bool
 accept_incoming(struct s3_pool *pool)
@@ -110,7 +117,10 @@ accept_incoming(struct s3_pool *pool)
 		if (curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK)
 			finish(pool, t, CURLE_OUT_OF_MEMORY);
 	}
-	while (cancelled && (t = pool->active) != NULL) {
+	for (t = pool->active; t != NULL; t = list) {
+		list = t->next;
+		if (!cancelled && !refused(t->refused))
+			continue;
 		t->cancelled = true;
 		finish(pool, t, CURLE_ABORTED_BY_CALLBACK);
 	}
@@ -246,15 +256,27 @@ s3_pool_free(struct s3_pool **pp)
 	free(pool);
 }
 
-void
-s3_pool_cancel(struct s3_pool *pool)
+static void
+look_all(struct s3_pool *pool, bool cancel)
 {
 	pthread_mutex_lock(&pool->lock);
-	pool->cancelled = true;
+	pool->cancelled |= cancel;
 	pthread_cond_broadcast(&pool->slot_avail);
 	pthread_cond_broadcast(&pool->cancelled_now);
 	pthread_mutex_unlock(&pool->lock);
 	curl_multi_wakeup(pool->multi);
+}
+
+void
+s3_pool_cancel(struct s3_pool *pool)
+{
+	look_all(pool, true);
+}
+
+void
+s3_pool_hurry(struct s3_pool *pool)
+{
+	look_all(pool, false);
 }
 
 #ifdef FAILPOINTS
@@ -282,12 +304,17 @@ forget_held_locked(struct s3_pool *pool, struct s3_transfer *t)
 int
 s3_pool_take(struct s3_pool *pool, struct s3_transfer *t)
 {
-	*t = (struct s3_transfer){ .holder = pthread_self() };
+	*t = (struct s3_transfer){ .holder = pthread_self(),
+				   .refused = t->refused,
+				   .urgent = t->urgent };
 	pthread_mutex_lock(&pool->lock);
 	may_take_locked(pool);
-	while (!pool->cancelled && pool->in_flight >= pool->limit_16 / 16)
+	while (!pool->cancelled && !t->urgent && !refused(t->refused) &&
+	       pool->in_flight >= pool->limit_16 / 16)
 		pthread_cond_wait(&pool->slot_avail, &pool->lock);
-	if (pool->cancelled) {
+	if (pool->cancelled || refused(t->refused)) {
+		/* The slot that it was woken for is another's. */
+		pthread_cond_signal(&pool->slot_avail);
 		pthread_mutex_unlock(&pool->lock);
 		return -EAGAIN;
 	}
@@ -354,7 +381,7 @@ s3_transfer_touch(struct s3_transfer *t)
 }
 
 bool
-s3_pool_sleep(struct s3_pool *pool, unsigned ms)
+s3_pool_sleep(struct s3_pool *pool, unsigned ms, const atomic_bool *flag)
 {
 	struct timespec until;
 	bool cancelled;
@@ -367,11 +394,11 @@ s3_pool_sleep(struct s3_pool *pool, unsigned ms)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&pool->lock);
-	while (!pool->cancelled &&
+	while (!pool->cancelled && !refused(flag) &&
 	       pthread_cond_timedwait(&pool->cancelled_now, &pool->lock,
 				      &until) != ETIMEDOUT)
 		;
-	cancelled = pool->cancelled;
+	cancelled = pool->cancelled || refused(flag);
 	pthread_mutex_unlock(&pool->lock);
 	return !cancelled;
 }

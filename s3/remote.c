@@ -9,6 +9,7 @@
 #include <config.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <libxml/parser.h>
@@ -42,6 +43,49 @@ remote_clock(struct s3 *s3)
 	return s3_now_ns() + s3_to_remote(s3)->ahead_s * 1000000000;
 }
 
+static void
+remote_hurry(struct s3 *s3)
+{
+	s3_pool_hurry(s3_to_remote(s3)->pool);
+}
+
+/* A name that nobody has, or the first of a listing.  That there is none such
+ * is an answer. */
+int
+s3_remote_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,
+	       unsigned limit_ms, struct s3_error *err)
+{
+	struct s3_remote *r = s3_to_remote(s3);
+	char key[S3_KEY_MAX + 32];
+	CLEANUP_CALL struct s3_call call = {
+		.method = ask == S3_ASK_LIST ? "GET" : "HEAD",
+		.key = ask == S3_ASK_LIST ? NULL : key,
+		.once = true, .limit_ms = limit_ms,
+	};
+	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_xml_list xml = {0};
+	int result = s3_call_options(r, &call, false);
+
+	if (result < 0)
+		return result;
+	snprintf(key, sizeof(key), "%s.s3nfsd-here", prefix);
+	if (ask != S3_ASK_LIST) {
+		result = s3_request(r, &call, &reply, err);
+		return result == -ENOENT ? 0 : result;
+	}
+	s3_call_query(&call, "list-type", "2");
+	s3_call_query(&call, "encoding-type", "url");
+	if (*prefix != '\0')
+		s3_call_query(&call, "prefix", prefix);
+	s3_call_query(&call, "max-keys", "1");
+	result = s3_request(r, &call, &reply, err);
+	if (result == 0) {
+		result = s3_xml_list(reply.body.data, reply.body.len, &xml);
+		s3_xml_list_fini(&xml);
+	}
+	return result == -ENOENT ? -ENODEV : result;
+}
+
 static const struct s3_ops ops = {
 	.close = remote_close,
 	.cancel = remote_cancel,
@@ -62,6 +106,8 @@ static const struct s3_ops ops = {
 	.list_page = s3_remote_list_page,
 	.extras = s3_remote_extras,
 	.extras_ensure = s3_remote_extras_ensure,
+	.ping = s3_remote_ping,
+	.hurry = remote_hurry,
 };
 
 /* Old buckets have capitals and underscores, others' even more. */

@@ -137,6 +137,9 @@ char *s3_json_string(const char *text, size_t len, const char *member);
 
 struct s3_pool;
 struct s3_transfer {
+	/* the caller's, before s3_pool_take */
+	const atomic_bool *refused;	/* it ends when that is set; or NULL */
+	bool urgent;			/* waits for no slot */
 	CURL *easy;
 	CURLcode result;
 	/* the pool's */
@@ -154,6 +157,8 @@ struct s3_transfer {
 int s3_pool_new(unsigned max, unsigned stall_ms, struct s3_pool **out);
 void s3_pool_free(struct s3_pool **pool);
 void s3_pool_cancel(struct s3_pool *pool);
+/* Some flags of transfers have been set. */
+void s3_pool_hurry(struct s3_pool *pool);
 /* Wait for a slot and take an easy handle; -EAGAIN when cancelled.  Who has
  * one asks for no other, nor does a callback: test builds abort if they do. */
 int s3_pool_take(struct s3_pool *pool, struct s3_transfer *t);
@@ -162,8 +167,8 @@ void s3_pool_run(struct s3_pool *pool, struct s3_transfer *t);
 void s3_pool_give(struct s3_pool *pool, struct s3_transfer *t);
 /* Called from libcurl's callbacks when bytes have moved. */
 void s3_transfer_touch(struct s3_transfer *t);
-/* Sleep; false if cancelled meanwhile. */
-bool s3_pool_sleep(struct s3_pool *pool, unsigned ms);
+/* Sleep; false if cancelled meanwhile, or the flag (NULL: none) was set. */
+bool s3_pool_sleep(struct s3_pool *pool, unsigned ms, const atomic_bool *flag);
 /* The store asks to go slower, or answers well again. */
 void s3_pool_slower(struct s3_pool *pool);
 void s3_pool_faster(struct s3_pool *pool);
@@ -235,6 +240,8 @@ struct s3_call {
 	size_t buf_len;		/* into reply->body */
 	bool error_in_200;	/* a 2xx whose root is <Error> is one */
 	bool once;		/* do not repeat: the probe's */
+	unsigned limit_ms;	/* of a try, and it waits for no slot; 0: none */
+	const atomic_bool *refused;	/* a question: it ends when set */
 	uint64_t work;		/* bytes that the store moves by itself before
 				 * it answers: it may be silent for longer */
 	/* More to hold of a 2xx, else -EBADMSG and another try. */
@@ -368,6 +375,10 @@ int s3_xml_sts(const char *xml, size_t len, struct s3_keys *out);
 
 /* Copy an ETag without W/ and quotes; -EBADMSG if it does not fit. */
 int s3_etag_copy(const char *text, char etag[S3_ETAG_MAX]);
+
+/* remote.c: is it there?  away.c */
+int s3_remote_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,
+		   unsigned limit_ms, struct s3_error *err);
 
 /* The calls: object.c, list.c, multipart.c, copy.c, probe.c. */
 

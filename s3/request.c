@@ -360,6 +360,8 @@ set_options(struct s3_remote *r, struct transfer *x,
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, x);
 	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_start);
 	curl_easy_setopt(e, CURLOPT_PREREQDATA, x);
+	if (call->limit_ms != 0)
+		curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)call->limit_ms);
 	if (r->ca_file != NULL)
 		curl_easy_setopt(e, CURLOPT_CAINFO, r->ca_file);
 	if (strcmp(call->method, "HEAD") == 0)
@@ -575,7 +577,9 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 {
 	__attribute__((cleanup(target_fini))) struct target target = {0};
 	struct curl_slist *headers = NULL;
-	struct transfer x = { .call = call, .reply = reply };
+	struct transfer x = { .call = call, .reply = reply,
+			      .t = { .refused = call->refused,
+				     .urgent = call->limit_ms != 0 } };
 	int64_t began_s;
 	long http = 0;
 	int result = target_make(r, call, &target);
@@ -672,7 +676,8 @@ s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
 	bool again;
 
 	s3_error_clear(e);
-	s3_retry_init(&retry, r->base.config.retry_ms);
+	s3_retry_init(&retry, call->refused != NULL ?
+		      s3_away_retry_ms(&r->base) : r->base.config.retry_ms);
 	result = body_hash(r, call, hash, e);
 	if (result < 0)
 		return result;
@@ -692,7 +697,8 @@ s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
 					     s3_reply_get(reply,
 							  "retry-after"));
 			if (wait < 0 ||
-			    !s3_pool_sleep(r->pool, (unsigned)wait))
+			    !s3_pool_sleep(r->pool, (unsigned)wait,
+					   call->refused))
 				break;
 		}
 		__atomic_add_fetch(&r->base.stats.retries, 1,

@@ -90,6 +90,7 @@ s3_close(struct s3 **s3)
 {
 	if (*s3 == NULL)
 		return;
+	s3_unwatch(*s3);
 	options_free(&(*s3)->options);
 	(*s3)->ops->close(*s3);
 	*s3 = NULL;
@@ -98,6 +99,7 @@ s3_close(struct s3 **s3)
 void
 s3_cancel(struct s3 *s3)
 {
+	s3_watch_stop(s3);
 	s3->ops->cancel(s3);
 }
 
@@ -165,6 +167,7 @@ end(struct s3 *s3, ssize_t result)
 	__atomic_sub_fetch(&s3->stats.in_flight, 1, __ATOMIC_RELAXED);
 	if (result < 0)
 		__atomic_add_fetch(&s3->stats.errors, 1, __ATOMIC_RELAXED);
+	s3_away_hint(s3, result);
 	return result;
 }
 
@@ -270,11 +273,18 @@ s3_head(struct s3 *s3, const char *key, struct s3_object *out,
 	struct s3_error *err)
 {
 	const char *bad = bad_key(key);
+	struct s3_asked asked;
+	int r;
 
 	if (bad != NULL)
 		return refuse(err, bad);
+	r = s3_ask_begin(s3, S3_ASK_HEAD, &asked, err);
+	if (r < 0)
+		return r;
 	begin(s3, S3_OP_HEAD);
-	return (int)end(s3, s3->ops->head(s3, key, out, err));
+	r = (int)end(s3, s3->ops->head(s3, key, out, err));
+	s3_ask_end(s3, S3_ASK_HEAD, &asked, r);
+	return r;
 }
 
 ssize_t
@@ -288,6 +298,9 @@ s3_get(struct s3 *s3, const char *key, const char *if_match, uint64_t off,
 		bad = "the range is past all ends";
 	if (bad != NULL)
 		return refuse(err, bad);
+	r = s3_ask_begin(s3, S3_ASK_GET, NULL, err);
+	if (r < 0)
+		return r;
 	begin(s3, S3_OP_GET);
 	r = end(s3, s3->ops->get(s3, key, if_match, off, buf, len, out, err));
 	if (r > 0)
@@ -504,13 +517,20 @@ s3_list_page(struct s3 *s3, const struct s3_list *list,
 	     int (*each)(void *arg, const struct s3_entry *entry),
 	     void *arg, char **next, struct s3_error *err)
 {
+	struct s3_asked asked;
+	int r;
+
 	if (list->max_keys > 1000)
 		return refuse(err, "a page has at most 1000 keys");
 	if ((list->prefix && strnlen(list->prefix, 1025) > S3_KEY_MAX) ||
 	    (list->start_after &&
 	     strnlen(list->start_after, 1025) > S3_KEY_MAX))
 		return refuse(err, "longer than a key can be");
+	r = s3_ask_begin(s3, S3_ASK_LIST, &asked, err);
+	if (r < 0)
+		return r;
 	begin(s3, S3_OP_LIST);
-	return (int)end(s3, s3->ops->list_page(s3, list, each, arg, next,
-					       err));
+	r = (int)end(s3, s3->ops->list_page(s3, list, each, arg, next, err));
+	s3_ask_end(s3, S3_ASK_LIST, &asked, r);
+	return r;
 }

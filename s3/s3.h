@@ -145,6 +145,32 @@ void s3_close(struct s3 **s3);
 void s3_cancel(struct s3 *s3);
 
 /*
+ * Watch whether the store is there (away.c).  From then on questions (s3_head,
+ * s3_get, s3_list_page) give -EAGAIN at once while it is away, and those under
+ * way do when it is found to be.
+ */
+struct s3_absence {
+	int64_t since_ns;	/* wall clock */
+	char why[256];
+};
+struct s3_watch {
+	const char *prefix;	/* it is asked below that; copied */
+	unsigned wait_ms;	/* without an answer: then it is away */
+	bool refuse;		/* false: questions wait as ever */
+	/* It is away, or back (absence: as it was).  By the watcher's thread;
+	 * may not close s3.  NULL: nobody wants to know. */
+	void (*told)(void *told_arg, bool away,
+		     const struct s3_absence *absence);
+	void *told_arg;
+};
+/* Once, before other threads use s3; ends with s3_close. */
+int s3_watch(struct s3 *s3, const struct s3_watch *watch)
+	__attribute__((warn_unused_result));
+/* out NULL: are questions refused now?  Takes no lock.  Else: is it away, if
+ * they are refused or not? */
+bool s3_is_away(struct s3 *s3, struct s3_absence *out);
+
+/*
  * The store's clock now, in ns since the epoch: what it would write as an
  * object's time.  As its answers tell it (Date), to a second; ours until there
  * was one.

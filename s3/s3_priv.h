@@ -8,7 +8,30 @@
  * server) or local.c (a directory).
  */
 
+#include <stdatomic.h>
+#include <sys/queue.h>
 #include "s3/s3.h"
+
+/* away.c: the store is there, or is not. */
+enum s3_ask { S3_ASK_HEAD, S3_ASK_LIST, S3_ASK_GET, S3_ASKS };
+struct s3_asked {		/* a question under way, of its caller */
+	TAILQ_ENTRY(s3_asked) link;
+	int64_t since_ms;
+};
+struct s3_watcher;
+/* -EAGAIN: the store is away.  Else _end is to be called with the result. */
+int s3_ask_begin(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
+		 struct s3_error *err);
+void s3_ask_end(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
+		int result);
+/* Something else ended so: is the store there? */
+void s3_away_hint(struct s3 *s3, ssize_t result);
+/* True while such questions are to end with -EAGAIN; NULL: never. */
+const atomic_bool *s3_away_flag(const struct s3 *s3, enum s3_ask ask);
+/* For how long a question is repeated. */
+unsigned s3_away_retry_ms(const struct s3 *s3);
+void s3_watch_stop(struct s3 *s3);	/* says nothing any more */
+void s3_unwatch(struct s3 *s3);
 
 struct s3_ops {
 	void (*close)(struct s3 *s3);
@@ -70,6 +93,12 @@ struct s3_ops {
 	int (*list_page)(struct s3 *s3, const struct s3_list *list,
 			 int (*each)(void *arg, const struct s3_entry *entry),
 			 void *arg, char **next, struct s3_error *err);
+	/* One try of a small question below the prefix, which ends within
+	 * the limit.  NULL: there is always an answer. */
+	int (*ping)(struct s3 *s3, enum s3_ask ask, const char *prefix,
+		    unsigned limit_ms, struct s3_error *err);
+	/* Questions are refused now, or are no more.  NULL: none waits. */
+	void (*hurry)(struct s3 *s3);
 };
 
 /* First member of struct s3_remote and struct s3_local. */
@@ -81,6 +110,7 @@ struct s3 {
 	struct s3_config config;	/* numbers and log only; defaults filled */
 	struct s3_options options;	/* strings owned */
 	struct s3_stats stats;		/* fields by __atomic builtins */
+	struct s3_watcher *watcher;	/* NULL: none */
 };
 
 int s3_remote_open(const struct s3_config *config, struct s3 **out,

@@ -58,7 +58,7 @@ struct s3 {
 	unsigned calls[S3_OP_COUNT];
 	unsigned held, next_id;
 	int64_t clock_ns;
-	bool cancelled;
+	bool cancelled, away;
 	struct s3_caps caps;
 };
 
@@ -530,6 +530,28 @@ s3_clock_ns(struct s3 *s3)
 	(void)s3;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Who asks is refused: fake_s3_fail has that. */
+void
+fake_s3_away(struct s3 *s3, bool away)
+{
+	pthread_mutex_lock(&s3->mutex);
+	s3->away = away;
+	pthread_mutex_unlock(&s3->mutex);
+}
+
+bool
+s3_is_away(struct s3 *s3, struct s3_absence *out)
+{
+	bool away;
+
+	pthread_mutex_lock(&s3->mutex);
+	away = s3->away;
+	pthread_mutex_unlock(&s3->mutex);
+	if (out != NULL)
+		*out = (struct s3_absence){ .since_ns = 1, .why = "fake" };
+	return away;
 }
 
 bool

@@ -31,6 +31,8 @@ bool fake_s3_is_held(struct s3 *s3);
 
 /* What it honours of PUT's and Complete's conditions, for the next probe. */
 void fake_s3_caps(struct s3 *s3, const struct s3_caps *caps);
+/* Has it been found to be away? */
+void fake_s3_away(struct s3 *s3, bool away);
 /* Conditions on CompleteMultipartUpload, as radosgw does. */
 void fake_s3_ignore_complete(struct s3 *s3);
 /* After s3_cancel: the next gate may use it. */

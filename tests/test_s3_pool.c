@@ -19,7 +19,7 @@ static void
 slots_come_back(void)
 {
 	struct s3_pool *pool = NULL;
-	struct s3_transfer t;
+	struct s3_transfer t = {0};
 
 	CU_ASSERT_EQUAL_FATAL(s3_pool_new(1, 1000, &pool), 0);
 	for (int i = 0; i < 3; i++) {
@@ -40,7 +40,7 @@ who_holds_a_slot_and_asks_for_another_is_stopped(void)
 	if (pid == 0) {
 		struct rlimit no_core = { 0, 0 };
 		struct s3_pool *pool = NULL;
-		struct s3_transfer one, two;
+		struct s3_transfer one = {0}, two = {0};
 
 		setrlimit(RLIMIT_CORE, &no_core);
 		if (s3_pool_new(2, 1000, &pool) < 0 ||

@@ -214,6 +214,7 @@ making_fill(struct making *m, struct gate_request *rq, const char *name)
 	if (r < 0)
 		return r;
 	m->row.local_only = name_is_silly(name);
+	m->row.listed = rec->kind == GATE_DIR;
 	m->row.target = (char *)rec->target;
 	if (rec->target != NULL)
 		m->row.size = strlen(rec->target);

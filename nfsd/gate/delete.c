@@ -473,7 +473,7 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 
 	pthread_mutex_lock(&g->mutex);
 	/* It is a courtesy: not more threads than can be spared. */
-	if (g->delete_waiters >= WAITERS_MAX)
+	if (g->delete_waiters >= WAITERS_MAX || offline_now(x))
 		until_ms = 0;
 	g->delete_waiters++;
 	while (until_ms != 0) {

@@ -86,7 +86,7 @@ learn_batch(struct gate *g, struct gate_request *rq, struct batch *b)
 	for (size_t i = 0; i < b->count; i++) {
 		struct node *n = b->nodes[i];
 
-		if (n != NULL && !knows_attr(n))
+		if (n != NULL && !knows_attr(n) && !offline_now(n->export))
 			lessons[count++] = (struct lesson){ n, &all };
 	}
 	if (count > 0 && may_ask_store(rq) < 0)
@@ -206,10 +206,19 @@ emit_batch(struct walk *w, uint64_t *cookie)
 static int
 next_page(struct walk *w)
 {
-	bool quiet = scan_fresh(w->dir) && !moves_any(w->dir->export->gate);
-	int r = quiet ? 0 : may_ask_store(w->rq);
+	struct gate_export *x = w->dir->export;
+	bool quiet = scan_fresh(w->dir) && !moves_any(x->gate);
+	int r;
 
-	return r < 0 ? r : scan_step(w->dir);
+	if (!quiet && offline_now(x) && offline_listed(w->dir))
+		return 0;
+	r = quiet ? 0 : may_ask_store(w->rq);
+	if (r < 0)
+		return r;
+	r = scan_step(w->dir);
+	return r < 0 && offline_failed(x, w->rq, r) && offline_listed(w->dir)
+		       ? 0
+		       : r;
 }
 
 /* See that the listing has passed the next names.  1: it went on for that,

@@ -141,6 +141,7 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	enum gate_rebind rebind;	/* if the name had another */
 	bool commit_s3;
 	bool strict;
+	bool offline_serve;	/* answer from what is known while S3 is away */
 	enum gate_busy busy;
 	enum gate_reads reads;
 	enum gate_abandon abandon;

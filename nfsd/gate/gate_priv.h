@@ -776,6 +776,22 @@ int object_headers(struct gate_export *x, const struct meta_inode *i,
 		   struct s3_headers *headers)
 	__attribute__((warn_unused_result));
 
+/* ---- offline.c: the store is away ---- */
+/* Is it, and are clients answered without it?  Takes no lock. */
+bool offline_now(const struct gate_export *x);
+/* Did a question end so for the store's trouble, and may what is known stand
+ * in for its answer? */
+bool offline_failed(const struct gate_export *x, const struct gate_request *rq,
+		    int r);
+/* 0: its attributes are known; -EAGAIN with rq->again set. */
+int offline_attr(struct node *n, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+/* Are all names of the directory known?  Takes its mutex. */
+bool offline_listed(struct node *dir);
+/* A name that is not known here: -ENOENT, or -EAGAIN with rq->again set. */
+int offline_absent(struct node *dir, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+
 /* ---- lookup.c ---- */
 /* The child of a locked or unlocked directory; asks S3 if need be.  A
  * further name of a file (link.h) leads to the file; */

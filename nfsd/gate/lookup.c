@@ -407,31 +407,22 @@ refresh_moving(struct node *n, struct gate_request *rq)
 	}
 }
 
-int
-lookup_refresh(struct node *n, struct gate_request *rq)
+/* Of a node that is not fresh. */
+static int
+refresh(struct node *n, struct gate_request *rq)
 {
 	uint64_t asked = clock_ms();
 	struct node *dir = NULL;
 	bool known;
 	int r;
 
-	if (node_fresh(n))
-		return 0;
-	r = may_ask_store(rq);
-	if (r < 0)
-		return r;
 	if (n->ino == n->export->root) {
 		r = scan_known(n) ? scan_if_small(n) : 0;
-		if (r == -EAGAIN)
-			rq->again = GATE_JUKEBOX;
 		return r < 0 ? r : 0;
 	}
 	r = refresh_moving(n, rq);
-	if (r != 0) {
-		if (r == -EAGAIN)
-			rq->again = GATE_JUKEBOX;
+	if (r != 0)
 		return r < 0 ? r : 0;
-	}
 	/* One LIST for the directory rather than a HEAD for each file. */
 	if (node_get(n->export->gate, n->parent, true, &dir) == 0) {
 		r = scan_if_small(dir);
@@ -453,8 +444,27 @@ lookup_refresh(struct node *n, struct gate_request *rq)
 	if (r >= 0)
 		r = node_kind(n) == GATE_DIR ? lookup_refresh_dir(n, asked)
 					     : refresh_file(n, asked);
+	return r;
+}
+
+int
+lookup_refresh(struct node *n, struct gate_request *rq)
+{
+	int r;
+
+	if (node_fresh(n))
+		return 0;
+	if (offline_now(n->export))
+		return offline_attr(n, rq);
+	r = may_ask_store(rq);
+	if (r < 0)
+		return r;
+	r = refresh(n, rq);
 	if (r == -EAGAIN)
 		rq->again = GATE_JUKEBOX;
+	if (r < 0 && offline_failed(n->export, rq, r) &&
+	    offline_attr(n, rq) == 0)
+		r = 0;
 	return r;
 }
 
@@ -754,10 +764,15 @@ lookup_entry(struct node *dir, struct gate_request *rq, const char *name,
 		rq->again = GATE_NEEDS_THREAD;
 		return -EAGAIN;
 	}
+	if (r == -ENOENT && offline_now(dir->export))
+		return offline_absent(dir, rq);
 	if (r == -ENOENT) {
 		r = may_ask_store(rq);
 		if (r == 0)
 			r = discover(dir, rq, name, &n);
+		if (r < 0 && offline_now(dir->export) &&
+		    offline_failed(dir->export, rq, r))
+			r = offline_absent(dir, rq);
 	}
 	if (r == 0)
 		r = lookup_refresh(n, rq);

@@ -318,6 +318,9 @@ remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
 	r = has_names(n->export->gate, n->ino, &any);
 	if (r == 0 && any && scan_fresh(n))
 		return -ENOTEMPTY;
+	/* What others put there meanwhile stays, and makes it anew. */
+	if (r == 0 && !locked && offline_now(n->export) && offline_listed(n))
+		return any ? -ENOTEMPTY : 0;
 	if (r == 0 && !locked)
 		r = may_ask_store(rq);
 	if (r < 0)

@@ -122,6 +122,7 @@ scan_set_empty_locked(struct node *dir)
 	if (s == NULL)
 		return;
 	s->complete = true;
+	dir->i.listed = true;
 	s->fresh_ms = clock_ms();
 	s->count = 0;
 }
@@ -482,6 +483,11 @@ finish(struct node *dir, struct scan *s)
 	if (s->changed && !s->first)
 		dir->i.mtime_ns = dir->i.ctime_ns = clock_ns();
 	s->changed = s->first = false;
+	/* After a restart it is still known. */
+	if (!dir->i.listed) {
+		dir->i.listed = true;
+		merge_post(dir);
+	}
 	scan_end_locked(s);
 	pthread_mutex_unlock(&dir->mutex);
 	return 0;
