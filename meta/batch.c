@@ -399,29 +399,61 @@ run_u64(struct sql *sql, enum sql_id id, uint64_t value)
 	return sql_run(sql, s);
 }
 
+/* Names that go, by a statement that is bound. */
+static int
+run_del_names(struct sql *sql, sqlite3_stmt *s)
+{
+	int r = sql_run(sql, s);
+
+	if (r == 0)
+		sql->names -= sqlite3_changes(sql->db);
+	return r;
+}
+
 static int
 apply_del_inode(const struct change *c, struct sql *sql)
 {
 	static const enum sql_id ids[] = {
-		SQL_DEL_INODE, SQL_DEL_INODE_NAMES, SQL_DEL_INODE_HANDLES,
+		SQL_DEL_INODE, SQL_DEL_INODE_HANDLES,
 		SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_HARD,
 		SQL_DEL_INODE_UPLOAD, SQL_DEL_JOURNAL, SQL_DEL_SENT,
 		SQL_DEL_INODE_LINK,
 	};
-	int r = 0;
+	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_INODE_NAMES);
+	int r;
 
+	if (s != NULL)
+		bind_u64(s, 1, c->a);
+	r = run_del_names(sql, s);
 	for (size_t i = 0; r == 0 && i < sizeof(ids) / sizeof(*ids); i++)
 		r = run_u64(sql, ids[i], c->a);
 	return r;
+}
+
+/* What has its number, or its place. */
+static int
+del_old_name(const struct meta_name *n, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_NAME_OLD);
+
+	if (s != NULL) {
+		bind_u64(s, 1, n->id);
+		bind_u64(s, 2, n->parent);
+		bind_bytes(s, 3, n->name);
+	}
+	return run_del_names(sql, s);
 }
 
 static int
 apply_put_name(const struct change *c, struct sql *sql)
 {
 	const struct meta_name *n = (const void *)c->data;
-	sqlite3_stmt *s = sql_stmt(sql, c->kind == ADD_NAME ? SQL_ADD_NAME
-							    : SQL_PUT_NAME);
+	sqlite3_stmt *s;
+	int r = c->kind == ADD_NAME ? 0 : del_old_name(n, sql);
 
+	if (r < 0)
+		return r;
+	s = sql_stmt(sql, SQL_ADD_NAME);
 	if (s == NULL)
 		return sql_run(sql, s);
 	bind_u64(s, 1, n->id);
@@ -429,7 +461,9 @@ apply_put_name(const struct change *c, struct sql *sql)
 	bind_bytes(s, 3, n->name);
 	bind_u64(s, 4, n->ino);
 	bind_u64(s, 5, (uint64_t)n->kind);
-	return sql_run(sql, s);
+	r = sql_run(sql, s);
+	sql->names += r == 0;
+	return r;
 }
 
 static int
@@ -653,7 +687,7 @@ apply_del_named(const struct change *c, struct sql *sql, enum sql_id id)
 		else
 			bind_str(s, 2, c->text);
 	}
-	return sql_run(sql, s);
+	return id == SQL_DEL_NAME ? run_del_names(sql, s) : sql_run(sql, s);
 }
 
 static int

@@ -385,6 +385,29 @@ int meta_each_name_between(struct meta *meta, uint64_t parent,
 			   int (*each)(void *arg,
 				       const struct meta_name *name),
 			   void *arg) __attribute__((warn_unused_result));
+/* A name, and whether its rows say anything that the bucket does not. */
+struct meta_known {
+	struct meta_name name;
+	uint32_t mode, uid, gid;	/* but for these */
+	bool plain;		/* nothing: unchanged, one name, nothing below
+				 * it, and no other row speaks of it */
+};
+/* Names of all exports with id > after, ascending, at most limit. */
+int meta_each_known(struct meta *meta, uint64_t after, unsigned limit,
+		    int (*each)(void *arg, const struct meta_known *known),
+		    void *arg) __attribute__((warn_unused_result));
+/* How many names there are, in all directories of all exports. */
+uint64_t meta_names(const struct meta *meta);
+/* Of the database file. */
+int meta_bytes(struct meta *meta, uint64_t *bytes)
+	__attribute__((warn_unused_result));
+/*
+ * Rows have gone: some of the room goes back to the file system, if more than
+ * an eighth of the file is free.  1: there is more of it, 0: no.  A database
+ * that a version before this one made keeps its size, and uses it again.
+ * Blocks.
+ */
+int meta_tidy(struct meta *meta) __attribute__((warn_unused_result));
 /* How many of them are directories. */
 int meta_count_dirs(struct meta *meta, uint64_t parent, uint64_t *count)
 	__attribute__((warn_unused_result));

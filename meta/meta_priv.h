@@ -15,7 +15,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_PUT_INODE, SQL_ADD_INODE, SQL_ADD_NAME, SQL_DEL_INODE, SQL_DEL_INODE_NAMES,
 	SQL_DEL_INODE_HANDLES, SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD,
 	SQL_DEL_INODE_HARD, SQL_DEL_HARD, SQL_PUT_HARD,
-	SQL_PUT_NAME, SQL_DEL_NAME, SQL_PUT_HANDLE, SQL_DEL_HANDLE,
+	SQL_DEL_NAME, SQL_PUT_HANDLE, SQL_DEL_HANDLE,
 	SQL_DEL_EXTENTS, SQL_PUT_EXTENT, SQL_PUT_JOURNAL, SQL_DEL_JOURNAL,
 	SQL_PUT_UPLOAD, SQL_DEL_UPLOAD, SQL_PUT_SENT, SQL_DEL_SENT,
 	SQL_EACH_SENT, SQL_PUT_DELETE, SQL_DEL_DELETE,
@@ -32,6 +32,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_EACH_LINK, SQL_EACH_STALE_LINK,
 	SQL_GET_SETTING, SQL_GET_EXPORT, SQL_ADD_EXPORT,
 	SQL_EACH_OWED, SQL_ANY_TOO_LONG,
+	SQL_DEL_NAME_OLD, SQL_EACH_KNOWN, SQL_COUNT_NAMES, SQL_PAGES,
 	SQL_COUNT
 };
 
@@ -39,6 +40,7 @@ struct sql {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[SQL_COUNT];
 	unsigned replays;	/* rows put, to trim now and then */
+	int64_t names;		/* more of them since its transaction began */
 };
 
 /* Open and set up one connection.  writer: creates and upgrades. */
@@ -80,6 +82,7 @@ struct meta_batch {
 	bool wanted;		/* somebody waits in meta_commit */
 	struct id_block *raises;	/* its limit, once this is on disk; */
 	uint64_t limit;			/* to that */
+	bool tidies;		/* pages are given back after it */
 	sem_t done;		/* each waiter is woken alone, and needs no
 				 * lock to go on */
 	int result;
@@ -90,6 +93,12 @@ int batch_apply(const struct meta_batch *batch, struct sql *sql);
 
 /* The files that are open now are those that meta_check looks for. */
 int there_note(struct meta *m) __attribute__((warn_unused_result));
+
+/* ---- known.c ---- */
+
+int names_count(struct meta *m) __attribute__((warn_unused_result));
+/* Some free pages at the end of the file go; the writer thread's. */
+int pages_give_back(struct sql *sql) __attribute__((warn_unused_result));
 
 /* ---- store.c ---- */
 
@@ -118,6 +127,7 @@ struct meta {
 	/* The writing connection; the writer thread's after start. */
 	struct sql writer;
 	struct ballast ballast;	/* likewise */
+	uint64_t names;		/* rows; atomic, the writer thread's */
 	pthread_t thread;
 
 	pthread_mutex_t mutex;	/* guards what follows */

@@ -127,7 +127,7 @@ run_all(struct meta *m, char *text)
 int
 meta_drop_export(struct meta *m, uint32_t id)
 {
-	return run_all(m, sqlite3_mprintf(
+	int r = run_all(m, sqlite3_mprintf(
 		"DELETE FROM name" OF_EXPORT "DELETE FROM handle" OF_EXPORT
 		"DELETE FROM journal" OF_EXPORT
 		"DELETE FROM link WHERE export = %u;"
@@ -135,6 +135,8 @@ meta_drop_export(struct meta *m, uint32_t id)
 		"DELETE FROM setting WHERE name IN ('root.%u', 'place.%u');"
 		"DELETE FROM export WHERE id = %u;",
 		id, id, id, id, id, id, id, id));
+
+	return r < 0 ? r : names_count(m);
 }
 
 int

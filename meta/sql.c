@@ -118,9 +118,38 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_DEL_INODE_EXTENTS] = "DELETE FROM extent WHERE ino = ?",
 	[SQL_DEL_INODE_HARD] = "DELETE FROM hard_extent WHERE ino = ?",
 	[SQL_DEL_INODE_UPLOAD] = "DELETE FROM upload WHERE ino = ?",
-	[SQL_PUT_NAME] = "INSERT OR REPLACE INTO name " NAME_VALUES,
 	[SQL_ADD_NAME] = "INSERT INTO name " NAME_VALUES,
 	[SQL_DEL_NAME] = "DELETE FROM name WHERE parent = ? AND name = ?",
+	[SQL_DEL_NAME_OLD] = "DELETE FROM name WHERE id = ?1"
+			     " OR (parent = ?2 AND name = ?3)",
+	[SQL_COUNT_NAMES] = "SELECT count(*) FROM name",
+	[SQL_PAGES] = "SELECT page_count, page_size, freelist_count,"
+		      " auto_vacuum FROM pragma_page_count,"
+		      " pragma_page_size, pragma_freelist_count,"
+		      " pragma_auto_vacuum",
+	/* Rows that say nothing but what the bucket says too: unchanged (the
+	 * flags are data_dirty, attr_dirty, name_dirty, local_only, carried and
+	 * that of links), with an object unless it is a directory, and nothing
+	 * speaks of them elsewhere. */
+	[SQL_EACH_KNOWN] =
+		"SELECT n.id, n.parent, n.ino, n.kind, n.name,"
+		" i.mode, i.uid, i.gid, i.flags & 430 = 0"
+		" AND (i.kind = 2 OR length(i.base_key) > 0)"
+		" AND NOT EXISTS (SELECT 1 FROM name c WHERE c.parent = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM handle h WHERE h.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM extent x WHERE x.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM hard_extent x"
+		" WHERE x.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM journal j WHERE j.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM upload u WHERE u.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM unanswered u"
+		" WHERE u.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM link l WHERE l.ino = n.ino)"
+		" AND NOT EXISTS (SELECT 1 FROM link l WHERE l.target = n.ino)"
+		" AND n.ino NOT IN (SELECT ino FROM quarantine)"
+		" AND n.ino NOT IN (SELECT ino FROM move)"
+		" FROM name n JOIN inode i ON i.ino = n.ino"
+		" WHERE n.id > ? ORDER BY n.id LIMIT ?",
 	[SQL_PUT_HANDLE] = "INSERT OR REPLACE INTO handle (ino, who, state,"
 			   " generation, opened, created)"
 			   " VALUES (?,?,?,?,?,?)",
@@ -366,6 +395,9 @@ sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out)
 		r = sqlite3_busy_timeout(sql.db, (int)busy_ms) ? -EIO : 0;
 	if (r == 0)
 		r = check_version(&sql);
+	/* Of a new database, before anything is in it. */
+	if (r == 0 && writer)
+		r = sql_exec(&sql, "PRAGMA auto_vacuum = INCREMENTAL");
 	if (r == 0)
 		r = sql_exec(&sql, "PRAGMA journal_mode = WAL;"
 				   "PRAGMA synchronous = FULL;"

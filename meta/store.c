@@ -45,6 +45,7 @@ say(struct meta *m, int level, const char *format, ...)
 static int
 apply_one(struct meta *m, struct meta_batch *b)
 {
+	int64_t names = m->writer.names;
 	int r = 0;
 
 	b->result = sql_exec(&m->writer, "SAVEPOINT batch");
@@ -54,6 +55,7 @@ apply_one(struct meta *m, struct meta_batch *b)
 			say(m, 0, "a change could not be written: %s",
 			    sqlite3_errmsg(m->writer.db));
 			r = sql_exec(&m->writer, "ROLLBACK TO batch");
+			m->writer.names = names;
 		}
 		/* A savepoint that stays is committed with the rest. */
 		if (r == 0)
@@ -79,6 +81,7 @@ write_once(struct meta *m, struct batch_list *group)
 	/* One that could not be rolled back, and nobody was answered for. */
 	if (!sqlite3_get_autocommit(m->writer.db))
 		(void)sql_exec(&m->writer, "ROLLBACK");
+	m->writer.names = 0;
 	r = sql_exec(&m->writer, "BEGIN IMMEDIATE");
 	if (r == 0) {
 		STAILQ_FOREACH(b, group, link) {
@@ -88,6 +91,10 @@ write_once(struct meta *m, struct batch_list *group)
 		}
 		if (r == 0)
 			r = sql_exec(&m->writer, "COMMIT");
+		if (r == 0)
+			__atomic_add_fetch(&m->names,
+					   (uint64_t)m->writer.names,
+					   __ATOMIC_RELAXED);
 		if (r < 0) {
 			say(m, 0, "a commit failed: %s",
 			    sqlite3_errmsg(m->writer.db));
@@ -169,6 +176,8 @@ writer_main(void *arg)
 			STAILQ_REMOVE_HEAD(&group, link);
 			if (b->raises != NULL)
 				ids_raised(m, b);
+			if (b->tidies && b->result == 0)
+				b->result = pages_give_back(&m->writer);
 			/* A batch that is wanted is its waiter's from the
 			 * moment it is done. */
 			if (b->wanted) {
@@ -215,7 +224,7 @@ meta_submit(struct meta *m, struct meta_batch **batch)
 		return r;
 	}
 	b->wanted = true;
-	if (STAILQ_EMPTY(&b->changes)) {
+	if (STAILQ_EMPTY(&b->changes) && !b->tidies) {
 		sem_post(&b->done);
 		return 0;
 	}
@@ -459,6 +468,8 @@ meta_open(const struct meta_config *config, struct meta **out)
 	}
 	if (r == 0)
 		r = there_note(m);
+	if (r == 0)
+		r = names_count(m);
 	if (r == 0) {
 		r = -pthread_create(&m->thread, NULL, writer_main, m);
 		m->started = r == 0;

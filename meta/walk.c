@@ -197,6 +197,36 @@ meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
 	return walk_end(&w, r);
 }
 
+static int
+read_known(sqlite3_stmt *s, void *row)
+{
+	struct meta_known *k = row;
+
+	sql_name(s, &k->name);
+	k->mode = (uint32_t)col(s, 5);
+	k->uid = (uint32_t)col(s, 6);
+	k->gid = (uint32_t)col(s, 7);
+	k->plain = col(s, 8) != 0;
+	return 0;
+}
+
+int
+meta_each_known(struct meta *m, uint64_t after, unsigned limit,
+		int (*each)(void *arg, const struct meta_known *known),
+		void *arg)
+{
+	const struct meta_known *k;
+	struct walk w = { .meta = m, .id = SQL_EACH_KNOWN, .size = sizeof(*k),
+			  .read = read_known, .go_on = behind_number,
+			  .numbers = { after }, .number_count = 1,
+			  .left = limit };
+	int r = 0;
+
+	while ((k = walk_next(&w)) != NULL && (r = each(arg, k)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
 /* The next possible name is one byte longer: a 0. */
 static void
 behind_name(struct walk *w, const void *last)

@@ -221,6 +221,7 @@ open_gate(struct daemon *d)
 		.memory_size = server->memory_size,
 		.transfer_threads = (unsigned)server->transfer_threads,
 		.max_nodes = (unsigned)server->max_nodes,
+		.max_names = server->max_names,
 		.max_files = d->files,
 		.wake = wake, .waits = waits, .unread_ms = unread_ms,
 		.wake_arg = d, .log = log_gate,

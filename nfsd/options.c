@@ -76,6 +76,12 @@ static const struct option_row rows[] = {
 	    "the bucket has not been told of stays as well; at twice this "
 	    "number changes of other files wait, but that each export has "
 	    "its part of this number for them in any case."),
+	SRV(max_names, COUNT, "4000000", 1000, 100000000000, NULL,
+	    "Names whose files and directories are remembered in the "
+	    "database, which has about 0.3 KiB of each; above that the least "
+	    "used are forgotten, and asked for again. Directories that are "
+	    "being read, what is not in the bucket as it is here, and files "
+	    "with several names stay."),
 	SRV(shutdown_timeout_ms, MS, "10000", 0, DAY_MS, NULL,
 	    "After SIGTERM: how long to finish requests and uploads. What is "
 	    "not uploaded by then stays on disk and follows at the next "

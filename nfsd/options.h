@@ -18,7 +18,7 @@ struct options_server {
 	int portmap;		/* enum portmap_mode */
 	int log_level;		/* enum log_level */
 	uint64_t cache_size, memory_size;
-	uint64_t transfer_threads, max_nodes;
+	uint64_t transfer_threads, max_nodes, max_names;
 	uint64_t shutdown_timeout_ms;
 	uint64_t event_threads, workers, workers_per_export;
 	uint64_t connections, connections_per_host;

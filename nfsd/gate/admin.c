@@ -467,6 +467,9 @@ gate_status(struct gate *g, struct gate_status *out)
 		.nodes = LOAD(nodes),
 		.open_files = files_open(&g->files),
 		.max_files = g->files.limit,
+		.names = meta_names(g->meta),
+		.max_names = g->config.max_names,
+		.names_forgotten = LOAD(known.forgotten),
 		.state_lost = LOAD(state_lost),
 		.held_requests = LOAD(held),
 		.conflicts = LOAD(conflicts),
@@ -480,7 +483,8 @@ gate_status(struct gate *g, struct gate_status *out)
 	LIST_FOREACH(x, &g->exports, link)
 		out->deletes_failing += x->deletes.failing;
 	pthread_mutex_unlock(&g->mutex);
-	if (each_node(g, count_pending, out) < 0 ||
+	if (meta_bytes(g->meta, &out->database_bytes) < 0 ||
+	    each_node(g, count_pending, out) < 0 ||
 	    gate_each_quarantined(g, count_one, &out->quarantined) < 0)
 		gate_say(g, 1, "status is incomplete");
 }

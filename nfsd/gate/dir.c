@@ -313,6 +313,16 @@ readdir_walk(struct walk *w, uint64_t cookie, bool *eof)
 	return 0;
 }
 
+/* One more (1), or less (-1): its names, and their cookies, stay. */
+static void
+note_reader(struct node *dir, int delta)
+{
+	pthread_mutex_lock(&dir->mutex);
+	dir->walkers += (unsigned)delta;
+	dir->read_ms = clock_ms();
+	pthread_mutex_unlock(&dir->mutex);
+}
+
 int
 gate_readdir(struct gate_export *x, struct gate_request *rq,
 	     const struct gate_fh *fh, uint64_t cookie, uint8_t cookieverf[8],
@@ -339,8 +349,11 @@ gate_readdir(struct gate_export *x, struct gate_request *rq,
 	}
 	if (r == 0 && !perm_allows(rq, node_perm(w.dir), MAY_READ))
 		r = -EACCES;
-	if (r == 0)
+	if (r == 0) {
+		note_reader(w.dir, 1);
 		r = readdir_walk(&w, cookie, eof);
+		note_reader(w.dir, -1);
+	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	wcc_after(w.dir, rq, dir_attr);

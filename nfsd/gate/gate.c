@@ -431,11 +431,15 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	pthread_condattr_destroy(&attr);
 	for (size_t i = 0; i < SHARDS; i++) {
 		pthread_mutex_init(&g->shards[i].mutex, NULL);
+		pthread_cond_init(&g->shards[i].left, NULL);
 		TAILQ_INIT(&g->shards[i].lru);
 		TAILQ_INIT(&g->shards[i].spare);
 	}
+	pthread_mutex_init(&g->known.mutex, NULL);
 	g->state_dir = strdup(config->state_dir);
-	r = g->state_dir == NULL ? -ENOMEM : open_dirs(g);
+	r = g->state_dir == NULL ? -ENOMEM : known_init(g);
+	if (r == 0)
+		r = open_dirs(g);
 	if (r == 0)
 		r = epoch_check(g);
 	if (r == 0)
@@ -486,6 +490,8 @@ gate_start(struct gate *g)
 		if (r == 0)
 			r = quota_start(x);
 	}
+	if (r == 0)
+		r = known_start(g);
 	if (r == 0)
 		watch_start(g);
 	return r;
@@ -556,6 +562,7 @@ gate_close(struct gate **gate)
 	LIST_FOREACH(x, &g->exports, link)
 		s3_cancel(x->s3);
 	quota_stop(g);
+	known_stop(g);
 	abort_stop(g);
 	timers_stop(&g->timers);
 	moves_stop(g);
@@ -582,6 +589,7 @@ gate_close(struct gate **gate)
 		free((char *)x->c.prefix);
 		free(x);
 	}
+	known_fini(g);
 	run_clock_fini(&g->clock);
 	free(g->state_dir);
 	free(g);

@@ -172,6 +172,9 @@ struct gate_config {
 	uint64_t memory_size;	/* bytes of buffers in flight */
 	unsigned transfer_threads;	/* S3 requests in flight for an export */
 	unsigned max_nodes;	/* inodes kept in memory */
+	uint64_t max_names;	/* remembered in the database; 0: any number */
+	uint64_t names_idle_ms;	/* those of a directory that was read stay for
+				 * so long; 0: ten minutes */
 	unsigned max_files;	/* data files kept open; 0: 1024 */
 	/* GATE_HOLD is over.  Any thread; must not call back into gate. */
 	void (*wake)(void *wake_arg, void *token);
@@ -523,6 +526,9 @@ struct gate_status {
 	uint64_t refused;	/* uploads that S3 says no to, so far */
 	uint64_t nodes, held_requests;
 	uint64_t open_files, max_files;	/* data files; the most at rest */
+	uint64_t names, max_names;	/* remembered; the most at rest */
+	uint64_t names_forgotten;	/* since the start */
+	uint64_t database_bytes;	/* of its file */
 	uint64_t state_lost;	/* 1: the state directory is not there */
 	uint64_t conflicts;	/* objects changed on both sides */
 	uint64_t deletes;	/* objects that are to go, */

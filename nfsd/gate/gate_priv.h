@@ -252,6 +252,8 @@ struct node {
 	struct data d;
 	struct upload up;
 	struct scan *scan;		/* directories */
+	unsigned walkers;		/* READDIRs at it, */
+	uint64_t read_ms;		/* and when the last one ended */
 	uint64_t merges;		/* pages merged: names may be new */
 	unsigned making;		/* sub-directories that are not on disk */
 	bool unsure;			/* nor is it itself, and is locked */
@@ -314,6 +316,26 @@ struct shard {
 	int spares;
 	uint64_t evictions;
 	unsigned count;
+	/* known.c: inodes whose rows are about to go: not to be loaded until
+	 * that is done */
+	const uint64_t *leaving;
+	size_t leaving_count;
+	pthread_cond_t left;
+};
+
+/* Names that are remembered of the buckets: known.c. */
+struct known {
+	pthread_mutex_t mutex;		/* a leaf */
+	uint64_t *lately, *before;	/* who was used: bits by inode number */
+	size_t words;
+	uint64_t marked, marks_max;	/* in lately */
+	/* the thread's alone */
+	uint64_t at;			/* looked at up to this name */
+	uint64_t round, unbroken;	/* gone in this one; rounds of none */
+	pthread_t thread;
+	bool started;
+	uint64_t started_ms;
+	uint64_t forgotten;		/* since the start; atomic */
 };
 
 /* ---- pool.c ---- */
@@ -472,6 +494,7 @@ struct gate {
 	struct shard shards[SHARDS];
 	struct pool transfers;		/* parts, fetches, HEADs */
 	struct moves moves;
+	struct known known;
 	struct timers timers;
 	struct run_clock clock;
 	uint8_t fh_key[16];
@@ -555,6 +578,10 @@ may_ask_store(struct gate_request *rq)
 /* By number, loaded if need be.  -ESTALE, -EAGAIN (may_block off). */
 int node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 	__attribute__((warn_unused_result));
+/* Of these inodes, sorted by `ino % SHARDS`, those that are not in memory stay
+ * at the front of the list, and out of memory until nodes_leave_end(). */
+size_t nodes_leave(struct gate *g, uint64_t *inos, size_t count);
+void nodes_leave_end(struct gate *g);
 /* In memory only; NULL if it is not. */
 struct node *node_find(struct gate *g, uint64_t ino);
 /* By file handle: also checks export and generation. */
@@ -848,6 +875,10 @@ int scan_prefix_below(struct gate_export *x, const char *prefix)
 int scan_source_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 
+/* Names of it are about to be forgotten: what it was listed for no longer
+ * tells of those.  False: it is being listed, or was read after since_ms.  It
+ * is locked. */
+bool scan_unlearn(struct node *dir, uint64_t since_ms);
 /* A reader of the directory begins: a listing that nobody has gone on with
  * for a while is not the one to join. */
 void scan_begin(struct node *dir);
@@ -1210,6 +1241,14 @@ int quota_hole_locked(const struct node *n, uint64_t end)
 	__attribute__((warn_unused_result));
 /* Sets live_size, and counts the difference.  Mutex held. */
 void quota_size_locked(struct node *n, uint64_t size);
+
+/* ---- known.c: how many names are remembered ---- */
+int known_init(struct gate *g) __attribute__((warn_unused_result));
+int known_start(struct gate *g) __attribute__((warn_unused_result));
+void known_stop(struct gate *g);
+void known_fini(struct gate *g);
+/* Somebody had a use for this inode. */
+void known_used(struct gate *g, uint64_t ino);
 
 /* ---- admin.c ---- */
 /* As of when an answer counts that S3 was asked for at asked_ms: 0 if the

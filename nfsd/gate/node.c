@@ -220,6 +220,7 @@ evict(struct gate *g, struct shard *s)
 		TAILQ_REMOVE(&s->lru, n, lru);
 		s->count--;
 		s->evictions++;
+		known_used(g, n->ino);
 		if (n->d.staged.count > 0 || n->d.hard.count > 0)
 			watch_broken(g, "committed bytes left with a node",
 				     "inode=%llu", (unsigned long long)n->ino);
@@ -510,11 +511,21 @@ export_by_id(struct gate *g, uint32_t id)
 	return NULL;
 }
 
+static bool
+is_leaving_locked(const struct shard *s, uint64_t ino)
+{
+	for (size_t i = 0; i < s->leaving_count; i++) {
+		if (s->leaving[i] == ino)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Put a new node into the tables; *np may be replaced by one that is there
  * already.  Takes a reference.  Else *np is freed: -EAGAIN, if a node left the
  * shard since evictions was read, as it may have been this inode, changed
- * since its row was read; -ENOMEM.
+ * since its row was read, or if that row is about to go; -ENOMEM.
  */
 static int
 node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
@@ -526,7 +537,9 @@ node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 	pthread_mutex_lock(&n->mutex);
 	pthread_mutex_lock(&s->mutex);
 	HASH_FIND(hh, s->nodes, &n->ino, sizeof(n->ino), old);
-	if (old != NULL || (evictions != NULL && *evictions != s->evictions)) {
+	if (old != NULL || (evictions != NULL &&
+			    (*evictions != s->evictions ||
+			     is_leaving_locked(s, n->ino)))) {
 		if (old != NULL)
 			ref_locked(s, old);
 		pthread_mutex_unlock(&s->mutex);
@@ -594,6 +607,48 @@ node_load(struct gate *g, uint64_t ino, struct node **out)
 	return 0;
 }
 
+/* ---- inodes whose rows go (known.c) ---- */
+
+size_t
+nodes_leave(struct gate *g, uint64_t *inos, size_t count)
+{
+	size_t kept = 0, at = 0;
+
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &g->shards[i];
+		size_t first = kept;
+
+		pthread_mutex_lock(&s->mutex);
+		for (; at < count && inos[at] % SHARDS == i; at++) {
+			struct node *n;
+
+			HASH_FIND(hh, s->nodes, &inos[at], sizeof(*inos), n);
+			if (n == NULL)
+				inos[kept++] = inos[at];
+		}
+		s->leaving = &inos[first];
+		s->leaving_count = kept - first;
+		pthread_mutex_unlock(&s->mutex);
+	}
+	return kept;
+}
+
+void
+nodes_leave_end(struct gate *g)
+{
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &g->shards[i];
+
+		pthread_mutex_lock(&s->mutex);
+		/* Who has read a row before looks again. */
+		s->evictions += s->leaving_count > 0;
+		s->leaving = NULL;
+		s->leaving_count = 0;
+		pthread_cond_broadcast(&s->left);
+		pthread_mutex_unlock(&s->mutex);
+	}
+}
+
 int
 node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 {
@@ -611,6 +666,8 @@ node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 		if (!may_block)
 			return -EAGAIN;
 		pthread_mutex_lock(&s->mutex);
+		while (is_leaving_locked(s, ino))
+			pthread_cond_wait(&s->left, &s->mutex);
 		before = s->evictions;
 		pthread_mutex_unlock(&s->mutex);
 		r = node_load(g, ino, &n);
@@ -709,5 +766,6 @@ nodes_free(struct gate *g)
 			free(n);
 		}
 		pthread_mutex_destroy(&g->shards[i].mutex);
+		pthread_cond_destroy(&g->shards[i].left);
 	}
 }

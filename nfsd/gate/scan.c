@@ -561,6 +561,26 @@ scan_passed(struct node *dir, const struct meta_name *name)
 	return passed;
 }
 
+bool
+scan_unlearn(struct node *dir, uint64_t since_ms)
+{
+	struct scan *s;
+	bool quiet;
+
+	pthread_mutex_lock(&dir->mutex);
+	s = dir->scan;
+	quiet = dir->walkers == 0 && dir->read_ms < since_ms &&
+		(s == NULL || (!s->stepping &&
+			       (!s->running || s->stepped_ms < since_ms)));
+	if (quiet && s != NULL) {
+		scan_end_locked(s);
+		s->complete = false;
+		s->fresh_ms = 0;
+	}
+	pthread_mutex_unlock(&dir->mutex);
+	return quiet;
+}
+
 void
 scan_begin(struct node *dir)
 {

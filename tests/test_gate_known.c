@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is remembered of a bucket: names that have left it go, and above
+ * max_names those that nobody uses; nothing is lost or mistaken by that.
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+#define WAIT_MS 5000
+
+/* ---- what clients do ---- */
+
+struct told {
+	unsigned count, want;	/* 0: all */
+	uint64_t cookie;	/* of the last one */
+	char seen[32768];	/* how often each number was */
+};
+
+static int
+tell(void *arg, const struct gate_dirent *e)
+{
+	struct told *t = arg;
+	unsigned number;
+
+	t->cookie = e->cookie;
+	if (sscanf(e->name, "n%u", &number) != 1)
+		return 0;
+	t->count++;
+	if (number < sizeof(t->seen))
+		t->seen[number]++;
+	return 0;
+}
+
+static void
+list_from(struct bed *b, struct client *c, uint64_t cookie, unsigned limit,
+	  bool plus, struct told *t)
+{
+	struct gate_wcc wcc;
+	uint8_t verf[8];
+	bool eof = false;
+	int r;
+
+	c->rq.may_block = true;
+	do {
+		c->rq.again = GATE_AGAIN_NONE;
+		r = gate_readdir(b->x, &c->rq, &b->root, cookie, verf, plus,
+				 limit, tell, t, &eof, &wcc);
+		cookie = t->cookie;
+	} while ((r == 0 && !eof && limit == 0) || r == -EAGAIN);
+	CU_ASSERT_EQUAL(r, 0);
+}
+
+static unsigned
+list(struct bed *b, struct client *c)
+{
+	struct told t = { 0 };
+
+	list_from(b, c, 0, 0, false, &t);
+	return t.count;
+}
+
+static void
+key_of(unsigned i, char key[32])
+{
+	snprintf(key, 32, "n%05u", i);
+}
+
+static void
+fill(struct bed *b, unsigned from, unsigned to)
+{
+	char key[32];
+
+	for (unsigned i = from; i < to; i++) {
+		key_of(i, key);
+		fake_s3_set(b->s3, key, key, strlen(key));
+	}
+}
+
+static uint64_t
+names(struct bed *b)
+{
+	struct gate_status s = { 0 };
+
+	gate_status(b->gate, &s);
+	return s.names;
+}
+
+/* Comes true: so few names are remembered. */
+static bool
+shrinks_to(struct bed *b, uint64_t most)
+{
+	uint64_t until = clock_ms() + WAIT_MS;
+
+	while (names(b) > most) {
+		if (clock_ms() > until)
+			return false;
+		usleep(2000);
+	}
+	return true;
+}
+
+/* ---- those that are gone ---- */
+
+#define MANY 600
+
+static void
+names_that_have_left_the_bucket_take_their_rows_with_them(void)
+{
+	struct bed b = BED;
+	struct client a;
+	char key[32];
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fill(&b, 0, MANY);
+	CU_ASSERT_EQUAL(list(&b, &a), MANY);
+	CU_ASSERT_EQUAL(names(&b), MANY);
+	for (unsigned i = 10; i < MANY; i++) {
+		key_of(i, key);
+		fake_s3_unset(b.s3, key);
+	}
+	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
+	CU_ASSERT_EQUAL(list(&b, &a), 10);
+	CU_ASSERT_EQUAL(names(&b), 10);
+	bed_close(&b);
+}
+
+/* Rows of 4,000 names, of no export: there, or gone. */
+static void
+put_rows(struct bed *b, bool there)
+{
+	struct meta_batch *batch = meta_batch_new();
+
+	for (uint64_t i = 1; i <= 4000; i++) {
+		struct meta_inode n = { .ino = i << 40, .kind = GATE_REG };
+
+		snprintf(n.base_key, sizeof(n.base_key), "%0200d", (int)i);
+		if (there)
+			meta_add_inode(batch, &n);
+		else
+			meta_del_inode(batch, n.ino);
+	}
+	CU_ASSERT_EQUAL_FATAL(meta_commit(b->meta, &batch), 0);
+}
+
+static uint64_t
+database(struct bed *b)
+{
+	struct gate_status s = { 0 };
+
+	gate_status(b->gate, &s);
+	return s.database_bytes;
+}
+
+static void
+the_database_is_small_again_when_its_rows_have_gone(void)
+{
+	uint64_t bytes, until = clock_ms() + WAIT_MS;
+	struct bed b = BED;
+
+	bed_open(&b);
+	put_rows(&b, true);
+	bytes = database(&b);
+	CU_ASSERT(bytes > 1000000);
+	put_rows(&b, false);
+	while (database(&b) > bytes / 2 && clock_ms() < until)
+		usleep(2000);
+	CU_ASSERT(database(&b) <= bytes / 2);
+	bed_close(&b);
+}
+
+/* ---- those that nobody uses ---- */
+
+#define SOME 2500
+#define MOST 1500
+
+static void
+open_small(struct bed *b)
+{
+	b->config.max_nodes = 1000;
+	b->config.max_names = MOST;
+	b->config.names_idle_ms = 20;
+	bed_open(b);
+}
+
+static void
+names_that_nobody_uses_are_forgotten_and_found_again(void)
+{
+	struct gate_fh fh, again;
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	open_small(&b);
+	fill(&b, 0, SOME);
+	CU_ASSERT_EQUAL(list(&b, &a), SOME);
+	CU_ASSERT(shrinks_to(&b, MOST));
+	/* All are there, with their bytes. */
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "n00003", &fh), 0);
+	CU_ASSERT(do_read_is(&b, &a, &fh, "n00003", 6));
+	CU_ASSERT_EQUAL(list(&b, &a), SOME);
+	/* What is in use keeps its number. */
+	CU_ASSERT(shrinks_to(&b, MOST));
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "n00003", &again), 0);
+	CU_ASSERT_EQUAL(fh.ino, again.ino);
+	CU_ASSERT(do_read_is(&b, &a, &fh, "n00003", 6));
+	bed_close(&b);
+}
+
+static void
+a_handle_of_a_forgotten_file_is_stale_and_never_another(void)
+{
+	struct gate_fh old[2], now;
+	struct gate_attr attr;
+	struct bed b = BED;
+	struct client a;
+	unsigned stale = 0;
+	char key[32];
+
+	client_init(&a, "a");
+	b.config.max_names = 1;
+	b.config.names_idle_ms = 20;
+	bed_open(&b);
+	fill(&b, 0, 100);
+	for (unsigned i = 0; i < 2; i++) {
+		key_of(i, key);
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, key, &old[i]), 0);
+	}
+	/* The set of who was used lately does not outlive the daemon. */
+	bed_restart(&b);
+	CU_ASSERT_EQUAL(list(&b, &a), 100);
+	CU_ASSERT(shrinks_to(&b, 1));
+	for (unsigned i = 0; i < 2; i++) {
+		int r = gate_getattr(b.x, &a.rq, &old[i], &attr);
+
+		key_of(i, key);
+		CU_ASSERT(r == 0 || r == -ESTALE);
+		stale += r == -ESTALE;
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, key, &now), 0);
+		CU_ASSERT_EQUAL(now.ino == old[i].ino, r == 0);
+		CU_ASSERT(do_read_is(&b, &a, &now, key, 6));
+	}
+	CU_ASSERT(stale >= 1);
+	bed_close(&b);
+}
+
+static void
+what_the_bucket_does_not_have_is_not_forgotten(void)
+{
+	struct gate_fh fh, dir, in;
+	struct bed b = BED;
+	struct client a;
+	uint32_t got = 0;
+	char text[8];
+
+	client_init(&a, "a");
+	b.export.settle_ms = 60000;
+	open_small(&b);
+	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
+	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "in", &in), 0);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "mine", "bytes", &fh), 0);
+	fill(&b, 0, SOME);
+	CU_ASSERT_EQUAL(list(&b, &a), SOME);
+	CU_ASSERT(shrinks_to(&b, MOST));
+	CU_ASSERT_EQUAL(do_read(&b, &a, &fh, 0, text, 8, &got), 0);
+	CU_ASSERT(got == 5 && memcmp(text, "bytes", 5) == 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &in, 0, "x", 1, GATE_FILE_SYNC), 0);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &fh), 0);
+	CU_ASSERT_EQUAL(fh.ino, dir.ino);
+	bed_close(&b);
+}
+
+static void
+a_directory_that_is_read_keeps_its_names_and_cookies(void)
+{
+	struct told t = { 0 };
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	b.config.max_nodes = 1000;
+	b.config.max_names = MOST;
+	b.config.names_idle_ms = 100000;
+	bed_open(&b);
+	/* As if it had been up for so long. */
+	b.gate->known.started_ms = 0;
+	fill(&b, 0, SOME);
+	list_from(&b, &a, 0, SOME / 2, false, &t);
+	CU_ASSERT(t.count > 0 && t.count < SOME);
+	/* A round of the thread. */
+	for (uint64_t at = clock_ms() + WAIT_MS;
+	     __atomic_load_n(&b.gate->known.unbroken, __ATOMIC_RELAXED) == 0 &&
+	     clock_ms() < at; )
+		usleep(2000);
+	list_from(&b, &a, t.cookie, 0, false, &t);
+	CU_ASSERT_EQUAL(t.count, SOME);
+	for (unsigned i = 0; i < SOME; i++)
+		CU_ASSERT_EQUAL_FATAL(t.seen[i], 1);
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_known",
+	  T(names_that_have_left_the_bucket_take_their_rows_with_them),
+	  T(the_database_is_small_again_when_its_rows_have_gone),
+	  T(names_that_nobody_uses_are_forgotten_and_found_again),
+	  T(a_handle_of_a_forgotten_file_is_stale_and_never_another),
+	  T(what_the_bucket_does_not_have_is_not_forgotten),
+	  T(a_directory_that_is_read_keeps_its_names_and_cookies))
