@@ -78,24 +78,34 @@ static int
 target_is(struct s3_remote *r, const char *key, const struct s3_cond *cond,
 	  struct s3_error *err)
 {
-	struct s3_object seen = {0};
-	int result;
+	return r->caps & S3_CAP_COPY_DEST ? 0 :
+	       s3_target_is(r, key, cond, err);
+}
 
-	if (cond == NULL || (r->caps & S3_CAP_COPY_DEST) ||
-	    (cond->if_match == NULL && !cond->if_none_match))
-		return 0;
-	result = s3_remote_head(&r->base, key, &seen, err);
-	if (result == -ENOENT) {
-		s3_error_clear(err);
-		return cond->if_none_match ? 0 :
-		       s3_error_set(err, -ESTALE, "no such key");
-	}
-	if (result == 0 && cond->if_none_match)
-		result = s3_error_set(err, -EEXIST, "the key exists");
-	else if (result == 0 && strcmp(seen.etag, cond->if_match) != 0)
-		result = s3_error_set(err, -ESTALE, "the object has changed");
-	s3_object_free(&seen);
-	return result;
+/* Swift's large objects match no condition, though their ETag is the one. */
+static bool
+pin_is_withdrawn(struct s3_remote *r, const char *source_key,
+		 const char *if_match)
+{
+	return s3_refused_for_nothing(r, source_key, if_match,
+				      S3_CAP_COPY_SOURCE, "a copy whose "
+				      "x-amz-copy-source-if-match");
+}
+
+/* Which of its two conditions was it?  True: one that holds. */
+static bool
+copy_refused_for_nothing(struct s3_remote *r, const char *source_key,
+			 const char *if_match, const char *key,
+			 const struct s3_cond *cond)
+{
+	struct s3_error own;
+
+	return s3_target_is(r, key, cond, &own) == 0 &&
+	       (pin_is_withdrawn(r, source_key, if_match) ||
+		(cond != NULL &&
+		 s3_refused_for_nothing(r, key, cond->if_match,
+					S3_CAP_COPY_DEST,
+					"a copy with an If-Match")));
 }
 
 int
@@ -144,6 +154,9 @@ s3_part_copy(struct s3_remote *r, const char *key, const char *upload_id,
 		result = source_is(r, source_key, if_match, err);
 	if (result == 0)
 		result = s3_request(r, &call, &reply, err);
+	if (result == -ESTALE && pin_is_withdrawn(r, source_key, if_match))
+		return s3_part_copy(r, key, upload_id, number, source_key,
+				    if_match, off, len, twice, etag, err);
 	if (result == 0)
 		result = source_is(r, source_key, if_match, err);
 	if (result < 0)
@@ -172,6 +185,61 @@ settle_copy(struct s3_remote *r, const struct s3_call *call,
 	s3_object_free(&source);
 	s3_object_free(&seen);
 	return ours;
+}
+
+static bool
+is_marker(const char *key)
+{
+	size_t len = strlen(key);
+
+	return len > 0 && key[len - 1] == '/';
+}
+
+static ssize_t
+read_nothing(void *arg, uint64_t off, void *buf, size_t len)
+{
+	(void)arg;
+	(void)off;
+	(void)buf;
+	(void)len;
+	return 0;
+}
+
+/* versitygw takes no copy of a directory's empty object: "contains data".  It
+ * is written anew instead, with what the source has. */
+static int
+put_marker(struct s3_remote *r, const char *source_key, const char *if_match,
+	   const char *key, const struct s3_headers *headers,
+	   const struct s3_cond *cond, char *etag, struct s3_error *err)
+{
+	const struct s3_source nothing = { .read = read_nothing };
+	struct s3_error refused = {0}, own;
+	struct s3_object seen = {0};
+	int result;
+
+	if (err != NULL)
+		refused = *err;
+	result = s3_remote_head(&r->base, source_key, &seen, &own);
+	if (result == 0 && if_match != NULL &&
+	    strcmp(seen.etag, if_match) != 0)
+		result = s3_error_set(&own, -ESTALE, "the source has changed");
+	else if (result == 0 && seen.size > 0) {
+		own = refused;	/* there is no other way */
+		result = -EINVAL;
+	}
+	if (result == 0 && headers == NULL)
+		result = s3_remote_extras(&r->base, source_key, &seen, false,
+					  &seen.headers, &own);
+	if (result == 0)
+		result = s3_remote_put(&r->base, key, &nothing, headers != NULL
+				       ? headers : &seen.headers, cond, etag,
+				       &own);
+	if (result < 0 && err != NULL)
+		*err = own;
+	else
+		s3_error_clear(err);
+	s3_object_free(&seen);
+	return result;
 }
 
 int
@@ -214,6 +282,11 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 			s3_error_clear(err);
 			return 0;
 		}
+		if (result == -ESTALE &&
+		    copy_refused_for_nothing(r, source_key, if_match, key,
+					     cond))
+			return s3_remote_copy(s3, source_key, if_match, key,
+					      headers, cond, etag, err);
 		if (result == -ESTALE && cond != NULL && cond->if_none_match)
 			result = -EEXIST;
 	}
@@ -223,6 +296,10 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	/* Onto itself the copy is the new version: its ETag may differ. */
 	if (result == 0 && !same_key)
 		result = source_is(r, source_key, if_match, err);
+	if ((result == -EINVAL || result == -ENOTSUP) && is_marker(key) &&
+	    is_marker(source_key))
+		return put_marker(r, source_key, if_match, key, headers, cond,
+				  etag, err);
 	if (result < 0)
 		return result;
 	return s3_xml_etag(reply.body.data, reply.body.len, etag);

@@ -163,9 +163,21 @@ s3_remote_upload_complete(struct s3 *s3, const char *key,
 			  char *etag, struct s3_error *err)
 {
 	struct s3_remote *r = s3_to_remote(s3);
+	int result = 0;
 
-	return s3_complete(r, key, upload_id, parts, count, cond, r->caps,
-			   etag, err);
+	if (r->withdrawn & S3_CAP_COMPLETE)
+		result = s3_target_is(r, key, cond, err);
+	if (result < 0)
+		return result;
+	result = s3_complete(r, key, upload_id, parts, count, cond, r->caps,
+			     etag, err);
+	if (result == -ESTALE && cond != NULL &&
+	    s3_refused_for_nothing(r, key, cond->if_match, S3_CAP_COMPLETE,
+				   "a CompleteMultipartUpload with an "
+				   "If-Match"))
+		result = s3_complete(r, key, upload_id, parts, count, cond,
+				     r->caps, etag, err);
+	return result;
 }
 
 int

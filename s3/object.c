@@ -489,32 +489,52 @@ check_put(const void *arg, const struct s3_reply *reply)
 	return 0;
 }
 
-/*
- * radosgw 16 refuses every If-Match once a bucket has versions, which may
- * come after the probe.  If the object is just the one that was asked for,
- * the condition is not honoured from here on.
- */
-static bool
-refused_for_nothing(struct s3_remote *r, const char *key,
-		    const struct s3_cond *cond)
+bool
+s3_refused_for_nothing(struct s3_remote *r, const char *key,
+		       const char *if_match, unsigned cap, const char *what)
 {
 	struct s3_object seen = {0};
 	struct s3_error own;
+	char line[160];
 	bool same;
 
-	if (cond->if_match == NULL || !(r->caps & S3_CAP_PUT_MATCH) ||
+	if (if_match == NULL || !(r->caps & cap) ||
 	    s3_remote_head(&r->base, key, &seen, &own) < 0)
 		return false;
-	same = strcmp(seen.etag, cond->if_match) == 0;
+	same = strcmp(seen.etag, if_match) == 0;
 	s3_object_free(&seen);
 	if (!same)
 		return false;
-	atomic_fetch_and(&r->caps, ~(unsigned)S3_CAP_PUT_MATCH);
+	atomic_fetch_or(&r->withdrawn, cap);
+	atomic_fetch_and(&r->caps, ~cap);
+	snprintf(line, sizeof(line), "the store refuses %s that holds; a HEAD "
+		 "takes its place from now on", what);
 	if (r->base.config.log != NULL)
-		r->base.config.log(r->base.config.log_arg, S3_LOG_WARN,
-				   "the store refuses a PUT whose If-Match "
-				   "holds; a HEAD takes its place from now on");
+		r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
 	return true;
+}
+
+int
+s3_target_is(struct s3_remote *r, const char *key, const struct s3_cond *cond,
+	     struct s3_error *err)
+{
+	struct s3_object seen = {0};
+	int result;
+
+	if (cond == NULL || (cond->if_match == NULL && !cond->if_none_match))
+		return 0;
+	result = s3_remote_head(&r->base, key, &seen, err);
+	if (result == -ENOENT) {
+		s3_error_clear(err);
+		return cond->if_none_match ? 0 :
+		       s3_error_set(err, -ESTALE, "no such key");
+	}
+	if (result == 0 && cond->if_none_match)
+		result = s3_error_set(err, -EEXIST, "the key exists");
+	else if (result == 0 && strcmp(seen.etag, cond->if_match) != 0)
+		result = s3_error_set(err, -ESTALE, "the object has changed");
+	s3_object_free(&seen);
+	return result;
 }
 
 int
@@ -537,8 +557,11 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 	if (result == 0)
 		result = s3_call_cond(r->caps, &call, cond,
 				      S3_CAP_PUT_NONE | S3_CAP_PUT_MATCH);
-	if (result == 0)
-		result = s3_request_courteous(r, &call, &reply, e);
+	if (result == 0 && (r->withdrawn & S3_CAP_PUT_MATCH))
+		result = s3_target_is(r, key, cond, e);
+	if (result < 0)
+		return result;
+	result = s3_request_courteous(r, &call, &reply, e);
 	if (result == 0)
 		return s3_etag_copy(s3_reply_get(&reply, "etag"), etag);
 	/* AWS gives 404 for If-Match on a key that has gone: not our ENOENT. */
@@ -550,7 +573,9 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 		s3_error_clear(err);
 		return 0;
 	}
-	if (e->http == 412 && refused_for_nothing(r, key, cond))
+	if (e->http == 412 &&
+	    s3_refused_for_nothing(r, key, cond->if_match, S3_CAP_PUT_MATCH,
+				   "a PUT with an If-Match"))
 		return s3_remote_put(s3, key, body, headers, cond, etag, err);
 	return cond->if_none_match ? -EEXIST : -ESTALE;
 }

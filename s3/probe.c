@@ -323,6 +323,7 @@ s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 	if (p.trouble != 0 && p.r->probes++ < TROUBLES_MAX)
 		return s3_error_set(err, p.trouble, "the store was in trouble "
 				    "while it was asked what it can do");
+	p.caps &= ~p.r->withdrawn;
 	p.r->caps = p.caps;
 	tell(&p);
 	show(p.caps, out);

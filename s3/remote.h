@@ -187,6 +187,7 @@ struct s3_remote {
 	struct s3_pool *pool;
 	/* learnt from answers */
 	atomic_uint caps;	/* bits of enum s3_cap_bit */
+	atomic_uint withdrawn;	/* of caps: what holds was refused, later */
 	atomic_bool bucket_seen;
 	atomic_uint probes;	/* that ended amid the store's trouble */
 	atomic_bool numbers;	/* good answers bear a request's number */
@@ -469,6 +470,18 @@ int s3_complete(struct s3_remote *r, const char *key, const char *upload_id,
 		const struct s3_part *parts, size_t count,
 		const struct s3_cond *cond, unsigned caps, char *etag,
 		struct s3_error *err);
+/*
+ * After a 412: is the object just the one that was asked for?  Then this
+ * condition is not sent from here on, and the request is to be made again,
+ * with a look before it.  radosgw 16 refuses every If-Match once a bucket has
+ * versions, which may come after the probe; Swift one of a large object.
+ */
+bool s3_refused_for_nothing(struct s3_remote *r, const char *key,
+			    const char *if_match, unsigned cap,
+			    const char *what);
+/* The HEAD that stands for a condition: 0, -ESTALE or -EEXIST. */
+int s3_target_is(struct s3_remote *r, const char *key,
+		 const struct s3_cond *cond, struct s3_error *err);
 /* Whether the version under key is what we sent, after a lost answer. */
 bool s3_settle(struct s3_remote *r, const struct s3_call *call,
 	       const char *etag, uint64_t size,

@@ -92,6 +92,79 @@ a_store_without_tagging_directives_is_spared_them(void)
 	stop(3);
 }
 
+/* versitygw: "Directory object contains data payload". */
+static void
+a_directory_whose_copy_is_refused_is_written_anew(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("400 Bad", "DirectoryObjectContainsData", 55), 0,
+		HTTP_KEEP, "x-amz-copy-source", NULL },
+	      { "HTTP/1.1 200 OK" LINE ID MTIME ETAG("e") LENGTH(0)
+		"x-amz-meta-file-permissions: 0040711" LINE LINE, 0,
+		HTTP_KEEP, "HEAD /bucket/from/", NULL },
+	      { OK_LAST(0, "n"), 0, HTTP_CLOSE,
+		"x-amz-meta-file-permissions: 0040711", "x-amz-copy-source" },
+	      { ERROR("400 Bad", "InvalidObject", 41), 0, HTTP_KEEP,
+		"x-amz-copy-source", NULL },
+	      { GOOD_HEAD, 0, HTTP_KEEP, "HEAD /bucket/from/", NULL });
+	s3_to_remote(s3)->no_tags = s3_to_remote(s3)->no_acl = true;
+	CU_ASSERT_EQUAL(s3_copy(s3, "from/", NULL, "to/", NULL, NULL, etag,
+				&err), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "n");
+	CU_ASSERT_EQUAL(s3_copy(s3, "from/", NULL, "to/", NULL, NULL, etag,
+				&err), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(err.code, "InvalidObject");
+	stop(5);
+}
+
+#define SEEN(etag) { OK_LAST(3, etag), 0, HTTP_CLOSE, "HEAD", NULL }
+
+/* Swift 2.30, of objects that were multipart uploads. */
+static void
+a_copy_refused_though_its_source_is_right_is_made_after_a_look(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("412 No", "PreconditionFailed", 46), 0, HTTP_KEEP,
+		"x-amz-copy-source-if-match: \"e\"", NULL },
+	      SEEN("e"), SEEN("e"),
+	      { COPIED, 0, HTTP_CLOSE, "x-amz-copy-source",
+		"x-amz-copy-source-if-match" }, SEEN("e"),
+	      SEEN("e"),
+	      { COPIED, 0, HTTP_CLOSE, "partNumber=1",
+		"x-amz-copy-source-if-match" }, SEEN("other"));
+	s3_to_remote(s3)->caps = S3_CAP_COPY_SOURCE | S3_CAP_PART_COPY;
+	CU_ASSERT_EQUAL(s3_copy(s3, "from", "e", "key", NULL, NULL, etag,
+				&err), 0);
+	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "key", "u", 1, "from", "e", 0,
+					    3, etag, &err), -ESTALE);
+	stop(8);
+}
+
+static void
+an_upload_refused_though_its_condition_holds_ends_after_a_look(void)
+{
+	const struct s3_part part = { .number = 1, .etag = "p" };
+	const struct s3_cond cond = { .if_match = "e" };
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("412 No", "PreconditionFailed", 46), 0, HTTP_KEEP,
+		"if-match: \"e\"", NULL },
+	      SEEN("e"),
+	      { XML("<CompleteMultipartUploadResult><ETag>n</ETag>"
+		    "</CompleteMultipartUploadResult>"), 0, HTTP_CLOSE,
+		"POST", "if-match" },
+	      SEEN("theirs"));
+	s3_to_remote(s3)->caps = S3_CAP_COMPLETE;
+	CU_ASSERT_EQUAL(s3_upload_complete(s3, "key", "u", &part, 1, &cond,
+					   etag, &err), 0);
+	CU_ASSERT_STRING_EQUAL(etag, "n");
+	CU_ASSERT_EQUAL(s3_upload_complete(s3, "key", "u", &part, 1, &cond,
+					   etag, &err), -ESTALE);
+	stop(4);
+}
+
 /* Backblaze B2: "Unsupported header 'x-amz-tagging'". */
 static void
 a_header_that_is_refused_does_not_keep_the_body_back(void)
@@ -373,6 +446,9 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(an_acl_that_is_not_understood_keeps_no_data_back),
 	  T(gofakes3_calls_a_new_upload_by_another_name),
 	  T(a_store_without_tagging_directives_is_spared_them),
+	  T(a_directory_whose_copy_is_refused_is_written_anew),
+	  T(a_copy_refused_though_its_source_is_right_is_made_after_a_look),
+	  T(an_upload_refused_though_its_condition_holds_ends_after_a_look),
 	  T(a_header_that_is_refused_does_not_keep_the_body_back),
 	  T(a_refusal_for_another_reason_stays_one),
 	  T(a_proxys_404_is_not_the_stores),
