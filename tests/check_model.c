@@ -425,6 +425,8 @@ run_lanes(struct run *run)
 	for (unsigned i = 0; i < run->lanes; i++)
 		pthread_join(thread[i], NULL);
 	summary(run, lanes, now_ms() - start);
+	for (unsigned i = 0; i < run->lanes; i++)
+		lane_fini(&lanes[i]);
 	free(lanes);
 }
 

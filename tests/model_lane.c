@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -146,4 +147,19 @@ lane_fresh(struct lane *l, const struct conf *conf)
 	daemon_host(&l->d, "");
 	daemon_clock(&l->d, 0);
 	return lane_up(l);
+}
+
+void
+lane_fini(struct lane *l)
+{
+	daemon_kill(&l->d);
+	for (unsigned i = 0; i < M_CLIENTS; i++) {
+		struct wire_client *c = &l->client[i];
+
+		if (c->rpc.fd > 0)
+			rpcc_close(&c->rpc);
+		free(c->call);
+		free(c->reply);
+		free(c->data);
+	}
 }

@@ -41,5 +41,6 @@ int lane_fresh(struct lane *l, const struct conf *conf);
 int lane_up(struct lane *l);
 /* Its connection was lost: another one. */
 int lane_connect(struct lane *l, unsigned client);
+void lane_fini(struct lane *l);
 
 #endif
