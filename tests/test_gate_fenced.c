@@ -43,7 +43,8 @@ lapse(struct node *n)
 static void
 flush_silent(struct node *n)
 {
-	CU_ASSERT_EQUAL(write_commit(n, 0, UINT64_MAX, NULL, 0), 0);
+	if (n->h.state == META_ACTIVE)
+		CU_ASSERT_EQUAL(write_commit(n, 0, UINT64_MAX, NULL, 0), 0);
 	pthread_mutex_lock(&n->mutex);
 	CU_ASSERT_EQUAL(fence_locked(n, n->h.who, META_FLUSHED, false), 0);
 	pthread_mutex_unlock(&n->mutex);
@@ -106,6 +107,38 @@ a_commit_that_waited_for_the_flush_of_its_silence_ends_the_fence(void)
 	bed_close(&b);
 }
 
+static void
+a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
+{
+	struct bed b = BED;
+	struct late_commit l = { .b = &b };
+	struct client other;
+	char who[META_WHO_MAX];
+	struct node *n;
+
+	bed_open(&b);
+	client_init(&l.c, "a");
+	client_init(&other, "b");
+	other.rq.may_block = true;
+	CU_ASSERT_EQUAL(do_file(&b, &l.c, "f", "old", &l.fh), 0);
+	n = node_find(b.gate, l.fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	flush_silent(n);
+	CU_ASSERT(bed_settled(&b));
+	/* It is let in, and then there is no descriptor, say. */
+	who_text(b.x, &other.rq, who);
+	CU_ASSERT_EQUAL_FATAL(admit_writer(n, &other.rq, who), 0);
+	pthread_mutex_lock(&n->mutex);
+	admit_undo_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	node_unlock(n);
+	CU_ASSERT_EQUAL(do_write(&b, &l.c, &l.fh, 0, "new", 3,
+				 GATE_FILE_SYNC), 0);
+	node_put(&n);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_fenced",
+	  T(a_writer_for_whom_there_is_no_room_shuts_nobody_out),
 	  T(a_commit_is_told_what_was_discarded_while_it_waited),
 	  T(a_commit_that_waited_for_the_flush_of_its_silence_ends_the_fence))

@@ -105,6 +105,7 @@ fence_locked(struct node *n, const char *who, enum meta_state state,
 	f->state = state;
 	f->discarded = discarded;
 	f->told = false;
+	f->content = UINT64_MAX;
 	return 0;
 }
 
@@ -501,12 +502,38 @@ admit_settle_locked(struct node *n)
 	admit_release_locked(n);
 }
 
+/* Those that this writer was to shut out: nothing came of it.  Only posted, as
+ * their fences were. */
+static void
+unfence_locked(struct node *n)
+{
+	struct meta_batch *b = meta_batch_new();
+	struct fenced *f;
+
+	LIST_FOREACH(f, &n->fenced, link) {
+		struct meta_handle row = { .ino = n->ino, .state = META_DONE,
+					   .opened_ns = clock_ns(),
+					   .lapsed = true };
+
+		if (f->state != META_FENCED ||
+		    f->content != n->content_version)
+			continue;
+		f->state = META_FLUSHED;
+		f->content = UINT64_MAX;
+		strcpy(row.who, f->who);
+		meta_put_handle(b, &row);
+	}
+	meta_post(n->export->gate->meta, &b);
+}
+
 void
 admit_undo_locked(struct node *n)
 {
 	if (n->h.state != META_ACTIVE || n->d.live.count > 0 ||
 	    n->d.hard.count > 0 || n->d.writing > 0)
 		return;
+	if (!LIST_EMPTY(&n->fenced))
+		unfence_locked(n);
 	handle_move_locked(n, META_EV_FLUSH);
 	upload_schedule_locked(n, false);
 	admit_settle_locked(n);
@@ -583,8 +610,10 @@ fence_off_locked(struct node *n, const char *who)
 	if (LIST_EMPTY(&n->fenced))
 		return;
 	LIST_FOREACH(f, &n->fenced, link) {
-		if (f->state == META_FLUSHED && strcmp(f->who, who) != 0)
-			f->state = META_FENCED;
+		if (f->state != META_FLUSHED || strcmp(f->who, who) == 0)
+			continue;
+		f->state = META_FENCED;
+		f->content = n->content_version;
 	}
 	b = meta_batch_new();
 	admit_rows_locked(n, b);

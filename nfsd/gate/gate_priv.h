@@ -270,6 +270,8 @@ struct fenced {
 	bool told;			/* of the failure, by a COMMIT */
 	uint64_t refused_ms;		/* its last late WRITE, or its first
 					 * word; 0: none yet */
+	uint64_t content;		/* of the file, when another writer was
+					 * let in; UINT64_MAX: none was */
 	char who[META_WHO_MAX];
 };
 
