@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nfsd/gate/lost.h"
+#include "nfsd/gate/upload.h"
 #include "tests/gate_bed.h"
 #include "tests/host_fault.h"
 #include "tests/unit.h"
@@ -268,7 +270,83 @@ a_writer_is_told_what_was_refused_wherever_memory_fails(void)
 	bed_close(&b);
 }
 
+/* What is not known to have gone out would be taken for somebody else's. */
+static void
+an_upload_goes_out_on_record_or_not_at_all(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct sending s = { 0 };
+	bool more = true;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	s.node = node_find(b.gate, fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(s.node);
+	strcpy(s.snap.key, "f");
+	CU_ASSERT_EQUAL(key_take(b.x, "f", fh.ino), 0);
+	for (unsigned k = 1; more && k < MOST; k++) {
+		int r;
+
+		arm(k, 1);
+		r = upload_point_of_no_return(&s, "", "");
+		more = fired();
+		pthread_mutex_lock(&s.node->mutex);
+		CU_ASSERT(r == -ENOMEM || lost_at_locked(s.node, "f"));
+		lost_forget_locked(s.node, NULL);
+		pthread_mutex_unlock(&s.node->mutex);
+	}
+	CU_ASSERT_FALSE(more);
+	key_release(b.x, "f", fh.ino);
+	node_put(&s.node);
+	bed_close(&b);
+}
+
+struct fires {
+	sem_t done;
+	unsigned count, want;
+};
+
+static void
+fire(void *arg, uint64_t ino)
+{
+	struct fires *f = arg;
+
+	(void)ino;
+	if (++f->count == f->want)
+		sem_post(&f->done);
+}
+
+static void
+every_timer_comes_though_there_was_no_memory_for_it(void)
+{
+	struct fires f = { .want = 1100 };
+	struct run_clock clock;
+	struct timers t = { 0 };
+	struct timespec until;
+
+	sem_init(&f.done, 0, 0);
+	run_clock_init(&clock);
+	CU_ASSERT_EQUAL_FATAL(timers_start(&t, &clock, fire, &f), 0);
+	CU_ASSERT_EQUAL_FATAL(host_fault_set("alloc op=realloc times=4"), 0);
+	for (unsigned i = 0; i < f.want; i++)
+		timers_add(&t, clock_ms() + 50, i + 1);
+	CU_ASSERT(fired());
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += 3;
+	CU_ASSERT_EQUAL(sem_timedwait(&f.done, &until), 0);
+	timers_stop(&t);
+	timers_free(&t);
+	run_clock_fini(&clock);
+	sem_destroy(&f.done);
+}
+
 TEST_MAIN("gate_memory",
+	  T(an_upload_goes_out_on_record_or_not_at_all),
+	  T(every_timer_comes_though_there_was_no_memory_for_it),
 	  T(a_writer_is_told_what_was_refused_wherever_memory_fails),
 	  T(a_writer_is_told_what_was_discarded_wherever_memory_fails),
 	  T(an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun),

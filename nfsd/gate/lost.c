@@ -66,8 +66,8 @@ same(const struct meta_sent *a, const struct meta_sent *b)
 	       a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
 }
 
-/* NULL: it was there, or there is no memory. */
-static struct lost *
+/* 1; 0: it was there; -ENOMEM. */
+static int
 remember_locked(struct node *n, const struct meta_sent *sent)
 {
 	struct gate *g = n->export->gate;
@@ -76,15 +76,15 @@ remember_locked(struct node *n, const struct meta_sent *sent)
 
 	LIST_FOREACH(l, &n->up.lost, link) {
 		if (same(&l->sent, sent))
-			return NULL;
+			return 0;
 		oldest = l;
 		count++;
 	}
-	if (count >= LOST_MAX)
-		forget(oldest);
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
-		return NULL;
+		return -ENOMEM;
+	if (count >= LOST_MAX)
+		forget(oldest);
 	l->x = n->export;
 	l->ino = n->ino;
 	l->sent = *sent;
@@ -92,10 +92,10 @@ remember_locked(struct node *n, const struct meta_sent *sent)
 	pthread_mutex_lock(&g->mutex);
 	LIST_INSERT_HEAD(&g->lost, l, all);
 	pthread_mutex_unlock(&g->mutex);
-	return l;
+	return 1;
 }
 
-struct lost *
+int
 lost_note_locked(struct node *n, const char *key,
 		 const struct meta_inode *row, const char *etag)
 {
@@ -107,14 +107,16 @@ lost_note_locked(struct node *n, const char *key,
 	snprintf(sent.key, sizeof(sent.key), "%s", key);
 	snprintf(sent.etag, sizeof(sent.etag), "%s", etag);
 	strcpy(sent.link_id, row->link_id);
-	return key[0] == '\0' ? NULL : remember_locked(n, &sent);
+	return key[0] == '\0' ? 0 : remember_locked(n, &sent);
 }
 
-void
+int
 lost_recover_locked(struct node *n, const struct meta_sent *sent)
 {
-	(void)remember_locked(n, sent);
+	int r = remember_locked(n, sent);
+
 	n->up.sent_rows = true;
+	return r < 0 ? r : 0;
 }
 
 void
@@ -245,8 +247,13 @@ lost_inherit(struct node *n, struct node *victim, const char *key,
 	lost_forget_locked(victim, key);
 	pthread_mutex_unlock(&victim->mutex);
 	pthread_mutex_lock(&n->mutex);
-	for (size_t i = left->count; i-- > 0;)
-		(void)remember_locked(n, &left->list[i]);
+	for (size_t i = left->count; i-- > 0;) {
+		while (remember_locked(n, &left->list[i]) < 0) {
+			pthread_mutex_unlock(&n->mutex);
+			memory_wait();
+			pthread_mutex_lock(&n->mutex);
+		}
+	}
 	pthread_mutex_unlock(&n->mutex);
 }
 

@@ -17,11 +17,13 @@ struct lost {
 
 /* ---- lost.c ---- */
 
-/* This version goes out, or may have gone out before a crash.  NULL if that
- * was known (or there is no memory).  Mutex held. */
-struct lost *lost_note_locked(struct node *n, const char *key,
-			      const struct meta_inode *row, const char *etag);
-void lost_recover_locked(struct node *n, const struct meta_sent *sent);
+/* This version goes out, or may have gone out before a crash.  1; 0 if that
+ * was known; -ENOMEM: it had better not go.  Mutex held. */
+int lost_note_locked(struct node *n, const char *key,
+		     const struct meta_inode *row, const char *etag)
+	__attribute__((warn_unused_result));
+int lost_recover_locked(struct node *n, const struct meta_sent *sent)
+	__attribute__((warn_unused_result));
 /* What became of those at the key is known; NULL: of all.  Mutex held. */
 void lost_forget_locked(struct node *n, const char *key);
 /* Of all that are not at the base's key: the file is for no bucket. */

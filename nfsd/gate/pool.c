@@ -316,27 +316,27 @@ void
 timers_add(struct timers *t, uint64_t at_ms, uint64_t ino)
 {
 	pthread_mutex_lock(&t->mutex);
-	if (t->stopping) {
-		pthread_mutex_unlock(&t->mutex);
-		return;
-	}
-	if (t->count == t->room) {
+	while (!t->stopping && t->count == t->room) {
 		size_t room = t->room ? t->room * 2 : 1024;
 		struct timer *heap = realloc(t->heap, room * sizeof(*heap));
 
-		/* Without memory the timer comes with the next change of the
-		 * file; there is nobody to tell here. */
+		/* Somebody may be parked until then, whom nothing else would
+		 * wake. */
 		if (heap == NULL) {
 			pthread_mutex_unlock(&t->mutex);
-			return;
+			memory_wait();
+			pthread_mutex_lock(&t->mutex);
+			continue;
 		}
 		t->heap = heap;
 		t->room = room;
 	}
-	t->heap[t->count] = (struct timer){ at_ms, ino };
-	sift_up(t, t->count++);
-	if (t->heap[0].at_ms == at_ms)
-		pthread_cond_signal(&t->sooner);
+	if (!t->stopping) {
+		t->heap[t->count] = (struct timer){ at_ms, ino };
+		sift_up(t, t->count++);
+		if (t->heap[0].at_ms == at_ms)
+			pthread_cond_signal(&t->sooner);
+	}
 	pthread_mutex_unlock(&t->mutex);
 }
 

@@ -265,16 +265,16 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.pending = true;
 	n->up.recovered = true;
 	if (!hidden)
-		(void)lost_note_locked(n, key, &n->i, etag);
+		r = lost_note_locked(n, key, &n->i, etag);
 	/* Or it went out before the file was renamed. */
-	if (name_left_key(n))
-		(void)lost_note_locked(n, n->i.base_key, &n->i, etag);
+	if (r >= 0 && name_left_key(n))
+		r = lost_note_locked(n, n->i.base_key, &n->i, etag);
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 /* The only copy of a file that was renamed away: before any upload begins,
@@ -305,11 +305,11 @@ recover_lost(void *arg, uint64_t ino, const struct meta_sent *sent)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
-	lost_recover_locked(n, sent);
+	r = lost_recover_locked(n, sent);
 	pthread_mutex_unlock(&n->mutex);
 	lost_place(n);
 	node_put(&n);
-	return 0;
+	return r;
 }
 
 static int

@@ -276,28 +276,27 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 {
 	struct node *n = s->node;
 	CLEANUP_CHANGE struct change c;
-	bool noted = false, ends_parts = upload_id[0] != '\0';
-	int r = 0;
+	bool ends_parts = upload_id[0] != '\0';
+	int r = 0, noted = 0;
 
 	watch_key(s);
 	change_begin(&c, n->export->gate);
 	pthread_mutex_lock(&n->mutex);
-	if (n->up.cancel || n->dead) {
+	if (n->up.cancel || n->dead)
 		r = -ECANCELED;
-	} else {
+	else if (!s->beside)		/* until the answer is there */
+		r = noted = lost_note_locked(n, s->snap.key, &s->snap.row,
+					     expect);
+	if (r >= 0) {
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
 		s->doubt = true;
-		if (!s->beside)		/* until the answer is there */
-			noted = lost_note_locked(n, s->snap.key, &s->snap.row,
-						 expect) != NULL;
-		if (ends_parts)
-			r = record_end_locked(s, expect, &c);
+		r = ends_parts ? record_end_locked(s, expect, &c) : 0;
 	}
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0 && ends_parts)
 		r = change_wait(&c);
-	if (r == 0 && noted)
+	if (r == 0 && noted > 0)
 		r = lost_catch_up(n, s->snap.key);
 	return r;
 }
