@@ -119,6 +119,7 @@ static const struct {
 	COUNTER(refused),
 	COUNTER(quarantined),
 	COUNTER(conflicts),
+	COUNTER(extras_lost),
 	COUNTER(deletes),
 	COUNTER(deletes_failing),
 	COUNTER(nodes),

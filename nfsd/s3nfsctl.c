@@ -54,6 +54,7 @@ static const struct print_column status_columns[] = {
 	{"refusals", "Refused", PRINT_TEXT},
 	{"quarantined", "In quarantine", PRINT_NUMBER},
 	{"conflicts", "Conflicts", PRINT_NUMBER},
+	{"extras_lost", "Tags, ACLs ... lost", PRINT_NUMBER},
 	{"deletes", "Objects to delete", PRINT_NUMBER},
 	{"deletes_failing", "... that S3 refuses", PRINT_NUMBER},
 	{"moves", "Renamed directories", PRINT_TEXT},

@@ -210,6 +210,9 @@ s3_errno(int http, const char *code, enum s3_voice voice)
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
 		if (strcmp(code, codes[i].code) == 0)
 			return codes[i].result;
+	/* Whoever says so: it is about this request's headers. */
+	if (http == 431)
+		return -EINVAL;
 	if (voice == S3_VOICE_OTHER ||
 	    (voice == S3_VOICE_MUTE && !needs_no_words(http)))
 		return -EAGAIN;

@@ -6,14 +6,16 @@
  * (S3 API PutObject, CopyObject: "ACL is not preserved"; a copy carries tags
  * by its directive.)
  *
- * A store without tags or ACLs, or one that does not let us read them, is
- * asked once: then a line in the log says what new versions will lack.
+ * A store without tags or ACLs is asked once: then a line in the log says
+ * what new versions will lack.  One that does not let us read them: denied.c.
  *
- * These are courtesies: bytes are never kept back for their sake.  An answer
- * that cannot be understood costs this object its tags or grants, with a line
- * in the log.  A store that refuses a request for such a header gets the
- * request without it (s3_request_courteous), and is not shown it again
- * where the refusal speaks of the store and not of a value.
+ * These are courtesies: bytes are never kept back for their sake, but for a
+ * while when it may pass.  An answer that cannot be understood costs this
+ * object its tags or grants, with a line in the log, and is counted.  A store
+ * that refuses a request for such a header gets the request without it
+ * (s3_request_courteous), and is not shown it again where the refusals speak
+ * of the store and not of a value.  Where all metadata together is too large,
+ * that which this program has added goes first.
  */
 #include <config.h>
 #include <errno.h>
@@ -21,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "s3/remote.h"
+
+#define RUDE_TIMES 3
+#define ROOM_BYTES 2048		/* of headers, which all stores take */
 
 /* Archived objects cannot be read at once: a new version is not made one. */
 static bool
@@ -51,34 +56,74 @@ add_options(struct s3_remote *r, const struct s3_object *o,
 	return result;
 }
 
+/* To the log, of all objects. */
+static void
+say_not_read(struct s3_remote *r, const char *what, const struct s3_error *e)
+{
+	char line[256];
+
+	if (r->base.config.log == NULL)
+		return;
+	snprintf(line, sizeof(line), "objects written anew lose their %s, "
+		 "which cannot be read: %d %s", what, e->http, e->code);
+	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
+}
+
+/* One kind of what is asked for. */
+struct kind {
+	const char *query, *what;
+	atomic_bool *never;
+	struct s3_denials *denied;
+};
+
+/* As ask, when it was refused. */
+static int
+refused(struct s3_remote *r, const char *key, const struct kind *k,
+	struct s3_error *e)
+{
+	enum s3_denial denial;
+
+	if (strcmp(e->code, "InvalidObjectState") == 0)
+		denial = S3_DENIED_OBJECT;
+	else
+		denial = s3_denials_judge(k->denied, key);
+	if (denial == S3_DENIED_WAIT)
+		return -EAGAIN;
+	s3_extras_lost(r, key, k->what);
+	if (denial == S3_DENIED_ALL)
+		say_not_read(r, k->what, e);
+	s3_error_clear(e);
+	return 1;
+}
+
 /* GET KEY?what.  1: there is nothing of the kind to be had. */
 static int
-ask(struct s3_remote *r, const char *key, const char *what,
-    atomic_bool *never, struct s3_reply *reply, struct s3_error *err)
+ask(struct s3_remote *r, const char *key, const struct kind *k,
+    struct s3_reply *reply, struct s3_error *err)
 {
 	CLEANUP_CALL struct s3_call call = { .method = "GET", .key = key };
 	struct s3_error own = {0};
 	struct s3_error *e = err != NULL ? err : &own;
 	int result = s3_call_options(r, &call, false);
 
-	s3_call_query(&call, what, NULL);
+	if (s3_denials_closed(k->denied))
+		return 1;
+	s3_call_query(&call, k->query, NULL);
 	if (result == 0)
 		result = s3_request(r, &call, reply, e);
-	if (result == -ENOENT && strcmp(e->code, "NoSuchTagSet") == 0) {
+	if (result == 0 ||
+	    (result == -ENOENT && strncmp(e->code, "NoSuchTagSet", 12) == 0))
+		s3_denials_allowed(k->denied);
+	if (result == -ENOENT && strncmp(e->code, "NoSuchTagSet", 12) == 0) {
 		s3_error_clear(e);
 		return 1;
 	}
-	if (result != -ENOTSUP && result != -EACCES && result != -EINVAL)
+	if (result == -EACCES || result == -EINVAL)
+		return refused(r, key, k, e);
+	if (result != -ENOTSUP)
 		return result;
-	if (!atomic_exchange(never, true) && r->base.config.log != NULL) {
-		char line[256];
-
-		snprintf(line, sizeof(line), "objects written anew lose their "
-			 "%s, which cannot be read: %d %s",
-			 strcmp(what, "acl") == 0 ? "ACL" : "tags", e->http,
-			 e->code);
-		r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
-	}
+	if (!atomic_exchange(k->never, true))
+		say_not_read(r, k->what, e);
 	s3_error_clear(e);
 	return 1;
 }
@@ -89,7 +134,9 @@ add_tags(struct s3_remote *r, const char *key, struct s3_headers *headers,
 {
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	CLEANUP_FREE char *tags = NULL;
-	int result = ask(r, key, "tagging", &r->no_tags, &reply, err);
+	const struct kind kind = { "tagging", "tags", &r->no_tags,
+				   &r->tags_denied };
+	int result = ask(r, key, &kind, &reply, err);
 
 	if (result != 0)
 		return result < 0 ? result : 0;
@@ -108,7 +155,8 @@ add_grants(struct s3_remote *r, const char *key, struct s3_headers *headers,
 	   struct s3_error *err)
 {
 	CLEANUP_REPLY struct s3_reply reply = {0};
-	int result = ask(r, key, "acl", &r->no_acl, &reply, err);
+	const struct kind kind = { "acl", "ACL", &r->no_acl, &r->acl_denied };
+	int result = ask(r, key, &kind, &reply, err);
 
 	if (result != 0)
 		return result < 0 ? result : 0;
@@ -125,6 +173,7 @@ s3_extras_lost(struct s3_remote *r, const char *key, const char *what)
 {
 	char line[S3_KEY_MAX + 64];
 
+	__atomic_add_fetch(&r->base.stats.extras_lost, 1, __ATOMIC_RELAXED);
 	if (r->base.config.log == NULL)
 		return;
 	snprintf(line, sizeof(line), "an object has lost its %s: key=%s",
@@ -136,18 +185,17 @@ s3_extras_lost(struct s3_remote *r, const char *key, const char *what)
 static const struct courtesy {
 	const char *header;	/* all that begin like it */
 	const char *what;	/* is lost by that; NULL: nothing */
-	unsigned bit;		/* of r->rude */
-} courtesies[] = {
-	{ "x-amz-tagging-directive", NULL, 1 },
-	{ "x-amz-tagging", "tags", 2 },
-	{ "x-amz-grant-", "ACL", 4 },
-	{ "x-amz-storage-class", "storage class", 8 },
+} courtesies[S3_COURTESIES] = {
+	{ "x-amz-tagging-directive", NULL },
+	{ "x-amz-checksum-", NULL },
+	{ "x-amz-tagging", "tags" },
+	{ "x-amz-grant-", "ACL" },
+	{ "x-amz-storage-class", "storage class" },
 };
-#define COURTESIES (sizeof(courtesies) / sizeof(*courtesies))
 
 /* True if there was such a header. */
 static bool
-leave_out(struct s3_headers *headers, const struct courtesy *c)
+leave_out(struct s3_headers *headers, const char *name, bool exactly)
 {
 	size_t kept = 0;
 	bool found;
@@ -155,7 +203,8 @@ leave_out(struct s3_headers *headers, const struct courtesy *c)
 	for (size_t i = 0; i < headers->count; i++) {
 		struct s3_header *h = &headers->list[i];
 
-		if (strncmp(h->name, c->header, strlen(c->header)) == 0) {
+		if (exactly ? strcmp(h->name, name) == 0
+			    : strncmp(h->name, name, strlen(name)) == 0) {
 			free(h->name);
 			free(h->value);
 		} else {
@@ -175,37 +224,114 @@ is_courtesy(const struct s3_remote *r, const struct courtesy *c)
 	       strcmp(c->header, "x-amz-storage-class") != 0;
 }
 
+/* Of those that the store never knew, so that it is not shown them. */
+static void
+leave_out_known(struct s3_remote *r, struct s3_call *call)
+{
+	for (size_t i = 0; i < S3_COURTESIES; i++) {
+		const struct courtesy *c = &courtesies[i];
+
+		if (r->rude & 1U << i && is_courtesy(r, c) &&
+		    leave_out(&call->headers, c->header, false) &&
+		    c->what != NULL)
+			s3_extras_lost(r, call->key, c->what);
+	}
+}
+
+/* The request went well without this one.  A store that failed for a moment
+ * is not one that does not know it: what objects lose is seen more often. */
+static void
+remember(struct s3_remote *r, size_t i)
+{
+	unsigned times = atomic_fetch_add(&r->rude_seen[i], 1) + 1;
+
+	if (courtesies[i].what == NULL || times >= RUDE_TIMES)
+		atomic_fetch_or(&r->rude, 1U << i);
+}
+
+/* The same without one courtesy after the other. */
+static int
+without_courtesies(struct s3_remote *r, struct s3_call *call, int result,
+		   struct s3_reply *reply, struct s3_error *e)
+{
+	unsigned left = 0;
+
+	for (size_t i = 0; i < S3_COURTESIES && result < 0; i++) {
+		const struct courtesy *c = &courtesies[i];
+		enum s3_lack lack = s3_error_lacks(result, e);
+
+		if ((lack != S3_LACKS_FEATURE && lack != S3_LACKS_PERHAPS) ||
+		    !is_courtesy(r, c) ||
+		    !leave_out(&call->headers, c->header, false))
+			continue;
+		result = s3_request(r, call, reply, e);
+		left |= 1U << i;
+		if (result == 0 && lack == S3_LACKS_FEATURE)
+			remember(r, i);
+	}
+	for (size_t i = 0; i < S3_COURTESIES && result == 0; i++)
+		if (left & 1U << i && courtesies[i].what != NULL)
+			s3_extras_lost(r, call->key, courtesies[i].what);
+	return result;
+}
+
+/* A proxy that takes no such headers says so in words of its own. */
+static bool
+lacks_room(int result, const struct s3_error *e, const struct s3_call *call)
+{
+	size_t bytes = 0;
+
+	if (s3_error_lacks(result, e) == S3_LACKS_ROOM)
+		return true;
+	for (size_t i = 0; i < call->headers.count; i++)
+		bytes += strlen(call->headers.list[i].name) +
+			 strlen(call->headers.list[i].value);
+	return result < 0 && e->code[0] == '\0' && bytes > ROOM_BYTES &&
+	       (e->http == 400 || e->http == 413);
+}
+
+/* The same with less metadata: ours goes first. */
+static int
+with_less(struct s3_remote *r, struct s3_call *call, int result,
+	  struct s3_reply *reply, struct s3_error *e)
+{
+	static const char *const ours[] = {
+		"file-permissions", "file-owner", "file-group", "file-mtime",
+		"file-atime", "file-btime", "mtime", "mode", "uid", "gid",
+		"rdev", "s3nfsd-link",
+	};
+	char name[64];
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		snprintf(name, sizeof(name), "x-amz-meta-%s", ours[i]);
+		any |= leave_out(&call->headers, name, true);
+	}
+	if (any)
+		result = s3_request(r, call, reply, e);
+	if (any && result == 0)
+		s3_extras_lost(r, call->key, "mode, owner and times");
+	if (lacks_room(result, e, call) &&
+	    leave_out(&call->headers, "x-amz-meta-", false)) {
+		result = s3_request(r, call, reply, e);
+		if (result == 0)
+			s3_extras_lost(r, call->key, "metadata");
+	}
+	return result;
+}
+
 int
 s3_request_courteous(struct s3_remote *r, struct s3_call *call,
 		     struct s3_reply *reply, struct s3_error *err)
 {
 	struct s3_error own, *e = err != NULL ? err : &own;
-	unsigned left = 0;
 	int result;
 
-	for (size_t i = 0; i < COURTESIES; i++)
-		if (r->rude & courtesies[i].bit && is_courtesy(r,
-							&courtesies[i]) &&
-		    leave_out(&call->headers, &courtesies[i]) &&
-		    courtesies[i].what != NULL)
-			s3_extras_lost(r, call->key, courtesies[i].what);
+	leave_out_known(r, call);
 	result = s3_request(r, call, reply, e);
-	for (size_t i = 0; i < COURTESIES && result < 0; i++) {
-		const struct courtesy *c = &courtesies[i];
-		enum s3_lack lack = s3_error_lacks(result, e);
-
-		if (lack == S3_LACKS_NOTHING || !is_courtesy(r, c) ||
-		    !leave_out(&call->headers, c))
-			continue;
-		result = s3_request(r, call, reply, e);
-		left |= 1U << i;
-		if (result == 0 && lack == S3_LACKS_FEATURE)
-			atomic_fetch_or(&r->rude, c->bit);
-	}
-	for (size_t i = 0; i < COURTESIES && result == 0; i++)
-		if (left & 1U << i && courtesies[i].what != NULL)
-			s3_extras_lost(r, call->key, courtesies[i].what);
-	return result;
+	if (lacks_room(result, e, call))
+		result = with_less(r, call, result, reply, e);
+	return without_courtesies(r, call, result, reply, e);
 }
 
 static int

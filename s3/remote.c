@@ -25,6 +25,8 @@ remote_close(struct s3 *s3)
 	free(r->endpoint_host);
 	free(r->ca_file);
 	pthread_rwlock_destroy(&r->lock);
+	s3_denials_fini(&r->tags_denied);
+	s3_denials_fini(&r->acl_denied);
 	free(r->base.bucket);
 	free(r);
 	curl_global_cleanup();
@@ -240,6 +242,8 @@ s3_remote_open(const struct s3_config *config, struct s3 **out,
 	r->base.ops = &ops;
 	r->base.config = *config;
 	pthread_rwlock_init(&r->lock, NULL);
+	s3_denials_init(&r->tags_denied, config->courtesy_ms);
+	s3_denials_init(&r->acl_denied, config->courtesy_ms);
 	result = set_up(r, config, err);
 	if (result < 0) {
 		remote_close(&r->base);

@@ -175,6 +175,33 @@ void s3_pool_faster(struct s3_pool *pool);
 
 /* request.c */
 
+#define S3_DENIED_KEYS 256
+
+/* denied.c: may we read the tags, or the ACL, of objects? */
+struct s3_denials {
+	unsigned wait_ms;	/* constant */
+	pthread_mutex_t mutex;	/* guards all below */
+	int64_t allowed_ms;	/* last of any object; 0: never */
+	int64_t denied_ms;	/* since then, and of all; 0: not */
+	int64_t closed_ms;	/* until then nobody is asked */
+	struct s3_denied {
+		uint64_t key;	/* its hash */
+		int64_t since_ms;
+	} keys[S3_DENIED_KEYS];
+};
+enum s3_denial {
+	S3_DENIED_WAIT,		/* it may pass */
+	S3_DENIED_OBJECT,	/* this object's own */
+	S3_DENIED_ALL,		/* our rights, it seems: no more is asked */
+};
+void s3_denials_init(struct s3_denials *d, unsigned wait_ms);
+void s3_denials_fini(struct s3_denials *d);
+bool s3_denials_closed(struct s3_denials *d);
+void s3_denials_allowed(struct s3_denials *d);	/* of some object */
+enum s3_denial s3_denials_judge(struct s3_denials *d, const char *key);
+
+#define S3_COURTESIES 5
+
 struct s3_remote {
 	struct s3 base;
 	/* set by open, then constant */
@@ -192,9 +219,11 @@ struct s3_remote {
 	atomic_uint probes;	/* that ended amid the store's trouble */
 	atomic_bool numbers;	/* good answers bear a request's number */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
-	atomic_bool no_tags, no_acl;	/* not to be had here */
+	atomic_bool no_tags, no_acl;	/* the store has none */
+	struct s3_denials tags_denied, acl_denied;
 	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read */
 	atomic_uint rude;	/* headers it does not know: extras.c */
+	atomic_uint rude_seen[S3_COURTESIES];	/* so often */
 	_Atomic int64_t skew_s;	/* the store's clock less ours, for signing:
 				 * when it complained */
 	_Atomic int64_t ahead_s;	/* the same, as each answer tells */

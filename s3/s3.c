@@ -37,6 +37,8 @@ fill_defaults(struct s3_config *c)
 		c->stall_ms = 20000;
 	if (c->retry_ms == 0)
 		c->retry_ms = 10000;
+	if (c->courtesy_ms == 0)
+		c->courtesy_ms = 600000;
 }
 
 /* The strings are the opener's to copy; here they would dangle. */
@@ -193,6 +195,7 @@ s3_stats(struct s3 *s3, struct s3_stats *out)
 	out->bytes_sent = __atomic_load_n(&s->bytes_sent, __ATOMIC_RELAXED);
 	out->bytes_received = __atomic_load_n(&s->bytes_received,
 					      __ATOMIC_RELAXED);
+	out->extras_lost = __atomic_load_n(&s->extras_lost, __ATOMIC_RELAXED);
 	out->in_flight = __atomic_load_n(&s->in_flight, __ATOMIC_RELAXED);
 }
 

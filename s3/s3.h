@@ -117,6 +117,8 @@ struct s3_config {
 	unsigned stall_ms;	/* no byte for so long is a failure; 20000 */
 	unsigned retry_ms;	/* keep retrying transient failures; 10000 */
 	unsigned process_ms;	/* credential_process; 60000 */
+	unsigned courtesy_ms;	/* wait for tags and ACL that may not be read;
+				 * 600000 */
 	/* Sources of credentials that one must wait for (a command, HTTP) are
 	 * asked at the first request, not by s3_open. */
 	bool ask_later;
@@ -444,6 +446,7 @@ struct s3_stats {
 	uint64_t requests[16];	/* by enum s3_op */
 	uint64_t retries;
 	uint64_t errors;	/* calls that ended in an error */
+	uint64_t extras_lost;	/* objects' tags, ACLs and the like */
 	uint64_t bytes_sent;	/* bodies */
 	uint64_t bytes_received;
 	unsigned in_flight;

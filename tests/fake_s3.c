@@ -522,6 +522,13 @@ swallow(struct s3 *s3, const struct s3_source *body, char **out)
 	return r;
 }
 
+void
+s3_stats(struct s3 *s3, struct s3_stats *out)
+{
+	(void)s3;
+	memset(out, 0, sizeof(*out));
+}
+
 int64_t
 s3_clock_ns(struct s3 *s3)
 {

@@ -5,6 +5,7 @@
  */
 #include <config.h>
 #include <errno.h>
+#include <unistd.h>
 #include "tests/s3_fake.h"
 
 #define ID "x-amz-request-id: tx1" LINE
@@ -205,6 +206,82 @@ a_refusal_for_another_reason_stays_one(void)
 	CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err), 0);
 	s3_headers_free(&h);
 	stop(3);
+}
+
+#define DENIED ERROR("403 No", "AccessDenied", 40)
+#define NO_GRANTS XML("<AccessControlPolicy><Owner><ID>me</ID></Owner>" \
+	"<AccessControlList/></AccessControlPolicy>")
+
+/* As of another owner, or archived. */
+static void
+a_denial_of_one_object_says_nothing_of_others(void)
+{
+	struct s3_object o = { 0 };
+	struct s3_headers h = { 0 };
+	struct s3_stats stats;
+
+	START({ DENIED, 0, HTTP_CLOSE, "own?acl", NULL },
+	      { NO_GRANTS, 0, HTTP_CLOSE, "other?acl", NULL },
+	      { DENIED, 0, HTTP_CLOSE, "own?acl", NULL },
+	      { NO_GRANTS, 0, HTTP_CLOSE, "other?acl", NULL });
+	s3_to_remote(s3)->no_tags = true;
+	CU_ASSERT_EQUAL(s3_extras(s3, "own", &o, false, &h, &err), -EAGAIN);
+	usleep(2000);
+	CU_ASSERT_EQUAL(s3_extras(s3, "other", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(s3_extras(s3, "own", &o, false, &h, &err), 0);
+	CU_ASSERT_EQUAL(s3_extras(s3, "other", &o, false, &h, &err), 0);
+	s3_stats(s3, &stats);
+	CU_ASSERT_EQUAL(stats.extras_lost, 1);
+	stop(4);
+}
+
+/* A store that says 501 for a moment, and is then right. */
+static void
+tags_are_left_out_for_good_only_where_they_never_were(void)
+{
+	struct s3_headers h = { 0 };
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("501 No", "NotImplemented", 42), 0, HTTP_KEEP,
+		"x-amz-tagging: a=b", NULL },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "PUT", "x-amz-tagging" },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "x-amz-tagging: a=b", NULL });
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-tagging", "a=b"), 0);
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err),
+				0);
+	s3_headers_free(&h);
+	stop(3);
+}
+
+/* 2 KiB on AWS; a proxy's bound has no code. */
+static void
+our_own_metadata_goes_before_the_data_is_refused(void)
+{
+	struct s3_headers h = { 0 };
+	struct s3_stats stats;
+	char etag[S3_ETAG_MAX], large[1000];
+
+	START({ ERROR("400 Bad", "MetadataTooLarge", 44), 0, HTTP_KEEP,
+		"x-amz-meta-file-owner: 1", NULL },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "x-amz-meta-model: xxx",
+		"x-amz-meta-file-owner" },
+	      { TEXT("431 Large", "Content-Type: text/html" LINE, 13,
+		     "<html></html>"), 0, HTTP_KEEP, "x-amz-meta-mtime", NULL },
+	      { OK_LAST(0, "e"), 0, HTTP_CLOSE, "x-amz-meta-model: xxx",
+		"x-amz-meta-mtime" });
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-meta-model", large), 0);
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-meta-file-owner", "1"), 0);
+	CU_ASSERT_EQUAL(s3_headers_set(&h, "x-amz-meta-mtime", "1.5"), 0);
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(s3_put(s3, "key", &abc, &h, NULL, etag, &err),
+				0);
+	s3_stats(s3, &stats);
+	CU_ASSERT_EQUAL(stats.extras_lost, 2);
+	s3_headers_free(&h);
+	stop(4);
 }
 
 /* Traefik and nginx while what is behind them restarts. */
@@ -451,6 +528,9 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(an_upload_refused_though_its_condition_holds_ends_after_a_look),
 	  T(a_header_that_is_refused_does_not_keep_the_body_back),
 	  T(a_refusal_for_another_reason_stays_one),
+	  T(a_denial_of_one_object_says_nothing_of_others),
+	  T(tags_are_left_out_for_good_only_where_they_never_were),
+	  T(our_own_metadata_goes_before_the_data_is_refused),
 	  T(a_proxys_404_is_not_the_stores),
 	  T(pages_and_redirects_of_others_only_cost_time),
 	  T(a_page_with_status_200_is_no_success),

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 #include "tests/s3_fake.h"
 
 static ssize_t
@@ -607,19 +608,28 @@ tags_grants_and_class_are_told_again(void)
 #define DENIED "HTTP/1.1 403 Forbidden" LINE "Connection: close" LINE LINE \
 	"<Error><Code>AccessDenied</Code></Error>"
 
-/* Who may not read tags or ACL can write all the same, and is told once. */
+/* Who may not read tags or ACL can write all the same, after a while, and is
+ * told once. */
 static void
-extras_that_may_not_be_read_are_asked_for_once(void)
+extras_that_may_not_be_read_are_waited_for_a_while(void)
 {
 	struct s3_object o = { 0 };
 	struct s3_headers h = { 0 };
 
-	START({ DENIED, 0, HTTP_CLOSE, "?tagging", NULL },
+	START_WITH({ .courtesy_ms = 2 },
+	      { DENIED, 0, HTTP_CLOSE, "?tagging", NULL },
+	      { DENIED, 0, HTTP_CLOSE, "?tagging", NULL },
+	      { DENIED, 0, HTTP_CLOSE, "?acl", NULL },
 	      { DENIED, 0, HTTP_CLOSE, "?acl", NULL });
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err),
+				-EAGAIN);
+		usleep(3000);
+	}
 	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
 	CU_ASSERT_EQUAL(s3_extras(s3, "key", &o, false, &h, &err), 0);
 	CU_ASSERT_EQUAL(h.count, 0);
-	stop(2);
+	stop(4);
 }
 
 #define RACED "HTTP/1.1 409 Conflict" LINE LAST LINE \
@@ -715,7 +725,7 @@ TEST_MAIN("s3_request", T(a_good_answer_is_taken),
 	  T(a_condition_refused_though_it_holds_is_given_up),
 	  T(options_go_out_where_they_belong),
 	  T(tags_grants_and_class_are_told_again),
-	  T(extras_that_may_not_be_read_are_asked_for_once),
+	  T(extras_that_may_not_be_read_are_waited_for_a_while),
 	  T(a_raced_condition_is_no_conflict_and_a_body_that_stops_no_failure),
 	  T(checksums_go_with_bodies_that_are_verified),
 	  T(configurations_that_cannot_work_are_refused))

@@ -480,8 +480,13 @@ gate_status(struct gate *g, struct gate_status *out)
 #undef LOAD
 	pthread_mutex_lock(&g->mutex);
 	out->deletes = g->deletes_pending;
-	LIST_FOREACH(x, &g->exports, link)
+	LIST_FOREACH(x, &g->exports, link) {
+		struct s3_stats stats;
+
 		out->deletes_failing += x->deletes.failing;
+		s3_stats(x->s3, &stats);
+		out->extras_lost += stats.extras_lost;
+	}
 	pthread_mutex_unlock(&g->mutex);
 	if (meta_bytes(g->meta, &out->database_bytes) < 0 ||
 	    each_node(g, count_pending, out) < 0 ||

@@ -531,6 +531,7 @@ struct gate_status {
 	uint64_t database_bytes;	/* of its file */
 	uint64_t state_lost;	/* 1: the state directory is not there */
 	uint64_t conflicts;	/* objects changed on both sides */
+	uint64_t extras_lost;	/* tags, ACLs and the like */
 	uint64_t deletes;	/* objects that are to go, */
 	uint64_t deletes_failing;	/* of which so many were refused */
 	uint64_t invariant_failures;
