@@ -408,13 +408,14 @@ settle(struct play *p)
 
 	set_fault(p, &heal);
 	set_host(p, &(struct m_op){ .kind = M_HOST });
-	/* Twice: the first may be told an error that is owed. */
+	/* Twice: the first may be told an error that is owed.  Who has to look
+	 * does, since his handle may be there yet, if its end failed. */
 	for (unsigned i = 0; i < 2 * M_CLIENTS * M_NAMES; i++) {
-		if (i % M_CLIENTS == 0 &&
-		    !one(p, M_LOOKUP, 0, i / M_CLIENTS % M_NAMES))
-			return false;
-		if (!one(p, M_COMMIT, i % M_CLIENTS,
-			 i / M_CLIENTS % M_NAMES))
+		unsigned client = i % M_CLIENTS;
+		unsigned name = i / M_CLIENTS % M_NAMES;
+
+		if (!one(p, M_LOOKUP, client, name) ||
+		    !one(p, M_COMMIT, client, name))
 			return false;
 	}
 	if (daemon_ctl(&p->lane->d, "flush", "--all", out, sizeof(out)) != 0)
