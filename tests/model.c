@@ -121,7 +121,8 @@ one(struct m_world *w, const struct set *in, const struct m_op *const *ops,
 			unanswered(w, &before.list[i], ops[this], &seen[this],
 				   out);
 		else
-			m_apply(w, &before.list[i], ops[this], &seen[this], out);
+			m_apply(w, &before.list[i], ops[this], &seen[this],
+				out);
 	}
 	out->full |= before.full;
 	m_drop(&before);

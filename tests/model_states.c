@@ -113,7 +113,8 @@ add_hashed(struct set *set, const struct state *s, uint64_t hash)
 	if (set->count == set->room)
 		grow(set);
 	mask = set->room * 2 - 1;
-	for (at = slot(hash) & mask; set->index[at] != 0; at = (at + 1) & mask) {
+	for (at = slot(hash) & mask; set->index[at] != 0;
+	     at = (at + 1) & mask) {
 		size_t i = set->index[at] - 1;
 
 		if (set->hash[i] == hash &&

@@ -17,6 +17,7 @@
 
 #include "meta/meta.h"
 #include "tests/host_fault.h"
+#include "tests/meta_bed.h"
 #include "tests/unit.h"
 
 static char dir[] = "/tmp/hostfault.XXXXXX";
@@ -46,17 +47,6 @@ put_two(struct meta *m, uint64_t ino)
 	return meta_commit(m, &b);
 }
 
-static int
-has(struct meta *m, uint64_t ino)
-{
-	struct meta_inode n = { 0 };
-	int r = meta_get_inode(m, ino, &n);
-
-	if (r == 0)
-		meta_inode_fini(&n);
-	return r == 0;
-}
-
 static void
 each_statement_of_a_change_can_fail_and_none_of_it_is_there_then(void)
 {
@@ -75,12 +65,12 @@ each_statement_of_a_change_can_fail_and_none_of_it_is_there_then(void)
 			break;
 		CU_ASSERT(r < 0);
 		CU_ASSERT_EQUAL_FATAL(host_fault_set(""), 0);
-		CU_ASSERT(!has(m, 10 * k) && !has(m, 10 * k + 1));
+		CU_ASSERT(!row_has(m, 10 * k) && !row_has(m, 10 * k + 1));
 	}
 	/* BEGIN, SAVEPOINT, prepare and step, step, RELEASE, COMMIT. */
 	CU_ASSERT(k > 6 && k < 20);
 	CU_ASSERT_EQUAL_FATAL(host_fault_set(""), 0);
-	CU_ASSERT(has(m, 10 * k) && has(m, 10 * k + 1));
+	CU_ASSERT(row_has(m, 10 * k) && row_has(m, 10 * k + 1));
 	meta_close(&m);
 }
 
@@ -99,7 +89,7 @@ a_rule_names_statements_and_answers_as_sqlite_would(void)
 	CU_ASSERT_EQUAL(put_two(m, 330), 0);
 	CU_ASSERT_EQUAL(host_fault_fired(0), 2);
 	CU_ASSERT_EQUAL(host_fault_fired(1), 1);
-	CU_ASSERT(!has(m, 300) && !has(m, 320) && has(m, 331));
+	CU_ASSERT(!row_has(m, 300) && !row_has(m, 320) && row_has(m, 331));
 	meta_close(&m);
 }
 
@@ -111,13 +101,13 @@ a_log_that_cannot_be_flushed_is_sqlites_own_error(void)
 	CU_ASSERT_EQUAL_FATAL(host_fault_set("file op=fsync match=*-wal "
 					     "error=EIO times=1"), 0);
 	CU_ASSERT_EQUAL(put_two(m, 400), -EIO);
-	CU_ASSERT(!has(m, 400));
+	CU_ASSERT(!row_has(m, 400));
 	CU_ASSERT_EQUAL(host_fault_fired(0), 1);
 	CU_ASSERT_EQUAL(put_two(m, 410), 0);
 	CU_ASSERT_EQUAL_FATAL(host_fault_set("file op=write match=*-wal "
 					     "error=EIO nth=2"), 0);
 	CU_ASSERT_EQUAL(put_two(m, 420), -EIO);
-	CU_ASSERT(!has(m, 420) && has(m, 410));
+	CU_ASSERT(!row_has(m, 420) && row_has(m, 410));
 	meta_close(&m);
 }
 

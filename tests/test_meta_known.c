@@ -8,56 +8,12 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "meta/meta_priv.h"
+#include "tests/meta_bed.h"
 #include "tests/unit.h"
-
-struct place {
-	char dir[256], file[300];
-	struct meta *m;
-};
-
-static void
-place_open(struct place *p)
-{
-	const char *tmp = getenv("TMPDIR");
-	struct meta_config c = { .path = p->file };
-
-	snprintf(p->dir, sizeof(p->dir), "%s/knownXXXXXX",
-		 tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(p->dir) == NULL)
-		CU_FAIL_FATAL("no temporary directory");
-	snprintf(p->file, sizeof(p->file), "%s/meta.db", p->dir);
-	CU_ASSERT_EQUAL_FATAL(meta_open(&c, &p->m), 0);
-}
-
-static void
-place_reopen(struct place *p)
-{
-	struct meta_config c = { .path = p->file };
-
-	meta_close(&p->m);
-	CU_ASSERT_EQUAL_FATAL(meta_open(&c, &p->m), 0);
-}
-
-static void
-place_close(struct place *p)
-{
-	static const char *const ends[] = { "", "-wal", "-shm", "-ballast" };
-
-	meta_close(&p->m);
-	for (size_t i = 0; i < 4; i++) {
-		char name[320];
-
-		snprintf(name, sizeof(name), "%s%s", p->file, ends[i]);
-		(void)unlink(name);
-	}
-	CU_ASSERT_EQUAL(rmdir(p->dir), 0);
-}
 
 static struct meta_name
 name_of(uint64_t i)

@@ -8,97 +8,12 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <sqlite3.h>
 
-#include "meta/meta.h"
+#include "tests/meta_bed.h"
 #include "tests/unit.h"
-
-/* ---- a store of its own for each case ---- */
-
-struct place {
-	char dir[256], file[300];
-};
-
-static void
-place_make(struct place *p)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(p->dir, sizeof(p->dir), "%s/metaXXXXXX",
-		 tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(p->dir) == NULL)
-		CU_FAIL_FATAL("no temporary directory");
-	snprintf(p->file, sizeof(p->file), "%s/meta.db", p->dir);
-}
-
-static void
-place_remove(struct place *p)
-{
-	static const char *const ends[] = { "", "-wal", "-shm" };
-
-	for (size_t i = 0; i < 3; i++) {
-		char name[320];
-
-		snprintf(name, sizeof(name), "%s%s", p->file, ends[i]);
-		(void)unlink(name);
-	}
-	(void)rmdir(p->dir);
-}
-
-static struct meta *
-reopen(const struct place *p)
-{
-	struct meta_config c = { .path = p->file };
-	struct meta *m = NULL;
-
-	if (meta_open(&c, &m) < 0)
-		return NULL;
-	return m;
-}
-
-static struct meta *
-fresh(struct place *p)
-{
-	struct meta *m;
-
-	place_make(p);
-	m = reopen(p);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
-	return m;
-}
-
-static struct meta_inode
-inode(uint64_t ino)
-{
-	struct meta_inode n = { .ino = ino, .export_id = 1, .kind = 1,
-				.mode = 0644, .nlink = 1 };
-
-	return n;
-}
-
-static int
-put_inode(struct meta *m, const struct meta_inode *n)
-{
-	struct meta_batch *b = meta_batch_new();
-
-	meta_put_inode(b, n);
-	return meta_commit(m, &b);
-}
-
-static bool
-has_inode(struct meta *m, uint64_t ino)
-{
-	struct meta_inode n = { 0 };
-	int r = meta_get_inode(m, ino, &n);
-
-	if (r == 0)
-		meta_inode_fini(&n);
-	return r == 0;
-}
 
 /* Somebody else's connection, that makes the writer's statements fail. */
 static void
@@ -116,7 +31,7 @@ static void
 no_number_is_given_beyond_what_the_disk_has(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	uint64_t last = 0, limit = 0, id;
 	int r = 0;
 
@@ -140,7 +55,7 @@ no_number_is_given_beyond_what_the_disk_has(void)
 	CU_ASSERT_TRUE(id > last);
 	last = id;
 	meta_close(&m);
-	m = reopen(&p);
+	m = place_store(&p);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	CU_ASSERT_TRUE(meta_new_ino(m, &id) == 0 && id > last);
 	meta_close(&m);
@@ -151,8 +66,8 @@ static void
 a_new_row_replaces_none(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
-	struct meta_inode n = inode(7), out = { 0 };
+	struct meta *m = place_fresh(&p);
+	struct meta_inode n = row_inode(7), out = { 0 };
 	struct meta_name a = { .id = 5, .parent = 1, .ino = 7, .kind = 1,
 			       .name = "a" }, b = a, got;
 	struct meta_batch *batch = meta_batch_new();
@@ -188,8 +103,8 @@ static void
 a_batch_remembers_what_it_lacks(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
-	struct meta_inode n = inode(7);
+	struct meta *m = place_fresh(&p);
+	struct meta_inode n = row_inode(7);
 	struct meta_batch *b = meta_batch_new();
 
 	meta_put_inode(b, &n);
@@ -197,7 +112,7 @@ a_batch_remembers_what_it_lacks(void)
 	meta_batch_fail(b, -EIO);	/* the first counts */
 	CU_ASSERT_EQUAL(meta_commit(m, &b), -EBUSY);
 	CU_ASSERT_PTR_NULL(b);
-	CU_ASSERT_FALSE(has_inode(m, 7));
+	CU_ASSERT_FALSE(row_has(m, 7));
 	meta_close(&m);
 	place_remove(&p);
 }
@@ -208,7 +123,7 @@ a_database_that_somebody_holds_is_busy_for_a_while(void)
 	struct place p;
 	struct meta_config c = { .path = p.file, .busy_ms = 50 };
 	struct meta *m = NULL;
-	struct meta_inode n = inode(7);
+	struct meta_inode n = row_inode(7);
 	sqlite3 *db = NULL;
 
 	place_make(&p);
@@ -216,11 +131,11 @@ a_database_that_somebody_holds_is_busy_for_a_while(void)
 	CU_ASSERT_EQUAL_FATAL(sqlite3_open(p.file, &db), SQLITE_OK);
 	CU_ASSERT_EQUAL(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL),
 			SQLITE_OK);
-	CU_ASSERT_EQUAL(put_inode(m, &n), -EBUSY);
-	CU_ASSERT_FALSE(has_inode(m, 7));
+	CU_ASSERT_EQUAL(row_put(m, &n), -EBUSY);
+	CU_ASSERT_FALSE(row_has(m, 7));
 	sqlite3_close(db);
-	CU_ASSERT_EQUAL(put_inode(m, &n), 0);
-	CU_ASSERT_TRUE(has_inode(m, 7));
+	CU_ASSERT_EQUAL(row_put(m, &n), 0);
+	CU_ASSERT_TRUE(row_has(m, 7));
 	meta_close(&m);
 	place_remove(&p);
 }

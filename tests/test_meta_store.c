@@ -10,96 +10,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "meta/meta.h"
+#include "tests/meta_bed.h"
 #include "tests/unit.h"
-
-/* ---- a store of its own for each case ---- */
-
-struct place {
-	char dir[256], file[300];
-};
-
-static void
-place_make(struct place *p)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(p->dir, sizeof(p->dir), "%s/metaXXXXXX",
-		 tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(p->dir) == NULL)
-		CU_FAIL_FATAL("no temporary directory");
-	snprintf(p->file, sizeof(p->file), "%s/meta.db", p->dir);
-}
-
-static void
-place_remove(struct place *p)
-{
-	static const char *const ends[] = { "", "-wal", "-shm" };
-
-	for (size_t i = 0; i < 3; i++) {
-		char name[320];
-
-		snprintf(name, sizeof(name), "%s%s", p->file, ends[i]);
-		(void)unlink(name);
-	}
-	(void)rmdir(p->dir);
-}
-
-static struct meta *
-reopen(const struct place *p)
-{
-	struct meta_config c = { .path = p->file };
-	struct meta *m = NULL;
-
-	if (meta_open(&c, &m) < 0)
-		return NULL;
-	return m;
-}
-
-static struct meta *
-fresh(struct place *p)
-{
-	struct meta *m;
-
-	place_make(p);
-	m = reopen(p);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
-	return m;
-}
-
-static struct meta_inode
-inode(uint64_t ino)
-{
-	struct meta_inode n = { .ino = ino, .export_id = 1, .kind = 1,
-				.mode = 0644, .nlink = 1 };
-
-	return n;
-}
-
-static int
-put_inode(struct meta *m, const struct meta_inode *n)
-{
-	struct meta_batch *b = meta_batch_new();
-
-	meta_put_inode(b, n);
-	return meta_commit(m, &b);
-}
-
-static bool
-has_inode(struct meta *m, uint64_t ino)
-{
-	struct meta_inode n = { 0 };
-	int r = meta_get_inode(m, ino, &n);
-
-	if (r == 0)
-		meta_inode_fini(&n);
-	return r == 0;
-}
 
 /* Extents of an inode as text: "off+len@at ..." */
 static int
@@ -149,8 +65,8 @@ static void
 rows_come_back_as_they_were_put(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
-	struct meta_inode n = inode(5), back = { 0 };
+	struct meta *m = place_fresh(&p);
+	struct meta_inode n = row_inode(5), back = { 0 };
 
 	n.size = 1ULL << 42;
 	n.atime_ns = -1;
@@ -162,9 +78,9 @@ rows_come_back_as_they_were_put(void)
 	n.data_dirty = n.local_only = n.has_verf = true;
 	memcpy(n.verf, "\0\1\2\3\4\5\6\7", 8);
 	n.target = (char *)"to/where";
-	CU_ASSERT_EQUAL(put_inode(m, &n), 0);
+	CU_ASSERT_EQUAL(row_put(m, &n), 0);
 	meta_close(&m);
-	m = reopen(&p);
+	m = place_store(&p);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	CU_ASSERT_EQUAL(meta_get_inode(m, 5, &back), 0);
 	CU_ASSERT_EQUAL(back.size, n.size);
@@ -200,7 +116,7 @@ names_are_bytes_and_differ_as_bytes(void)
 					     "01" };
 	const unsigned count = sizeof(names) / sizeof(*names);
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct meta_batch *b = meta_batch_new();
 	unsigned seen = 0;
 
@@ -237,7 +153,7 @@ extents_that_touch_a_range_are_replaced_and_no_others(void)
 	};
 	static const struct meta_extent mid[] = { { 12, 20, 500 } };
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 
 	CU_ASSERT_EQUAL(put_extents(m, 7, 0, 60, all, 4), 0);
 	CU_ASSERT_EQUAL(put_extents(m, 8, 0, 60, all, 4), 0);
@@ -263,7 +179,7 @@ poisoned(uint64_t ino)
 	static const struct meta_extent one[] = { { 0, 4, 0 } };
 	struct meta_quarantine q = { .id = 9, .ino = 4 };
 	struct meta_batch *b = meta_batch_new();
-	struct meta_inode n = inode(ino);
+	struct meta_inode n = row_inode(ino);
 
 	meta_put_inode(b, &n);
 	meta_put_extents(b, 4, 0, 4, one, 1);
@@ -283,14 +199,14 @@ neighbour_main(void *arg)
 	struct neighbour *n = arg;
 
 	for (unsigned i = 0; i < 40; i++) {
-		struct meta_inode row = inode(n->first + i);
+		struct meta_inode row = row_inode(n->first + i);
 		struct meta_batch *b;
 
 		if (i % 4 == 3) {
 			b = poisoned(n->first + i);
 			n->failures += meta_commit(n->meta, &b) >= 0;
 		} else {
-			n->failures += put_inode(n->meta, &row) != 0;
+			n->failures += row_put(n->meta, &row) != 0;
 		}
 	}
 	return NULL;
@@ -300,7 +216,7 @@ static void
 a_batch_that_fails_does_not_hurt_those_beside_it(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct meta_batch *b = poisoned(1);
 	struct neighbour n[4];
 	pthread_t thread[4];
@@ -318,7 +234,7 @@ a_batch_that_fails_does_not_hurt_those_beside_it(void)
 	}
 	for (unsigned i = 0; i < 4; i++) {
 		for (unsigned k = 0; k < 40; k++)
-			wrong += has_inode(m, 1000 * (i + 1) + k) !=
+			wrong += row_has(m, 1000 * (i + 1) + k) !=
 				 (k % 4 != 3);
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
@@ -332,7 +248,7 @@ static void
 an_empty_batch_and_one_without_memory_are_answered(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct meta_batch *b = meta_batch_new();
 
 	CU_ASSERT_EQUAL(meta_commit(m, &b), 0);
@@ -364,7 +280,7 @@ writer_main(void *arg)
 	snprintf(name, sizeof(name), "writer %u", w->number);
 	for (unsigned i = 1; i <= BATCHES; i++) {
 		struct meta_batch *b = meta_batch_new();
-		struct meta_inode n = inode(w->number * 1000 + i);
+		struct meta_inode n = row_inode(w->number * 1000 + i);
 		unsigned seen = 0;
 
 		meta_put_inode(b, &n);
@@ -378,7 +294,7 @@ writer_main(void *arg)
 		w->failures += meta_get_setting(w->meta, name, &seen,
 						sizeof(seen)) != sizeof(seen);
 		w->failures += seen != i;
-		w->failures += !has_inode(w->meta, n.ino);
+		w->failures += !row_has(w->meta, n.ino);
 	}
 	return NULL;
 }
@@ -387,7 +303,7 @@ static void
 many_threads_commit_together_and_each_sees_its_own(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct writer w[WRITERS];
 	pthread_t thread[WRITERS];
 	unsigned missing = 0;
@@ -402,11 +318,11 @@ many_threads_commit_together_and_each_sees_its_own(void)
 		CU_ASSERT_EQUAL(w[i].failures, 0);
 	}
 	meta_close(&m);		/* posted ones too */
-	m = reopen(&p);
+	m = place_store(&p);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	for (unsigned i = 1; i <= WRITERS; i++) {
 		for (unsigned k = 1; k <= BATCHES; k++)
-			missing += !has_inode(m, i * 1000 + k);
+			missing += !row_has(m, i * 1000 + k);
 	}
 	CU_ASSERT_EQUAL(missing, 0);
 	meta_close(&m);
@@ -450,14 +366,14 @@ struct report {
 static void
 victim(const struct place *p, uint64_t from, int fd)
 {
-	struct meta *m = reopen(p);
+	struct meta *m = place_store(p);
 
 	for (uint64_t i = from; m != NULL; i++) {
 		struct meta_batch *b = meta_batch_new();
 		struct report r = { i, new_ino(m), new_name_id(m), new_id(m) };
 
 		for (uint64_t k = 0; k < 3; k++) {
-			struct meta_inode n = inode(i * 3 + k);
+			struct meta_inode n = row_inode(i * 3 + k);
 
 			meta_put_inode(b, &n);
 		}
@@ -508,7 +424,7 @@ static void
 a_kill_leaves_whole_batches_and_every_answered_one(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct report highest = { 0 };
 	uint64_t next = 1;
 
@@ -518,14 +434,14 @@ a_kill_leaves_whole_batches_and_every_answered_one(void)
 		uint64_t last = 0, found = 0;
 
 		CU_ASSERT_TRUE(r.answered >= next);
-		m = reopen(&p);
+		m = place_store(&p);
 		CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 		CU_ASSERT_EQUAL(meta_get_setting(m, "last", &last,
 						 sizeof(last)), sizeof(last));
 		CU_ASSERT_TRUE(last >= r.answered);
 		/* All or nothing, with the counter as the witness. */
 		for (uint64_t i = 3; i < (last + 2) * 3; i++)
-			found += has_inode(m, i);
+			found += row_has(m, i);
 		CU_ASSERT_EQUAL(found, last * 3);
 		CU_ASSERT_TRUE(new_ino(m) > highest.ino);
 		CU_ASSERT_TRUE(new_name_id(m) > highest.name_id);
@@ -540,7 +456,7 @@ static void
 numbers_do_not_repeat_when_many_are_taken(void)
 {
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	uint64_t last = 0, bad = 0;
 
 	for (unsigned i = 0; i < 250000; i++) {
@@ -551,7 +467,7 @@ numbers_do_not_repeat_when_many_are_taken(void)
 	}
 	CU_ASSERT_EQUAL(bad, 0);
 	meta_close(&m);
-	m = reopen(&p);
+	m = place_store(&p);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	CU_ASSERT_TRUE(new_ino(m) > last);
 	meta_close(&m);
@@ -584,7 +500,7 @@ replay_rows_are_found_for_two_minutes_and_trimmed_later(void)
 {
 	const int64_t s = 1000000000, start = 5000 * s;
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	uint64_t ino = 0;
 
 	CU_ASSERT_EQUAL(put_replay(m, 1, 11, start), 0);
@@ -627,9 +543,9 @@ an_inode_goes_with_all_its_rows(void)
 {
 	static const struct meta_extent one[] = { { 3, 4, 3 } };
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct meta_batch *b = meta_batch_new();
-	struct meta_inode n = inode(5);
+	struct meta_inode n = row_inode(5);
 	struct meta_handle h = { .ino = 5, .who = "a", .state = META_ACTIVE };
 	struct meta_name name = { .id = 30, .parent = 2, .ino = 5,
 				  .kind = 1, .name = "f" };
@@ -666,7 +582,7 @@ a_file_in_quarantine_keeps_its_extents_apart(void)
 {
 	static const struct meta_extent two[] = { { 0, 4, 0 }, { 8, 4, 40 } };
 	struct place p;
-	struct meta *m = fresh(&p);
+	struct meta *m = place_fresh(&p);
 	struct meta_quarantine q = { .id = 70, .ino = 5, .key = "k" };
 	struct meta_batch *b = meta_batch_new();
 	char text[256] = "";
