@@ -65,7 +65,8 @@ static const struct option_row rows[] = {
 	    "what it does not explain is kept (s3nfsctl quarantine list)."),
 	SRV(cache_size, SIZE, "10G", 1 * M, 1024 * T, NULL,
 	    "Bytes on disk for data that is not uploaded yet and for the "
-	    "cache of what is."),
+	    "cache of what is. A quarter of it is divided among the exports, "
+	    "so that one whose bucket takes nothing does not fill it all."),
 	SRV(memory_size, SIZE, "96M", 8 * M, 1 * T, NULL,
 	    "Bytes of memory for data on its way to and from the buckets."),
 	SRV(transfer_threads, COUNT, "16", 1, 1024, NULL,

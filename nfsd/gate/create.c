@@ -196,7 +196,7 @@ may_make(struct gate_export *x, struct gate_request *rq,
 	if (r == 0 && room_short(x->gate))
 		room_make(x->gate);
 	if (r == 0)
-		r = room_reserve(x->gate, ROWS, 0);
+		r = room_reserve(x, ROWS, 0);
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	return r;

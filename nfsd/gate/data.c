@@ -361,6 +361,8 @@ data_account_locked(struct node *n)
 
 	__atomic_add_fetch(&g->staged_bytes, staged - d->accounted_staged,
 			   __ATOMIC_RELAXED);
+	__atomic_add_fetch(&n->export->staged_bytes,
+			   staged - d->accounted_staged, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&g->clean_bytes, clean - d->accounted_clean,
 			   __ATOMIC_RELAXED);
 	d->accounted_staged = staged;

@@ -472,10 +472,13 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 	struct deletion *d;
 
 	pthread_mutex_lock(&g->mutex);
-	/* It is a courtesy: not more threads than can be spared. */
-	if (g->delete_waiters >= WAITERS_MAX || offline_now(x))
+	/* It is a courtesy: not more threads than can be spared, but one of
+	 * each export. */
+	if ((g->delete_waiters >= WAITERS_MAX && x->deletes.waiters > 0) ||
+	    offline_now(x))
 		until_ms = 0;
 	g->delete_waiters++;
+	x->deletes.waiters++;
 	while (until_ms != 0) {
 		HASH_FIND(hh, x->deletes.by_id, &id, sizeof(id), d);
 		/* One that has failed already is not worth a wait. */
@@ -485,6 +488,7 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 			break;
 	}
 	g->delete_waiters--;
+	x->deletes.waiters--;
 	pthread_mutex_unlock(&g->mutex);
 }
 

@@ -413,6 +413,7 @@ struct deletes {
 	size_t waiting, room;
 	size_t places;		/* of those promised or given */
 	unsigned running;
+	unsigned waiters;	/* threads in delete_wait */
 	unsigned failing;	/* have been tried */
 	unsigned refused;	/* S3 says no to them */
 	int said;		/* the error that was told last, */
@@ -448,6 +449,7 @@ struct gate_export {
 	struct deletes deletes;
 	uint64_t active, pending;	/* handles, of g's; atomic */
 	uint64_t nodes;		/* of g's; atomic */
+	uint64_t staged_bytes;	/* of g's; atomic */
 	/* Of g's; under gate->mutex, but for the last. */
 	uint64_t memory_used;
 	uint64_t memory_uploads;	/* of that */
@@ -522,7 +524,7 @@ struct gate {
 	pthread_cond_t key_free;
 	pthread_cond_t progress;	/* an upload or a deletion ended */
 	unsigned deletes_pending;
-	unsigned delete_waiters;	/* threads in delete_wait */
+	unsigned delete_waiters;	/* threads in delete_wait, all */
 	unsigned setting_aside;		/* row committed, file not moved yet */
 	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
@@ -1030,9 +1032,10 @@ void there_look(struct gate *g);
 bool there_is(const struct gate *g);	/* as of the last look */
 
 /* ---- room.c ---- */
-/* May so many bytes be staged for a file that has `own` staged already?  0,
+/* May so many bytes be staged for a file of the export that has `own` staged
+ * already?  0,
  * -ENOSPC, or -EAGAIN (other uploads will make room, or room_make) */
-int room_reserve(struct gate *g, uint64_t len, uint64_t own);
+int room_reserve(struct gate_export *x, uint64_t len, uint64_t own);
 /* Is there more than there shall be, in the cache or on the disk? */
 bool room_short(struct gate *g);
 /* Drop clean bytes of files that nobody uses, until all fits.  No mutex is

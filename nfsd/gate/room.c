@@ -8,6 +8,10 @@
  * full for WRITEs and new names is not full for that (and meta has a ballast
  * for when others fill it).  The disk is asked now and then; in between what
  * we add is known.
+ *
+ * A bucket that takes nothing must not fill the room of the others: a quarter
+ * of it is divided among the exports, and no other may have what one has not
+ * used of its part.  The rest is for whoever comes.
  */
 
 #include <config.h>
@@ -21,6 +25,7 @@
 #define LEAVE_MIN (8ULL << 20)
 #define LEAVE_MAX (256ULL << 20)
 #define LEAVE_SHARE 16			/* of the disk */
+#define SHARED 4			/* see above */
 
 static uint64_t
 used(struct gate *g)
@@ -57,19 +62,42 @@ disk_limit(struct gate *g, bool look)
 	return limit;
 }
 
-int
-room_reserve(struct gate *g, uint64_t len, uint64_t own)
+/* Of so much room, what the other exports have not used of their shares. */
+static uint64_t
+others_left(const struct gate_export *x, uint64_t room)
 {
+	const struct gate_export *y;
+	uint64_t exports = 0, left = 0, share;
+
+	LIST_FOREACH(y, &x->gate->exports, link)
+		exports++;
+	share = room / SHARED / exports;
+	LIST_FOREACH(y, &x->gate->exports, link) {
+		uint64_t staged = __atomic_load_n(&y->staged_bytes,
+						  __ATOMIC_RELAXED);
+
+		if (y != x && staged < share)
+			left += share - staged;
+	}
+	return left;
+}
+
+int
+room_reserve(struct gate_export *x, uint64_t len, uint64_t own)
+{
+	struct gate *g = x->gate;
 	uint64_t staged = __atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED);
-	uint64_t limit = disk_limit(g, false);
+	uint64_t limit = disk_limit(g, false), most;
 
 	/* Nobody is refused for what was so a while ago. */
 	if (used(g) + len > limit)
 		limit = disk_limit(g, true);
-	if (staged + len <= g->config.cache_size && used(g) + len <= limit)
+	most = g->config.cache_size < limit ? g->config.cache_size : limit;
+	most -= others_left(x, most);
+	if (staged + len <= most && used(g) + len <= limit)
 		return 0;
 	/* What can be fetched again makes room. */
-	if (staged + len <= g->config.cache_size && staged + len <= limit)
+	if (staged + len <= most)
 		return -EAGAIN;
 	/* So do the uploads of other files, if they are enough for it. */
 	if (__atomic_load_n(&g->pending, __ATOMIC_RELAXED) > 0 &&

@@ -69,14 +69,15 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	if (r == 0)
 		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)
-		r = room_reserve(g, len - extents_bytes_in(&n->d.live, off,
-							   len),
+		r = room_reserve(n->export,
+				 len - extents_bytes_in(&n->d.live, off, len),
 				 n->d.accounted_staged);
 	if (r == 0)
 		r = data_place_locked(n, off, len, false, &at);
 	if (r < 0)
 		return r;
 	__atomic_add_fetch(&g->staged_bytes, len, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&n->export->staged_bytes, len, __ATOMIC_RELAXED);
 	n->d.accounted_staged += len;
 	r = data_put_locked(n, data, len, at);
 	if (r == 0)
