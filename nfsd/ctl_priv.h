@@ -67,5 +67,7 @@ void ctl_drain(struct connection *c);
 /* ---- ctl_absent.c ---- */
 /* Exports that are not served, and what is kept of them. */
 json_t *ctl_absent(struct gate *gate);
+/* Exports whose bucket is away. */
+json_t *ctl_away(struct gate *gate);
 
 #endif

@@ -59,6 +59,7 @@ static const struct print_column status_columns[] = {
 	{"deletes_failing", "... that S3 refuses", PRINT_NUMBER},
 	{"moves", "Renamed directories", PRINT_TEXT},
 	{"absent", "Not served", PRINT_TEXT},
+	{"away", "Bucket away", PRINT_TEXT},
 	{"nodes", "Files in memory", PRINT_NUMBER},
 	{"open_files", "Data files open", PRINT_NUMBER},
 	{"names", "Names remembered", PRINT_NUMBER},

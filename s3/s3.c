@@ -164,13 +164,19 @@ begin(struct s3 *s3, enum s3_op op)
 }
 
 static ssize_t
-end(struct s3 *s3, ssize_t result)
+count_end(struct s3 *s3, ssize_t result)
 {
 	__atomic_sub_fetch(&s3->stats.in_flight, 1, __ATOMIC_RELAXED);
 	if (result < 0)
 		__atomic_add_fetch(&s3->stats.errors, 1, __ATOMIC_RELAXED);
-	s3_away_hint(s3, result);
 	return result;
+}
+
+static ssize_t
+end(struct s3 *s3, ssize_t result)
+{
+	s3_away_hint(s3, result);
+	return count_end(s3, result);
 }
 
 static void
@@ -285,7 +291,7 @@ s3_head(struct s3 *s3, const char *key, struct s3_object *out,
 	if (r < 0)
 		return r;
 	begin(s3, S3_OP_HEAD);
-	r = (int)end(s3, s3->ops->head(s3, key, out, err));
+	r = (int)count_end(s3, s3->ops->head(s3, key, out, err));
 	s3_ask_end(s3, S3_ASK_HEAD, &asked, r);
 	return r;
 }
@@ -533,7 +539,8 @@ s3_list_page(struct s3 *s3, const struct s3_list *list,
 	if (r < 0)
 		return r;
 	begin(s3, S3_OP_LIST);
-	r = (int)end(s3, s3->ops->list_page(s3, list, each, arg, next, err));
+	r = (int)count_end(s3, s3->ops->list_page(s3, list, each, arg, next,
+						  err));
 	s3_ask_end(s3, S3_ASK_LIST, &asked, r);
 	return r;
 }

@@ -564,6 +564,19 @@ gate_each_absent(struct gate *gate,
 	return each(arg, &info);
 }
 
+void
+gate_each_away(struct gate *gate,
+	       void (*each)(void *arg, const struct gate_away_info *),
+	       void *arg)
+{
+	struct gate_away_info info = {
+		.name = "/data", .since_ns = 1, .why = "SlowDown", .files = 3,
+	};
+
+	(void)gate;
+	each(arg, &info);
+}
+
 int
 gate_each_quarantined(struct gate *gate,
 		      int (*each)(void *arg,

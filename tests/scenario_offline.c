@@ -28,7 +28,22 @@
 static bool
 is_away(struct scene *s)
 {
-	return scene_logged(s, "is away") > scene_logged(s, "is back");
+	json_t *status = ctl(s, "status");
+	json_t *away = json_object_get(status, "away");
+	bool is = json_array_size(away) == 1;
+
+	CHECK(json_is_array(away));
+	if (is) {
+		const json_t *row = json_array_get(away, 0);
+		const char *export = json_string_value(
+			json_object_get(row, "export"));
+		const char *why = json_string_value(
+			json_object_get(row, "why"));
+
+		CHECK(strcmp(export, s->export) == 0 && why[0] != '\0');
+	}
+	json_decref(status);
+	return is;
 }
 
 /* It goes, and the gateway finds out. */
@@ -111,7 +126,7 @@ stays_useful(struct scene *s, const char *rules)
 	go_away(s, rules);
 	answered_from_here(s, &s->a, &k);
 	answered_from_here(s, &s->b, &k);
-	CHECK(scene_logged(s, "is away") == 1);
+	CHECK(scene_logged(s, "is away, cl") == 1);
 	/* What others did meanwhile is seen when it is back. */
 	object_text(s, "d/three", "new");
 	object_text(s, "d/one", "newer bytes");
@@ -192,7 +207,7 @@ slow(struct scene *s)
 	scene_faults(s, "op=list delay_ms=1000\n");
 	usleep(100 * 1000);
 	CHECK(names_in(&s->a, &k.dir) == 4);
-	CHECK(scene_logged(s, "is away") == 0);
+	CHECK(scene_logged(s, "is away, cl") == 0);
 }
 
 /* As it was before: the call waits, or comes again, and tells no old names. */
@@ -214,6 +229,182 @@ waits(struct scene *s)
 	CHECK(names_in(&s->a, &k.dir) == 4);
 }
 
+/* ---- changes ---- */
+
+struct changed {		/* what was taken while it was away */
+	struct nc_fh dir, made, sub, deep, link;
+};
+
+/* All kinds of change in a directory that is known: each at once. */
+static void
+change_all(struct scene *s, const struct known *k, struct changed *c)
+{
+	c->dir = k->dir;
+	TOOK(AT_ONCE_MS, OK(nc_create(&s->a, &k->dir, "made", GUARDED, NULL,
+				      NULL, &c->made, NULL)));
+	OK(put(&s->a, &c->made, 0, "made away", UNSTABLE));
+	TOOK(AT_ONCE_MS, OK(commit(&s->a, &c->made)));
+	TOOK(AT_ONCE_MS, OK(nc_mkdir(&s->a, &k->dir, "sub", NULL, &c->sub,
+				     NULL)));
+	c->deep = create_in(s, &c->sub, "deep", "deeper");
+	TOOK(AT_ONCE_MS, OK(nc_symlink(&s->a, &k->dir, "to", "made",
+				       &c->link)));
+	TOOK(AT_ONCE_MS, OK(nc_rename(&s->a, &k->dir, "one", &c->sub,
+				      "uno")));
+	TOOK(AT_ONCE_MS, OK(nc_remove(&s->a, &k->dir, "two")));
+	TOOK(AT_ONCE_MS, OK(nc_remove(&s->a, &k->dir, "link")));
+	TOOK(AT_ONCE_MS, OK(nc_mkdir(&s->a, &k->dir, "gone", NULL, NULL,
+				     NULL)));
+	TOOK(AT_ONCE_MS, OK(nc_rmdir(&s->a, &k->dir, "gone")));
+	TOOK(AT_ONCE_MS, OK(nc_rename(&s->a, &s->root, "d", &s->root, "e")));
+}
+
+/* What every client sees of that, and goes on seeing.  Bytes that are a copy
+ * of the bucket's are not known any more after a restart. */
+static void
+see_all(struct scene *s, struct rpcc *c, const struct changed *ch, bool copies)
+{
+	struct nc_fh uno, dir;
+
+	dir = look(c, s, "e");
+	TOOK(AT_ONCE_MS, CHECK(names_in(c, &s->root) == 1));
+	TOOK(AT_ONCE_MS, CHECK(names_in(c, &dir) == 3));
+	TOOK(AT_ONCE_MS, CHECK(names_in(c, &ch->sub) == 2));
+	CHECK(reads(c, &ch->made, "made away"));
+	CHECK(reads(c, &ch->deep, "deeper"));
+	uno = look_in(c, &ch->sub, "uno");
+	CHECK(!copies || reads(c, &uno, "first"));
+	CHECK(!has_name(c, &dir, "one") && !has_name(c, &dir, "two"));
+}
+
+static void
+bucket_follows(struct scene *s)
+{
+	WITHIN(20000, object_is(s, "e/made", "made away"));
+	WITHIN(20000, object_is(s, "e/sub/deep", "deeper"));
+	WITHIN(20000, object_is(s, "e/sub/uno", "first"));
+	WITHIN(20000, object_is(s, "e/to", "made"));
+	WITHIN(20000, object_absent(s, "d/one"));
+	WITHIN(20000, object_absent(s, "d/two"));
+	WITHIN(20000, object_absent(s, "d/link"));
+	WITHIN(20000, object_absent(s, "e/two"));
+	WITHIN(20000, object_absent(s, "e/gone/"));
+	CHECK(status_number(s, "conflicts") == 0);
+	CHECK(status_number(s, "quarantined") == 0);
+}
+
+static void
+changes(struct scene *s)
+{
+	struct changed c;
+	struct known k;
+
+	know(s, &k);
+	go_away(s, "hold\n");
+	change_all(s, &k, &c);
+	see_all(s, &s->a, &c, true);
+	see_all(s, &s->b, &c, true);
+	come_back(s);
+	bucket_follows(s);
+	see_all(s, &s->b, &c, true);
+}
+
+/* ... and the gateway is killed in it, and starts while it is away. */
+static void
+killed(struct scene *s)
+{
+	struct changed c;
+	struct known k;
+
+	know(s, &k);
+	go_away(s, "error=EAGAIN\n");
+	change_all(s, &k, &c);
+	scene_crash(s);
+	/* It does not know yet that it is alone. */
+	TOOK(FIRST_MS, (void)nc_getattr(&s->a, &s->root, NULL));
+	SOON(FIRST_MS, nc_getattr(&s->a, &c.sub, NULL), NFS3_OK);
+	see_all(s, &s->a, &c, false);
+	see_all(s, &s->b, &c, false);
+	come_back(s);
+	bucket_follows(s);
+	see_all(s, &s->b, &c, true);
+}
+
+/* ---- losers ---- */
+
+static int
+count_text(void *arg, const struct s3_entry *e)
+{
+	unsigned *count = arg;
+
+	*count += !e->is_prefix && strstr(e->key, ".conflict-") != NULL;
+	return 0;
+}
+
+static unsigned
+kept_beside(struct scene *s)
+{
+	const struct s3_list list = { .prefix = s->prefix };
+	unsigned count = 0;
+	char *next = NULL;
+
+	CHECK(s3_list_page(s->s3, &list, count_text, &count, &next, NULL) ==
+	      0);
+	free(next);
+	return count;
+}
+
+/* Somebody else changes the bucket, which does not answer us. */
+static void
+losers(struct scene *s)
+{
+	struct nc_fh fh;
+	struct known k;
+
+	know(s, &k);
+	go_away(s, "error=EAGAIN\n");
+	OK(nc_create(&s->a, &k.dir, "new", GUARDED, NULL, NULL, &fh, NULL));
+	OK(put(&s->a, &fh, 0, "our new one", UNSTABLE));
+	OK(commit(&s->a, &fh));
+	object_text(s, "d/new", "their new one");
+	OK(nc_truncate(&s->a, &k.file, 0));
+	OK(put(&s->a, &k.file, 0, "our change", UNSTABLE));
+	OK(commit(&s->a, &k.file));
+	object_text(s, "d/one", "their change");
+	OK(nc_remove(&s->a, &k.dir, "two"));
+	object_text(s, "d/two", "their second");
+	come_back(s);
+	WITHIN(20000, kept_beside(s) == 2);
+	WITHIN(10000, status_number(s, "conflicts") == 3);
+	WITHIN(10000, status_number(s, "deletes") == 0);
+	CHECK(object_is(s, "d/new", "their new one"));
+	CHECK(object_is(s, "d/one", "their change"));
+	CHECK(object_is(s, "d/two", "their second"));
+	WITHIN(5000, names_in(&s->b, &k.dir) == 6);
+}
+
+/* Names came into directories that were removed here: they are there. */
+static void
+refilled(struct scene *s)
+{
+	struct nc_fh fh;
+	struct known k;
+
+	know(s, &k);
+	OK(nc_mkdir(&s->a, &k.dir, "sub", NULL, &fh, NULL));
+	WITHIN(2000, !object_absent(s, "d/sub/"));
+	CHECK(names_in(&s->a, &fh) == 0);
+	go_away(s, "error=EAGAIN\n");
+	object_text(s, "d/sub/theirs", "is safe");
+	OK(nc_rmdir(&s->a, &k.dir, "sub"));
+	CHECK(names_in(&s->a, &k.dir) == 3);
+	come_back(s);
+	WITHIN(5000, names_in(&s->a, &k.dir) == 4);
+	fh = look_in(&s->b, &k.dir, "sub");
+	fh = look_in(&s->b, &fh, "theirs");
+	CHECK(reads(&s->b, &fh, "is safe"));
+}
+
 #define SHORT "attr_ttl_ms=50 store_wait_ms=300"
 
 SCENARIOS(
@@ -229,5 +420,14 @@ SCENARIOS(
 	  first, SHORT, false },
 	{ "offline-slow", "a slow LIST / waited for, the store is not away",
 	  slow, SHORT, false },
+	{ "offline-create", "a store is away; CREATE, MKDIR, SYMLINK, RENAME, "
+	  "REMOVE, RMDIR / at once, and in the bucket when it is back",
+	  changes, SHORT, false },
+	{ "offline-kill", "... and kill -9, and a start without the store",
+	  killed, SHORT, false },
+	{ "offline-conflict", "... others made and changed the same / theirs "
+	  "keep the names, ours are beside", losers, SHORT, false },
+	{ "offline-rmdir", "... others put a file into a directory that was "
+	  "removed / it is there", refilled, SHORT, false },
 	{ "offline-wait", "offline=wait / nothing is told that is old", waits,
 	  SHORT " offline=wait", false })

@@ -494,6 +494,17 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 
 /* ---- for people ---- */
 
+uint64_t
+deletes_count(struct gate_export *x)
+{
+	uint64_t count;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	count = HASH_COUNT(x->deletes.by_id);
+	pthread_mutex_unlock(&x->gate->mutex);
+	return count;
+}
+
 int
 deletes_each(struct gate *g,
 	     int (*each)(void *arg, const struct gate_left_info *), void *arg)

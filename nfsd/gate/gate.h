@@ -498,6 +498,17 @@ int gate_each_absent(struct gate *gate,
 		     int (*each)(void *arg, const struct gate_absent_info *),
 		     void *arg) __attribute__((warn_unused_result));
 
+/* An export whose bucket is away. */
+struct gate_away_info {
+	const char *name;
+	int64_t since_ns;	/* wall clock */
+	const char *why;
+	uint64_t files, deletions;	/* that wait for it */
+};
+void gate_each_away(struct gate *gate,
+		    void (*each)(void *arg, const struct gate_away_info *),
+		    void *arg);
+
 /*
  * Upload path (NULL: all) now and wait at most timeout_ms, also while uploads
  * fail and are tried again.  progress may be NULL; it is called now and then

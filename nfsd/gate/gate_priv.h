@@ -1230,6 +1230,7 @@ unsigned deletes_due_locked(const struct gate *g);
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */
 void deletes_free(struct gate_export *x);
+uint64_t deletes_count(struct gate_export *x);
 int deletes_each(struct gate *g,
 		 int (*each)(void *arg, const struct gate_left_info *),
 		 void *arg) __attribute__((warn_unused_result));

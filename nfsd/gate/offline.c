@@ -80,3 +80,24 @@ offline_absent(struct node *dir, struct gate_request *rq)
 {
 	return offline_listed(dir) ? -ENOENT : come_back(rq);
 }
+
+void
+gate_each_away(struct gate *g,
+	       void (*each)(void *arg, const struct gate_away_info *),
+	       void *arg)
+{
+	struct gate_export *x;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		struct gate_away_info info = { .name = x->c.name };
+		struct s3_absence absence;
+
+		if (!s3_is_away(x->s3, &absence))
+			continue;
+		info.since_ns = absence.since_ns;
+		info.why = absence.why;
+		info.files = __atomic_load_n(&x->pending, __ATOMIC_RELAXED);
+		info.deletions = deletes_count(x);
+		each(arg, &info);
+	}
+}
