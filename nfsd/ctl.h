@@ -15,6 +15,8 @@
  *	{"result": {...}}	or	{"error": "...", "errno": 2}
  */
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "nfsd/clients.h"
@@ -25,6 +27,14 @@
 
 struct ctl;
 
+/* Whose keys an export uses; source "": it needs none. */
+struct ctl_keys {
+	const char *export;
+	bool known;		/* there are keys */
+	char source[160], error[256];
+	int64_t expires_s;	/* 0: never */
+};
+
 struct ctl_config {
 	const char *path;	/* of the socket */
 	struct gate *gate;
@@ -32,6 +42,9 @@ struct ctl_config {
 	struct mount3 *mounts;
 	struct clients *clients;
 	struct rpc_server *rpc;	/* NULL: no figures of it */
+	/* Of the export of that number; false: there is none.  May be NULL. */
+	bool (*keys)(void *keys_arg, size_t number, struct ctl_keys *out);
+	void *keys_arg;
 };
 
 /* The parts stay the caller's and outlive it.  -EADDRINUSE if somebody

@@ -64,6 +64,9 @@ void ctl_status(struct connection *c);
 void ctl_flush(struct connection *c, const char *path);
 void ctl_drain(struct connection *c);
 
+/* ---- ctl_keys.c ---- */
+json_t *ctl_keys(const struct ctl_config *config);
+
 /* ---- ctl_absent.c ---- */
 /* Exports that are not served, and what is kept of them. */
 json_t *ctl_absent(struct gate *gate);

@@ -175,6 +175,7 @@ ctl_status(struct connection *c)
 		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
 		"exports", exports_json(config->exports),
 		"refusals", refusals_json(config->gate),
+		"credentials", ctl_keys(config),
 		"moves", moves_json(config->gate),
 		"absent", ctl_absent(config->gate),
 		"away", ctl_away(config->gate),

@@ -495,6 +495,24 @@ start_serving(struct daemon *d)
 	return r < 0 ? fail(r, "portmap: %s", strerror(-r)) : 0;
 }
 
+static bool
+keys_of(void *arg, size_t number, struct ctl_keys *out)
+{
+	struct daemon *d = arg;
+	struct s3_identity who = {0};
+
+	if (number >= d->settings.export_count)
+		return false;
+	out->export = d->buckets[number].settings->name;
+	if (!s3_identity(d->buckets[number].s3, &who))
+		return true;
+	out->known = who.known;
+	out->expires_s = who.expires_s;
+	snprintf(out->source, sizeof(out->source), "%s", who.source);
+	snprintf(out->error, sizeof(out->error), "%s", who.error);
+	return true;
+}
+
 static int
 start_ctl(struct daemon *d)
 {
@@ -504,6 +522,7 @@ start_ctl(struct daemon *d)
 		.mounts = server_mounts(d->server),
 		.clients = server_clients(d->server),
 		.rpc = server_rpc(d->server),
+		.keys = keys_of, .keys_arg = d,
 	};
 	int r;
 

@@ -1,55 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the keys come from.  Looked for in the order of the AWS tools:
+ * Keys, and new ones in time.  Where they come from is found once (source.c)
+ * and stays; they are asked for again
  *
- *	environment ─▶ web identity ─▶ credentials file ─▶ config file
- *	  ─▶ credential_process ─▶ container endpoint ─▶ instance (IMDSv2)
+ *	before they end		a third of their time, at most REFRESH_S
+ *	when the files change	looked at once a second, while requests are made
+ *	when the store says so	s3_creds_expire
  *
- * The first source that has keys stays the source; keys with an end are
- * asked for anew REFRESH_S before it, by one caller while the others go on
- * with the old ones.  If the source fails then, the old ones serve until
- * they really end.  s3_config.ask_later leaves all but the quick sources to the
- * first request, so that opening waits for nobody.  Sources that need HTTP get short time-outs of their own,
- * no proxy and no redirects, and never see a key of ours; a command has a
- * minute.  All of them are left when the program ends (s3_creds_cancel).
+ * by one thread, which sleeps otherwise; it is started when it has something
+ * to do.  Requests go on with the keys that are there as long as these are
+ * good, and wait for the thread only when they are not.  A source that fails
+ * is asked again after pauses that grow to RETRY_MAX_S, without end; it is
+ * told to the log once, and shown in status.
+ *
+ * s3_config.ask_later leaves what one must wait for (a command, a server) to
+ * the thread, so that opening waits for nobody.  All of it is left when the
+ * program ends (s3_creds_cancel).
  */
 #include <config.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "s3/remote.h"
+#include <sys/stat.h>
+#include "s3/creds.h"
 
 #define REFRESH_S 300
-#define RETRY_S 10		/* after a failed refresh with keys left */
-#define ANSWER_MAX (256U << 10)
+#define RETRY_MAX_S 30
+#define FORCE_EVERY_S 10	/* the store's word counts so often */
 #define PROCESS_MS 60000
+#define WAIT_MS 100		/* how soon the caller's stop is seen */
 
-enum source {
-	FROM_NOWHERE, FROM_ENV, FROM_WEB_IDENTITY, FROM_FILES, FROM_PROCESS,
-	FROM_CONTAINER, FROM_INSTANCE,
+/* A file as it was when it was read. */
+struct stamp {
+	struct timespec mtime;
+	ino_t inode;
+	off_t size;
 };
 
 struct s3_creds {
 	/* set once */
-	enum source source;
-	char *profile;
-	char *credentials_file;
-	char *config_file;
-	char *region;		/* for STS */
-	unsigned process_ms;
-	bool ask_later;
+	struct s3_asker asker;
+	enum s3_origin origin;
 	bool (*stopped)(void *arg);
-	void *stopped_arg;
+	void (*log)(void *arg, enum s3_level level, const char *line);
+	void *arg;
 	atomic_bool cancelled;
 	/* under lock */
 	pthread_mutex_t lock;
-	pthread_cond_t refreshed;
+	pthread_cond_t changed;		/* asked, wanted or closing */
+	pthread_t thread;
+	bool running, closing;
 	struct s3_keys keys;
-	int64_t look_s;		/* no refresh before */
-	bool refreshing;
-	bool expired;		/* the store said so, or not asked yet */
-	int error;		/* of the last time it was asked */
+	char source[S3_SOURCE_MAX];
+	char why[256];			/* the last error, "" if none */
+	bool wanted, asking;
+	bool refused;			/* by the store, or not asked yet */
+	bool told;			/* the error, to the log */
+	unsigned failures;
+	int64_t next_s;			/* no asking before; 0: none needed */
+	int64_t forced_s, looked_s;
+	struct stamp stamps[2];
 };
 
 void
@@ -78,7 +90,7 @@ is_over(void *arg)
 	struct s3_creds *c = arg;
 
 	return atomic_load(&c->cancelled) ||
-	       (c->stopped != NULL && c->stopped(c->stopped_arg));
+	       (c->stopped != NULL && c->stopped(c->arg));
 }
 
 void
@@ -105,402 +117,229 @@ aws_file(const char *variable, const char *name)
 	return s3_buf_take(&path);
 }
 
-static int
-from_env(struct s3_keys *out)
+static const char *
+profile_name(const struct s3_config *config)
 {
-	if (env("AWS_ACCESS_KEY_ID") == NULL ||
-	    env("AWS_SECRET_ACCESS_KEY") == NULL)
-		return -ENOENT;
-	out->access = copy(env("AWS_ACCESS_KEY_ID"));
-	out->secret = copy(env("AWS_SECRET_ACCESS_KEY"));
-	out->token = copy(env("AWS_SESSION_TOKEN"));
-	if (out->access == NULL || out->secret == NULL)
-		return -ENOMEM;
-	return 0;
+	if (config->profile != NULL)
+		return config->profile;
+	return env("AWS_PROFILE") != NULL ? env("AWS_PROFILE") :
+					    env("AWS_DEFAULT_PROFILE");
 }
 
-static int
-from_file(const struct s3_creds *c, const char *file, bool is_config,
-	  struct s3_keys *out)
+static void
+say(struct s3_creds *c, enum s3_level level, const char *what,
+    const char *why)
 {
-	out->access = s3_profile_get(file, c->profile, is_config,
-				     "aws_access_key_id");
-	out->secret = s3_profile_get(file, c->profile, is_config,
-				     "aws_secret_access_key");
-	out->token = s3_profile_get(file, c->profile, is_config,
-				    "aws_session_token");
-	return out->access != NULL && out->secret != NULL ? 0 : -ENOENT;
+	char line[512];
+
+	if (c->log == NULL)
+		return;
+	snprintf(line, sizeof(line), "credentials from %s%s%s", c->source,
+		 what, why);
+	c->log(c->arg, level, line);
 }
 
-static int
-from_files(const struct s3_creds *c, struct s3_keys *out)
+/* ---- files ---- */
+
+static void
+take_stamps(const struct s3_creds *c, struct stamp out[2])
 {
-	if (from_file(c, c->credentials_file, false, out) == 0)
+	const char *const files[] = { c->asker.credentials_file,
+				      c->asker.config_file };
+
+	memset(out, 0, 2 * sizeof(*out));
+	for (size_t i = 0; i < 2; i++) {
+		struct stat st;
+
+		if (stat(files[i], &st) != 0)
+			continue;
+		out[i].mtime = st.st_mtim;
+		out[i].inode = st.st_ino;
+		out[i].size = st.st_size;
+	}
+}
+
+static void
+look_at_files_locked(struct s3_creds *c, int64_t now)
+{
+	struct stamp fresh[2];
+
+	if (c->origin != S3_FROM_PROFILE || now == c->looked_s || c->asking ||
+	    c->wanted)
+		return;
+	c->looked_s = now;
+	take_stamps(c, fresh);
+	if (memcmp(fresh, c->stamps, sizeof(fresh)) != 0) {
+		c->wanted = true;
+		pthread_cond_broadcast(&c->changed);
+	}
+}
+
+/* ---- asking ---- */
+
+static int64_t
+refresh_at(int64_t now, int64_t expires_s)
+{
+	int64_t left = expires_s - now, early = left / 3;
+
+	if (expires_s == 0)
 		return 0;
-	s3_keys_fini(out);
-	return from_file(c, c->config_file, true, out);
+	if (early > REFRESH_S)
+		early = REFRESH_S;
+	return left <= 3 ? now + 1 : expires_s - early;
 }
 
-/* Keys in JSON; the session token has two names in use. */
-static int
-from_json(const char *text, size_t len, struct s3_keys *out)
+static void
+take_answer_locked(struct s3_creds *c, int r, struct s3_keys *fresh,
+		   const struct s3_error *err)
 {
-	CLEANUP_FREE char *until = s3_json_string(text, len, "Expiration");
+	int64_t now = s3_now_s();
+	unsigned pause = c->failures < 5 ? 1U << c->failures : RETRY_MAX_S;
 
-	out->access = s3_json_string(text, len, "AccessKeyId");
-	out->secret = s3_json_string(text, len, "SecretAccessKey");
-	out->token = s3_json_string(text, len, "SessionToken");
-	if (out->token == NULL)
-		out->token = s3_json_string(text, len, "Token");
-	if (until != NULL)
-		out->expires_s = s3_date_iso(until);
-	if (out->access == NULL || out->secret == NULL || out->expires_s < 0)
-		return -EBADMSG;
-	return 0;
+	if (r == 0) {
+		s3_keys_fini(&c->keys);
+		c->keys = *fresh;
+		c->refused = false;
+		c->failures = 0;
+		c->why[0] = '\0';
+		c->next_s = refresh_at(now, fresh->expires_s);
+		if (c->told)
+			say(c, S3_LOG_INFO, " are there again", "");
+		c->told = false;
+		return;
+	}
+	c->failures++;
+	c->next_s = now + pause;
+	snprintf(c->why, sizeof(c->why), "%s", err->message[0] != '\0' ?
+		 err->message : strerror(-r));
+	if (!c->told && !is_over(c)) {
+		say(c, S3_LOG_WARN, c->keys.access != NULL ?
+		    ": no new ones, those that are there go on: " : ": ",
+		    c->why);
+		c->told = true;
+	}
 }
 
-static char *
-process_command(const struct s3_creds *c)
+/* Drops the lock while it waits for the source. */
+static void
+ask_locked(struct s3_creds *c)
 {
-	char *command = s3_profile_get(c->config_file, c->profile, true,
-				       "credential_process");
-
-	return command != NULL ? command :
-	       s3_profile_get(c->credentials_file, c->profile, false,
-			      "credential_process");
-}
-
-static int
-from_process(struct s3_creds *c, struct s3_keys *out)
-{
-	CLEANUP_BUF struct s3_buf text = { .max = ANSWER_MAX };
-	CLEANUP_FREE char *command = process_command(c);
-	struct s3_process process = {
-		.limit_ms = c->process_ms, .stopped = is_over, .arg = c,
-	};
+	CLEANUP_PLAN struct s3_plan plan = {0};
+	struct s3_keys fresh = {0};
+	struct s3_error err = {0};
+	struct stamp stamps[2];
 	int r;
 
-	if (command == NULL)
-		return -ENOENT;
-	process.command = command;
-	r = s3_process_read(&process, &text);
-	return r < 0 ? r : from_json(text.data, text.len, out);
+	c->wanted = false;
+	c->asking = true;
+	pthread_mutex_unlock(&c->lock);
+	take_stamps(c, stamps);
+	r = s3_plan_make(&c->asker, c->origin, &plan, &err);
+	if (r == 0)
+		r = s3_plan_keys(&c->asker, &plan, &fresh, &err);
+	if (r == 0 && fresh.expires_s != 0 && fresh.expires_s <= s3_now_s()) {
+		s3_keys_fini(&fresh);
+		r = s3_error_set(&err, -EACCES, "what it gives has expired");
+	}
+	pthread_mutex_lock(&c->lock);
+	c->asking = false;
+	memcpy(c->stamps, stamps, sizeof(stamps));
+	if (plan.source[0] != '\0')
+		snprintf(c->source, sizeof(c->source), "%s", plan.source);
+	take_answer_locked(c, r, &fresh, &err);
+	pthread_cond_broadcast(&c->changed);
 }
 
-/* For libcurl: about once a second, and when bytes move. */
-static int
-on_progress(void *arg, curl_off_t down, curl_off_t downed, curl_off_t up,
-	    curl_off_t upped)
+static void
+wait_locked(struct s3_creds *c, int64_t ms)
 {
-	(void)down;
-	(void)downed;
-	(void)up;
-	(void)upped;
-	return is_over(arg);
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	(void)pthread_cond_timedwait(&c->changed, &c->lock, &until);
 }
 
-struct http {
-	const char *method;	/* NULL: GET */
-	const char *url;
-	const char *header;	/* "Name: value" or NULL */
-	const char *form;	/* a POST's body or NULL */
-	long timeout_ms;
-	const char *ca_file;
-};
-
-static size_t
-on_answer(char *data, size_t size, size_t count, void *arg)
+static void *
+thread_main(void *arg)
 {
-	struct s3_buf *b = arg;
+	struct s3_creds *c = arg;
 
-	s3_buf_add(b, data, size * count);
-	return b->failed ? 0 : size * count;
+	pthread_mutex_lock(&c->lock);
+	while (!c->closing) {
+		int64_t left = c->next_s - s3_now_s();
+
+		if (c->wanted || (c->next_s != 0 && left <= 0))
+			ask_locked(c);
+		else if (c->next_s == 0)
+			pthread_cond_wait(&c->changed, &c->lock);
+		else	/* in pieces: the clock may be set */
+			wait_locked(c, left < 10 ? left * 1000 : 10000);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
 }
 
-/* 0 for a 200, -EIO for anything else. */
-static int
-http_get(struct s3_creds *c, const struct http *h, struct s3_buf *answer)
-{
-	CURL *e = curl_easy_init();
-	struct curl_slist *headers = NULL;
-	long status = 0;
-	CURLcode code;
-
-	if (e == NULL)
-		return -ENOMEM;
-	answer->max = ANSWER_MAX;
-	if (h->header != NULL)
-		headers = curl_slist_append(NULL, h->header);
-	curl_easy_setopt(e, CURLOPT_URL, h->url);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress);
-	curl_easy_setopt(e, CURLOPT_XFERINFODATA, c);
-	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
-	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, h->timeout_ms);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, h->timeout_ms);
-	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_answer);
-	curl_easy_setopt(e, CURLOPT_WRITEDATA, answer);
-	if (h->form != NULL)
-		curl_easy_setopt(e, CURLOPT_POSTFIELDS, h->form);
-	if (h->method != NULL)
-		curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, h->method);
-	if (headers != NULL)
-		curl_easy_setopt(e, CURLOPT_HTTPHEADER, headers);
-	code = curl_easy_perform(e);
-	curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_cleanup(e);
-	curl_slist_free_all(headers);
-	return code == CURLE_OK && status == 200 ? 0 : -EIO;
-}
+/* ---- open and close ---- */
 
 static int
-read_small_file(const char *path, struct s3_buf *out)
+fill_asker(struct s3_creds *c, const struct s3_config *config)
 {
-	FILE *f = fopen(path, "re");
-	char chunk[4096];
-	size_t n;
+	struct s3_asker *a = &c->asker;
+	const char *profile = profile_name(config);
 
-	if (f == NULL)
-		return -errno;
-	out->max = ANSWER_MAX;
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		s3_buf_add(out, chunk, n);
-	fclose(f);
-	while (out->len > 0 && strchr(" \r\n\t", out->data[out->len - 1]))
-		out->data[--out->len] = '\0';
-	return out->failed ? out->failed : out->len ? 0 : -ENOENT;
+	a->profile = strdup(profile != NULL ? profile : "default");
+	a->named = profile != NULL;
+	a->set_by_us = config->profile != NULL;
+	a->credentials_file = aws_file("AWS_SHARED_CREDENTIALS_FILE",
+				       "credentials");
+	a->config_file = aws_file("AWS_CONFIG_FILE", "config");
+	a->region = s3_creds_region(config);
+	a->ca_file = copy(config->ca_file);
+	a->process_ms = config->process_ms ? config->process_ms : PROCESS_MS;
+	a->fips = config->fips;
+	a->dualstack = config->dualstack;
+	a->stopped = is_over;
+	a->arg = c;
+	return a->profile == NULL || a->credentials_file == NULL ||
+	       a->config_file == NULL ? -ENOMEM : 0;
 }
 
-/* Value of an environment variable, else of the profile. */
-static char *
-env_or_profile(const struct s3_creds *c, const char *variable,
-	       const char *key)
-{
-	if (env(variable) != NULL)
-		return strdup(env(variable));
-	return s3_profile_get(c->config_file, c->profile, true, key);
-}
-
-/* STS API, AssumeRoleWithWebIdentity: an unsigned POST. */
+/* First keys, or what will ask for them. */
 static int
-from_web_identity(struct s3_creds *c, struct s3_keys *out)
+first(struct s3_creds *c, bool ask_later, struct s3_error *err)
 {
-	CLEANUP_FREE char *file = env_or_profile(c,
-		"AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file");
-	CLEANUP_FREE char *role = env_or_profile(c, "AWS_ROLE_ARN",
-						 "role_arn");
-	CLEANUP_FREE char *session = env_or_profile(c,
-		"AWS_ROLE_SESSION_NAME", "role_session_name");
-	CLEANUP_BUF struct s3_buf token = {0}, form = {0}, url = {0};
-	CLEANUP_BUF struct s3_buf answer = {0};
-	struct http http = { .timeout_ms = 5000 };
+	CLEANUP_PLAN struct s3_plan plan = {0};
 	int r;
 
-	if (file == NULL || role == NULL)
-		return -ENOENT;
-	r = read_small_file(file, &token);
+	take_stamps(c, c->stamps);
+	r = s3_plan_find(&c->asker, &c->origin, &plan, err);
 	if (r < 0)
 		return r;
-	s3_buf_str(&form, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15"
-		   "&RoleArn=");
-	s3_buf_uri(&form, role, false);
-	s3_buf_str(&form, "&RoleSessionName=");
-	s3_buf_uri(&form, session ? session : PACKAGE_NAME, false);
-	s3_buf_str(&form, "&WebIdentityToken=");
-	s3_buf_uri(&form, token.data, false);
-	if (env("AWS_ENDPOINT_URL_STS") != NULL)
-		s3_buf_str(&url, env("AWS_ENDPOINT_URL_STS"));
-	else
-		s3_buf_fmt(&url, "https://sts.%s.amazonaws.com%s/",
-			   c->region ? c->region : "us-east-1", c->region &&
-			   strncmp(c->region, "cn-", 3) == 0 ? ".cn" : "");
-	if (form.failed || url.failed)
-		return -ENOMEM;
-	http.url = url.data;
-	http.form = form.data;
-	r = http_get(c, &http, &answer);
-	return r < 0 ? r : s3_xml_sts(answer.data, answer.len, out);
-}
+	snprintf(c->source, sizeof(c->source), "%s", plan.source);
+	if (ask_later && s3_plan_is_slow(&plan)) {
+		c->refused = c->wanted = true;
+	} else {
+		struct s3_error why = {0};
 
-/* The full URI may carry a token and must be loopback or HTTPS. */
-static bool
-container_host_ok(const char *url)
-{
-	static const char *const hosts[] = {
-		"http://127.", "http://localhost:", "http://localhost/",
-		"http://[::1]", "http://169.254.170.2/",
-		"http://169.254.170.23/", "http://[fd00:ec2::23]/",
-	};
-
-	if (strncmp(url, "https://", 8) == 0)
-		return true;
-	for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++)
-		if (strncmp(url, hosts[i], strlen(hosts[i])) == 0)
-			return strchr(url, '@') == NULL;
-	return false;
-}
-
-static int
-from_container(struct s3_creds *c, struct s3_keys *out)
-{
-	const char *relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-	const char *token_file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-	const char *token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-	CLEANUP_BUF struct s3_buf url = {0}, auth = {0}, file = {0};
-	CLEANUP_BUF struct s3_buf answer = {0};
-	struct http http = { .timeout_ms = 2000 };
-	int r = 0;
-
-	if (relative != NULL)
-		s3_buf_fmt(&url, "http://169.254.170.2%s", relative);
-	else if (full != NULL && container_host_ok(full))
-		s3_buf_str(&url, full);
-	else
-		return -ENOENT;
-	if (token_file != NULL) {
-		r = read_small_file(token_file, &file);
-		token = file.data;
-	}
-	if (r == 0 && token != NULL)
-		s3_buf_fmt(&auth, "Authorization: %s", token);
-	if (r < 0 || url.failed || auth.failed)
-		return r < 0 ? r : -ENOMEM;
-	http.url = url.data;
-	http.header = auth.data;
-	r = http_get(c, &http, &answer);
-	return r < 0 ? r : from_json(answer.data, answer.len, out);
-}
-
-/* EC2 user guide, "Use the Instance Metadata Service": version 2 only. */
-static int
-from_instance(struct s3_creds *c, struct s3_keys *out)
-{
-	static const char path[] = "/latest/meta-data/iam/"
-				   "security-credentials/";
-	const char *base = env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-	const char *off = env("AWS_EC2_METADATA_DISABLED");
-	CLEANUP_BUF struct s3_buf url = {0}, header = {0}, token = {0};
-	CLEANUP_BUF struct s3_buf role = {0}, answer = {0};
-	struct http http = { .timeout_ms = 1000 };
-	size_t len;
-	int r;
-
-	if (off != NULL && strcasecmp(off, "true") == 0)
-		return -ENOENT;
-	if (base == NULL)
-		base = "http://169.254.169.254";
-	len = strlen(base);
-	while (len > 0 && base[len - 1] == '/')
-		len--;
-	s3_buf_fmt(&url, "%.*s/latest/api/token", (int)len, base);
-	http.method = "PUT";
-	http.url = url.data;
-	http.header = "X-aws-ec2-metadata-token-ttl-seconds: 21600";
-	r = http_get(c, &http, &token);
-	if (r < 0 || token.len == 0 || strpbrk(token.data, "\r\n") != NULL)
-		return -ENOENT;
-	s3_buf_fmt(&header, "X-aws-ec2-metadata-token: %s", token.data);
-	s3_buf_reset(&url);
-	s3_buf_fmt(&url, "%.*s%s", (int)len, base, path);
-	http = (struct http){ .url = url.data, .header = header.data,
-			      .timeout_ms = 1000 };
-	r = http_get(c, &http, &role);
-	if (r < 0 || role.len == 0)
-		return -ENOENT;
-	role.data[strcspn(role.data, "\r\n")] = '\0';
-	s3_buf_uri(&url, role.data, false);
-	http.url = url.data;
-	r = url.failed ? -ENOMEM : http_get(c, &http, &answer);
-	return r < 0 ? r : from_json(answer.data, answer.len, out);
-}
-
-static int
-ask(struct s3_creds *c, enum source source, struct s3_keys *out)
-{
-	int r = -ENOENT;
-
-	switch (source) {
-	case FROM_ENV: r = from_env(out); break;
-	case FROM_WEB_IDENTITY: r = from_web_identity(c, out); break;
-	case FROM_FILES: r = from_files(c, out); break;
-	case FROM_PROCESS: r = from_process(c, out); break;
-	case FROM_CONTAINER: r = from_container(c, out); break;
-	case FROM_INSTANCE: r = from_instance(c, out); break;
-	case FROM_NOWHERE: break;
-	}
-	if (r < 0)
-		s3_keys_fini(out);
-	return r;
-}
-
-static const char *const source_names[] = {
-	"nowhere", "the environment", "the web identity", "the shared files",
-	"credential_process", "the container endpoint",
-	"the instance metadata",
-};
-
-/* Is it a source that is there, and that one must wait for? */
-static bool
-is_slow(struct s3_creds *c, enum source source)
-{
-	CLEANUP_FREE char *a = NULL, *b = NULL;
-	const char *off = env("AWS_EC2_METADATA_DISABLED");
-
-	switch (source) {
-	case FROM_WEB_IDENTITY:
-		a = env_or_profile(c, "AWS_WEB_IDENTITY_TOKEN_FILE",
-				   "web_identity_token_file");
-		b = env_or_profile(c, "AWS_ROLE_ARN", "role_arn");
-		return a != NULL && b != NULL;
-	case FROM_PROCESS:
-		a = process_command(c);
-		return a != NULL;
-	case FROM_CONTAINER:
-		return env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") != NULL ||
-		       env("AWS_CONTAINER_CREDENTIALS_FULL_URI") != NULL;
-	case FROM_INSTANCE:
-		return off == NULL || strcasecmp(off, "true") != 0;
-	default:
-		return false;
-	}
-}
-
-/* The first source that has keys.  A source that is named but broken ends
- * the search: falling through to other keys would surprise. */
-static int
-find(struct s3_creds *c, bool named_profile, struct s3_error *err)
-{
-	for (int s = FROM_ENV; s <= FROM_INSTANCE; s++) {
-		int r;
-
-		/* --profile on our side wins over keys in the environment. */
-		if (named_profile && s == FROM_ENV)
-			continue;
-		if (c->ask_later && is_slow(c, (enum source)s)) {
-			c->source = (enum source)s;
-			c->expired = true;
-			return 0;
-		}
-		r = ask(c, (enum source)s, &c->keys);
-		if (r == 0) {
-			c->source = (enum source)s;
-			return 0;
-		}
+		r = s3_plan_keys(&c->asker, &plan, &c->keys, &why);
 		if (r == -ECANCELED || is_over(c))
 			return s3_error_set(err, -ECANCELED, "cancelled");
-		if (r != -ENOENT)
+		if (r < 0)
 			return s3_error_set(err, -EINVAL, "credentials from "
-					    "%s: %s", source_names[s],
-					    strerror(-r));
+					    "%s: %s", c->source, why.message);
+		c->next_s = refresh_at(s3_now_s(), c->keys.expires_s);
 	}
-	return s3_error_set(err, -EINVAL, "no credentials found (profile "
-			    "\"%s\"): set AWS_ACCESS_KEY_ID and "
-			    "AWS_SECRET_ACCESS_KEY or fill %s", c->profile,
-			    c->credentials_file);
+	if (c->origin == S3_FROM_ENV)
+		return 0;		/* stays as it is */
+	r = -pthread_create(&c->thread, NULL, thread_main, c);
+	c->running = r == 0;
+	return r;
 }
 
 int
@@ -508,31 +347,22 @@ s3_creds_open(const struct s3_config *config, struct s3_creds **out,
 	      struct s3_error *err)
 {
 	struct s3_creds *c = calloc(1, sizeof(*c));
-	const char *profile = config->profile;
+	pthread_condattr_t attr;
 	int r;
 
 	if (c == NULL)
 		return -ENOMEM;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->refreshed, NULL);
-	if (profile == NULL)
-		profile = env("AWS_PROFILE");
-	if (profile == NULL)
-		profile = env("AWS_DEFAULT_PROFILE");
-	c->profile = strdup(profile ? profile : "default");
-	c->credentials_file = aws_file("AWS_SHARED_CREDENTIALS_FILE",
-				       "credentials");
-	c->config_file = aws_file("AWS_CONFIG_FILE", "config");
-	c->region = s3_creds_region(config);
-	c->process_ms = config->process_ms ? config->process_ms : PROCESS_MS;
-	c->ask_later = config->ask_later;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->changed, &attr);
+	pthread_condattr_destroy(&attr);
 	c->stopped = config->stopped;
-	c->stopped_arg = config->log_arg;
-	if (c->profile == NULL || c->credentials_file == NULL ||
-	    c->config_file == NULL)
-		r = -ENOMEM;
-	else
-		r = find(c, config->profile != NULL, err);
+	c->log = config->log;
+	c->arg = config->log_arg;
+	r = fill_asker(c, config);
+	if (r == 0)
+		r = first(c, config->ask_later, err);
 	if (r < 0) {
 		s3_creds_close(&c);
 		return r;
@@ -549,104 +379,158 @@ s3_creds_close(struct s3_creds **creds)
 	if (c == NULL)
 		return;
 	*creds = NULL;
+	atomic_store(&c->cancelled, true);
+	if (c->running) {
+		pthread_mutex_lock(&c->lock);
+		c->closing = true;
+		pthread_cond_broadcast(&c->changed);
+		pthread_mutex_unlock(&c->lock);
+		pthread_join(c->thread, NULL);
+	}
 	s3_keys_fini(&c->keys);
-	free(c->profile);
-	free(c->credentials_file);
-	free(c->config_file);
-	free(c->region);
-	pthread_cond_destroy(&c->refreshed);
+	free(c->asker.profile);
+	free(c->asker.credentials_file);
+	free(c->asker.config_file);
+	free(c->asker.region);
+	free(c->asker.ca_file);
+	pthread_cond_destroy(&c->changed);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
+/* ---- use ---- */
+
 static bool
-ended(const struct s3_creds *c, int64_t now)
+are_good_locked(const struct s3_creds *c)
 {
-	return c->expired ||
-	       (c->keys.expires_s != 0 && now >= c->keys.expires_s);
+	return c->keys.access != NULL &&
+	       (c->keys.expires_s == 0 || s3_now_s() < c->keys.expires_s);
 }
 
-/* Ask the source with the lock dropped; one caller at a time. */
+/* What the store refused is used again if there is nothing new: it may have
+ * been wrong, or not know a key yet. */
 static void
-refresh_locked(struct s3_creds *c)
+await_keys_locked(struct s3_creds *c)
 {
-	struct s3_keys fresh = {0};
-	int r;
+	int64_t now = s3_now_s();
 
-	c->refreshing = true;
-	pthread_mutex_unlock(&c->lock);
-	r = ask(c, c->source, &fresh);
-	pthread_mutex_lock(&c->lock);
-	c->refreshing = false;
-	c->error = r;
-	if (r == 0) {
-		s3_keys_fini(&c->keys);
-		c->keys = fresh;
-		c->expired = false;
-		c->look_s = fresh.expires_s ? fresh.expires_s - REFRESH_S : 0;
+	look_at_files_locked(c, now);
+	if (are_good_locked(c) && !c->refused)
+		return;
+	if (c->running && !c->asking && now >= c->next_s) {
+		c->wanted = true;
+		pthread_cond_broadcast(&c->changed);
 	}
-	if (r < 0 || c->look_s <= s3_now_s())
-		c->look_s = s3_now_s() + RETRY_S;
-	pthread_cond_broadcast(&c->refreshed);
+	while (c->running && (c->wanted || c->asking) &&
+	       (c->refused || !are_good_locked(c)) && !is_over(c))
+		wait_locked(c, WAIT_MS);
+}
+
+static int
+copy_keys_locked(const struct s3_creds *c, struct s3_keys *out)
+{
+	out->access = copy(c->keys.access);
+	out->secret = copy(c->keys.secret);
+	out->token = copy(c->keys.token);
+	out->expires_s = c->keys.expires_s;
+	return out->access == NULL || out->secret == NULL ||
+	       (c->keys.token != NULL && out->token == NULL) ? -ENOMEM : 0;
 }
 
 int
 s3_creds_get(struct s3_creds *c, struct s3_keys *out, struct s3_error *err)
 {
-	int64_t now = s3_now_s();
-	int r = 0;
+	struct s3_keys keys = {0};
+	int r;
 
 	pthread_mutex_lock(&c->lock);
-	if (!c->refreshing && now >= c->look_s &&
-	    (c->expired || (c->keys.expires_s != 0 &&
-			    now >= c->keys.expires_s - REFRESH_S)))
-		refresh_locked(c);
-	while (c->refreshing && ended(c, now))
-		pthread_cond_wait(&c->refreshed, &c->lock);
-	if (c->keys.access == NULL) {
+	await_keys_locked(c);
+	if (are_good_locked(c))
+		r = copy_keys_locked(c, &keys);
+	else if (c->keys.access == NULL)
 		r = s3_error_set(err, -EKEYREJECTED, "credentials from %s: %s",
-				 source_names[c->source],
-				 strerror(-c->error));
-	} else if (c->keys.expires_s != 0 && now >= c->keys.expires_s) {
+				 c->source, c->why);
+	else
 		r = s3_error_set(err, -EKEYREJECTED, "the credentials have "
-				 "expired and there are no new ones");
-	} else {
-		out->access = copy(c->keys.access);
-		out->secret = copy(c->keys.secret);
-		out->token = copy(c->keys.token);
-		out->expires_s = c->keys.expires_s;
-		if (out->access == NULL || out->secret == NULL)
-			r = -ENOMEM;
-	}
+				 "expired and there are no new ones: %s",
+				 c->why);
 	pthread_mutex_unlock(&c->lock);
+	if (r < 0)
+		s3_keys_fini(&keys);
+	else
+		*out = keys;
 	return r;
 }
 
-void
+bool
 s3_creds_expire(struct s3_creds *c, const char *access)
 {
+	int64_t now = s3_now_s();
+	bool others, force;
+
 	pthread_mutex_lock(&c->lock);
-	if (c->keys.access != NULL && strcmp(c->keys.access, access) == 0) {
-		c->expired = true;
-		c->look_s = 0;
+	others = c->keys.access != NULL && strcmp(c->keys.access, access) != 0;
+	force = !others && c->running && (c->forced_s == 0 ||
+					  now - c->forced_s >= FORCE_EVERY_S);
+	if (force) {
+		c->forced_s = now;
+		c->refused = c->wanted = true;
+		pthread_cond_broadcast(&c->changed);
 	}
 	pthread_mutex_unlock(&c->lock);
+	return others || force;
+}
+
+void
+s3_creds_tell(struct s3_creds *c, struct s3_identity *out)
+{
+	pthread_mutex_lock(&c->lock);
+	*out = (struct s3_identity){ .known = c->keys.access != NULL,
+				     .expires_s = c->keys.expires_s };
+	snprintf(out->source, sizeof(out->source), "%s", c->source);
+	snprintf(out->error, sizeof(out->error), "%s", c->why);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* A setting of the profile, whether it gives keys or not; malloced or NULL. */
+static char *
+profile_setting(const struct s3_config *config, const char *key)
+{
+	CLEANUP_FREE char *credentials = NULL, *file = NULL;
+	const char *profile = profile_name(config), *value = NULL;
+	struct s3_profiles *profiles = NULL;
+	char *found = NULL;
+
+	credentials = aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+	file = aws_file("AWS_CONFIG_FILE", "config");
+	/* What cannot be read is told where keys are looked for. */
+	if (credentials != NULL && file != NULL &&
+	    s3_profiles_read(credentials, file, &profiles, NULL) == 0)
+		value = s3_profiles_get(profiles, S3_PROFILE, profile ?
+					profile : "default", key);
+	found = copy(value);
+	s3_profiles_free(&profiles);
+	return found;
 }
 
 char *
 s3_creds_region(const struct s3_config *config)
 {
-	CLEANUP_FREE char *file = aws_file("AWS_CONFIG_FILE", "config");
-	const char *profile = config->profile;
-
 	if (config->region != NULL)
 		return strdup(config->region);
 	if (env("AWS_REGION") != NULL)
 		return strdup(env("AWS_REGION"));
 	if (env("AWS_DEFAULT_REGION") != NULL)
 		return strdup(env("AWS_DEFAULT_REGION"));
-	if (profile == NULL)
-		profile = env("AWS_PROFILE");
-	return file != NULL ? s3_profile_get(file, profile ? profile :
-					     "default", true, "region") : NULL;
+	return profile_setting(config, "region");
+}
+
+char *
+s3_creds_ca_file(const struct s3_config *config)
+{
+	if (config->ca_file != NULL)
+		return strdup(config->ca_file);
+	if (env("AWS_CA_BUNDLE") != NULL)
+		return strdup(env("AWS_CA_BUNDLE"));
+	return profile_setting(config, "ca_bundle");
 }

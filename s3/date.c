@@ -70,10 +70,23 @@ s3_date_http(const char *text)
 int64_t
 s3_date_iso(const char *text)
 {
-	int year, month, day, hour, min, sec;
+	int year, month, day, hour, min, sec, used = 0, zone_h, zone_m = 0;
+	int64_t at;
+	char sign;
 
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &year, &month, &day,
-		   &hour, &min, &sec) != 6)
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day,
+		   &hour, &min, &sec, &used) != 6)
 		return -1;
-	return civil(year, month, day, hour, min, sec);
+	at = civil(year, month, day, hour, min, sec);
+	text += used;
+	if (*text == '.')
+		text += 1 + strspn(text + 1, "0123456789");
+	/* "+02:00"; "Z", "UTC" and nothing are the same. */
+	if (at < 0 || sscanf(text, "%c%2d:%2d", &sign, &zone_h, &zone_m) < 2 ||
+	    (sign != '+' && sign != '-'))
+		return at;
+	if (zone_h < 0 || zone_h > 14 || zone_m < 0 || zone_m > 59)
+		return -1;
+	return at - (sign == '+' ? 1 : -1) *
+	       ((int64_t)zone_h * 3600 + (int64_t)zone_m * 60);
 }

@@ -545,6 +545,7 @@ s3_fault_wrap(struct s3 *s3)
 		return -ENOMEM;
 	f->ops = fault_ops;
 	f->real = s3->ops;
+	f->ops.identity = s3->ops->identity;
 	f->log = -1;
 	if (rules != NULL && (f->rules = s3_fault_rules_new(rules)) == NULL) {
 		free(f);

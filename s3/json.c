@@ -1,167 +1,157 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Enough JSON for the answers of credential sources: one object whose string
- * members are wanted.  Nested values are skipped with a bound on depth; what
- * is no JSON gives NULL, which callers treat as "not there".
+ * What credential sources say in JSON (libjansson), and whether it can be
+ * used.  Answers are bounded by who reads them; a string that a header cannot
+ * carry is refused here, so that no answer writes a request's next line.
  */
 #include <config.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "s3/remote.h"
-
-#define DEPTH_MAX 16
-
-struct reader {
-	const char *p, *end;
-};
+#include <jansson.h>
+#include "s3/creds.h"
 
 static void
-blanks(struct reader *r)
+drop(json_t **root)
 {
-	while (r->p < r->end && strchr(" \t\r\n", *r->p) && *r->p != '\0')
-		r->p++;
+	json_decref(*root);
 }
+#define CLEANUP_JSON __attribute__((cleanup(drop)))
 
-static bool
-take(struct reader *r, char c)
+static json_t *
+load(const char *text, size_t len, struct s3_error *err)
 {
-	blanks(r);
-	if (r->p >= r->end || *r->p != c)
-		return false;
-	r->p++;
-	return true;
-}
+	json_error_t where;
+	json_t *root = json_loadb(text != NULL ? text : "", len, 0, &where);
 
-static bool
-utf8(struct s3_buf *b, unsigned code)
-{
-	char out[3];
-
-	if (code == 0 || (code >= 0xd800 && code < 0xe000))
-		return false;	/* surrogates: no credential has them */
-	if (code < 0x80) {
-		out[0] = (char)code;
-		s3_buf_add(b, out, 1);
-	} else if (code < 0x800) {
-		out[0] = (char)(0xc0 | code >> 6);
-		out[1] = (char)(0x80 | (code & 63));
-		s3_buf_add(b, out, 2);
-	} else {
-		out[0] = (char)(0xe0 | code >> 12);
-		out[1] = (char)(0x80 | (code >> 6 & 63));
-		out[2] = (char)(0x80 | (code & 63));
-		s3_buf_add(b, out, 3);
-	}
-	return true;
-}
-
-static bool
-escape(struct reader *r, struct s3_buf *b)
-{
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	const char *at;
-	char digits[5] = "", *stop;
-	unsigned long code;
-
-	if (r->p >= r->end)
-		return false;
-	if (*r->p != 'u') {
-		at = *r->p ? strchr(from, *r->p) : NULL;
-		if (at == NULL)
-			return false;
-		s3_buf_add(b, &to[at - from], 1);
-		r->p++;
-		return true;
-	}
-	if (r->end - r->p < 5)
-		return false;
-	memcpy(digits, r->p + 1, 4);
-	code = strtoul(digits, &stop, 16);
-	r->p += 5;
-	return stop == digits + 4 && utf8(b, (unsigned)code);
-}
-
-static bool
-string(struct reader *r, struct s3_buf *b)
-{
-	if (!take(r, '"'))
-		return false;
-	while (r->p < r->end && *r->p != '"') {
-		if (*r->p == '\0')
-			return false;
-		if (*r->p == '\\') {
-			r->p++;
-			if (!escape(r, b))
-				return false;
-			continue;
-		}
-		s3_buf_add(b, r->p++, 1);
-	}
-	return take(r, '"');
-}
-
-static bool
-skip(struct reader *r)
-{
-	unsigned depth = 0;
-
-	do {
-		CLEANUP_BUF struct s3_buf ignored = {0};
-
-		blanks(r);
-		if (r->p >= r->end)
-			return false;
-		if (*r->p == '{' || *r->p == '[') {
-			if (++depth > DEPTH_MAX)
-				return false;
-			r->p++;
-		} else if (*r->p == '}' || *r->p == ']') {
-			if (depth == 0)
-				return false;
-			depth--;
-			r->p++;
-		} else if (*r->p == '"') {
-			if (!string(r, &ignored))
-				return false;
-		} else if (depth > 0 && (*r->p == ',' || *r->p == ':')) {
-			r->p++;
-		} else {
-			size_t n = 0;
-
-			while (r->p + n < r->end && r->p[n] != '\0' &&
-			       strchr(",]}: \t\r\n\"", r->p[n]) == NULL)
-				n++;
-			if (n == 0)
-				return false;
-			r->p += n;
-		}
-	} while (depth > 0);
-	return true;
-}
-
-char *
-s3_json_string(const char *text, size_t len, const char *member)
-{
-	struct reader r = { text, text + len };
-
-	if (text == NULL || !take(&r, '{'))
+	if (!json_is_object(root)) {
+		json_decref(root);
+		s3_error_set(err, 0, "no JSON object");
 		return NULL;
-	do {
-		CLEANUP_BUF struct s3_buf name = {0};
-		struct s3_buf value = {0};
+	}
+	return root;
+}
 
-		if (!string(&r, &name) || !take(&r, ':'))
-			return NULL;
-		blanks(&r);
-		if (name.data == NULL || strcmp(name.data, member) != 0) {
-			if (!skip(&r))
-				return NULL;
-			continue;
-		}
-		if (r.p < r.end && *r.p == '"' && string(&r, &value))
-			return s3_buf_take(&value);
-		s3_buf_fini(&value);
-		return NULL;
-	} while (take(&r, ','));
-	return NULL;
+/* Malloced; NULL if it is no string, or an empty one. */
+static char *
+copy(const json_t *object, const char *member)
+{
+	const char *s = json_string_value(json_object_get(object, member));
+
+	return s != NULL && *s != '\0' ? strdup(s) : NULL;
+}
+
+static bool
+is_plain(const char *s, size_t max)
+{
+	for (size_t i = 0; s[i] != '\0'; i++)
+		if (i >= max || s[i] <= ' ' || s[i] > '~')
+			return false;
+	return *s != '\0';
+}
+
+int
+s3_keys_check(const struct s3_keys *k, struct s3_error *err)
+{
+	const char *bad = NULL;
+
+	if (k->access == NULL || !is_plain(k->access, 256))
+		bad = "the access key";
+	else if (k->secret == NULL || !is_plain(k->secret, 1024))
+		bad = "the secret key";
+	else if (k->token != NULL && !is_plain(k->token, 32768))
+		bad = "the session token";
+	else if (k->expires_s < 0)
+		bad = "the end (Expiration)";
+	return bad != NULL ? s3_error_set(err, -EBADMSG, "%s is missing, too "
+					  "long or not plain text", bad) : 0;
+}
+
+static int
+good(struct s3_keys *keys, struct s3_keys *out, struct s3_error *err)
+{
+	int r = s3_keys_check(keys, err);
+
+	if (r < 0)
+		s3_keys_fini(keys);
+	else
+		*out = *keys;
+	return r;
+}
+
+int
+s3_json_keys(const char *text, size_t len, struct s3_keys *out,
+	     struct s3_error *err)
+{
+	CLEANUP_JSON json_t *root = load(text, len, err);
+	const json_t *version = json_object_get(root, "Version");
+	const char *code = json_string_value(json_object_get(root, "Code"));
+	const char *until = json_string_value(json_object_get(root,
+							"Expiration"));
+	struct s3_keys k = {0};
+
+	if (root == NULL)
+		return -EBADMSG;
+	if (version != NULL && json_integer_value(version) != 1)
+		return s3_error_set(err, -EBADMSG, "its Version is not 1");
+	if (code != NULL && strcmp(code, "Success") != 0)
+		return s3_error_set(err, -EBADMSG, "its Code is %s", code);
+	k.access = copy(root, "AccessKeyId");
+	k.secret = copy(root, "SecretAccessKey");
+	k.token = copy(root, "SessionToken");
+	if (k.token == NULL)
+		k.token = copy(root, "Token");
+	if (until != NULL)
+		k.expires_s = s3_date_iso(until);
+	return good(&k, out, err);
+}
+
+int
+s3_json_sso_keys(const char *text, size_t len, struct s3_keys *out,
+		 struct s3_error *err)
+{
+	CLEANUP_JSON json_t *root = load(text, len, err);
+	const json_t *keys = json_object_get(root, "roleCredentials");
+	struct s3_keys k = {0};
+
+	if (root == NULL)
+		return -EBADMSG;
+	k.access = copy(keys, "accessKeyId");
+	k.secret = copy(keys, "secretAccessKey");
+	k.token = copy(keys, "sessionToken");
+	k.expires_s = json_integer_value(json_object_get(keys, "expiration"))
+		      / 1000;
+	return good(&k, out, err);
+}
+
+int
+s3_json_sso_token(const char *text, size_t len, char **token,
+		  int64_t *expires_s, struct s3_error *err)
+{
+	CLEANUP_JSON json_t *root = load(text, len, err);
+	const char *t = json_string_value(json_object_get(root,
+							  "accessToken"));
+	const char *until = json_string_value(json_object_get(root,
+							"expiresAt"));
+	int64_t end = until != NULL ? s3_date_iso(until) : -1;
+
+	if (root == NULL)
+		return -EBADMSG;
+	if (t == NULL || !is_plain(t, 32768) || end < 0)
+		return s3_error_set(err, -EBADMSG, "accessToken or expiresAt "
+				    "is missing or not plain text");
+	*token = strdup(t);
+	*expires_s = end;
+	return *token != NULL ? 0 : -ENOMEM;
+}
+
+void
+s3_json_message(const char *text, size_t len, char *out, size_t size)
+{
+	CLEANUP_JSON json_t *root = load(text, len, NULL);
+	const char *s = json_string_value(json_object_get(root, "message"));
+
+	if (s == NULL)
+		s = json_string_value(json_object_get(root, "Message"));
+	snprintf(out, size, "%s", s != NULL ? s : "");
 }

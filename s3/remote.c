@@ -88,10 +88,17 @@ s3_remote_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,
 	return result == -ENOENT ? -ENODEV : result;
 }
 
+static void
+remote_identity(struct s3 *s3, struct s3_identity *out)
+{
+	s3_creds_tell(s3_to_remote(s3)->creds, out);
+}
+
 static const struct s3_ops ops = {
 	.close = remote_close,
 	.cancel = remote_cancel,
 	.clock = remote_clock,
+	.identity = remote_identity,
 	.probe = s3_remote_probe,
 	.head = s3_remote_head,
 	.get = s3_remote_get,

@@ -79,6 +79,7 @@ void s3_hex(const unsigned char *in, size_t len, char *out);
 int s3_hash_source(const struct s3_source *body, char hex[S3_HASH_HEX]);
 /* MD5 in hex, as stores give for the ETag of a plain PUT. */
 int s3_md5_source(const struct s3_source *body, char hex[33]);
+int s3_sha1_hex(const char *text, char hex[41]);
 
 /* date.c: all give -1 for what is no date. */
 
@@ -100,7 +101,7 @@ struct s3_process {
  * failed, or is longer than out's bound. */
 int s3_process_read(const struct s3_process *process, struct s3_buf *out);
 
-/* creds.c: where the keys come from, and when they are asked for anew. */
+/* creds.c: keys, and new ones in time (creds.h has the rest). */
 
 struct s3_creds;
 struct s3_keys {
@@ -110,28 +111,34 @@ struct s3_keys {
 	int64_t expires_s;	/* 0: never */
 };
 void s3_keys_fini(struct s3_keys *k);
-/* profile may be NULL.  Finds a first set of keys. */
+/*
+ * Finds out where keys come from (profile may be NULL).  -EINVAL with a reason
+ * if there is nothing, if something there is not understood, or, without
+ * ask_later, if it gives no keys.
+ */
 int s3_creds_open(const struct s3_config *config, struct s3_creds **out,
 		  struct s3_error *err);
 void s3_creds_close(struct s3_creds **creds);
 /* Who asks for keys leaves off; cannot be undone. */
 void s3_creds_cancel(struct s3_creds *creds);
-/* A copy of keys that are still good; refreshes them if need be. */
+/* A copy of keys that are good; waits for new ones only if there are none.
+ * -EKEYREJECTED with the source's last error. */
 int s3_creds_get(struct s3_creds *creds, struct s3_keys *out,
 		 struct s3_error *err);
-/* The store called these expired: ask the source at the next get. */
-void s3_creds_expire(struct s3_creds *creds, const char *access);
-/* From environment or profile, NULL if neither names one; malloced. */
+/* The store refused these: ask the source before the next get.  False: there
+ * is no use in it, or it was done a moment ago. */
+bool s3_creds_expire(struct s3_creds *creds, const char *access);
+void s3_creds_tell(struct s3_creds *creds, struct s3_identity *out);
+/* From our settings, environment or profile, NULL if none names one;
+ * malloced. */
 char *s3_creds_region(const struct s3_config *config);
+char *s3_creds_ca_file(const struct s3_config *config);
 
-/* profile.c: the AWS tools' INI files. */
+/* place.c: where AWS is. */
 
-/* Value of key in section "name" of file; malloced or NULL. */
-char *s3_profile_get(const char *file, const char *name, bool is_config,
-		     const char *key);
-
-/* json.c: string member of a flat object; malloced or NULL. */
-char *s3_json_string(const char *text, size_t len, const char *member);
+/* What follows the region in a host's name.  api: of the newer services that
+ * have IPv6. */
+const char *s3_aws_domain(const char *region, bool api);
 
 /* pool.c: one thread that moves bytes, callers that wait. */
 
@@ -400,7 +407,7 @@ int s3_xml_tags(const char *xml, size_t len, char **tags);
 int s3_xml_grants(const char *xml, size_t len, struct s3_headers *out);
 /* InitiateMultipartUploadResult; malloced. */
 int s3_xml_upload_id(const char *xml, size_t len, char **upload_id);
-/* AssumeRoleWithWebIdentity's answer. */
+/* The credentials in the answer to AssumeRole, with web identity or without. */
 int s3_xml_sts(const char *xml, size_t len, struct s3_keys *out);
 
 /* Copy an ETag without W/ and quotes; -EBADMSG if it does not fit. */

@@ -525,6 +525,21 @@ learn_region(struct s3_remote *r, const char *region)
 	return news;
 }
 
+/* The keys, whatever they are used for.  A HEAD has no words for it. */
+static bool
+are_refused(const struct s3_error *err, int http, bool head)
+{
+	static const char *const codes[] = {
+		"ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+		"InvalidAccessKeyId", "SignatureDoesNotMatch",
+	};
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (strcmp(err->code, codes[i]) == 0)
+			return http >= 400;
+	return head && http == 400;
+}
+
 /* True if the answer taught something that makes another try worth it. */
 static bool
 learn(struct s3_remote *r, const struct s3_call *call,
@@ -548,12 +563,9 @@ learn(struct s3_remote *r, const struct s3_call *call,
 			return true;
 		}
 	}
-	if (!retry->learnt_keys && reply->http >= 400 &&
-	    (strcmp(err->code, "ExpiredToken") == 0 ||
-	     strcmp(err->code, "InvalidToken") == 0 ||
-	     strcmp(err->code, "TokenRefreshRequired") == 0)) {
-		s3_creds_expire(r->creds, access);
-		return retry->learnt_keys = true;
+	if (!retry->learnt_keys && are_refused(err, reply->http, head)) {
+		retry->learnt_keys = true;
+		return s3_creds_expire(r->creds, access);
 	}
 	return false;
 }

@@ -105,6 +105,15 @@ s3_cancel(struct s3 *s3)
 	s3->ops->cancel(s3);
 }
 
+bool
+s3_identity(struct s3 *s3, struct s3_identity *out)
+{
+	if (s3->ops->identity == NULL)
+		return false;
+	s3->ops->identity(s3, out);
+	return true;
+}
+
 int64_t
 s3_clock_ns(struct s3 *s3)
 {

@@ -109,9 +109,11 @@ struct s3_config {
 	const char *endpoint;	/* "http://HOST:PORT"; NULL: AWS in region */
 	const char *region;	/* NULL: environment, profile, us-east-1 */
 	const char *profile;	/* NULL: AWS_PROFILE or "default" */
-	const char *ca_file;	/* NULL: the system's */
+	const char *ca_file;	/* NULL: AWS_CA_BUNDLE, the profile's
+				 * ca_bundle, the system's */
 	enum s3_style style;	/* AUTO: path style if endpoint is given */
 	bool unsigned_payload;	/* do not hash bodies, even over http */
+	bool fips, dualstack;	/* the hosts of AWS that are */
 	unsigned max_requests;	/* in flight at once; 64.  Others wait. */
 	unsigned connect_ms;	/* 5000 */
 	unsigned stall_ms;	/* no byte for so long is a failure; 20000 */
@@ -145,6 +147,16 @@ void s3_close(struct s3 **s3);
  * what asks for credentials, for a quick end of the program.  May be called from any thread; cannot be undone.
  */
 void s3_cancel(struct s3 *s3);
+
+/* Whose keys are used, for people.  Nothing secret. */
+struct s3_identity {
+	bool known;		/* there are keys */
+	char source[160];	/* "environment", "profile \"work\" (SSO)" */
+	int64_t expires_s;	/* 0: never */
+	char error[256];	/* of the last asking for new ones, or "" */
+};
+/* False: a bucket that needs none. */
+bool s3_identity(struct s3 *s3, struct s3_identity *out);
 
 /*
  * Watch whether the store is there (away.c).  From then on questions (s3_head,

@@ -37,6 +37,8 @@ struct s3_ops {
 	void (*close)(struct s3 *s3);
 	void (*cancel)(struct s3 *s3);
 	int64_t (*clock)(struct s3 *s3);
+	/* NULL: it needs no keys. */
+	void (*identity)(struct s3 *s3, struct s3_identity *out);
 	int (*probe)(struct s3 *s3, const char *scratch_prefix,
 		     struct s3_caps *out, struct s3_error *err);
 	int (*head)(struct s3 *s3, const char *key, struct s3_object *out,

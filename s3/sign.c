@@ -302,3 +302,14 @@ s3_md5_source(const struct s3_source *body, char hex[33])
 		s3_hex(digest, 16, hex);
 	return r;
 }
+
+int
+s3_sha1_hex(const char *text, char hex[41])
+{
+	unsigned char digest[20];
+
+	if (!EVP_Digest(text, strlen(text), digest, NULL, EVP_sha1(), NULL))
+		return -ENOMEM;
+	s3_hex(digest, sizeof(digest), hex);
+	return 0;
+}

@@ -762,7 +762,7 @@ s3_xml_upload_id(const char *xml, size_t len, char **upload_id)
 	return *upload_id != NULL ? 0 : -ENOMEM;
 }
 
-/* STS API, AssumeRoleWithWebIdentity: .../...Result/Credentials */
+/* STS API: AssumeRole[WithWebIdentity]Response/...Result/Credentials */
 int
 s3_xml_sts(const char *xml, size_t len, struct s3_keys *out)
 {
@@ -773,6 +773,8 @@ s3_xml_sts(const char *xml, size_t len, struct s3_keys *out)
 	if (doc == NULL)
 		return -EBADMSG;
 	n = child(xmlDocGetRootElement(doc), "AssumeRoleWithWebIdentityResult");
+	if (n == NULL)
+		n = child(xmlDocGetRootElement(doc), "AssumeRoleResult");
 	n = n != NULL ? child(n, "Credentials") : NULL;
 	if (n == NULL)
 		return -EBADMSG;

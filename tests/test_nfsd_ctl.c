@@ -100,6 +100,50 @@ the_socket_is_its_owners_alone(void)
 	CU_ASSERT_NOT_EQUAL(stat(path, &st), 0);
 }
 
+/* The first export has keys, the second needs none, the third has no more. */
+static bool
+some_keys(void *arg, size_t number, struct ctl_keys *out)
+{
+	static const struct ctl_keys all[] = {
+		{ .export = "/a", .known = true, .source = "profile \"w\"",
+		  .error = "STS said no", .expires_s = 4070908800 },
+		{ .export = "/b" },
+		{ .export = "/c", .source = "environment" },
+	};
+
+	(void)arg;
+	if (number >= sizeof(all) / sizeof(*all))
+		return false;
+	*out = all[number];
+	return true;
+}
+
+static void
+status_tells_whose_keys_are_used_and_until_when(void)
+{
+	json_t *lines, *keys, *one;
+
+	set_up();
+	ctl_stop(&ctl);
+	config.keys = some_keys;
+	CU_ASSERT_EQUAL_FATAL(ctl_start(&config, &ctl), 0);
+	lines = ask("{\"command\":\"status\"}\n");
+	keys = json_object_get(at(lines, 0, "result"), "credentials");
+	CU_ASSERT_EQUAL(json_array_size(keys), 2);
+	one = json_array_get(keys, 0);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(one, "text")),
+			       "/a: profile \"w\", until "
+			       "2099-01-01T00:00:00Z, last error: STS said "
+			       "no;");
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(one,
+			       "expires")), "2099-01-01T00:00:00Z");
+	one = json_array_get(keys, 1);
+	CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(one, "text")),
+			       "/c: environment, none yet;");
+	CU_ASSERT(json_is_false(json_object_get(one, "known")));
+	json_decref(lines);
+}
+
 static void
 a_dead_daemons_socket_is_replaced(void)
 {
@@ -372,7 +416,8 @@ main(int argc, char **argv)
 {
 	static const struct unit_case cases[] = {
 		T(the_socket_is_its_owners_alone),
-		T(a_dead_daemons_socket_is_replaced), T(lists_come_as_items),
+		T(a_dead_daemons_socket_is_replaced),
+	  T(status_tells_whose_keys_are_used_and_until_when), T(lists_come_as_items),
 		T(flush_tells_how_far_it_is),
 		T(foolish_requests_are_answered), T(too_long_requests_end),
 		T(clients_are_counted), T(the_tool_prints_columns),

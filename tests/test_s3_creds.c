@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "s3/remote.h"
+#include "s3/creds.h"
 #include "tests/http_fake.h"
 #include "tests/unit.h"
 
@@ -28,7 +28,8 @@ begin(void)
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI",
 		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN",
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_ENDPOINT_URL",
+		"AWS_ENDPOINT_URL_SSO",
 	};
 	char path[128];
 
@@ -108,8 +109,9 @@ the_environment_comes_first(void)
 	expect(NULL, "E", "e", "t");
 	/* A profile that our own configuration names wins. */
 	expect("default", "F", "f", NULL);
+	/* Half of it is no reason to be somebody else. */
 	unsetenv("AWS_SECRET_ACCESS_KEY");
-	expect(NULL, "F", "f", NULL);
+	expect(NULL, NULL, NULL, NULL);
 	end();
 }
 
@@ -189,31 +191,160 @@ a_process_gives_keys_and_fails_loudly(void)
 	end();
 }
 
+/* Until the condition holds, or half a minute. */
+static bool
+eventually(bool (*holds)(void *arg), void *arg)
+{
+	int64_t until_ms = s3_mono_ms() + 30000;
+
+	while (!holds(arg)) {
+		if (s3_mono_ms() > until_ms)
+			return false;
+		usleep(5000);
+	}
+	return true;
+}
+
+static bool
+second_run_began(void *arg)
+{
+	char path[128];
+
+	(void)arg;
+	snprintf(path, sizeof(path), "%s/token", dir);
+	return access(path, F_OK) == 0;
+}
+
 static void
-keys_are_asked_for_before_they_end(void)
+old_keys_go_on_while_new_ones_are_asked_for(void)
+{
+	const struct s3_config config = {0};
+	struct s3_creds *c = NULL;
+	struct s3_keys k = {0};
+	int64_t began;
+
+	begin();
+	/* The second run hangs. */
+	put_file("config", "[default]\ncredential_process = f=$AWS_CONFIG_FILE"
+		 "; n=0; [ -e $f.1 ] && : >${f%config}token && exec sleep 1000;"
+		 " : >$f.1; printf '{\"AccessKeyId\":\"P\","
+		 "\"SecretAccessKey\":\"p\",\"Expiration\":\"%s\"}' "
+		 "$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%SZ)\n");
+	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
+	CU_ASSERT(eventually(second_run_began, NULL));
+	began = s3_mono_ms();
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "P");
+	CU_ASSERT(s3_mono_ms() - began < 1500);
+	s3_keys_fini(&k);
+	s3_creds_close(&c);	/* ends the run, too */
+	unlink(put_file("config.1", ""));
+	end();
+}
+
+/* Each run gives another key, which ends in a minute. */
+static void
+put_counting_process(void)
+{
+	put_file("config", "[default]\ncredential_process = f=$AWS_CONFIG_FILE"
+		 "; n=$(wc -c <${f%config}token 2>/dev/null || echo 0); printf "
+		 "x >>${f%config}token; printf '{\"AccessKeyId\":\"P%d\","
+		 "\"SecretAccessKey\":\"p\",\"Expiration\":\"%s\"}' $n "
+		 "$(date -u -d '+60 seconds' +%Y-%m-%dT%H:%M:%SZ)\n");
+}
+
+static void
+keys_that_the_store_calls_expired_are_asked_for_anew(void)
 {
 	const struct s3_config config = {0};
 	struct s3_creds *c = NULL;
 	struct s3_keys k = {0};
 
 	begin();
-	/* Each run gives another key, which ends in a minute. */
-	put_file("config", "[default]\ncredential_process = f=$AWS_CONFIG_FILE"
-		 "; n=$(wc -c <${f%config}token 2>/dev/null || echo 0); printf "
-		 "x >>${f%config}token; printf '{\"AccessKeyId\":\"P%d\","
-		 "\"SecretAccessKey\":\"p\",\"Expiration\":\"%s\"}' $n "
-		 "$(date -u -d '+60 seconds' +%Y-%m-%dT%H:%M:%SZ)\n");
+	put_counting_process();
 	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
 	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
-	CU_ASSERT_STRING_EQUAL(k.access, "P1");	/* less than 5 min left */
+	CU_ASSERT_STRING_EQUAL(k.access, "P0");
+	CU_ASSERT(s3_creds_expire(c, "another"));
 	s3_keys_fini(&k);
 	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
-	CU_ASSERT_STRING_EQUAL(k.access, "P1");	/* not at every request */
-	s3_creds_expire(c, "another");
-	s3_creds_expire(c, k.access);
+	CU_ASSERT_STRING_EQUAL(k.access, "P0");
+	CU_ASSERT(s3_creds_expire(c, k.access));
 	s3_keys_fini(&k);
 	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
-	CU_ASSERT_STRING_EQUAL(k.access, "P2");
+	CU_ASSERT_STRING_EQUAL(k.access, "P1");
+	/* A store that says so of all keys is not believed each time. */
+	CU_ASSERT_FALSE(s3_creds_expire(c, k.access));
+	s3_keys_fini(&k);
+	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "P1");
+	s3_keys_fini(&k);
+	s3_creds_close(&c);
+	end();
+}
+
+static char seen[32];
+
+/* The key that is given now is this one. */
+static bool
+gives(void *arg)
+{
+	struct s3_keys k = {0};
+
+	if (s3_creds_get(arg, &k, &err) < 0)
+		return false;
+	if (strcmp(k.access, seen) == 0) {
+		s3_keys_fini(&k);
+		return true;
+	}
+	s3_keys_fini(&k);
+	return false;
+}
+
+static bool
+tells_an_error(void *arg)
+{
+	struct s3_identity who;
+	struct s3_keys k = {0};
+	bool told;
+
+	if (s3_creds_get(arg, &k, &err) == 0)
+		s3_keys_fini(&k);
+	s3_creds_tell(arg, &who);
+	told = who.error[0] != '\0';
+	CU_ASSERT_STRING_EQUAL(k.access ? k.access : seen, seen);
+	return told;
+}
+
+static void
+files_are_read_again_when_they_change(void)
+{
+	const struct s3_config config = {0};
+	struct s3_creds *c = NULL;
+	struct s3_identity who;
+	struct s3_keys k = {0};
+
+	begin();
+	put_file("credentials", "[default]\naws_access_key_id=A\n"
+		 "aws_secret_access_key=a\n");
+	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
+	snprintf(seen, sizeof(seen), "A");
+	CU_ASSERT(gives(c));
+	put_file("credentials", "[default]\naws_access_key_id=BB\n"
+		 "aws_secret_access_key=b\n");
+	snprintf(seen, sizeof(seen), "BB");
+	CU_ASSERT(eventually(gives, c));
+	/* Broken, or gone: the old ones stay, and nobody else's are taken. */
+	put_file("credentials", "[default]\naws_access_key_id=CCC\n");
+	setenv("AWS_ACCESS_KEY_ID", "E", 1);
+	setenv("AWS_SECRET_ACCESS_KEY", "e", 1);
+	CU_ASSERT(eventually(tells_an_error, c));
+	CU_ASSERT(gives(c));
+	s3_creds_tell(c, &who);
+	CU_ASSERT(who.known);
+	CU_ASSERT_EQUAL(who.expires_s, 0);
+	CU_ASSERT_STRING_EQUAL(who.source, "profile \"default\" (keys)");
+	CU_ASSERT_PTR_NOT_NULL(strstr(who.error, "aws_secret_access_key"));
 	s3_keys_fini(&k);
 	s3_creds_close(&c);
 	end();
@@ -308,21 +439,36 @@ a_web_identity_is_exchanged(void)
 static void
 json_is_read_and_nonsense_is_not(void)
 {
-	static const char good[] = " { \"a\" : [1,{\"b\":\"]\"}], \"k\" : "
-		"\"v\\u00e4\\n\" } ";
+	static const char good[] = " { \"a\" : [1,{\"b\":\"]\"}],"
+		"\"AccessKeyId\" : \"k\\u0041\", \"SecretAccessKey\":\"s\","
+		"\"Expiration\":\"2020-01-01T02:00:00+02:00\"} ";
 	static const char *const bad[] = {
-		"", "{", "{\"k\"", "{\"k\":", "{\"k\":\"v", "{\"k\":\"v\\",
-		"{\"k\":\"\\u12\"}", "{\"k\":1}", "[\"k\"]",
-		"{\"j\":[[[[[[[[[[[[[[[[[[[[[[[[[]],\"k\":\"v\"}",
+		"", "{", "[]", "null", "{\"AccessKeyId\"",
+		"{\"AccessKeyId\":\"k\"}", "{\"AccessKeyId\":1,"
+		"\"SecretAccessKey\":\"s\"}",
+		"{\"AccessKeyId\":\"\",\"SecretAccessKey\":\"s\"}",
+		"{\"AccessKeyId\":\"k\\n\",\"SecretAccessKey\":\"s\"}",
+		"{\"AccessKeyId\":\"k\",\"SecretAccessKey\":\"s\","
+		"\"Token\":\"t\\r\\nHost: other\"}",
+		"{\"AccessKeyId\":\"k\",\"SecretAccessKey\":\"s\","
+		"\"Expiration\":\"soon\"}",
+		"{\"Version\":2,\"AccessKeyId\":\"k\","
+		"\"SecretAccessKey\":\"s\"}",
+		"{\"Code\":\"Failed\",\"AccessKeyId\":\"k\","
+		"\"SecretAccessKey\":\"s\"}",
 	};
-	char *v = s3_json_string(good, strlen(good), "k");
+	struct s3_keys k = {0};
 
-	CU_ASSERT_STRING_EQUAL(v, "v\xc3\xa4\n");
-	free(v);
+	CU_ASSERT_EQUAL_FATAL(s3_json_keys(good, strlen(good), &k, &err), 0);
+	CU_ASSERT_STRING_EQUAL(k.access, "kA");
+	CU_ASSERT_EQUAL(k.expires_s, 1577836800);
+	s3_keys_fini(&k);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		v = s3_json_string(bad[i], strlen(bad[i]), "k");
-		CU_ASSERT_PTR_NULL(v);
-		free(v);
+		err.message[0] = '\0';
+		CU_ASSERT_EQUAL(s3_json_keys(bad[i], strlen(bad[i]), &k, &err),
+				-EBADMSG);
+		CU_ASSERT(err.message[0] != '\0');
+		CU_ASSERT_PTR_NULL(k.access);
 	}
 }
 
@@ -393,8 +539,9 @@ opening_waits_for_no_source(void)
 	put_file("config", "[default]\ncredential_process = false\n");
 	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
 	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), -EKEYREJECTED);
-	CU_ASSERT_STRING_EQUAL(err.message, "credentials from "
-			       "credential_process: Input/output error");
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message,
+				      "(credential_process): "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "it failed"));
 	s3_creds_close(&c);
 	put_file("config", "[default]\ncredential_process = printf "
 		 "'{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}'\n");
@@ -410,6 +557,8 @@ TEST_MAIN("s3_creds", T(the_environment_comes_first),
 	  T(profiles_are_found_in_both_files), T(the_region_is_found),
 	  T(a_process_gives_keys_and_fails_loudly),
 	  T(a_process_that_hangs_is_ended), T(opening_waits_for_no_source),
-	  T(keys_are_asked_for_before_they_end), T(a_container_gives_keys),
+	  T(old_keys_go_on_while_new_ones_are_asked_for),
+	  T(keys_that_the_store_calls_expired_are_asked_for_anew),
+	  T(files_are_read_again_when_they_change), T(a_container_gives_keys),
 	  T(an_instance_gives_keys), T(a_web_identity_is_exchanged),
 	  T(json_is_read_and_nonsense_is_not))
