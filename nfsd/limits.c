@@ -37,7 +37,8 @@ limits_raise(const struct settings *settings)
 			 strerror(errno));
 	else
 		all = limit.rlim_cur;
-	need += settings->export_count * settings->s3.max_requests;
+	for (size_t i = 0; i < settings->export_count; i++)
+		need += settings->exports[i].s3->max_requests;
 	/* With too few for all, everybody gets a share. */
 	data = all > need ? all - need : 0;
 	if (data < all / 4) {

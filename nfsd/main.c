@@ -248,11 +248,13 @@ static int
 open_bucket(struct daemon *d, const struct settings_export *export,
 	    struct s3 **out)
 {
-	const struct options_s3 *o = &d->settings.s3;
+	const struct options_s3 *o = export->s3;
 	struct s3_config config = {
 		.url = export->url, .endpoint = o->endpoint,
 		.region = o->region, .profile = o->profile,
-		.ca_file = o->ca_file, .style = (enum s3_style)o->style,
+		.ca_file = o->ca_file, .client_cert = o->client_cert,
+		.client_key = o->client_key, .fips = o->fips,
+		.dualstack = o->dualstack, .style = (enum s3_style)o->style,
 		.unsigned_payload = o->unsigned_payload,
 		.max_requests = (unsigned)o->max_requests,
 		.connect_ms = (unsigned)o->connect_ms,
@@ -346,7 +348,7 @@ add_export(struct daemon *d, struct bucket *b)
 	if (r < 0)
 		return r;
 	fill_export(export, &config);
-	settings_place(&d->settings, export, place, sizeof(place));
+	settings_place(export, place, sizeof(place));
 	config.place = place;
 	r = gate_export_add(d->gate, &config, b->s3, &b->export);
 	if (r == 0)

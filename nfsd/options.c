@@ -112,16 +112,27 @@ static const struct option_row rows[] = {
 	    "Close connections that were silent for so long; 0 is never."),
 
 	S3(endpoint, STRING, NULL, 0, 0, NULL,
-	   "http://HOST:PORT or https://HOST of an S3 server; AWS in the "
-	   "region if it is not set."),
+	   "http://HOST:PORT or https://HOST of an S3 server, with a path "
+	   "behind it where the server has one; [IPv6]:PORT. AWS_ENDPOINT_URL_S3 "
+	   "or AWS_ENDPOINT_URL, else AWS in the region if it is not set."),
 	S3(region, STRING, NULL, 0, 0, NULL,
 	   "Region for signing and for the address of AWS; from the "
 	   "environment or the profile, else us-east-1."),
 	S3(profile, STRING, NULL, 0, 0, NULL,
-	   "Profile in ~/.aws/config and ~/.aws/credentials; AWS_PROFILE or "
-	   "default."),
+	   "Profile in ~/.aws/config and ~/.aws/credentials, before keys in "
+	   "the environment; AWS_PROFILE or default, after them."),
 	S3(ca_file, STRING, NULL, 0, 0, NULL,
-	   "Certificates to trust for https instead of the system's."),
+	   "Certificates to trust for https instead of the system's; "
+	   "AWS_CA_BUNDLE, or ca_bundle of the profile."),
+	S3(client_cert, STRING, NULL, 0, 0, NULL,
+	   "Certificate to show to a server that asks for one, in PEM."),
+	S3(client_key, STRING, NULL, 0, 0, NULL,
+	   "Its key, without a pass phrase, if it is not in the same file."),
+	S3(fips, BOOL, "0", 0, 0, NULL,
+	   "Use the FIPS hosts of AWS, as AWS_USE_FIPS_ENDPOINT=true does."),
+	S3(dualstack, BOOL, "0", 0, 0, NULL,
+	   "Use the hosts of AWS that have IPv6 and IPv4, as "
+	   "AWS_USE_DUALSTACK_ENDPOINT=true does."),
 	S3(style, CHOICE, "auto", 0, 0, "auto|path|virtual",
 	   "Bucket in the path or in the host name; auto is path with an "
 	   "endpoint, virtual with AWS."),
@@ -151,8 +162,12 @@ static const struct option_row rows[] = {
 	   "that has grants of its own keeps them when it is written anew."),
 
 	EXP(bucket, STRING, NULL, 0, 0, NULL,
-	    "s3://BUCKET, s3://BUCKET/PREFIX or file:///DIR. Needed in each "
-	    "[export /NAME] section."),
+	    "s3://BUCKET, s3://BUCKET/PREFIX or file:///DIR; for BUCKET also "
+	    "an access point, arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME. "
+	    "Needed in each [export /NAME] section."),
+	EXP(store, STRING, NULL, 0, 0, NULL,
+	    "NAME of the [s3 NAME] section for this export; [s3] if it is not "
+	    "set."),
 	EXP(clients, CLIENTS,
 	    "127.0.0.0/8(rw,no_root_squash,insecure) "
 	    "::1(rw,no_root_squash,insecure)", 0, 0, NULL,
@@ -596,6 +611,8 @@ options_help(FILE *out)
 		if (i == 0 || row->section != rows[i - 1].section)
 			fprintf(out, "\n[%s]\n", row->section ==
 				OPTIONS_EXPORT ? "export /NAME" :
+				row->section == OPTIONS_S3 ?
+				"s3], also [s3 NAME" :
 				section_names[row->section]);
 		options_allowed(row, allowed, sizeof(allowed));
 		fprintf(out, "  %s = %s\n", row->key,

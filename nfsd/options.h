@@ -27,15 +27,15 @@ struct options_server {
 };
 
 struct options_s3 {
-	char *endpoint, *region, *profile, *ca_file;
+	char *endpoint, *region, *profile, *ca_file, *client_cert, *client_key;
 	int style;		/* enum s3_style */
-	bool unsigned_payload, requester_pays;
+	bool unsigned_payload, requester_pays, fips, dualstack;
 	uint64_t max_requests, connect_ms, stall_ms, retry_ms;
 	char *storage_class, *sse, *sse_kms_key_id, *acl;
 };
 
 struct options_export {
-	char *bucket, *clients;
+	char *bucket, *store, *clients;
 	bool commit_s3, strict, readonly, equal_parts, offline_wait;
 	int busy, reads, abandon, on_conflict, metadata, identity, rebind;
 	uint64_t settle_ms, create_settle_ms, supersede_quiet_ms, hold_ms;

@@ -54,9 +54,28 @@ complain(const struct loader *l, const char *format, ...)
 
 /* ---- texts with a structure of their own ---- */
 
+/* Bytes of a bucket's name, or of the ARN of an access point: that one has a
+ * slash of its own. */
+static size_t
+bucket_len(const char *url)
+{
+	static const char kind[] = ":accesspoint/";
+	size_t len = strcspn(url, "/");
+
+	if (strncmp(url, "arn:", 4) != 0 || len + 2 < sizeof(kind) ||
+	    strncmp(url + len + 2 - sizeof(kind), kind, sizeof(kind) - 1) != 0)
+		return len;
+	return len + 1 + strcspn(url + len + 1, "/");
+}
+
 static bool
 good_bucket(const char *name, size_t len)
 {
+	if (len > 4 && strncmp(name, "arn:", 4) == 0 && len < 256) {
+		const char *last = memrchr(name, '/', len);
+
+		return last != NULL && last + 1 < name + len;
+	}
 	if (len == 0 || len > 255 || name[0] == '.')
 		return false;
 	for (size_t i = 0; i < len; i++) {
@@ -116,6 +135,7 @@ int
 settings_bucket(const char *url, char **open_url, char **prefix, char **name)
 {
 	char clean[1024];
+	const char *last;
 	size_t len;
 
 	*open_url = *prefix = *name = NULL;
@@ -124,13 +144,16 @@ settings_bucket(const char *url, char **open_url, char **prefix, char **name)
 	if (strncmp(url, "s3://", 5) != 0)
 		return -EINVAL;
 	url += 5;
-	len = strcspn(url, "/");
+	len = bucket_len(url);
 	if (!good_bucket(url, len) ||
 	    clean_prefix(url + len, clean, sizeof(clean)) < 0)
 		return -EINVAL;
+	last = memrchr(url, '/', len);
+	last = last != NULL ? last + 1 : url;
 	*prefix = strdup(clean);
 	if (asprintf(open_url, "s3://%.*s", (int)len, url) < 0 ||
-	    asprintf(name, "/%.*s", (int)len, url) < 0 || *prefix == NULL)
+	    asprintf(name, "/%.*s", (int)(url + len - last), last) < 0 ||
+	    *prefix == NULL)
 		return -ENOMEM;
 	return 0;
 }
@@ -149,10 +172,9 @@ endpoint_of(const struct options_s3 *o)
 }
 
 void
-settings_place(const struct settings *settings,
-	       const struct settings_export *export, char *out, size_t size)
+settings_place(const struct settings_export *export, char *out, size_t size)
 {
-	const char *endpoint = endpoint_of(&settings->s3);
+	const char *endpoint = endpoint_of(export->s3);
 	int prefix = (int)strlen(export->prefix);
 	bool named = strncmp(export->url, "s3://", 5) == 0 &&
 		     endpoint != NULL && endpoint[0] != '\0';
@@ -580,10 +602,61 @@ bucket_export(struct loader *l, const char *text)
 	return r;
 }
 
+/* [s3 NAME]: what [s3] says, and what it says itself. */
+static int
+file_stores(struct loader *l)
+{
+	struct settings *settings = l->settings;
+	int r = 0;
+
+	if (l->list.store_count == 0)
+		return 0;
+	settings->stores = calloc(l->list.store_count,
+				  sizeof(*settings->stores));
+	if (settings->stores == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < l->list.store_count; i++) {
+		struct settings_store *store = &settings->stores[i];
+
+		settings->store_count++;
+		store->name = strdup(l->list.stores[i]);
+		r = store->name == NULL ? -ENOMEM :
+		    options_defaults(OPTIONS_S3, &store->options);
+		for (int from_file = 1; r == 0 && from_file >= 0; from_file--)
+			r = apply_all(l, OPTIONS_S3, NULL, from_file,
+				      &store->options);
+		if (r == 0)
+			r = apply_all(l, OPTIONS_S3, store->name, true,
+				      &store->options);
+	}
+	return r;
+}
+
+static int
+choose_store(struct loader *l, struct settings_export *export)
+{
+	const char *name = export->options.store;
+
+	export->s3 = &l->settings->s3;
+	if (name == NULL)
+		return 0;
+	for (size_t i = 0; i < l->settings->store_count; i++) {
+		if (strcmp(l->settings->stores[i].name, name) == 0) {
+			export->s3 = &l->settings->stores[i].options;
+			return 0;
+		}
+	}
+	return complain(l, "export %s: store: there is no section [s3 %.64s]",
+			export->name, name);
+}
+
 static int
 collect_exports(struct loader *l)
 {
-	int r = file_exports(l);
+	int r = file_stores(l);
+
+	if (r == 0)
+		r = file_exports(l);
 
 	for (size_t i = 0; r == 0 && i < l->bucket_count; i++)
 		r = bucket_export(l, l->buckets[i]);
@@ -592,6 +665,8 @@ collect_exports(struct loader *l)
 			r = complain(l, "%s: bucket: is missing; allowed is "
 				     URLS, l->list.export_origins[i]);
 	}
+	for (size_t i = 0; r == 0 && i < l->settings->export_count; i++)
+		r = choose_store(l, &l->settings->exports[i]);
 	if (r == 0 && l->settings->export_count == 0)
 		r = complain(l, "%s%sthere is nothing to export; name a "
 			     "bucket with --bucket URL or in an [export "
@@ -660,6 +735,11 @@ settings_free(struct settings *settings)
 		free(export->prefix);
 		options_free(OPTIONS_EXPORT, &export->options);
 	}
+	for (size_t i = 0; i < settings->store_count; i++) {
+		free(settings->stores[i].name);
+		options_free(OPTIONS_S3, &settings->stores[i].options);
+	}
+	free(settings->stores);
 	free(settings->exports);
 	options_free(OPTIONS_SERVER, &settings->server);
 	options_free(OPTIONS_S3, &settings->s3);

@@ -15,16 +15,24 @@
 
 #include "nfsd/options.h"
 
+struct settings_store {		/* [s3 NAME] */
+	char *name;
+	struct options_s3 options;
+};
+
 struct settings_export {
 	char *name;		/* "/BUCKET" */
 	char *url;		/* for s3_open: "s3://BUCKET", "file:///DIR" */
 	char *prefix;		/* of every key: "" or "a/b/" */
 	struct options_export options;
+	const struct options_s3 *s3;	/* of its store */
 };
 
 struct settings {
 	struct options_server server;
-	struct options_s3 s3;
+	struct options_s3 s3;		/* [s3] */
+	struct settings_store *stores;
+	size_t store_count;
 	struct settings_export *exports;
 	size_t export_count;
 	struct sockaddr_storage listen;
@@ -36,7 +44,7 @@ struct settings {
  * Read the command line and the file it names.  A mistake is told in one line
  * on `complaints`, "FILE:LINE: key: what is allowed" or "--option: ...", and
  * is -EINVAL.  With help or version set nothing else is read.  *out must be
- * zeroed; settings_free it also after a failure.
+ * zeroed; settings_free it also after a failure.  It points into itself.
  */
 int settings_load(int argc, char *const *argv, struct settings *out,
 		  FILE *complaints) __attribute__((warn_unused_result));
@@ -52,8 +60,7 @@ int settings_bucket(const char *url, char **open_url, char **prefix,
 		    char **name) __attribute__((warn_unused_result));
 
 /* Where the export's objects lie, in words: URL, prefix and endpoint. */
-void settings_place(const struct settings *settings,
-		    const struct settings_export *export, char *out,
+void settings_place(const struct settings_export *export, char *out,
 		    size_t size);
 
 /* "ADDR", "ADDR:PORT", "[V6]:PORT", ":PORT".  -EINVAL. */
@@ -70,7 +77,7 @@ int settings_make_dir(const char *path) __attribute__((warn_unused_result));
 
 struct setting {		/* one key as it was written */
 	enum options_section section;
-	char *export;		/* NULL: [export] without a name, or no export */
+	char *export;		/* the section's name; NULL: it has none */
 	const struct option_row *row;
 	char *key, *value;
 	char *origin;		/* "FILE:LINE" or "--set" */
@@ -83,6 +90,8 @@ struct setting_list {
 	char **exports;		/* names of [export /NAME], in order */
 	char **export_origins;
 	size_t export_count;
+	char **stores;		/* names of [s3 NAME] */
+	size_t store_count;
 };
 
 /* Parse an INI file.  Appends to *list. */

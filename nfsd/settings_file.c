@@ -32,6 +32,7 @@
 
 #define LINES_MAX 100000
 #define LINE_MAX_BYTES 65536
+#define STORE_NAME_MAX 63
 
 struct scanner {
 	const char *name;
@@ -40,7 +41,8 @@ struct scanner {
 	FILE *complaints;
 	bool in_section, has_key;
 	enum options_section section;
-	char *export;		/* of the current section, in list->exports */
+	char *export;		/* name of the section, in list->exports or
+				 * list->stores; NULL: none */
 };
 
 static int complain(const struct scanner *s, const char *key,
@@ -135,6 +137,42 @@ begin_export(struct scanner *s, const char *name)
 	return 0;
 }
 
+static bool
+good_store(const char *name)
+{
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyz"
+			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+	return name[len] == '\0' && len >= 1 && len <= STORE_NAME_MAX;
+}
+
+static int
+begin_store(struct scanner *s, const char *name)
+{
+	struct setting_list *list = s->list;
+	char **names;
+
+	if (!good_store(name))
+		return complain(s, name, "a store's name has letters, digits "
+				"and _.-");
+	for (size_t i = 0; i < list->store_count; i++) {
+		if (strcmp(list->stores[i], name) == 0) {
+			s->export = list->stores[i];
+			return 0;
+		}
+	}
+	names = reallocarray(list->stores, list->store_count + 1,
+			     sizeof(*names));
+	if (names == NULL)
+		return -ENOMEM;
+	list->stores = names;
+	names[list->store_count] = strdup(name);
+	if (names[list->store_count] == NULL)
+		return -ENOMEM;
+	s->export = names[list->store_count++];
+	return 0;
+}
+
 static int
 begin_section(struct scanner *s, char *text)
 {
@@ -144,18 +182,20 @@ begin_section(struct scanner *s, char *text)
 	s->has_key = false;
 	s->export = NULL;
 	if (end == NULL || trim(end + 1)[0] != '\0')
-		return complain(s, text, "a section is written [server], [s3] "
-				"or [export /NAME]");
+		return complain(s, text, "a section is written [server], [s3], "
+				"[s3 NAME] or [export /NAME]");
 	*end = '\0';
 	name = trim(text + 1);
 	word = strcspn(name, " \t");
 	if (!options_section_parse(name, word, &s->section))
 		return complain(s, name, "unknown section; there are [server], "
-				"[s3] and [export /NAME]");
+				"[s3], [s3 NAME] and [export /NAME]");
 	s->in_section = true;
 	rest = trim(name + word);
 	if (rest[0] == '\0')
 		return 0;
+	if (s->section == OPTIONS_S3)
+		return begin_store(s, rest);
 	if (s->section != OPTIONS_EXPORT)
 		return complain(s, name, "this section has no name");
 	return begin_export(s, rest);
@@ -301,7 +341,10 @@ settings_list_free(struct setting_list *list)
 		free(list->exports[i]);
 		free(list->export_origins[i]);
 	}
+	for (size_t i = 0; i < list->store_count; i++)
+		free(list->stores[i]);
 	free(list->list);
+	free(list->stores);
 	free(list->exports);
 	free(list->export_origins);
 	memset(list, 0, sizeof(*list));

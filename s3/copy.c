@@ -42,7 +42,7 @@ source_headers(struct s3_remote *r, struct s3_call *call,
 	int result;
 
 	s3_buf_uri(&once, source_key, true);
-	s3_buf_fmt(&source, "/%s/", r->base.bucket);
+	s3_place_source(r, &source);
 	if (twice && !once.failed)
 		s3_buf_uri(&source, once.data, true);
 	else

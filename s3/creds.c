@@ -300,10 +300,11 @@ fill_asker(struct s3_creds *c, const struct s3_config *config)
 				       "credentials");
 	a->config_file = aws_file("AWS_CONFIG_FILE", "config");
 	a->region = s3_creds_region(config);
-	a->ca_file = copy(config->ca_file);
+	a->ca_file = s3_creds_ca_file(config);
 	a->process_ms = config->process_ms ? config->process_ms : PROCESS_MS;
-	a->fips = config->fips;
-	a->dualstack = config->dualstack;
+	a->fips = config->fips || s3_aws_wants("AWS_USE_FIPS_ENDPOINT");
+	a->dualstack = config->dualstack ||
+		       s3_aws_wants("AWS_USE_DUALSTACK_ENDPOINT");
 	a->stopped = is_over;
 	a->arg = c;
 	return a->profile == NULL || a->credentials_file == NULL ||

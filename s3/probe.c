@@ -133,7 +133,7 @@ copy(struct probe *p, const char *name, const char *value)
 	struct s3_error e;
 	int r = s3_call_options(p->r, &call, true);
 
-	s3_buf_fmt(&source, "/%s/", p->r->base.bucket);
+	s3_place_source(p->r, &source);
 	s3_buf_uri(&source, p->key, true);
 	if (source.failed)
 		return source.failed;

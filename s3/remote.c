@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bucket on an S3 server: what s3_open sets up for it.  Addressing is
- * "path style" (http://HOST/BUCKET/KEY) for a given endpoint and "virtual
- * host style" (https://BUCKET.s3.REGION.amazonaws.com/KEY) for AWS, unless
- * the configuration names one, or the bucket's name has dots and TLS
- * certificates would not fit.
+ * A bucket on an S3 server: what s3_open sets up for it.
  */
 #include <config.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <libxml/parser.h>
 #include "s3/remote.h"
 
@@ -23,7 +19,11 @@ remote_close(struct s3 *s3)
 	s3_pool_free(&r->pool);
 	s3_creds_close(&r->creds);
 	free(r->endpoint_host);
+	free(r->base_path);
+	free(r->access_point);
 	free(r->ca_file);
+	free(r->client_cert);
+	free(r->client_key);
 	pthread_rwlock_destroy(&r->lock);
 	s3_denials_fini(&r->tags_denied);
 	s3_denials_fini(&r->acl_denied);
@@ -119,112 +119,61 @@ static const struct s3_ops ops = {
 	.hurry = remote_hurry,
 };
 
-/* Old buckets have capitals and underscores, others' even more. */
-static bool
-bucket_ok(const char *name)
+/* One that cannot be read would be found out request by request. */
+static int
+check_file(const char *what, const char *path, struct s3_error *err)
 {
-	size_t len = strlen(name);
-
-	for (const char *p = name; *p != '\0'; p++)
-		if (!isalnum((unsigned char)*p) && strchr("-_.", *p) == NULL)
-			return false;
-	return len >= 1 && len <= 255 && strcmp(name, ".") != 0 &&
-	       strcmp(name, "..") != 0;
+	if (path == NULL || access(path, R_OK) == 0)
+		return 0;
+	return s3_error_set(err, -EINVAL, "%s %s: %s", what, path,
+			    strerror(errno));
 }
 
 static bool
-bucket_is_dns_label(const char *name)
+copy_text(const char *from, char **to)
 {
-	for (const char *p = name; *p != '\0'; p++)
-		if (!islower((unsigned char)*p) &&
-		    !isdigit((unsigned char)*p) && *p != '-')
-			return false;
-	return true;
+	*to = from != NULL ? strdup(from) : NULL;
+	return from == NULL || *to != NULL;
 }
 
-/* "http[s]://HOST[:PORT]" with an optional '/' at the end. */
+/* Whom we trust, and who we are to servers that ask. */
 static int
-parse_endpoint(struct s3_remote *r, const char *endpoint,
-	       struct s3_error *err)
+set_certificates(struct s3_remote *r, const struct s3_config *config,
+		 struct s3_error *err)
 {
-	const char *host;
-	size_t len;
+	int result;
 
-	if (strncmp(endpoint, "https://", 8) == 0)
-		r->https = true;
-	else if (strncmp(endpoint, "http://", 7) != 0)
-		return s3_error_set(err, -EINVAL, "endpoint \"%s\": begin "
-				    "with http:// or https://", endpoint);
-	host = endpoint + (r->https ? 8 : 7);
-	len = strlen(host);
-	if (len > 0 && host[len - 1] == '/')
-		len--;
-	if (len == 0)
-		return s3_error_set(err, -EINVAL, "endpoint \"%s\": no host",
-				    endpoint);
-	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)host[i]) &&
-		    strchr("-._:[]", host[i]) == NULL)
-			return s3_error_set(err, -EINVAL, "endpoint \"%s\": "
-					    "only HOST or HOST:PORT may follow "
-					    "the scheme", endpoint);
-	/* The signature covers Host, where the default port must not show. */
-	if (r->https && len > 4 && memcmp(host + len - 4, ":443", 4) == 0)
-		len -= 4;
-	else if (!r->https && len > 3 && memcmp(host + len - 3, ":80", 3) == 0)
-		len -= 3;
-	r->endpoint_host = strndup(host, len);
-	return r->endpoint_host != NULL ? 0 : -ENOMEM;
-}
-
-static int
-parse_bucket(struct s3_remote *r, const char *url, struct s3_error *err)
-{
-	const char *name = url + strlen("s3://");
-	size_t len = strcspn(name, "/");
-
-	if (name[len] == '/' && name[len + 1] != '\0')
-		return s3_error_set(err, -EINVAL, "\"%s\": only a bucket, no "
-				    "prefix", url);
-	r->base.bucket = strndup(name, len);
-	if (r->base.bucket == NULL)
+	r->ca_file = s3_creds_ca_file(config);
+	if (!copy_text(config->client_cert, &r->client_cert) ||
+	    !copy_text(config->client_key, &r->client_key))
 		return -ENOMEM;
-	if (!bucket_ok(r->base.bucket))
-		return s3_error_set(err, -EINVAL, "\"%s\" names no bucket",
-				    url);
-	return 0;
+	if (r->client_key != NULL && r->client_cert == NULL)
+		return s3_error_set(err, -EINVAL, "client_key goes with "
+				    "client_cert");
+	result = check_file("ca_file", r->ca_file, err);
+	if (result == 0)
+		result = check_file("client_cert", r->client_cert, err);
+	if (result == 0)
+		result = check_file("client_key", r->client_key, err);
+	return result;
 }
 
 static int
 set_up(struct s3_remote *r, const struct s3_config *config,
        struct s3_error *err)
 {
-	const char *endpoint = config->endpoint;
 	CLEANUP_FREE char *region = s3_creds_region(config);
-	int result = parse_bucket(r, config->url, err);
+	int result = s3_place_set(r, config, err);
 
-	if (endpoint == NULL)
-		endpoint = getenv("AWS_ENDPOINT_URL_S3");
-	if (endpoint == NULL || *endpoint == '\0')
-		endpoint = getenv("AWS_ENDPOINT_URL");
-	if (endpoint != NULL && *endpoint == '\0')
-		endpoint = NULL;
-	if (result == 0 && endpoint != NULL)
-		result = parse_endpoint(r, endpoint, err);
 	if (result < 0)
 		return result;
-	r->is_aws = endpoint == NULL;
-	r->https |= r->is_aws;
-	r->path_style = config->style == S3_STYLE_PATH ||
-		(config->style == S3_STYLE_AUTO &&
-		 (!r->is_aws || !bucket_is_dns_label(r->base.bucket)));
 	if (region != NULL && strlen(region) >= sizeof(r->region))
 		return s3_error_set(err, -EINVAL, "the region is too long");
-	strcpy(r->region, region ? region : "us-east-1");
-	if (config->ca_file != NULL &&
-	    (r->ca_file = strdup(config->ca_file)) == NULL)
-		return -ENOMEM;
-	result = s3_creds_open(config, &r->creds, err);
+	if (r->region[0] == '\0')
+		strcpy(r->region, region ? region : "us-east-1");
+	result = set_certificates(r, config, err);
+	if (result == 0)
+		result = s3_creds_open(config, &r->creds, err);
 	if (result == 0)
 		result = s3_pool_new(r->base.config.max_requests,
 				     r->base.config.stall_ms, &r->pool);

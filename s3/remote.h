@@ -136,6 +136,9 @@ char *s3_creds_ca_file(const struct s3_config *config);
 
 /* place.c: where AWS is. */
 
+/* "true" in the environment. */
+bool s3_aws_wants(const char *variable);
+
 /* What follows the region in a host's name.  api: of the newer services that
  * have IPv6. */
 const char *s3_aws_domain(const char *region, bool api);
@@ -216,7 +219,9 @@ struct s3_remote {
 	bool path_style;
 	bool is_aws;		/* the host follows the region */
 	char *endpoint_host;	/* "HOST[:PORT]", NULL if is_aws */
-	char *ca_file;
+	char *base_path;	/* of the endpoint: "" or "/a/b"; NULL: "" */
+	char *access_point;	/* "NAME-ACCOUNT"; the bucket is its ARN then */
+	char *ca_file, *client_cert, *client_key;
 	struct s3_creds *creds;
 	struct s3_pool *pool;
 	/* learnt from answers */
@@ -262,6 +267,19 @@ void s3_reply_fini(struct s3_reply *reply);
 #define CLEANUP_REPLY __attribute__((cleanup(s3_reply_fini)))
 /* A header line as it came, CRLF or not.  For the transfer and the fuzzer. */
 void s3_reply_line(struct s3_reply *reply, const char *line, size_t len);
+
+/* place.c: where requests go. */
+
+/* From URL, endpoint and style; -EINVAL with what is wrong. */
+int s3_place_set(struct s3_remote *r, const struct s3_config *config,
+		 struct s3_error *err);
+void s3_place_host(const struct s3_remote *r, const char *region,
+		   struct s3_buf *host);
+/* Percent-encoded; key NULL: the bucket. */
+void s3_place_path(const struct s3_remote *r, const char *key,
+		   struct s3_buf *path);
+/* What stands before the key in x-amz-copy-source. */
+void s3_place_source(const struct s3_remote *r, struct s3_buf *source);
 
 /* For a copy or the putting together of parts whose size nobody said. */
 #define S3_WORK_UNKNOWN (512ULL << 20)

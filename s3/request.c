@@ -237,19 +237,8 @@ target_make(struct s3_remote *r, const struct s3_call *call,
 	pthread_rwlock_rdlock(&r->lock);
 	memcpy(out->region, r->region, sizeof(out->region));
 	pthread_rwlock_unlock(&r->lock);
-	if (!r->path_style)
-		s3_buf_fmt(&host, "%s.", r->base.bucket);
-	if (r->is_aws)
-		s3_buf_fmt(&host, "s3.%s.amazonaws.com%s", out->region,
-			   strncmp(out->region, "cn-", 3) ? "" : ".cn");
-	else
-		s3_buf_str(&host, r->endpoint_host);
-	s3_buf_str(&path, "/");
-	if (r->path_style)
-		s3_buf_fmt(&path, "%s%s", r->base.bucket,
-			   call->key ? "/" : "");
-	if (call->key != NULL)
-		s3_buf_uri(&path, call->key, true);
+	s3_place_host(r, out->region, &host);
+	s3_place_path(r, call->key, &path);
 	out->host = s3_buf_take(&host);
 	out->path = s3_buf_take(&path);
 	result = s3_sign_query(call->query, call->query_count, &out->query);
@@ -364,6 +353,10 @@ set_options(struct s3_remote *r, struct transfer *x,
 		curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)call->limit_ms);
 	if (r->ca_file != NULL)
 		curl_easy_setopt(e, CURLOPT_CAINFO, r->ca_file);
+	if (r->client_cert != NULL)
+		curl_easy_setopt(e, CURLOPT_SSLCERT, r->client_cert);
+	if (r->client_key != NULL)
+		curl_easy_setopt(e, CURLOPT_SSLKEY, r->client_key);
 	if (strcmp(call->method, "HEAD") == 0)
 		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
 	else if (*call->method == 'P') {	/* PUT and POST always have one */

@@ -46,6 +46,7 @@ static void
 forget_strings(struct s3_config *c)
 {
 	c->url = c->endpoint = c->region = c->profile = c->ca_file = NULL;
+	c->client_cert = c->client_key = NULL;
 }
 
 int

@@ -104,13 +104,17 @@ enum s3_style { S3_STYLE_AUTO, S3_STYLE_PATH, S3_STYLE_VIRTUAL };
  * the default named.
  */
 struct s3_config {
-	const char *url;	/* "s3://BUCKET" or "file:///DIR"; a prefix
-				 * after BUCKET is refused: keys are whole */
-	const char *endpoint;	/* "http://HOST:PORT"; NULL: AWS in region */
+	const char *url;	/* "s3://BUCKET" (or the ARN of an access
+				 * point) or "file:///DIR"; a prefix after
+				 * BUCKET is refused: keys are whole */
+	const char *endpoint;	/* "http://HOST:PORT[/PATH]"; NULL: the
+				 * environment's, or AWS in region */
 	const char *region;	/* NULL: environment, profile, us-east-1 */
 	const char *profile;	/* NULL: AWS_PROFILE or "default" */
 	const char *ca_file;	/* NULL: AWS_CA_BUNDLE, the profile's
 				 * ca_bundle, the system's */
+	const char *client_cert, *client_key; /* PEM; NULL: none, or both in
+				 * client_cert */
 	enum s3_style style;	/* AUTO: path style if endpoint is given */
 	bool unsigned_payload;	/* do not hash bodies, even over http */
 	bool fips, dualstack;	/* the hosts of AWS that are */

@@ -161,6 +161,64 @@ the_stronger_setting_wins(void)
 }
 
 static void
+exports_lie_on_the_stores_that_they_name(void)
+{
+	static const char file[] =
+		"[s3]\nregion=a\nretry_ms=5\n"
+		"[s3 far]\nendpoint=http://far/x\nprofile=f\nregion=b\n"
+		"[export /a]\nbucket=s3://aaa\n"
+		"[export /b]\nbucket=s3://bbb/p\nstore=far\n"
+		"[s3 far]\nca_file=/c\n";
+	const struct options_s3 *far;
+	char place[128];
+
+	CU_ASSERT_EQUAL_FATAL(LOAD(file, "--set", "s3.retry_ms=6"), 0);
+	CU_ASSERT_PTR_EQUAL(export("/a")->s3, &settings.s3);
+	far = export("/b")->s3;
+	CU_ASSERT_STRING_EQUAL(far->endpoint, "http://far/x");
+	CU_ASSERT_STRING_EQUAL(far->profile, "f");
+	CU_ASSERT_STRING_EQUAL(far->region, "b");
+	CU_ASSERT_STRING_EQUAL(far->ca_file, "/c");
+	CU_ASSERT_EQUAL(far->retry_ms, 6);
+	CU_ASSERT_PTR_NULL(settings.s3.endpoint);
+	unsetenv("AWS_ENDPOINT_URL");
+	unsetenv("AWS_ENDPOINT_URL_S3");
+	settings_place(export("/b"), place, sizeof(place));
+	CU_ASSERT_STRING_EQUAL(place, "s3://bbb/p at http://far/x");
+	settings_place(export("/a"), place, sizeof(place));
+	CU_ASSERT_STRING_EQUAL(place, "s3://aaa");
+	CU_ASSERT_EQUAL(LOAD("[export /a]\nbucket=s3://aaa\nstore=x\n", NULL),
+			-EINVAL);
+	CU_ASSERT_STRING_EQUAL(complaint, "export /a: store: there is no "
+			       "section [s3 x]\n");
+	CU_ASSERT_EQUAL(LOAD("[s3 a b]\n", NULL), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(complaint, "FILE:1: a b: a store's name has "
+			       "letters, digits and _.-\n");
+	CU_ASSERT_EQUAL(LOAD("[s3 a]\nregion=x\nregion=y\n", NULL), -EINVAL);
+}
+
+static void
+an_access_point_is_a_bucket(void)
+{
+	char *url, *prefix, *name;
+
+	CU_ASSERT_EQUAL(settings_bucket("s3://arn:aws:s3:eu-west-1:12:"
+					"accesspoint/books/a//b", &url,
+					&prefix, &name), 0);
+	CU_ASSERT_STRING_EQUAL(url, "s3://arn:aws:s3:eu-west-1:12:"
+			       "accesspoint/books");
+	CU_ASSERT_STRING_EQUAL(prefix, "a/b/");
+	CU_ASSERT_STRING_EQUAL(name, "/books");
+	free(url);
+	free(prefix);
+	free(name);
+	CU_ASSERT_EQUAL(settings_bucket("s3://arn:aws:s3:::b", &url, &prefix,
+					&name), -EINVAL);
+	CU_ASSERT_EQUAL(settings_bucket("s3://arn:aws:s3:r:1:accesspoint/",
+					&url, &prefix, &name), -EINVAL);
+}
+
+static void
 strict_sets_what_refuses_and_yields_to_what_is_said(void)
 {
 	const struct options_export *o;
@@ -228,14 +286,14 @@ mistakes_in_the_file_name_their_line(void)
 		 "FILE:1: bucket: is missing; allowed is s3://BUCKET, "
 		 "s3://BUCKET/PREFIX or file:///DIR\n"},
 		{"[servers]\n", "FILE:1: servers: unknown section; there are "
-		 "[server], [s3] and [export /NAME]\n"},
+		 "[server], [s3], [s3 NAME] and [export /NAME]\n"},
 		{"[export a]\n", "FILE:1: a: an export's name is a path such "
 		 "as /data, without . and .. and a / at the end\n"},
 		{"[export /a/../b]\n", "FILE:1: /a/../b: an export's name is "
 		 "a path such as /data, without . and .. and a / at the "
 		 "end\n"},
 		{"[server\n", "FILE:1: [server: a section is written [server], "
-		 "[s3] or [export /NAME]\n"},
+		 "[s3], [s3 NAME] or [export /NAME]\n"},
 		{"x=1\n", "FILE:1: x: stands before the first section\n"},
 		{"[server]\nwhat is this\n", "FILE:2: what is this: a line is "
 		 "\"key = value\", \"[section]\" or a comment\n"},
@@ -426,6 +484,8 @@ main(int argc, char **argv)
 		T(buckets_are_taken_apart), T(addresses_are_taken_apart),
 		T(the_manual_has_every_key_as_the_table_has_it),
 		T(help_names_every_option),
+		T(exports_lie_on_the_stores_that_they_name),
+		T(an_access_point_is_a_bucket),
 	};
 	static const char *const titles[] = {"[server]", "[s3]",
 					     "[export /NAME]"};
