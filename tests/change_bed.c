@@ -539,3 +539,55 @@ act_rmdir(struct rig *r, const char *name)
 	ACT(gate_rmdir(r->bed.x, &r->a.rq, &r->bed.root, name, &wcc));
 	return result;
 }
+
+/* ---- what many stories begin and end with ---- */
+
+void
+rig_new_file(struct rig *r)
+{
+	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "f", "old", &r->fh[0]), 0);
+}
+
+void
+rig_old_file(struct rig *r)
+{
+	fake_s3_set(r->bed.s3, "f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
+}
+
+void
+rig_linked(struct rig *r)
+{
+	rig_new_file(r);
+	CU_ASSERT_EQUAL(act_link(r, &r->fh[0], "g"), 0);
+}
+
+bool
+rig_f_is_new(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "new", 3);
+}
+
+bool
+rig_f_is_old(struct rig *r)
+{
+	return fake_s3_is(r->bed.s3, "f", "old", 3);
+}
+
+bool
+rig_f_is_gone(struct rig *r)
+{
+	return !fake_s3_has(r->bed.s3, "f");
+}
+
+bool
+rig_only_g_is_old(struct rig *r)
+{
+	return rig_f_is_gone(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+}
+
+bool
+rig_f_and_g_are_old(struct rig *r)
+{
+	return rig_f_is_old(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+}

@@ -58,4 +58,16 @@ int act_mknod(struct rig *r, const char *name, struct gate_fh *fh);
 int act_link(struct rig *r, const struct gate_fh *fh, const char *name);
 int act_rmdir(struct rig *r, const char *name);
 
+/* What many stories begin with: "f" with the bytes "old", made here or found
+ * in the bucket, and another name for it. */
+void rig_new_file(struct rig *r);
+void rig_old_file(struct rig *r);
+void rig_linked(struct rig *r);
+/* ... and end with: what the bucket has. */
+bool rig_f_is_new(struct rig *r);
+bool rig_f_is_old(struct rig *r);
+bool rig_f_is_gone(struct rig *r);
+bool rig_only_g_is_old(struct rig *r);
+bool rig_f_and_g_are_old(struct rig *r);
+
 #endif

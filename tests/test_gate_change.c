@@ -27,12 +27,6 @@ borne(const struct story *s)
 /* ---- what the stories begin with and end with ---- */
 
 static void
-new_file(struct rig *r)
-{
-	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "f", "old", &r->fh[0]), 0);
-}
-
-static void
 opened(struct rig *r)
 {
 	CU_ASSERT_EQUAL(do_create(&r->bed, &r->a, "f", &r->fh[0]), 0);
@@ -48,49 +42,11 @@ written(struct rig *r)
 
 /* In the bucket, and known. */
 static void
-old_file(struct rig *r)
-{
-	fake_s3_set(r->bed.s3, "f", "old", 3);
-	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
-}
-
-static void
 two_old_files(struct rig *r)
 {
 	fake_s3_set(r->bed.s3, "g", "other", 5);
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "g", &r->fh[1]), 0);
-}
-
-static void
-linked(struct rig *r)
-{
-	new_file(r);
-	CU_ASSERT_EQUAL(act_link(r, &r->fh[0], "g"), 0);
-}
-
-static bool
-f_is_new(struct rig *r)
-{
-	return fake_s3_is(r->bed.s3, "f", "new", 3);
-}
-
-static bool
-f_is_old(struct rig *r)
-{
-	return fake_s3_is(r->bed.s3, "f", "old", 3);
-}
-
-static bool
-f_is_gone(struct rig *r)
-{
-	return !fake_s3_has(r->bed.s3, "f");
-}
-
-static bool
-only_g_is_old(struct rig *r)
-{
-	return f_is_gone(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
 }
 
 /* ---- bytes ---- */
@@ -106,9 +62,9 @@ static void
 a_stable_write_that_fails_is_written_when_it_is_asked_again(void)
 {
 	borne(&(struct story){ "WRITE stable, new file", opened, write_stable,
-			       f_is_new });
-	borne(&(struct story){ "WRITE stable, S3's file", old_file,
-			       write_stable, f_is_new });
+			       rig_f_is_new });
+	borne(&(struct story){ "WRITE stable, S3's file", rig_old_file,
+			       write_stable, rig_f_is_new });
 }
 
 static int
@@ -120,7 +76,7 @@ commit(struct rig *r)
 static void
 a_commit_that_fails_reaches_s3_after_its_repetition_and_a_crash(void)
 {
-	borne(&(struct story){ "COMMIT", written, commit, f_is_new });
+	borne(&(struct story){ "COMMIT", written, commit, rig_f_is_new });
 }
 
 static int
@@ -138,9 +94,9 @@ f_is_cut(struct rig *r)
 static void
 a_truncation_that_fails_cuts_nothing(void)
 {
-	borne(&(struct story){ "SETATTR size, new file", new_file, cut,
+	borne(&(struct story){ "SETATTR size, new file", rig_new_file, cut,
 			       f_is_cut });
-	borne(&(struct story){ "SETATTR size, S3's file", old_file, cut,
+	borne(&(struct story){ "SETATTR size, S3's file", rig_old_file, cut,
 			       f_is_cut });
 }
 
@@ -153,10 +109,10 @@ chmod_f(struct rig *r)
 static void
 attributes_that_fail_are_as_they_were(void)
 {
-	borne(&(struct story){ "SETATTR mode, new file", new_file, chmod_f,
-			       f_is_old });
-	borne(&(struct story){ "SETATTR mode, S3's file", old_file, chmod_f,
-			       f_is_old });
+	borne(&(struct story){ "SETATTR mode, new file", rig_new_file, chmod_f,
+			       rig_f_is_old });
+	borne(&(struct story){ "SETATTR mode, S3's file", rig_old_file, chmod_f,
+			       rig_f_is_old });
 }
 
 /* ---- new names ---- */
@@ -220,19 +176,13 @@ link_g(struct rig *r)
 	return act_link(r, &r->fh[0], "g");
 }
 
-static bool
-f_and_g_are_old(struct rig *r)
-{
-	return f_is_old(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
-}
-
 static void
 a_link_that_fails_is_no_name(void)
 {
-	borne(&(struct story){ "LINK, new file", new_file, link_g,
-			       f_and_g_are_old });
-	borne(&(struct story){ "LINK, S3's file", old_file, link_g,
-			       f_and_g_are_old });
+	borne(&(struct story){ "LINK, new file", rig_new_file, link_g,
+			       rig_f_and_g_are_old });
+	borne(&(struct story){ "LINK, S3's file", rig_old_file, link_g,
+			       rig_f_and_g_are_old });
 }
 
 /* ---- names that go ---- */
@@ -272,14 +222,14 @@ d_is_gone(struct rig *r)
 static void
 a_removal_that_fails_removes_nothing(void)
 {
-	borne(&(struct story){ "REMOVE, new file", new_file, remove_f,
-			       f_is_gone });
-	borne(&(struct story){ "REMOVE, S3's file", old_file, remove_f,
-			       f_is_gone });
-	borne(&(struct story){ "REMOVE of the first of two names", linked,
-			       remove_f, only_g_is_old });
-	borne(&(struct story){ "REMOVE of the second of two names", linked,
-			       remove_g, f_is_old });
+	borne(&(struct story){ "REMOVE, new file", rig_new_file, remove_f,
+			       rig_f_is_gone });
+	borne(&(struct story){ "REMOVE, S3's file", rig_old_file, remove_f,
+			       rig_f_is_gone });
+	borne(&(struct story){ "REMOVE of the first of two names", rig_linked,
+			       remove_f, rig_only_g_is_old });
+	borne(&(struct story){ "REMOVE of the second of two names", rig_linked,
+			       remove_g, rig_f_is_old });
 	borne(&(struct story){ "RMDIR", with_d, remove_d, d_is_gone });
 }
 
@@ -306,14 +256,14 @@ g_to_h(struct rig *r)
 static bool
 f_and_h_are_old(struct rig *r)
 {
-	return f_is_old(r) && !fake_s3_has(r->bed.s3, "g") &&
+	return rig_f_is_old(r) && !fake_s3_has(r->bed.s3, "g") &&
 	       fake_s3_is(r->bed.s3, "h", "old", 3);
 }
 
 static void
 old_and_linked(struct rig *r)
 {
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "g", "other", &r->fh[1]), 0);
 	CU_ASSERT_EQUAL(act_link(r, &r->fh[1], "h"), 0);
 }
@@ -321,19 +271,19 @@ old_and_linked(struct rig *r)
 static bool
 g_is_old_h_the_other(struct rig *r)
 {
-	return only_g_is_old(r) && fake_s3_is(r->bed.s3, "h", "other", 5);
+	return rig_only_g_is_old(r) && fake_s3_is(r->bed.s3, "h", "other", 5);
 }
 
 static void
 a_rename_that_fails_moves_nothing(void)
 {
-	borne(&(struct story){ "RENAME, new file", new_file, f_to_g,
-			       only_g_is_old });
-	borne(&(struct story){ "RENAME, S3's file", old_file, f_to_g,
-			       only_g_is_old });
+	borne(&(struct story){ "RENAME, new file", rig_new_file, f_to_g,
+			       rig_only_g_is_old });
+	borne(&(struct story){ "RENAME, S3's file", rig_old_file, f_to_g,
+			       rig_only_g_is_old });
 	borne(&(struct story){ "RENAME over a file", two_old_files, f_to_g,
-			       only_g_is_old });
-	borne(&(struct story){ "RENAME of a further name", linked, g_to_h,
+			       rig_only_g_is_old });
+	borne(&(struct story){ "RENAME of a further name", rig_linked, g_to_h,
 			       f_and_h_are_old });
 	borne(&(struct story){ "RENAME over one of two names",
 			       old_and_linked, f_to_g,
@@ -343,12 +293,12 @@ a_rename_that_fails_moves_nothing(void)
 static void
 a_file_that_could_not_be_set_aside_is_for_the_bucket(void)
 {
-	borne(&(struct story){ "RENAME to .nfs, S3's file", old_file,
-			       f_to_silly, f_is_gone });
-	borne(&(struct story){ "RENAME to .nfs, new file", new_file,
-			       f_to_silly, f_is_gone });
-	borne(&(struct story){ "RENAME to .nfs, one of two names", linked,
-			       f_to_silly, only_g_is_old });
+	borne(&(struct story){ "RENAME to .nfs, S3's file", rig_old_file,
+			       f_to_silly, rig_f_is_gone });
+	borne(&(struct story){ "RENAME to .nfs, new file", rig_new_file,
+			       f_to_silly, rig_f_is_gone });
+	borne(&(struct story){ "RENAME to .nfs, one of two names", rig_linked,
+			       f_to_silly, rig_only_g_is_old });
 }
 
 static void
@@ -397,7 +347,7 @@ a_database_that_somebody_holds_delays_and_loses_nothing(void)
 	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
 	CU_ASSERT_EQUAL(do_commit(&r.bed, &r.a, &r.fh[0]), 0);
 	rig_kill(&r);
-	CU_ASSERT(rig_settled(&r, f_is_new));
+	CU_ASSERT(rig_settled(&r, rig_f_is_new));
 	rig_close(&r);
 }
 
@@ -407,7 +357,7 @@ a_file_that_kept_its_name_keeps_its_object(void)
 	struct rig r;
 
 	rig_open(&r);
-	old_file(&r);
+	rig_old_file(&r);
 	CU_ASSERT(rig_agrees(&r));
 	CU_ASSERT_EQUAL(host_fault_set("sql op=commit error=SQLITE_IOERR"),
 			0);
@@ -415,7 +365,7 @@ a_file_that_kept_its_name_keeps_its_object(void)
 	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
 	CU_ASSERT_EQUAL(chmod_f(&r), 0);
 	rig_let_go(&r);
-	CU_ASSERT(rig_settled(&r, f_is_old));
+	CU_ASSERT(rig_settled(&r, rig_f_is_old));
 	rig_close(&r);
 }
 

@@ -23,56 +23,19 @@ borne(const struct story *s)
 	CU_ASSERT(play(s, false) > 0);
 }
 
-static void
-new_file(struct rig *r)
-{
-	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "f", "old", &r->fh[0]), 0);
-}
-
-static void
-old_file(struct rig *r)
-{
-	fake_s3_set(r->bed.s3, "f", "old", 3);
-	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
-}
-
-static bool
-f_is_old(struct rig *r)
-{
-	return fake_s3_is(r->bed.s3, "f", "old", 3);
-}
-
-static bool
-f_is_new(struct rig *r)
-{
-	return fake_s3_is(r->bed.s3, "f", "new", 3);
-}
-
-static bool
-f_is_gone(struct rig *r)
-{
-	return !fake_s3_has(r->bed.s3, "f");
-}
-
-static bool
-only_g_is_old(struct rig *r)
-{
-	return f_is_gone(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
-}
-
 /* ---- uploads ---- */
 
 static void
 an_upload_whose_row_could_not_be_written_is_found_again(void)
 {
-	borne(&(struct story){ "a new file is stored", new_file, rig_run,
-			       f_is_old });
+	borne(&(struct story){ "a new file is stored", rig_new_file, rig_run,
+			       rig_f_is_old });
 }
 
 static void
 changed_file(struct rig *r)
 {
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(do_write(&r->bed, &r->a, &r->fh[0], 0, "new", 3,
 				 GATE_FILE_SYNC), 0);
 }
@@ -81,45 +44,32 @@ static void
 a_version_whose_row_could_not_be_written_is_no_conflict(void)
 {
 	borne(&(struct story){ "a changed file is stored", changed_file,
-			       rig_run, f_is_new });
+			       rig_run, rig_f_is_new });
 }
 
 static void
 chmodded(struct rig *r)
 {
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(act_mode(r, &r->fh[0], 0600), 0);
 }
 
 static void
 renamed(struct rig *r)
 {
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(do_rename(&r->bed, &r->a, "f", "g"), 0);
-}
-
-static void
-linked(struct rig *r)
-{
-	new_file(r);
-	CU_ASSERT_EQUAL(act_link(r, &r->fh[0], "g"), 0);
-}
-
-static bool
-f_and_g_are_old(struct rig *r)
-{
-	return f_is_old(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
 }
 
 static void
 a_copy_whose_row_could_not_be_written_is_made_again(void)
 {
 	borne(&(struct story){ "attributes are stored", chmodded, rig_run,
-			       f_is_old });
+			       rig_f_is_old });
 	borne(&(struct story){ "a renamed file is copied", renamed, rig_run,
-			       only_g_is_old });
-	borne(&(struct story){ "a further name is copied", linked, rig_run,
-			       f_and_g_are_old });
+			       rig_only_g_is_old });
+	borne(&(struct story){ "a further name is copied", rig_linked, rig_run,
+			       rig_f_and_g_are_old });
 }
 
 static void
@@ -155,7 +105,7 @@ what_is_carried_arrives_whatever_row_could_not_be_written(void)
 static void
 removed(struct rig *r)
 {
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(do_remove(&r->bed, &r->a, "f"), 0);
 }
 
@@ -167,7 +117,7 @@ run_and_make(struct rig *r)
 
 	rig_let_go(r);
 	r->hurry = true;
-	if (!rig_settled(r, f_is_gone))
+	if (!rig_settled(r, rig_f_is_gone))
 		return -ETIMEDOUT;
 	result = do_file(&r->bed, &r->a, "f", "new", &r->fh[0]);
 	return result < 0 ? result : rig_run(r);
@@ -177,22 +127,22 @@ static void
 a_deletion_whose_row_stays_is_not_done_to_what_comes_after(void)
 {
 	borne(&(struct story){ "an object is deleted", removed, rig_run,
-			       f_is_gone });
+			       rig_f_is_gone });
 	borne(&(struct story){ "a deleted name is used again", removed,
-			       run_and_make, f_is_new });
+			       run_and_make, rig_f_is_new });
 }
 
 static void
 removed_while_open(struct rig *r)
 {
-	old_file(r);
+	rig_old_file(r);
 	CU_ASSERT_EQUAL(do_rename(&r->bed, &r->a, "f", SILLY), 0);
 }
 
 static bool
 only_here(struct rig *r)
 {
-	return f_is_gone(r) &&
+	return rig_f_is_gone(r) &&
 	       do_read_is(&r->bed, &r->a, &r->fh[0], "old", 3);
 }
 
@@ -231,7 +181,7 @@ a_conflict_whose_row_could_not_be_written_is_met_again(void)
 	borne(&(struct story){ "somebody else changed the object",
 			       changed_by_others, rig_run, f_is_theirs });
 	borne(&(struct story){ "somebody else removed the object",
-			       removed_by_others, rig_run, f_is_new });
+			       removed_by_others, rig_run, rig_f_is_new });
 }
 
 static int
@@ -248,7 +198,7 @@ kept(struct rig *r)
 	char why[256];
 
 	if (fake_s3_has(r->bed.s3, "f"))
-		return f_is_old(r);
+		return rig_f_is_old(r);
 	return gate_each_quarantined(r->bed.gate, take_id, &id) == 0 &&
 	       id != 0 && gate_quarantine_retry(r->bed.gate, id, why) == 0;
 }
@@ -274,7 +224,7 @@ run_refused(struct rig *r)
 static void
 bytes_that_were_refused_are_kept_whatever_row_could_not_be_written(void)
 {
-	borne(&(struct story){ "an upload is refused for good", new_file,
+	borne(&(struct story){ "an upload is refused for good", rig_new_file,
 			       run_refused, kept });
 }
 
@@ -311,7 +261,7 @@ static void
 what_a_silent_writer_left_is_published_later(void)
 {
 	borne(&(struct story){ "a writer went silent", silent, rig_run,
-			       f_is_new });
+			       rig_f_is_new });
 }
 
 /* ---- versions ---- */
