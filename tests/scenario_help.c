@@ -565,6 +565,22 @@ put_many(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
 	return r;
 }
 
+/* As a client does it: JUKEBOX is no answer.  A READ may get that beside the
+ * end of an upload whose rows take longer than hold_ms. */
+static int
+read_soon(struct rpcc *c, const struct nc_fh *fh, uint64_t off, void *buf,
+	  uint32_t len, uint32_t *got, bool *eof)
+{
+	uint64_t until = scene_now_ms() + 10000;
+	int r;
+
+	while ((r = nc_read(c, fh, off, buf, len, got, eof)) ==
+		       NFS3ERR_JUKEBOX &&
+	       scene_now_ms() < until)
+		scene_pause();
+	return r;
+}
+
 bool
 reads_many(struct rpcc *c, const struct nc_fh *fh, const void *data,
 	   size_t len)
@@ -577,7 +593,8 @@ reads_many(struct rpcc *c, const struct nc_fh *fh, const void *data,
 	while (same && !eof && at <= len) {
 		uint32_t got = 0;
 
-		same = nc_read(c, fh, at, buf, step, &got, &eof) == NFS3_OK &&
+		same = read_soon(c, fh, at, buf, step, &got, &eof) ==
+			       NFS3_OK &&
 		       got <= len - at && (got > 0 || eof) &&
 		       memcmp(buf, (const char *)data + at, got) == 0;
 		at += got;
