@@ -315,8 +315,7 @@ static void
 answer(struct node *n, const struct gate_request *rq, struct gate_fh *out,
        struct gate_attr *attr)
 {
-	out->ino = n->ino;
-	out->generation = n->i.generation;
+	*out = node_fh(n);
 	node_attr(n, rq, attr);
 }
 
@@ -342,7 +341,7 @@ static int
 open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 	      const struct gate_setattr *set, const uint8_t verf[8])
 {
-	struct gate_fh fh = { n->ino, n->i.generation };
+	struct gate_fh fh = node_fh(n);
 	struct gate_setattr size = { .set_size = true };
 	int kind, r = wait_made(n, rq);
 

@@ -132,8 +132,7 @@ emit_one(struct walk *w, uint64_t cookie, const char *name, uint64_t ino,
 				 .name = name };
 
 	if (w->plus && n != NULL && !node_dead(n)) {
-		e.fh.ino = n->ino;
-		e.fh.generation = n->i.generation;
+		e.fh = node_fh(n);
 		e.has_attr = knows_attr(n);
 		if (e.has_attr)
 			node_attr(n, w->rq, &e.attr);

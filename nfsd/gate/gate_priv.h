@@ -592,6 +592,8 @@ struct node *node_find(struct gate *g, uint64_t ino);
 int node_from_fh(struct gate_export *x, struct gate_request *rq,
 		 const struct gate_fh *fh, struct node **out)
 	__attribute__((warn_unused_result));
+/* The other way; takes the mutex. */
+struct gate_fh node_fh(struct node *n);
 /* In memory only, by name.  NULL if it is not. */
 struct node *node_find_child(struct gate *g, uint64_t parent,
 			     const char *name);

@@ -230,8 +230,7 @@ gate_lookup(struct gate_export *x, struct gate_request *rq,
 		r = lookup_child(dir, rq, name, &n);
 	if (r == 0) {
 		admit_looked(n, rq, true);
-		out->ino = n->ino;
-		out->generation = n->i.generation;
+		*out = node_fh(n);
 		node_attr(n, rq, attr);
 	} else if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE) {
 		rq->again = GATE_NEEDS_THREAD;

@@ -683,11 +683,23 @@ node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 	}
 }
 
+struct gate_fh
+node_fh(struct node *n)
+{
+	struct gate_fh fh = { .ino = n->ino };
+
+	pthread_mutex_lock(&n->mutex);
+	fh.generation = n->i.generation;
+	pthread_mutex_unlock(&n->mutex);
+	return fh;
+}
+
 int
 node_from_fh(struct gate_export *x, struct gate_request *rq,
 	     const struct gate_fh *fh, struct node **out)
 {
 	struct node *n = NULL;
+	bool stale;
 	int r;
 
 	if (rq->may_block)
@@ -698,8 +710,11 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 	if (r < 0)
 		return r;
 	/* An alias is nobody's file: its name leads to the one that is. */
-	if (n->export != x || n->i.generation != fh->generation ||
-	    n->i.link_ino != 0 || node_dead(n)) {
+	pthread_mutex_lock(&n->mutex);
+	stale = n->export != x || n->i.generation != fh->generation ||
+		n->i.link_ino != 0 || n->dead;
+	pthread_mutex_unlock(&n->mutex);
+	if (stale) {
 		node_put(&n);
 		return -ESTALE;
 	}
