@@ -244,6 +244,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 {
 	char who[META_WHO_MAX];
 	struct node *n = NULL;
+	bool pending = false;
 	int r = node_from_fh(x, rq, fh, &n);
 
 	if (r < 0)
@@ -256,9 +257,13 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	}
 	r = lookup_refresh(n, rq);
 	wcc_before(n, rq, wcc);
-	if (r == 0)
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
 		r = setattr_allowed(rq, &n->i, set);
-	if (r == 0 && !n->up.pending)
+		pending = n->up.pending;
+		pthread_mutex_unlock(&n->mutex);
+	}
+	if (r == 0 && !pending)
 		r = node_room(x, rq);
 	who_text(x, rq, who);
 	if (r == 0 && set->set_size) {

@@ -349,11 +349,14 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 		return r;
 	if (how == GATE_GUARDED)
 		return -EEXIST;
-	if (how == GATE_EXCLUSIVE)
+	if (how == GATE_EXCLUSIVE) {
 		/* The same call again, perhaps after a restart: success. */
-		return n->i.has_verf && memcmp(n->i.verf, verf, 8) == 0
-			       ? 0
-			       : -EEXIST;
+		pthread_mutex_lock(&n->mutex);
+		if (!n->i.has_verf || memcmp(n->i.verf, verf, 8) != 0)
+			r = -EEXIST;
+		pthread_mutex_unlock(&n->mutex);
+		return r;
+	}
 	kind = node_kind(n);
 	if (kind == GATE_DIR)
 		return -EISDIR;
