@@ -359,41 +359,6 @@ same_id(void *arg, const struct gate_quarantine_info *info)
 	return 0;
 }
 
-/* What r means for who tries it again. */
-static void
-answer_retry(struct connection *c, int r, const char *why)
-{
-	const char *text = r == -EEXIST ? "another object has its name now"
-			   : r == -ESTALE ? "the object that it is a change of "
-					    "was changed or removed since"
-			   : r == -EBUSY ? "the file is being written, or its "
-					   "object deleted; try again when "
-					   "that is done"
-			   : r == -ENOTSUP ? "nothing tells what file it is"
-			   : r == -ENODEV ? "its export is not served any more"
-			   : r == -EIO ? "its bytes cannot be read"
-				       : strerror(-r);
-	char line[512];
-
-	snprintf(line, sizeof(line), "%s%s%s; it is still kept%s", text,
-		 why[0] != '\0' ? ": " : "", why,
-		 r == -EEXIST || r == -ESTALE || r == -ENOTSUP ? " and can be saved to a file"
-					      : "");
-	ctl_answer_error(c, -r, line);
-}
-
-static void
-do_retry(struct connection *c, uint64_t id)
-{
-	char why[256];
-	int r = gate_quarantine_retry(c->ctl->config.gate, id, why);
-
-	if (r < 0)
-		answer_retry(c, r, why);
-	else
-		ctl_answer(c, 0, NULL);
-}
-
 static void
 do_save(struct connection *c, uint64_t id, const char *file)
 {
@@ -429,13 +394,16 @@ do_quarantine(struct connection *c, const char *verb)
 	struct gate *gate = c->ctl->config.gate;
 	struct kept kept = {.id = id};
 
-	if (!json_is_integer(number))
+	if (strcmp(verb, "retry") == 0 &&
+	    json_is_true(json_object_get(c->request, "all")))
+		ctl_retry_all(c, ctl_request_text(c, "path"));
+	else if (!json_is_integer(number))
 		ctl_answer_error(c, EINVAL, "an id is missing");
 	else if (gate_each_quarantined(gate, same_id, &kept) == 0 &&
 		 !kept.found)
 		ctl_answer_error(c, ENOENT, "nothing with this id is kept");
 	else if (strcmp(verb, "retry") == 0)
-		do_retry(c, id);
+		ctl_retry(c, id);
 	else if (strcmp(verb, "drop") == 0)
 		ctl_answer(c, gate_quarantine_drop(gate, id), NULL);
 	else if (file == NULL || file[0] != '/')

@@ -67,6 +67,12 @@ void ctl_drain(struct connection *c);
 /* ---- ctl_keys.c ---- */
 json_t *ctl_keys(const struct ctl_config *config);
 
+/* ---- ctl_kept.c ---- */
+
+void ctl_retry(struct connection *c, uint64_t id);
+/* path NULL: all that is kept. */
+void ctl_retry_all(struct connection *c, const char *path);
+
 /* ---- ctl_absent.c ---- */
 /* Exports that are not served, and what is kept of them. */
 json_t *ctl_absent(struct gate *gate);

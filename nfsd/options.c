@@ -257,6 +257,9 @@ static const struct option_row rows[] = {
 	    "before that is believed and the data set aside (s3nfsctl "
 	    "quarantine list); until then it is repeated. 0: the first "
 	    "refusal is believed."),
+	EXP(quarantine_retry_ms, MS, "86400000", 0, 365 * DAY_MS, NULL,
+	    "Time after which what is in quarantine is uploaded once more, "
+	    "again and again; 0 is never (s3nfsctl quarantine retry)."),
 	EXP(max_handles, COUNT, "65536", 1, 100000000, NULL,
 	    "Files being written or waiting for their upload at once."),
 	EXP(quota, SIZE, "0", 0, 1024 * 1024 * T, NULL,

@@ -130,7 +130,8 @@ static const struct command commands[] = {
 	 "the bucket is asked again"},
 	{"quarantine list", "", true, COLUMNS(quarantine_columns),
 	 "data whose upload failed for good, and is kept", NULL},
-	{"quarantine retry", "id", false, NULL, 0, "upload it again",
+	{"quarantine retry", "id", false, NULL, 0,
+	 "upload it again (--all [PATH]: all of them)",
 	 "it is in the bucket, and no longer kept"},
 	{"quarantine save", "id file", false, NULL, 0,
 	 "write it to a local file", "saved, and still kept"},
@@ -267,10 +268,14 @@ build_request(const struct client *c, int argc, char **argv, json_t **out)
 		json_object_set_new(request, "timeout_ms",
 				    json_integer(seconds * 1000));
 	}
-	if (c->all && strcmp(c->command->name, "flush") != 0)
-		return wrong("--all goes with flush only", "");
-	if (c->all)
+	if (c->all && strcmp(c->command->name, "quarantine retry") == 0) {
+		json_object_set_new(request, "all", json_true());
+		keys = "[path]";
+	} else if (c->all && strcmp(c->command->name, "flush") != 0) {
+		return wrong("--all goes with flush and quarantine retry", "");
+	} else if (c->all) {
 		return argc > 0 ? wrong("--all or a path, not both", "") : 0;
+	}
 	while (r == 0 && *keys != '\0') {
 		bool optional = *keys == '[';
 		size_t len = strcspn(keys + optional, " ]");
@@ -428,7 +433,7 @@ run(struct client *c, int argc, char **argv)
 		return wrong("a command is missing", "");
 	c->command = find_command(argc, argv, &words);
 	if (c->command == NULL && strcmp(argv[0], "quarantine") == 0)
-		return wrong("quarantine goes with list, retry ID, "
+		return wrong("quarantine goes with list, retry ID|--all, "
 			     "save ID FILE or drop ID", "");
 	if (c->command == NULL)
 		return wrong("unknown command: ", argv[0]);

@@ -155,6 +155,7 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 	uint64_t upload_retry_ms;	/* failures, then who waits is told */
 	uint64_t refuse_grace_ms;	/* refusals, then quarantine; 0: at the
 					 * first one */
+	uint64_t quarantine_retry_ms;	/* then it is tried anew; 0: never */
 	uint64_t max_handles;
 	uint64_t quota_bytes;	/* 0: none */
 	uint64_t max_hole;	/* zeros of a file that nobody wrote; 0: any */

@@ -447,6 +447,10 @@ struct gate_export {
 		uint64_t failed;	/* of those, since the pass began */
 	} carrying;
 	struct deletes deletes;
+	struct {		/* again.c; g->mutex */
+		bool running;
+		int64_t from_ns, to_ns;	/* those whose time came between */
+	} again;
 	uint64_t active, pending;	/* handles, of g's; atomic */
 	uint64_t nodes;		/* of g's; atomic */
 	uint64_t staged_bytes;	/* of g's; atomic */
@@ -1279,6 +1283,9 @@ void quarantine_moving(struct gate *g, bool begins);
 /* From STATE_DIR/data. */
 void quarantine_file_name(uint64_t id, char out[64]);
 #define QUARANTINE_DROPPED ".dropped"	/* after that: it is about to go */
+
+/* ---- again.c: what is kept is tried again by itself ---- */
+void again_tick(struct gate *g);	/* now and then, of one thread */
 
 /* ---- kept.c: what the operator does with it ---- */
 /* out NULL: is it there?  -ENOENT. */

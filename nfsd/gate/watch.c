@@ -341,6 +341,7 @@ patrol_job(void *arg)
 		return;
 	watch_patrol(g);
 	epoch_tick(g);
+	again_tick(g);
 	watch_start(g);
 }
 
