@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nfsd/ctl_priv.h"
@@ -63,6 +64,36 @@ moves_json(struct gate *gate)
 	if (gate_each_move(gate, add_move, list) < 0)
 		log_warn("ctl", "the list of renamed directories is "
 			 "incomplete");
+	return list;
+}
+
+static int
+add_trouble(void *arg, const struct gate_trouble_info *t)
+{
+	char text[1024], since[32] = "";
+	time_t seconds = (time_t)(t->since_ns / 1000000000);
+	struct tm tm;
+
+	if (gmtime_r(&seconds, &tm) != NULL)
+		strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(text, sizeof(text), "%.255s (since %s, %llu requests: %s)",
+		 t->name, since, (unsigned long long)t->refused, t->error);
+	json_array_append_new(arg, json_pack(
+		"{s:o, s:s, s:I, s:o, s:o}", "export", ctl_text_json(t->name),
+		"since", since, "refused", (json_int_t)t->refused,
+		"error", ctl_text_json(t->error), "text",
+		ctl_text_json(text)));
+	return 0;
+}
+
+/* Exports whose store refuses keys, clock, quota and the like. */
+static json_t *
+trouble_json(struct gate *gate)
+{
+	json_t *list = json_array();
+
+	if (gate_each_trouble(gate, add_trouble, list) < 0)
+		log_warn("ctl", "the list of refused accounts is incomplete");
 	return list;
 }
 
@@ -174,6 +205,7 @@ ctl_status(struct connection *c)
 		"pid", (int)getpid(),
 		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
 		"exports", exports_json(config->exports),
+		"trouble", trouble_json(config->gate),
 		"refusals", refusals_json(config->gate),
 		"credentials", ctl_keys(config),
 		"moves", moves_json(config->gate),

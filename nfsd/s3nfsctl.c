@@ -45,6 +45,7 @@ static const struct print_column status_columns[] = {
 	{"uptime_ms", "Up for", PRINT_AGE},
 	{"exports", "Exports", PRINT_TEXT},
 	{"credentials", "Credentials", PRINT_TEXT},
+	{"trouble", "Store refuses", PRINT_TEXT},
 	{"staged_bytes", "Waiting for upload", PRINT_SIZE},
 	{"clean_bytes", "Cached", PRINT_SIZE},
 	{"cache_size", "Cache size", PRINT_SIZE},

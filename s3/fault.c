@@ -14,7 +14,8 @@
  *			destination for copies
  *	skip=N count=N	let N pass first; fit at most N times after that
  *	error=NAME	answer so (EACCES EAGAIN ESTALE EEXIST ENOENT ENODEV
- *			EFBIG EINVAL ENOTSUP EBADMSG EIO ENOSPC ENOMEM),
+ *			EFBIG EINVAL ENOTSUP EBADMSG EIO ENOSPC ENOMEM
+ *			EKEYREJECTED EDQUOT),
  *			without carrying the request out
  *	delay_ms=N	wait first
  *	lose		carry the request out and answer EAGAIN
@@ -135,6 +136,19 @@ wait_for(struct fault *f, const struct call *c, uint64_t until_ms)
 		nanosleep(&tick, NULL);
 }
 
+static bool
+writes(const char *op)
+{
+	static const char *const reads[] = {
+		"head", "get", "list", "parts", "uploads", "extras",
+	};
+
+	for (size_t i = 0; i < sizeof(reads) / sizeof(*reads); i++)
+		if (strcmp(op, reads[i]) == 0)
+			return false;
+	return true;
+}
+
 /* As the store would have said it. */
 static int
 refuse(int error, struct s3_error *err)
@@ -149,6 +163,8 @@ refuse(int error, struct s3_error *err)
 		{ -EEXIST, 412, "PreconditionFailed" },
 		{ -ENOENT, 404, "NoSuchKey" },
 		{ -ENODEV, 404, "NoSuchBucket" },
+		{ -EKEYREJECTED, 403, "InvalidAccessKeyId" },
+		{ -EDQUOT, 403, "QuotaExceeded" },
 		{ -EFBIG, 400, "EntityTooLarge" },
 		{ -EINVAL, 400, "InvalidRequest" },
 		{ -ENOTSUP, 501, "NotImplemented" },
@@ -187,7 +203,10 @@ enter(struct s3 *s3, struct call *c, struct s3_error *err)
 	if (r == 0)
 		r = c->act.error;
 	if (r != 0) {
-		refuse(r, err);
+		struct s3_error own, *e = err != NULL ? err : &own;
+
+		refuse(r, e);
+		s3_trouble_note(s3, writes(c->op), r, e);
 		note(f, c, "end", r);
 	}
 	return r;
@@ -201,6 +220,8 @@ leave(struct s3 *s3, const struct call *c, ssize_t r, struct s3_error *err)
 
 	if (c->act.hold_after)
 		wait_for(f, c, UINT64_MAX);
+	if (r >= 0)
+		s3_trouble_note(s3, writes(c->op), 0, NULL);
 	if (c->act.lose && r >= 0)
 		r = refuse(-EAGAIN, err);
 	note(f, c, "end", r);

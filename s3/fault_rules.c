@@ -40,7 +40,8 @@ static const struct {
 	{ "ESTALE", ESTALE }, { "EEXIST", EEXIST }, { "EAGAIN", EAGAIN },
 	{ "EFBIG", EFBIG }, { "EINVAL", EINVAL }, { "ENOTSUP", ENOTSUP },
 	{ "EBADMSG", EBADMSG }, { "ENOMEM", ENOMEM }, { "EIO", EIO },
-	{ "ENOSPC", ENOSPC },
+	{ "ENOSPC", ENOSPC }, { "EKEYREJECTED", EKEYREJECTED },
+	{ "EDQUOT", EDQUOT },
 };
 
 static void

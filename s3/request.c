@@ -669,12 +669,10 @@ body_hash(struct s3_remote *r, const struct s3_call *call,
 	return result;
 }
 
-int
-s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
-	   struct s3_error *err)
+static int
+try_until_done(struct s3_remote *r, struct s3_call *call,
+	       struct s3_reply *reply, struct s3_error *e)
 {
-	struct s3_error own;
-	struct s3_error *e = err ? err : &own;
 	struct s3_retry retry;
 	char hash[S3_HASH_HEX];
 	int result, wait;
@@ -711,4 +709,17 @@ s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
 	}
 	/* s3_cancel; a body that stops by itself is the caller's to know. */
 	return result == -EINTR ? -EAGAIN : result;
+}
+
+int
+s3_request(struct s3_remote *r, struct s3_call *call, struct s3_reply *reply,
+	   struct s3_error *err)
+{
+	struct s3_error own;
+	struct s3_error *e = err != NULL ? err : &own;
+	int result = try_until_done(r, call, reply, e);
+
+	s3_trouble_note(&r->base, strcmp(call->method, "GET") != 0 &&
+			strcmp(call->method, "HEAD") != 0, result, e);
+	return result;
 }

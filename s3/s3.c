@@ -69,8 +69,10 @@ s3_open(const struct s3_config *config, struct s3 **out, struct s3_error *err)
 	else
 		return refuse(err, "a bucket's URL is s3://BUCKET or "
 			      "file:///DIR");
-	if (r == 0)
+	if (r == 0) {
+		pthread_mutex_init(&(*out)->ailment.mutex, NULL);
 		forget_strings(&(*out)->config);
+	}
 #ifdef FAILPOINTS
 	if (r == 0 && (r = s3_fault_wrap(*out)) != 0)
 		s3_close(out);
@@ -95,6 +97,7 @@ s3_close(struct s3 **s3)
 		return;
 	s3_unwatch(*s3);
 	options_free(&(*s3)->options);
+	pthread_mutex_destroy(&(*s3)->ailment.mutex);
 	(*s3)->ops->close(*s3);
 	*s3 = NULL;
 }

@@ -457,6 +457,16 @@ int s3_list_page(struct s3 *s3, const struct s3_list *list,
 		 void *arg, char **next, struct s3_error *err)
 	__attribute__((warn_unused_result));
 
+/* What ails the account (S3_ACCOUNT), since when, and how many requests were
+ * refused for it.  False: nothing, as far as is known. */
+struct s3_trouble {
+	int result;
+	int64_t since_ns;	/* wall clock */
+	uint64_t refused;
+	char what[328];		/* the store's words */
+};
+bool s3_trouble(struct s3 *s3, struct s3_trouble *out);
+
 /* Counters since s3_open, for status pages and tests. */
 struct s3_stats {
 	uint64_t requests[16];	/* by enum s3_op */

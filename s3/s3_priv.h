@@ -10,6 +10,8 @@
 
 #include <stdatomic.h>
 #include <sys/queue.h>
+#include <pthread.h>
+
 #include "s3/s3.h"
 
 /* away.c: the store is there, or is not. */
@@ -103,6 +105,18 @@ struct s3_ops {
 	void (*hurry)(struct s3 *s3);
 };
 
+/* trouble.c */
+struct s3_ailment {
+	pthread_mutex_t mutex;	/* guards all below */
+	struct s3_trouble told;	/* result 0: nothing */
+	int64_t refused_ms[2];	/* reading, writing; the last time, 0: not */
+	int64_t said_ms;
+};
+/* A request has ended so, on which the store was asked.  err is only read when
+ * the account was refused. */
+void s3_trouble_note(struct s3 *s3, bool writes, int result,
+		     const struct s3_error *err);
+
 /* First member of struct s3_remote and struct s3_local. */
 struct s3 {
 	const struct s3_ops *ops;
@@ -112,6 +126,8 @@ struct s3 {
 	struct s3_config config;	/* numbers and log only; defaults filled */
 	struct s3_options options;	/* strings owned */
 	struct s3_stats stats;		/* fields by __atomic builtins */
+	struct s3_ailment ailment;
+	bool ails;			/* atomic */
 	struct s3_watcher *watcher;	/* NULL: none */
 };
 

@@ -537,6 +537,20 @@ gate_each_upload(struct gate *gate,
 }
 
 int
+gate_each_trouble(struct gate *gate,
+		  int (*each)(void *arg, const struct gate_trouble_info *),
+		  void *arg)
+{
+	struct gate_trouble_info info = {
+		.name = "/data", .error = "InvalidAccessKeyId: no",
+		.since_ns = 1000000000, .refused = 7,
+	};
+
+	(void)gate;
+	return each(arg, &info);
+}
+
+int
 gate_each_move(struct gate *gate,
 	       int (*each)(void *arg, const struct gate_move_info *),
 	       void *arg)

@@ -432,6 +432,28 @@ gate_refresh(struct gate *g, const char *path)
 
 /* ---- status ---- */
 
+int
+gate_each_trouble(struct gate *g,
+		  int (*each)(void *arg, const struct gate_trouble_info *),
+		  void *arg)
+{
+	struct gate_export *x;
+	int r = 0;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		struct gate_trouble_info info = { .name = x->c.name };
+		struct s3_trouble t;
+
+		if (r != 0 || !s3_trouble(x->s3, &t))
+			continue;
+		info.error = t.what;
+		info.since_ns = t.since_ns;
+		info.refused = t.refused;
+		r = each(arg, &info);
+	}
+	return r;
+}
+
 static int
 count_one(void *arg, const struct gate_quarantine_info *info)
 {

@@ -532,6 +532,17 @@ int gate_each_left(struct gate *gate, const char *path,
 int gate_refresh(struct gate *gate, const char *path)
 	__attribute__((warn_unused_result));
 
+/* An export whose store refuses the account (s3.h, struct s3_trouble). */
+struct gate_trouble_info {
+	const char *name;	/* of the export */
+	const char *error;
+	int64_t since_ns;	/* wall clock */
+	uint64_t refused;	/* requests */
+};
+int gate_each_trouble(struct gate *gate,
+		      int (*each)(void *arg, const struct gate_trouble_info *),
+		      void *arg) __attribute__((warn_unused_result));
+
 struct gate_status {
 	uint64_t staged_bytes, clean_bytes, cache_size;
 	uint64_t handles_active, handles_pending, uploads, quarantined;
