@@ -182,6 +182,7 @@ done(struct deletion *d)
 	pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	free(d);
+	heal_over(x);
 }
 
 /* One line for all of a kind, then one a minute. */
@@ -344,7 +345,7 @@ delete_run(void *arg)
 	for (unsigned i = 0; i < d->attempts && wait < longest; i++)
 		wait *= 2;
 	say_failure(d, r, &err);
-	try_later(d, wait < longest ? wait : longest, 1);
+	try_later(d, heal_pause(d->x, wait < longest ? wait : longest), 1);
 }
 
 void
@@ -355,6 +356,21 @@ delete_tick(struct gate *g)
 	pthread_mutex_lock(&g->mutex);
 	LIST_FOREACH(x, &g->exports, link)
 		start_due_locked(x);
+	pthread_mutex_unlock(&g->mutex);
+}
+
+/* All of them at the same time: it is a heap still. */
+void
+deletes_hurry(struct gate_export *x)
+{
+	struct gate *g = x->gate;
+	uint64_t now = clock_ms();
+
+	pthread_mutex_lock(&g->mutex);
+	for (size_t i = 0; i < x->deletes.waiting; i++)
+		if (x->deletes.heap[i]->due_ms > now)
+			x->deletes.heap[i]->due_ms = now;
+	start_due_locked(x);
 	pthread_mutex_unlock(&g->mutex);
 }
 

@@ -447,6 +447,10 @@ struct gate_export {
 		uint64_t failed;	/* of those, since the pass began */
 	} carrying;
 	struct deletes deletes;
+	struct {		/* heal.c; g->mutex */
+		bool ill;	/* also atomic */
+		uint64_t pulse_ms, healed_ms;
+	} heal;
 	struct {		/* again.c; g->mutex */
 		bool running;
 		int64_t from_ns, to_ns;	/* those whose time came between */
@@ -1240,6 +1244,15 @@ uint64_t deletes_count(struct gate_export *x);
 int deletes_each(struct gate *g,
 		 int (*each)(void *arg, const struct gate_left_info *),
 		 void *arg) __attribute__((warn_unused_result));
+
+/* All that wait are due.  No mutex is held. */
+void deletes_hurry(struct gate_export *x);
+
+/* ---- heal.c ---- */
+/* Something of the export failed: how long it is to wait.  A leaf. */
+uint64_t heal_pause(struct gate_export *x, uint64_t wait_ms);
+/* S3 has taken something.  No lock is held. */
+void heal_over(struct gate_export *x);
 
 /* ---- quota.c ---- */
 int quota_start(struct gate_export *x) __attribute__((warn_unused_result));

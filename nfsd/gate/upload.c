@@ -374,7 +374,7 @@ upload_retry_later(struct sending *s, int r)
 		/* What ails the account is told by its export (trouble.c). */
 		first = n->up.attempts++ == 0 && !n->up.rowless &&
 			s3_meaning(r) != S3_ACCOUNT;
-		n->up.due_ms = now + wait;
+		n->up.due_ms = now + heal_pause(x, wait);
 		describe(s, r, error, sizeof(error));
 		upload_row_error_locked(n, error);
 		/* Who waits has waited long enough; the bytes stay and are
@@ -667,6 +667,8 @@ upload_end(struct node *n, struct sending *s, int r)
 	/* What was flushed since it was stored may have changed nothing. */
 	admit_settle_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	if (r == 0)
+		heal_over(n->export);
 	return r;
 }
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bad hour of the store is over.  What failed waits longer and longer before
+ * it is tried again, so that thousands of files do not storm a store that
+ * ails; but then the last of them would follow half a minute after all is
+ * right.  So while anything of an export fails, one of its uploads or
+ * deletions feels the pulse every few seconds; and when S3 has taken
+ * something, all others are due.  Not more often than HEALED_MS, for the sake
+ * of what S3 goes on refusing among others that it takes.
+ */
+
+#include <config.h>
+
+#include "nfsd/gate/move.h"
+
+#define PULSE_MS 4000
+#define HEALED_MS 10000
+
+uint64_t
+heal_pause(struct gate_export *x, uint64_t wait_ms)
+{
+	struct gate *g = x->gate;
+	uint64_t now = clock_ms();
+
+	pthread_mutex_lock(&g->mutex);
+	__atomic_store_n(&x->heal.ill, true, __ATOMIC_RELAXED);
+	if (wait_ms > PULSE_MS && x->heal.pulse_ms + PULSE_MS <= now) {
+		x->heal.pulse_ms = now;
+		wait_ms = PULSE_MS;
+	}
+	pthread_mutex_unlock(&g->mutex);
+	return wait_ms;
+}
+
+static int
+hurry(void *arg, struct node *n)
+{
+	if (n->export != arg)
+		return 0;
+	pthread_mutex_lock(&n->mutex);
+	if (n->up.pending && !n->dead && n->up.failing_ms != 0 &&
+	    n->up.run == UP_IDLE && n->up.due_ms > clock_ms()) {
+		n->up.due_ms = clock_ms();
+		upload_schedule_locked(n, false);
+	}
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+void
+heal_over(struct gate_export *x)
+{
+	struct gate *g = x->gate;
+	uint64_t now = clock_ms();
+	bool go;
+
+	if (!__atomic_load_n(&x->heal.ill, __ATOMIC_RELAXED))
+		return;
+	pthread_mutex_lock(&g->mutex);
+	go = x->heal.ill && x->heal.healed_ms + HEALED_MS <= now;
+	if (go) {
+		x->heal.healed_ms = now;
+		__atomic_store_n(&x->heal.ill, false, __ATOMIC_RELAXED);
+	}
+	pthread_mutex_unlock(&g->mutex);
+	if (!go)
+		return;
+	/* Without memory they come when their time has. */
+	(void)!each_node(g, hurry, x);
+	deletes_hurry(x);
+	moves_wake(g);
+}
