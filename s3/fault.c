@@ -21,6 +21,9 @@
  *	lose		carry the request out and answer EAGAIN
  *	short		get: the second half of the bytes is missing
  *	corrupt		get: the first byte is not what it was
+ *	stale		list: while the rule stands, a page is told as it was
+ *			when first asked for: a listing that lags
+ *	etags		list: ETags that are not those of HEAD
  *	hold		block until the rule is gone from the file, before
  *	hold_after	... or after the request was carried out
  * They combine, e.g. "op=put key=a* hold error=EACCES" fails after a while,
@@ -49,6 +52,7 @@ struct fault {
 	struct s3_ops ops;	/* first: what struct s3 points to */
 	const struct s3_ops *real;
 	struct fault_rules *rules;	/* NULL: none */
+	struct fault_stale *stale;
 	int log;		/* -1: none */
 	uint64_t calls;		/* atomic */
 	bool cancelled;		/* atomic */
@@ -235,6 +239,7 @@ fault_close(struct s3 *s3)
 
 	f->real->close(s3);
 	s3_fault_rules_free(&f->rules);
+	s3_fault_stale_free(&f->stale);
 	if (f->log >= 0)
 		close(f->log);
 	free(f);
@@ -466,7 +471,13 @@ fault_list(struct s3 *s3, const struct s3_list *list,
 
 	if (r != 0)
 		return r;
-	r = of(s3)->real->list_page(s3, list, each, arg, next, err);
+	r = c.act.stale ?
+		s3_fault_stale_list(of(s3)->stale, s3, of(s3)->real,
+				    c.act.rule, list, each, arg, next, err) :
+	    c.act.etags ?
+		s3_fault_other_list(s3, of(s3)->real, list, each, arg, next,
+				    err) :
+		of(s3)->real->list_page(s3, list, each, arg, next, err);
 	answer = (int)leave(s3, &c, r, err);
 	if (r == 0 && answer != 0) {
 		free(*next);
@@ -568,7 +579,10 @@ s3_fault_wrap(struct s3 *s3)
 	f->real = s3->ops;
 	f->ops.identity = s3->ops->identity;
 	f->log = -1;
-	if (rules != NULL && (f->rules = s3_fault_rules_new(rules)) == NULL) {
+	f->stale = s3_fault_stale_new();
+	if (f->stale == NULL ||
+	    (rules != NULL && (f->rules = s3_fault_rules_new(rules)) == NULL)) {
+		s3_fault_stale_free(&f->stale);
 		free(f);
 		return -ENOMEM;
 	}

@@ -118,6 +118,8 @@ parse_word(struct rule *r, char *word)
 	       flag(word, value, "lose", &a->lose) ||
 	       flag(word, value, "short", &a->cut) ||
 	       flag(word, value, "corrupt", &a->corrupt) ||
+	       flag(word, value, "stale", &a->stale) ||
+	       flag(word, value, "etags", &a->etags) ||
 	       flag(word, value, "hold", &a->hold) ||
 	       flag(word, value, "hold_after", &a->hold_after);
 }

@@ -227,6 +227,8 @@ struct node {
 	size_t namekey_len;
 	char *next_namekey;		/* room for the next one */
 	uint64_t checked_ms;		/* S3 agreed then */
+	uint64_t doubt, settled;	/* what was listed of it and is not
+					 * what we know; HEAD agreed with us */
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
 	uint64_t replaced;		/* times that S3's became ours */
@@ -289,6 +291,8 @@ struct hidden {				/* a key that names nothing any more */
 	unsigned count;
 	unsigned strays;		/* of those (lost_place.c) */
 	uint64_t gone_ms;		/* when count became 0 */
+	int64_t denied_ns;		/* HEAD does not know what is listed
+					 * with this time */
 	bool looked_at;			/* ... but it may be there */
 	size_t len;
 	char key[];			/* export number and key */
@@ -737,6 +741,15 @@ bool hidden_has(struct gate_export *x, const char *key);
  * have been deleted. */
 bool hidden_since(struct gate_export *x, const char *key, uint64_t since_ms);
 bool hidden_any(struct gate *g);	/* lately; cheap */
+/* Was it deleted by us some minutes ago, so that a listing that lags may still
+ * tell of it?  *ask: or somebody else has put it there since, HEAD knows. */
+bool hidden_lately(struct gate_export *x, const char *key, int64_t mtime_ns,
+		   bool *ask);
+/* What HEAD said then, or: it is there. */
+void hidden_answer(struct gate_export *x, const char *key, int64_t mtime_ns,
+		   bool there);
+/* For hidden_below: since then, or as far back as listings lag. */
+uint64_t hidden_lag_from(uint64_t since_ms);
 /* All such keys below a prefix, without it; under gate->mutex. */
 void hidden_below(struct gate_export *x, const char *prefix,
 		  uint64_t since_ms,

@@ -132,7 +132,8 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		     n->i.base_size == o->size;
 	if (same_bytes && n->i.attr_known &&
 	    (n->i.base_mtime_ns == o->mtime_ns || n->i.base_mtime_ns == 0)) {
-		n->i.base_mtime_ns = o->mtime_ns;
+		/* 0 until a listing has shown it: see still_there. */
+		n->settled = n->doubt;
 		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
 		r = 0;
 		goto out;
@@ -144,6 +145,8 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (!same_bytes && row.kind != GATE_DIR)
 		meta_inode_fini(&row);
 	object_to_inode(x, n->i.base_key, o, &row);
+	if (same_bytes && n->i.base_mtime_ns == 0)
+		row.base_mtime_ns = 0;
 	if (unread)	/* of the key that its name spells it says nothing */
 		strcpy(row.dest_etag, n->i.dest_etag);
 	take_target(&seen, &row);
@@ -171,6 +174,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		quota_size_locked(n, n->i.size);
 		n->live_mtime_ns = n->i.mtime_ns;
 		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
+		n->settled = same_bytes ? n->doubt : 0;
 		if (!same_bytes) {
 			data_drop_clean_locked(n);
 			n->content_version++;

@@ -111,7 +111,32 @@ page_in_order(const struct page *p, const char *at)
 	return ok;
 }
 
+/* ---- a listing that lags ---- */
+
+#define LOOKS_MAX 64		/* for one page; the others wait for the next */
+
+/* Does it still tell of what we deleted?  1: so it does. */
+static int
+lags(struct gate_export *x, const char *key, int64_t mtime_ns,
+     unsigned *looks)
+{
+	struct s3_object o = { 0 };
+	bool ask = false;
+	int r;
+
+	if (!hidden_lately(x, key, mtime_ns, &ask))
+		return 0;
+	if (!ask || (*looks)++ >= LOOKS_MAX)
+		return 1;
+	r = s3_head(x->s3, key, &o, NULL);
+	s3_object_free(&o);
+	if (r == 0 || r == -ENOENT)
+		hidden_answer(x, key, mtime_ns, r == 0);
+	return r == -ENOENT ? 1 : r;
+}
+
 /* ---- is there anything? ---- */
+
 
 struct any {
 	struct gate_export *x;
@@ -119,8 +144,51 @@ struct any {
 	uint64_t asked_ms;
 	size_t own_len;		/* of a key that does not count; 0: none */
 	bool found;
+	struct doubt {			/* HEAD tells more of it */
+		char *key;
+		int64_t mtime_ns;
+	} doubts[LOOKS_MAX];
+	size_t doubt_count;
 	char last[META_KEY_MAX + 2];	/* that was met */
 };
+
+/* It may be the one that we deleted.  True: it is looked at later, or not at
+ * all. */
+static bool
+is_doubtful(struct any *any, const struct s3_entry *e)
+{
+	bool ask = false;
+	struct doubt *d = &any->doubts[any->doubt_count];
+
+	if (any->source || !hidden_lately(any->x, e->key, e->mtime_ns, &ask))
+		return false;
+	if (!ask)
+		return true;
+	if (any->doubt_count == LOOKS_MAX ||
+	    (d->key = strdup(e->key)) == NULL)
+		return false;
+	d->mtime_ns = e->mtime_ns;
+	any->doubt_count++;
+	return true;
+}
+
+static int
+look_at_doubts(struct any *any, int r)
+{
+	unsigned looks = 0;
+
+	for (size_t i = 0; i < any->doubt_count; i++) {
+		if (r == 0 && !any->found) {
+			r = lags(any->x, any->doubts[i].key,
+				 any->doubts[i].mtime_ns, &looks);
+			any->found = r == 0;
+			r = r < 0 ? r : 0;
+		}
+		free(any->doubts[i].key);
+	}
+	any->doubt_count = 0;
+	return r;
+}
 
 static int
 any_entry(void *arg, const struct s3_entry *e)
@@ -132,7 +200,8 @@ any_entry(void *arg, const struct s3_entry *e)
 	/* With bytes in it, it is not only the directory's own. */
 	if ((e->key_len == any->own_len && e->size == 0) ||
 	    (any->source ? hidden_exactly(any->x, e->key)
-			 : hidden_since(any->x, e->key, any->asked_ms)))
+			 : hidden_since(any->x, e->key, any->asked_ms)) ||
+	    is_doubtful(any, e))
 		return 0;
 	any->found = true;
 	return 1;
@@ -159,6 +228,7 @@ prefix_any(struct any *any, const char *prefix)
 		any->last[0] = '\0';
 		any->asked_ms = clock_ms();
 		r = s3_list_page(x->s3, &list, any_entry, any, &next, NULL);
+		r = look_at_doubts(any, r);
 		free(token);
 		token = next;
 		past[0] = '\0';
@@ -253,6 +323,22 @@ mark_all_left(struct gate_export *x, const char *prefix, uint64_t since_ms,
 	return 0;
 }
 
+/* A file that nobody knows, where we deleted one: does the listing lag? */
+static int
+is_left_file(struct node *dir, const char *key, const struct found *f,
+	     unsigned *looks)
+{
+	struct meta_name name;
+	bool ask;
+	int r;
+
+	if (!hidden_lately(dir->export, key, f->mtime_ns, &ask))
+		return 0;
+	r = meta_get_name(dir->export->gate->meta, dir->ino, f->name, &name);
+	return r != -ENOENT ? (r < 0 ? r : 0)
+			    : lags(dir->export, key, f->mtime_ns, looks);
+}
+
 int
 page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 	       struct page *p)
@@ -260,7 +346,10 @@ page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 	char key[META_KEY_MAX + PART_MAX + 4];
 	struct gate *g = dir->export->gate;
 	size_t kept = 0;
-	int r = mark_all_left(dir->export, prefix, since_ms, p);
+	int r = mark_all_left(dir->export, prefix, hidden_lag_from(since_ms),
+			      p);
+	bool any = hidden_any(g);
+	unsigned looks = 0;
 
 	for (size_t i = 0; i < p->count; i++) {
 		struct found *f = &p->list[i];
@@ -276,6 +365,13 @@ page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 				r = scan_prefix_any(dir->export, key);
 				drop = r == 0;
 			}
+			r = r < 0 ? r : 0;
+		}
+		snprintf(key, sizeof(key), "%s%s", prefix, f->part);
+		if (r == 0 && any && !f->is_dir &&
+		    strlen(key) <= META_KEY_MAX) {
+			r = is_left_file(dir, key, f, &looks);
+			drop = r == 1;
 			r = r < 0 ? r : 0;
 		}
 		if (drop)

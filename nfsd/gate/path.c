@@ -207,7 +207,8 @@ export_key(const struct gate_export *x, const char *key, char *out)
 /* An answer of S3 does not take this long. */
 #define ANSWER_MAX_MS 120000
 /* Those that are not hidden any more are kept for as long as an answer of S3
- * may be under way that knows them. */
+ * may be under way that knows them, or a listing lag. */
+#define LAG_MAX_MS 600000
 #define SHOWN_MAX 16384
 
 static void
@@ -217,7 +218,7 @@ forget_shown_locked(struct gate *g, uint64_t now)
 
 	while ((h = TAILQ_FIRST(&g->shown)) != NULL &&
 	       (g->shown_count > SHOWN_MAX ||
-		h->gone_ms + ANSWER_MAX_MS < now)) {
+		h->gone_ms + LAG_MAX_MS < now)) {
 		TAILQ_REMOVE(&g->shown, h, link);
 		g->shown_count--;
 		HASH_DEL(g->hidden, h);
@@ -272,6 +273,7 @@ hidden_del_locked(struct gate_export *x, struct hidden *h)
 	if (h == NULL || h->count == 0 || --h->count > 0)
 		return;
 	h->gone_ms = clock_ms();
+	h->denied_ns = 0;
 	TAILQ_INSERT_TAIL(&g->shown, h, link);
 	g->shown_count++;
 	forget_shown_locked(g, h->gone_ms);
@@ -365,6 +367,47 @@ hidden_gone_since(struct gate_export *x, const char *key, uint64_t since_ms)
 	       h->gone_ms >= since_ms;
 	pthread_mutex_unlock(&x->gate->mutex);
 	return gone;
+}
+
+bool
+hidden_lately(struct gate_export *x, const char *key, int64_t mtime_ns,
+	      bool *ask)
+{
+	struct hidden *h;
+	bool lately;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_find_locked(x, key);
+	lately = h != NULL && h->count == 0 && !h->looked_at &&
+		 h->gone_ms + LAG_MAX_MS >= clock_ms();
+	if (lately)
+		*ask = mtime_ns == 0 || h->denied_ns != mtime_ns;
+	pthread_mutex_unlock(&x->gate->mutex);
+	return lately;
+}
+
+uint64_t
+hidden_lag_from(uint64_t since_ms)
+{
+	uint64_t now = clock_ms(), from = now > LAG_MAX_MS ? now - LAG_MAX_MS
+							   : 0;
+
+	return from < since_ms ? from : since_ms;
+}
+
+void
+hidden_answer(struct gate_export *x, const char *key, int64_t mtime_ns,
+	      bool there)
+{
+	struct hidden *h;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_find_locked(x, key);
+	if (h != NULL && there)
+		h->looked_at = true;
+	else if (h != NULL)
+		h->denied_ns = mtime_ns;
+	pthread_mutex_unlock(&x->gate->mutex);
 }
 
 bool

@@ -161,6 +161,44 @@ differs(const struct meta_inode *i, const struct found *f)
 		i->base_mtime_ns / 1000000000 != f->mtime_ns / 1000000000);
 }
 
+/*
+ * A listing that tells something else than we know may lag behind what we
+ * wrote, or have ETags of its own (MinIO's, of encrypted objects).  Only what
+ * is newer than what we know is believed at once.
+ */
+static bool
+may_lag(const struct meta_inode *i, const struct found *f)
+{
+	return i->base_etag[0] != '\0' &&
+	       (i->base_mtime_ns == 0 ||
+		f->mtime_ns / 1000000000 <= i->base_mtime_ns / 1000000000);
+}
+
+/* FNV-1a, of what was listed; not 0. */
+static uint64_t
+doubt_of(const struct found *f)
+{
+	uint64_t h = 0xcbf29ce484222325ULL ^ f->size ^
+		     (uint64_t)(f->mtime_ns / 1000000000) << 24;
+
+	for (const char *p = f->etag; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * 0x100000001b3ULL;
+	return h | 1;
+}
+
+/* HEAD decides, once for what is listed, when somebody asks for it. */
+static void
+doubt_locked(struct node *n, const struct found *f)
+{
+	uint64_t doubt = doubt_of(f);
+
+	if (n->settled == doubt)
+		return;
+	n->doubt = doubt;
+	n->i.attr_known = false;
+	n->checked_ms = 0;
+}
+
 /* The row of an object that is only listed so far. */
 static void
 row_from_listing(struct gate_export *x, const char *key,
@@ -202,7 +240,9 @@ merge_node(struct merge *m, struct node *n, const char *key,
 						  m->start_ms);
 	} else if (!node_is_local_locked(n) && !n->locked &&
 		   n->checked_ms < m->start_ms) {
-		if (differs(&n->i, f)) {
+		if (differs(&n->i, f) && may_lag(&n->i, f)) {
+			doubt_locked(n, f);
+		} else if (differs(&n->i, f)) {
 			bool bytes = strcmp(n->i.base_etag, f->etag) != 0 ||
 				     n->i.base_size != f->size;
 

@@ -153,7 +153,7 @@ any_name(void *arg, const struct meta_name *name)
 }
 
 /* Uploaded by us, and no listing has shown it yet: perhaps after the listing
- * had passed its place.  Ask. */
+ * had passed its place, or listings lag.  Ask. */
 static int
 still_there(struct node *n, bool *there)
 {
@@ -193,8 +193,11 @@ sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
 		return r == -ESTALE ? 0 : r;
 	if (node_kind(n) == GATE_DIR) {
 		/* Files below it may wait for their first upload, or have
-		 * gone with it. */
+		 * gone with it; its own object may not be listed yet. */
 		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
+		pthread_mutex_lock(&n->mutex);
+		keep |= n->i.marker;
+		pthread_mutex_unlock(&n->mutex);
 		if (r >= 0 && keep && !move_covers(n)) {
 			r = lookup_refresh_dir(n, clock_ms());
 			node_put(&n);

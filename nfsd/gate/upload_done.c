@@ -308,8 +308,10 @@ done_locked(struct done *d)
 	failpoint("stored-after-row");
 	if (send_is_carried(d->s))
 		failpoint("dirmove-copied-after-row");
-	if (r == 0)
+	if (r == 0) {
+		hidden_answer(n->export, d->s->snap.key, 0, true);
 		done_memory(d);
+	}
 	return r;
 }
 

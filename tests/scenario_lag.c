@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stores whose listings lag behind what was written, for seconds or minutes
+ * (multisite Ceph, StorageGRID), or tell other ETags than HEAD (MinIO, of what
+ * it encrypts): what we did stays done, and nothing is read again.
+ */
+#include <config.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/scenario.h"
+
+#define ENTRIES 64
+
+/* The names, sorted, each with a blank behind it; "." and ".." aside. */
+static const char *
+names(struct rpcc *c, const struct nc_fh *dir)
+{
+	static char text[4096];
+	struct nc_entry entries[ENTRIES];
+	uint8_t verf[8] = { 0 };
+	const char *sorted[ENTRIES];
+	unsigned count = 0, n = 0;
+	bool eof = false;
+
+	SOON(20000, nc_readdirplus(c, dir, 0, verf, 8192, 65536, entries,
+				   ENTRIES, &count, &eof), NFS3_OK);
+	CHECK(eof);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned at = n;
+
+		if (entries[i].name[0] == '.')
+			continue;
+		for (; at > 0 && strcmp(sorted[at - 1], entries[i].name) > 0;
+		     at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = entries[i].name;
+		n++;
+	}
+	text[0] = '\0';
+	for (unsigned i = 0; i < n; i++) {
+		strcat(text, sorted[i]);
+		strcat(text, " ");
+	}
+	return text;
+}
+
+static bool
+same(const char *got, const char *want)
+{
+	if (strcmp(got, want) != 0)
+		fprintf(stderr, "names: %s\n", got);
+	return strcmp(got, want) == 0;
+}
+
+static void
+give(struct scene *s, const struct nc_fh *dir, const char *name,
+     const char *text)
+{
+	struct nc_fh f;
+
+	SOON(20000, nc_create(&s->a, dir, name, UNCHECKED, NULL, NULL, &f,
+			      NULL), NFS3_OK);
+	SOON(20000, nc_truncate(&s->a, &f, 0), NFS3_OK);
+	SOON(20000, put(&s->a, &f, 0, text, UNSTABLE), NFS3_OK);
+	OK(commit(&s->a, &f));
+}
+
+static bool
+has_bytes(struct scene *s, const struct nc_fh *dir, const char *name,
+	  const char *text)
+{
+	struct nc_fh f = look_in(&s->b, dir, name);
+
+	return reads(&s->b, &f, text);
+}
+
+static void
+lags(struct scene *s)
+{
+	unsigned gets;
+	struct nc_fh d, e;
+
+	object_text(s, "d/changed", "one");
+	object_text(s, "d/gone", "to be removed");
+	object_text(s, "d/moved", "to be renamed");
+	object_text(s, "e/f", "all that e has");
+	DURING(1100, true);	/* stores tell whole seconds */
+	scene_faults(s, "op=list stale");
+	CHECK(same(names(&s->b, &s->root), "d e "));
+	d = look(&s->a, s, "d");
+	e = look(&s->a, s, "e");
+	CHECK(same(names(&s->b, &d), "changed gone moved "));
+	CHECK(same(names(&s->b, &e), "f "));
+
+	give(s, &d, "new", "that nobody lists");
+	give(s, &d, "changed", "two, and longer");
+	SOON(20000, nc_remove(&s->a, &d, "gone"), NFS3_OK);
+	SOON(20000, nc_rename(&s->a, &d, "moved", &d, "there"), NFS3_OK);
+	SOON(20000, nc_mkdir(&s->a, &s->root, "m", NULL, NULL, NULL), NFS3_OK);
+	SOON(20000, nc_remove(&s->a, &e, "f"), NFS3_OK);
+	SOON(20000, nc_rmdir(&s->a, &s->root, "e"), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(has_bytes(s, &d, "there", "to be renamed"));
+	gets = scene_calls(s, "get", "d/*", "begin");
+	for (int i = 0; i < 4; i++) {
+		DURING(400, true);	/* what is known gets old */
+		CHECK(same(names(&s->b, &s->root), "d m "));
+		CHECK(same(names(&s->b, &d), "changed new there "));
+		CHECK(has_bytes(s, &d, "changed", "two, and longer"));
+		CHECK(has_bytes(s, &d, "new", "that nobody lists"));
+		CHECK(has_bytes(s, &d, "there", "to be renamed"));
+		CHECK(!has_name(&s->b, &d, "gone") && !has_name(&s->b, &d, "moved"));
+		CHECK(!has_name(&s->b, &s->root, "e"));
+	}
+	CHECK(scene_calls(s, "get", "d/*", "begin") == gets);
+	give(s, &d, "changed", "three");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "d/changed", "three"));
+	CHECK(status_number(s, "conflicts") == 0);
+
+	/* The lag ends; what comes from others is seen. */
+	scene_faults(s, "");
+	object_text(s, "d/gone", "back again");
+	object_text(s, "e/f", "this too");
+	WITHIN(5000, strcmp(names(&s->b, &d), "changed gone new there ") == 0);
+	WITHIN(5000, strcmp(names(&s->b, &s->root), "d e m ") == 0);
+	CHECK(has_bytes(s, &d, "gone", "back again"));
+	object_text(s, "d/changed", "theirs");
+	WITHIN(5000, has_bytes(s, &d, "changed", "theirs"));
+	object_remove(s, "d/new");
+	WITHIN(5000, strcmp(names(&s->b, &d), "changed gone there ") == 0);
+	CHECK(status_number(s, "invariant_failures") == 0);
+}
+
+/* Does one more listing ask for nothing? */
+static bool
+asks_no_more(struct scene *s, const struct nc_fh *d)
+{
+	unsigned heads = scene_calls(s, "head", "d/*", "begin");
+
+	DURING(400, true);
+	CHECK(same(names(&s->b, d), "a b "));
+	return scene_calls(s, "head", "d/*", "begin") == heads;
+}
+
+static void
+other_etags(struct scene *s)
+{
+	unsigned gets;
+	struct nc_fh d;
+
+	object_text(s, "d/a", "one");
+	object_text(s, "d/b", "two");
+	scene_faults(s, "op=list etags");
+	d = look(&s->a, s, "d");
+	CHECK(same(names(&s->b, &d), "a b "));
+	CHECK(has_bytes(s, &d, "a", "one") && has_bytes(s, &d, "b", "two"));
+	gets = scene_calls(s, "get", "d/*", "begin");
+	WITHIN(5000, asks_no_more(s, &d));
+	CHECK(has_bytes(s, &d, "a", "one") && has_bytes(s, &d, "b", "two"));
+	CHECK(scene_calls(s, "get", "d/*", "begin") == gets);
+	give(s, &d, "a", "ours");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(same(names(&s->b, &d), "a b "));
+	DURING(400, true);
+	CHECK(same(names(&s->b, &d), "a b "));
+	give(s, &d, "a", "ours again");
+	OK(ctl_status(s, "flush --all"));
+	CHECK(object_is(s, "d/a", "ours again"));
+	CHECK(status_number(s, "conflicts") == 0);
+	object_text(s, "d/b", "theirs");
+	WITHIN(5000, has_bytes(s, &d, "b", "theirs"));
+}
+
+SCENARIOS(
+	{ "list-lags", "listings are of the time before our PUTs, DELETEs and "
+	  "renames / what we did stays done, nothing is read again", lags,
+	  "attr_ttl_ms=300 settle_ms=50", false },
+	{ "list-etags", "listings tell other ETags than HEAD / nothing is asked "
+	  "or read again for that, and nothing is a conflict", other_etags,
+	  "attr_ttl_ms=300 settle_ms=50", false })
