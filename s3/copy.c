@@ -242,6 +242,29 @@ put_marker(struct s3_remote *r, const char *source_key, const char *if_match,
 	return result;
 }
 
+/*
+ * MetadataDirective COPY brings what HEAD tells, and tags; a storage class, a
+ * KMS key and grants stay behind.  They are read, and said again.
+ */
+static int
+add_extras(struct s3_remote *r, struct s3_call *call, const char *source_key,
+	   struct s3_error *err)
+{
+	struct s3_object seen = {0};
+	struct s3_headers extras = {0};
+	int result = s3_remote_head(&r->base, source_key, &seen, err);
+
+	seen.has_tags = false;
+	if (result == 0)
+		result = s3_remote_extras(&r->base, source_key, &seen, true,
+					  &extras, err);
+	if (result == 0)
+		result = s3_call_headers(call, &extras);
+	s3_headers_free(&extras);
+	s3_object_free(&seen);
+	return result;
+}
+
 int
 s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	       const char *key, const struct s3_headers *headers,
@@ -265,7 +288,8 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		result = s3_call_header(&call, "x-amz-tagging-directive",
 					tags != NULL ? "REPLACE" : "COPY");
 	if (result == 0)
-		result = s3_call_headers(&call, headers);
+		result = headers != NULL ? s3_call_headers(&call, headers) :
+			 add_extras(r, &call, source_key, err);
 	if (result == 0)
 		result = source_headers(r, &call, source_key, if_match, false);
 	if (result == 0)

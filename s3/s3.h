@@ -407,9 +407,10 @@ int s3_upload_list(struct s3 *s3, const char *prefix,
 	__attribute__((warn_unused_result));
 
 /*
- * CopyObject inside the bucket, at most 5 GiB.  headers NULL keeps the
- * source's (MetadataDirective COPY), else they replace all of them; tags
- * are carried along either way (TaggingDirective COPY).  if_match pins the
+ * CopyObject inside the bucket, at most 5 GiB.  headers NULL keeps all that
+ * the source has (MetadataDirective COPY; storage class, grants and KMS key
+ * are asked for and said again), else they replace the metadata; tags are
+ * carried along either way (TaggingDirective COPY).  if_match pins the
  * source as in s3_upload_part_copy.  cond speaks of the destination.
  * Onto its own key it changes the metadata.  Errors inside a 200 count.
  */

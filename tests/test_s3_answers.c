@@ -78,6 +78,7 @@ gofakes3_calls_a_new_upload_by_another_name(void)
 static void
 a_store_without_tagging_directives_is_spared_them(void)
 {
+	const struct s3_headers none = { 0 };
 	char etag[S3_ETAG_MAX];
 
 	START({ ERROR("501 No", "NotImplemented", 42), 0, HTTP_KEEP,
@@ -87,7 +88,7 @@ a_store_without_tagging_directives_is_spared_them(void)
 	      { COPIED, 0, HTTP_CLOSE, "x-amz-copy-source",
 		"x-amz-tagging-directive" });
 	for (int i = 0; i < 2; i++)
-		CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", NULL, NULL,
+		CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", &none, NULL,
 					etag, &err), 0);
 	CU_ASSERT_STRING_EQUAL(etag, "c");
 	stop(3);
@@ -99,13 +100,15 @@ a_directory_whose_copy_is_refused_is_written_anew(void)
 {
 	char etag[S3_ETAG_MAX];
 
-	START({ ERROR("400 Bad", "DirectoryObjectContainsData", 55), 0,
+	START({ GOOD_HEAD, 0, HTTP_KEEP, "HEAD /bucket/from/", NULL },
+	      { ERROR("400 Bad", "DirectoryObjectContainsData", 55), 0,
 		HTTP_KEEP, "x-amz-copy-source", NULL },
 	      { "HTTP/1.1 200 OK" LINE ID MTIME ETAG("e") LENGTH(0)
 		"x-amz-meta-file-permissions: 0040711" LINE LINE, 0,
 		HTTP_KEEP, "HEAD /bucket/from/", NULL },
 	      { OK_LAST(0, "n"), 0, HTTP_CLOSE,
 		"x-amz-meta-file-permissions: 0040711", "x-amz-copy-source" },
+	      { GOOD_HEAD, 0, HTTP_KEEP, "HEAD /bucket/from/", NULL },
 	      { ERROR("400 Bad", "InvalidObject", 41), 0, HTTP_KEEP,
 		"x-amz-copy-source", NULL },
 	      { GOOD_HEAD, 0, HTTP_KEEP, "HEAD /bucket/from/", NULL });
@@ -116,7 +119,7 @@ a_directory_whose_copy_is_refused_is_written_anew(void)
 	CU_ASSERT_EQUAL(s3_copy(s3, "from/", NULL, "to/", NULL, NULL, etag,
 				&err), -EINVAL);
 	CU_ASSERT_STRING_EQUAL(err.code, "InvalidObject");
-	stop(5);
+	stop(7);
 }
 
 #define SEEN(etag) { OK_LAST(3, etag), 0, HTTP_CLOSE, "HEAD", NULL }
@@ -125,6 +128,7 @@ a_directory_whose_copy_is_refused_is_written_anew(void)
 static void
 a_copy_refused_though_its_source_is_right_is_made_after_a_look(void)
 {
+	const struct s3_headers none = { 0 };
 	char etag[S3_ETAG_MAX];
 
 	START({ ERROR("412 No", "PreconditionFailed", 46), 0, HTTP_KEEP,
@@ -136,7 +140,7 @@ a_copy_refused_though_its_source_is_right_is_made_after_a_look(void)
 	      { COPIED, 0, HTTP_CLOSE, "partNumber=1",
 		"x-amz-copy-source-if-match" }, SEEN("other"));
 	s3_to_remote(s3)->caps = S3_CAP_COPY_SOURCE | S3_CAP_PART_COPY;
-	CU_ASSERT_EQUAL(s3_copy(s3, "from", "e", "key", NULL, NULL, etag,
+	CU_ASSERT_EQUAL(s3_copy(s3, "from", "e", "key", &none, NULL, etag,
 				&err), 0);
 	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "key", "u", 1, "from", "e", 0,
 					    3, etag, &err), -ESTALE);

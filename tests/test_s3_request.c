@@ -166,6 +166,7 @@ static void
 an_error_in_a_200_is_an_error(void)
 {
 	struct s3_part part = { .number = 1, .etag = "p" };
+	const struct s3_headers none = { 0 };
 	char etag[S3_ETAG_MAX];
 
 	START({ "HTTP/1.1 200 OK" LINE LENGTH(45) LINE "  <Error><Code>Access"
@@ -177,10 +178,10 @@ an_error_in_a_200_is_an_error(void)
 		HTTP_KEEP, "x-amz-copy-source: /bucket/from%20%2B", NULL },
 	      { "HTTP/1.1 200 OK" LINE LENGTH(41) LINE " <Error><Code>Invalid"
 		"Part</Code></Error>  ", 0, HTTP_KEEP, "POST ", NULL });
-	CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", NULL, NULL, etag,
+	CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", &none, NULL, etag,
 				&err), -EACCES);
 	CU_ASSERT_STRING_EQUAL(err.code, "AccessDenied");
-	CU_ASSERT_EQUAL(s3_copy(s3, "from +", NULL, "key", NULL, NULL, etag,
+	CU_ASSERT_EQUAL(s3_copy(s3, "from +", NULL, "key", &none, NULL, etag,
 				&err), 0);
 	CU_ASSERT_STRING_EQUAL(etag, "c");
 	CU_ASSERT_EQUAL(s3_upload_complete(s3, "key", "id", &part, 1, NULL,
@@ -511,6 +512,7 @@ options_go_out_where_they_belong(void)
 	};
 	const struct s3_part part = { .number = 1, .etag = "e" };
 	const struct s3_list list = { .prefix = "" };
+	const struct s3_headers none = { 0 };
 	struct s3_part *parts = NULL;
 	char etag[S3_ETAG_MAX], buf[4], *id = NULL, *next = NULL;
 	struct s3_object o;
@@ -534,7 +536,7 @@ options_go_out_where_they_belong(void)
 	CU_ASSERT_EQUAL_FATAL(s3_set_options(s3, &options), 0);
 	CU_ASSERT_EQUAL(put(NULL, etag), 0);
 	CU_ASSERT_EQUAL(s3_upload_create(s3, "k", NULL, &id, &err), 0);
-	CU_ASSERT_EQUAL(s3_copy(s3, "k", NULL, "l", NULL, NULL, etag, &err),
+	CU_ASSERT_EQUAL(s3_copy(s3, "k", NULL, "l", &none, NULL, etag, &err),
 			0);
 	CU_ASSERT_EQUAL(s3_upload_part(s3, "k", "u", 1, &abc, etag, &err), 0);
 	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "k", "u", 1, "l", NULL, 0, 9,
@@ -559,6 +561,40 @@ options_go_out_where_they_belong(void)
 	free(id);
 	free(parts);
 	stop(13);
+}
+
+/* MetadataDirective COPY brings none of it. */
+static void
+a_copy_as_it_is_keeps_class_grants_and_key(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ "HTTP/1.1 200 OK" LINE LAST MTIME ETAG("e") LENGTH(3)
+		"x-amz-tagging-count: 1" LINE
+		"x-amz-storage-class: STANDARD_IA" LINE
+		"x-amz-server-side-encryption: aws:kms" LINE
+		"x-amz-server-side-encryption-aws-kms-key-id: arn:k" LINE
+		LINE, 0, HTTP_CLOSE, "HEAD /bucket/from ", NULL },
+	      { XML("<AccessControlPolicy><Owner><ID>me</ID></Owner>"
+		    "<AccessControlList><Grant><Grantee><ID>me</ID></Grantee>"
+		    "<Permission>FULL_CONTROL</Permission></Grant><Grant>"
+		    "<Grantee><URI>http://all</URI></Grantee><Permission>READ"
+		    "</Permission></Grant></AccessControlList>"
+		    "</AccessControlPolicy>"), 0, HTTP_CLOSE,
+		"GET /bucket/from?acl", NULL },
+	      { COPIED, 0, HTTP_CLOSE, "x-amz-metadata-directive: COPY\r\n",
+		"x-amz-tagging: " });
+	CU_ASSERT_EQUAL(s3_copy(s3, "from", NULL, "key", NULL, NULL, etag,
+				&err), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 2),
+		"x-amz-grant-read: uri=\"http://all\"\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 2),
+		"x-amz-storage-class: STANDARD_IA\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 2),
+		"x-amz-server-side-encryption-aws-kms-key-id: arn:k\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 2),
+		"x-amz-tagging-directive: COPY\r\n"));
+	stop(3);
 }
 
 /* What an object has of its own goes before what the options would give. */
@@ -694,7 +730,7 @@ configurations_that_cannot_work_are_refused(void)
 		{ .url = "s3://b/prefix" }, { .url = "s3://b?c" },
 		{ .url = "s3://b", .endpoint = "host" },
 		{ .url = "s3://b", .endpoint = "http://" },
-		{ .url = "s3://b", .endpoint = "http://h/path" },
+		{ .url = "s3://b", .endpoint = "http://h/path?x" },
 		{ .url = "s3://b", .endpoint = "http://u@h" },
 		{ .url = "s3://b", .max_requests = 100000 },
 	};
@@ -725,6 +761,7 @@ TEST_MAIN("s3_request", T(a_good_answer_is_taken),
 	  T(a_condition_refused_though_it_holds_is_given_up),
 	  T(options_go_out_where_they_belong),
 	  T(tags_grants_and_class_are_told_again),
+	  T(a_copy_as_it_is_keeps_class_grants_and_key),
 	  T(extras_that_may_not_be_read_are_waited_for_a_while),
 	  T(a_raced_condition_is_no_conflict_and_a_body_that_stops_no_failure),
 	  T(checksums_go_with_bodies_that_are_verified),

@@ -544,6 +544,9 @@ carry_parts(struct sending *s)
 		r = -ESTALE;
 	if (r == 0)
 		r = s3_headers_copy(&o.headers, &s->headers);
+	if (r == 0)
+		r = s3_extras(s->node->export->s3, i->base_key, &o, false,
+			      &s->headers, &s->err);
 	s3_object_free(&o);
 	return r < 0 ? r : send_multipart(s);
 }
