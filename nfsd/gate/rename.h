@@ -22,6 +22,12 @@ struct rename {
 int rename_recheck(struct rename *m, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 
+/* fits.c: -ENAMETOOLONG if a key below the directory would be too long under
+ * its new name, as far as that can be known now.  -EAGAIN with rq->again set.
+ * No lock is held. */
+int rename_fits(struct rename *m, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+
 /* rename_dir.c: the file is a directory, and the victim one or NULL. */
 int rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 	__attribute__((warn_unused_result));

@@ -282,6 +282,8 @@ rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 	m->one_dir = m->from.node == m->to.node;
 	if (m->victim != NULL)
 		r = remove_dir_is_empty(m->victim, rq, false);
+	if (r == 0)
+		r = rename_fits(m, rq);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&g->moves.renames);
