@@ -187,6 +187,20 @@ add_counters(json_t *object, const struct gate_status *s)
 	return object;
 }
 
+/* Calls that wait for a bucket, and those that came again meanwhile. */
+static json_t *
+add_waiting(json_t *object, const struct rpc_stats *rpc)
+{
+	if (json_object_set_new(object, "far_busy",
+				json_integer(rpc->far_busy)) == 0 &&
+	    json_object_set_new(object, "dropped_duplicates",
+				json_integer((json_int_t)
+					     rpc->dropped_duplicates)) == 0)
+		return object;
+	json_decref(object);
+	return NULL;
+}
+
 void
 ctl_status(struct connection *c)
 {
@@ -220,5 +234,5 @@ ctl_status(struct connection *c)
 		"garbage", (json_int_t)rpc.garbage,
 		"denied", (json_int_t)rpc.denied,
 		"mounts", (int)mount3_count(config->mounts));
-	ctl_answer(c, 0, add_counters(object, &s));
+	ctl_answer(c, 0, add_counters(add_waiting(object, &rpc), &s));
 }

@@ -63,6 +63,8 @@ rpc_call_reset(struct rpc_call *call)
 	call->lane = NULL;
 	call->share_key = 0;
 	call->tail_want = 0;
+	call->twin_args = NULL;
+	call->hh.tbl = NULL;
 }
 
 /* ---- the tail ---- */
@@ -166,6 +168,56 @@ rpc_call_free_args(struct rpc_call *call)
 	call->decoded = false;
 }
 
+/* ---- calls that come again ---- */
+
+static void
+make_twin(struct rpc_call *call, uint32_t len)
+{
+	const struct sockaddr *peer = (const struct sockaddr *)&call->rq.peer;
+	struct rpc_twin *t = &call->twin;
+
+	memset(t, 0, sizeof(*t));
+	t->from = call->conn != NULL ? (const void *)call->conn
+				     : (const void *)call->udp;
+	rpc_address(&call->rq.peer, &t->host);
+	t->port = peer->sa_family == AF_INET6
+			  ? ((const struct sockaddr_in6 *)peer)->sin6_port
+			  : ((const struct sockaddr_in *)peer)->sin_port;
+	t->xid = call->rq.xid;
+	t->program = call->rq.program;
+	t->version = call->rq.version;
+	t->procedure = call->rq.procedure;
+	t->args_len = len;
+}
+
+bool
+rpc_call_comes_again(struct rpc_call *call, const unsigned char *args,
+		     uint32_t len)
+{
+	struct rpc_server *server = call->server;
+	struct rpc_call *first;
+	bool again;
+
+	if (call->procedure->cached || len > RPC_TWIN_ARGS)
+		return false;
+	make_twin(call, len);
+	pthread_mutex_lock(&server->calls_lock);
+	HASH_FIND(hh, server->twins, &call->twin, sizeof(call->twin), first);
+	again = first != NULL && memcmp(first->twin_args, args, len) == 0;
+	pthread_mutex_unlock(&server->calls_lock);
+	return again;
+}
+
+void
+rpc_call_may_come_again(struct rpc_call *call, const unsigned char *args,
+			uint32_t len)
+{
+	if (call->procedure->cached || len > RPC_TWIN_ARGS)
+		return;
+	make_twin(call, len);
+	call->twin_args = args;
+}
+
 void
 rpc_call_count(struct rpc_call *call)
 {
@@ -188,6 +240,8 @@ rpc_call_count(struct rpc_call *call)
 	call->counted_ms = rpc_run_ms(server);
 	pthread_mutex_lock(&server->calls_lock);
 	LIST_INSERT_HEAD(&server->calls, call, out);
+	if (call->twin_args != NULL)
+		HASH_ADD(hh, server->twins, twin, sizeof(call->twin), call);
 	pthread_mutex_unlock(&server->calls_lock);
 	__atomic_fetch_add(&server->in_flight, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&call->counted, true, __ATOMIC_RELEASE);
@@ -203,6 +257,10 @@ uncount(struct rpc_call *call)
 		return;
 	pthread_mutex_lock(&call->server->calls_lock);
 	LIST_REMOVE(call, out);
+	if (call->twin_args != NULL && call->hh.tbl != NULL)
+		HASH_DEL(call->server->twins, call);
+	call->twin_args = NULL;
+	call->hh.tbl = NULL;
 	pthread_mutex_unlock(&call->server->calls_lock);
 	if (conn != NULL) {
 		uint32_t bytes = call->record == NULL ?

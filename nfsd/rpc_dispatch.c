@@ -8,7 +8,9 @@
  * the thread (hand_off): it gets a copy of its record, unless the record has a
  * buffer of its own, and is decoded again from there.  From then on it is
  * counted: for its connection, which reads no more beyond a limit, and for the
- * server.
+ * server.  One that comes again while the first waits is dropped: its client
+ * has lost patience, and gets the first one's reply.  (What changes something
+ * is known by the reply cache, whatever connection it comes over.)
  *
  *	RUNNING --NEEDS_THREAD--> QUEUED --worker--> RUNNING --> replied
  *	   |  |   --NEEDS_FAR---> QUEUED --far worker--> RUNNING
@@ -320,13 +322,24 @@ hand_off(struct rpc_thread *thread, struct rpc_call *call,
 	 enum rpc_outcome outcome)
 {
 	struct rpc_server *server = call->server;
+	uint32_t len = payload->len - (uint32_t)(args - payload->data);
+	bool copies = payload->buffer == NULL;
 
+	/* One that is the gate's already has to stay. */
+	if (outcome != RPC_HELD && rpc_call_comes_again(call, args, len)) {
+		RPC_COUNT(server->dropped);
+		rpc_call_free_args(call);
+		return;
+	}
 	thread->spare = NULL;
 	if (own_record(call, payload, args) < 0) {
 		/* A held call is the gate's until it is woken: it waits for
 		 * that without its arguments, and is dropped then. */
 		rpc_call_free_args(call);
 		end_for_memory(call);
+	} else {
+		rpc_call_may_come_again(call, copies ? call->record->data
+						     : args, len);
 	}
 	if (server->config.share_key != NULL && call->decoded)
 		call->share_key = server->config.share_key(&call->rq,

@@ -200,6 +200,14 @@ enum rpc_call_state {
 	RPC_CALL_QUEUED
 };
 
+/* What a call has in common with one that is sent again. */
+struct rpc_twin {
+	const void *from;	/* its connection or listener, */
+	struct in6_addr host;	/* and its peer there */
+	uint32_t port, xid, program, version, procedure, args_len;
+};
+#define RPC_TWIN_ARGS 4096	/* longer ones are not compared */
+
 /*
  * A call in the making.  It lies in a pooled buffer, with args and res behind
  * it.  One thread has it at a time; only state, and conn once it is in the
@@ -222,6 +230,9 @@ struct rpc_call {
 	bool counted;		/* in conn->in_flight */
 	uint64_t counted_ms;	/* since then, of the clock */
 	LIST_ENTRY(rpc_call) out;	/* server->calls, if it is counted */
+	struct rpc_twin twin;	/* in server->twins, if that has hh */
+	const unsigned char *twin_args;
+	UT_hash_handle hh;
 	uint32_t tail_want;	/* rpc_tail_alloc had no room for so many */
 	struct rpc_lane *lane;	/* rpc_workers.c */
 	uint64_t share_key;
@@ -474,6 +485,13 @@ void rpc_call_drop_tail(struct rpc_call *call);
 void rpc_call_free_args(struct rpc_call *call);
 /* It leaves its thread: its connection and the server count it. */
 void rpc_call_count(struct rpc_call *call);
+/* Is the same call, of the same peer over the same connection, being worked on
+ * for that?  Of those that are not in the reply cache. */
+bool rpc_call_comes_again(struct rpc_call *call, const unsigned char *args,
+			  uint32_t len);
+/* Have it found by that when it is counted.  The arguments are its own. */
+void rpc_call_may_come_again(struct rpc_call *call, const unsigned char *args,
+			     uint32_t len);
 /* Forget it, unanswered if it was not answered. */
 void rpc_call_drop(struct rpc_call *call);
 
@@ -548,6 +566,8 @@ struct rpc_server {
 
 	pthread_mutex_t calls_lock;
 	LIST_HEAD(, rpc_call) calls;	/* all that are counted */
+	struct rpc_call *twins;		/* of those, the ones that are not
+					 * in the reply cache */
 
 	pthread_mutex_t parked_lock;
 	LIST_HEAD(, rpc_call) parked;

@@ -70,6 +70,7 @@ static const struct print_column status_columns[] = {
 	{"database_bytes", "Database", PRINT_SIZE},
 	{"state_lost", "State missing", PRINT_NUMBER},
 	{"held_requests", "Requests that wait", PRINT_NUMBER},
+	{"far_busy", "... for a bucket", PRINT_NUMBER},
 	{"connections", "Connections", PRINT_NUMBER},
 	{"mounts", "Mounts", PRINT_NUMBER},
 	{"calls", "Requests served", PRINT_NUMBER},

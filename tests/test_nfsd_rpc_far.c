@@ -158,6 +158,50 @@ who_waits_in_vain_is_late_also_after_the_server_stood(void)
 	run_clock_fini(&clock);
 }
 
+static bool
+has_dropped(const struct rpc_stats *stats, uint64_t count)
+{
+	return stats->dropped_duplicates == count;
+}
+
+static void
+a_call_that_comes_again_while_it_waits_is_worked_on_once(void)
+{
+	struct rpc_limits limits = { .workers = 2, .workers_per_key = 6 };
+	struct fake fake;
+	struct fake_res res;
+	struct rpcc a, b;
+	uint32_t xid;
+
+	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
+	CU_ASSERT_FATAL(fake_connect(&fake, &a) == 0);
+	CU_ASSERT_FATAL(fake_connect(&fake, &b) == 0);
+	xid = rpcc_xid(&a);
+	for (unsigned i = 0; i < 4; i++)
+		CU_ASSERT(fake_send(&a, xid, FAKE_PLAIN, FAKE_FAR_BLOCK, 1,
+				    "x", 1) == 0);
+	CU_ASSERT(fake_wait_stat(&fake, has_dropped, 3));
+	CU_ASSERT(fake_wait_blocked(&fake, 1));
+	/* With other arguments it is another, and so is another client's. */
+	CU_ASSERT(fake_send(&a, xid, FAKE_PLAIN, FAKE_FAR_BLOCK, 1, "y", 1) ==
+		  0);
+	CU_ASSERT(fake_send(&b, xid, FAKE_PLAIN, FAKE_FAR_BLOCK, 1, "x", 1) ==
+		  0);
+	CU_ASSERT(fake_wait_blocked(&fake, 3));
+	CU_ASSERT(fake_wait_stat(&fake, is_far_busy, 3));
+	fake_open_gate(&fake, true);
+	CU_ASSERT_EQUAL(fake_result(&b, xid, &res), 0);
+	CU_ASSERT_EQUAL(fake_result(&a, xid, &res), 0);
+	CU_ASSERT_EQUAL(fake_result(&a, xid, &res), 0);
+	/* Answered, it is a new one. */
+	CU_ASSERT(fake_send(&a, xid, FAKE_PLAIN, FAKE_FAR, 1, "x", 1) == 0);
+	CU_ASSERT_EQUAL(fake_result(&a, xid, &res), 0);
+	CU_ASSERT(fake_wait_stat(&fake, has_dropped, 3));
+	rpcc_close(&a);
+	rpcc_close(&b);
+	fake_stop(&fake);
+}
+
 static void
 what_waits_when_the_server_ends_is_forgotten(void)
 {
@@ -180,4 +224,5 @@ TEST_MAIN("nfsd_rpc_far",
 	T(a_key_has_its_share_however_many_hosts_ask),
 	T(who_waits_in_vain_for_a_far_worker_is_late),
 	T(who_waits_in_vain_is_late_also_after_the_server_stood),
+	T(a_call_that_comes_again_while_it_waits_is_worked_on_once),
 	T(what_waits_when_the_server_ends_is_forgotten))
