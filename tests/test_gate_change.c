@@ -67,6 +67,52 @@ a_stable_write_that_fails_is_written_when_it_is_asked_again(void)
 			       write_stable, rig_f_is_new });
 }
 
+/* A program, which loses its rights when somebody writes to it. */
+static void
+set_id_file(struct rig *r)
+{
+	fake_s3_set_mode(r->bed.s3, "f", "old", "0104777");
+	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
+	r->a.rq.cred.uid = r->a.rq.cred.gid = 1000;
+}
+
+static int
+write_unstable(struct rig *r)
+{
+	return do_write(&r->bed, &r->a, &r->fh[0], 0, "new", 3,
+			GATE_UNSTABLE);
+}
+
+static uint32_t
+mode_of(struct rig *r)
+{
+	struct gate_attr attr = { 0 };
+
+	CU_ASSERT_EQUAL(gate_getattr(r->bed.x, &r->a.rq, &r->fh[0], &attr),
+			0);
+	return attr.mode & 07777;
+}
+
+static void
+a_set_id_bit_that_a_write_takes_is_gone_from_disk_too(void)
+{
+	struct rig r;
+
+	borne(&(struct story){ "WRITE to a set-id file", set_id_file,
+			       write_stable, f_is_new });
+	rig_open(&r);
+	set_id_file(&r);
+	CU_ASSERT_EQUAL(mode_of(&r), 04777);
+	CU_ASSERT_EQUAL(write_unstable(&r), 0);
+	CU_ASSERT_EQUAL(mode_of(&r), 0777);
+	CU_ASSERT(rig_agrees(&r));
+	/* The bytes were not committed; the bit does not come back. */
+	rig_kill(&r);
+	CU_ASSERT_EQUAL(mode_of(&r), 0777);
+	CU_ASSERT(rig_settled(&r, f_is_old));
+	rig_close(&r);
+}
+
 static int
 commit(struct rig *r)
 {
@@ -371,6 +417,7 @@ a_file_that_kept_its_name_keeps_its_object(void)
 
 TEST_MAIN("gate_change",
 	  T(a_stable_write_that_fails_is_written_when_it_is_asked_again),
+	  T(a_set_id_bit_that_a_write_takes_is_gone_from_disk_too),
 	  T(a_commit_that_fails_reaches_s3_after_its_repetition_and_a_crash),
 	  T(a_truncation_that_fails_cuts_nothing),
 	  T(attributes_that_fail_are_as_they_were),

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "nfsd/gate/change.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
@@ -99,18 +100,46 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 
 /* ---- WRITE ---- */
 
-/* Who writes to a program does not inherit its rights.  The row follows with
- * the COMMIT.  Mutex held. */
-static void
-strip_set_id_locked(struct node *n, const struct gate_request *rq)
+/* Who writes to a program does not inherit its rights: they go, on disk, before
+ * the first byte is taken.  The file lock is held. */
+static int
+strip_set_id(struct node *n, const struct gate_request *rq)
 {
-	uint32_t mode = perm_mode_written(rq, &n->i);
+	CLEANUP_CHANGE struct change c;
+	CLEANUP_INODE struct meta_inode row = { 0 };
+	int64_t now = clock_ns();
+	int r = meta_inode_copy(&n->i, &row);
 
-	if (mode == n->i.mode)
-		return;
-	n->i.mode = mode;
-	n->i.attr_dirty = true;
+	change_begin(&c, n->export->gate);
+	if (r < 0)
+		return r;
+	row.mode = perm_mode_written(rq, &row);
+	row.ctime_ns = now > row.ctime_ns ? now : row.ctime_ns + 1;
+	/* A file without a name has no object to tell. */
+	row.attr_dirty |= row.nlink > 0;
+	pthread_mutex_lock(&n->mutex);
+	if (row.nlink > 0)
+		change_upload_locked(&c, n, &row);
+	lost_rows_locked(n, &c, NULL, NULL);
+	pthread_mutex_unlock(&n->mutex);
+	meta_put_inode(c.batch, &row);
+	r = change_commit(&c);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&n->mutex);
+	n->i.mode = row.mode;
+	n->i.ctime_ns = row.ctime_ns;
+	n->i.attr_dirty = row.attr_dirty;
 	n->attr_version++;
+	upload_schedule_locked(n, false);
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+static bool
+is_set_id_locked(const struct node *n, const struct gate_request *rq)
+{
+	return perm_mode_written(rq, &n->i) != n->i.mode;
 }
 
 /* The short way, if nothing has to be decided.  1: taken. */
@@ -123,11 +152,9 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 	pthread_mutex_lock(&n->mutex);
 	if (!n->locked && !n->dead && n->h.state == META_ACTIVE &&
 	    !n->settle_empty && LIST_EMPTY(&n->fenced) &&
-	    strcmp(n->h.who, who) == 0 &&
+	    strcmp(n->h.who, who) == 0 && !is_set_id_locked(n, rq) &&
 	    (rq->may_block || len <= INLINE_MAX)) {
 		r = stage_locked(n, who, off, data, len);
-		if (r == 0)
-			strip_set_id_locked(n, rq);
 		r = r < 0 ? r : 1;
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -141,15 +168,19 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 {
 	struct gate *g = n->export->gate;
 	struct meta_batch *b;
-	bool small, all;
+	bool small, all, set_id;
 	int r = admit_writer(n, rq, who);
 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
-	r = stage_locked(n, who, off, data, len);
+	set_id = is_set_id_locked(n, rq);
+	pthread_mutex_unlock(&n->mutex);
+	if (set_id)
+		r = strip_set_id(n, rq);
+	pthread_mutex_lock(&n->mutex);
 	if (r == 0)
-		strip_set_id_locked(n, rq);
+		r = stage_locked(n, who, off, data, len);
 	small = len <= JOURNAL_WRITE_MAX &&
 		n->d.journal_bytes + len <= JOURNAL_FILE_MAX;
 	/* Where it is to be in S3, so is all that is below or beside it. */
