@@ -8,6 +8,7 @@
 
 #include <config.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -415,6 +416,40 @@ a_file_that_kept_its_name_keeps_its_object(void)
 	rig_close(&r);
 }
 
+static int
+count_old(void *arg, const struct meta_handle *h)
+{
+	*(unsigned *)arg += strcmp(h->who, "a@127.0.0.9") != 0;
+	return 0;
+}
+
+static void
+a_writer_that_has_moved_is_one_writer_though_its_row_could_not_follow(void)
+{
+	struct meta_batch *b = meta_batch_new();
+	unsigned old = 0;
+	struct rig r;
+
+	rig_open(&r);
+	written(&r);
+	CU_ASSERT_EQUAL(host_fault_set("sql op=commit error=SQLITE_IOERR"),
+			0);
+	CU_ASSERT_EQUAL(inet_pton(AF_INET6, "::ffff:127.0.0.9",
+				  &r.a.rq.who.addr), 1);
+	CU_ASSERT_EQUAL(do_write(&r.bed, &r.a, &r.fh[0], 3, "er", 2,
+				 GATE_UNSTABLE), 0);
+	/* Behind what was posted. */
+	meta_put_setting(b, "test", "x", 1);
+	CU_ASSERT(meta_commit(r.bed.meta, &b) < 0);
+	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
+	CU_ASSERT_EQUAL(do_commit(&r.bed, &r.a, &r.fh[0]), 0);
+	CU_ASSERT_EQUAL(meta_each_handle(r.bed.meta, r.fh[0].ino, count_old,
+					 &old), 0);
+	CU_ASSERT_EQUAL(old, 0);
+	CU_ASSERT(rig_agrees(&r));
+	rig_close(&r);
+}
+
 TEST_MAIN("gate_change",
 	  T(a_stable_write_that_fails_is_written_when_it_is_asked_again),
 	  T(a_set_id_bit_that_a_write_takes_is_gone_from_disk_too),
@@ -428,4 +463,5 @@ TEST_MAIN("gate_change",
 	  T(a_file_that_could_not_be_set_aside_is_for_the_bucket),
 	  T(a_directory_that_could_not_be_renamed_stays_where_it_is),
 	  T(a_database_that_somebody_holds_delays_and_loses_nothing),
-	  T(a_file_that_kept_its_name_keeps_its_object))
+	  T(a_file_that_kept_its_name_keeps_its_object),
+	  T(a_writer_that_has_moved_is_one_writer_though_its_row_could_not_follow))

@@ -580,8 +580,14 @@ admit_room(struct gate_export *x, struct gate_request *rq)
 void
 admit_rows_locked(const struct node *n, struct meta_batch *b)
 {
+	const struct held_as *old;
 	const struct fenced *f;
 
+	/* But for where he is now: he may have come back. */
+	LIST_FOREACH(old, &n->held_as, link) {
+		if (n->h.state == META_NONE || strcmp(old->who, n->h.who) != 0)
+			meta_del_handle(b, n->ino, old->who);
+	}
 	LIST_FOREACH(f, &n->fenced, link) {
 		struct meta_handle row = { .ino = n->ino,
 					   .state = META_FENCED,
@@ -592,6 +598,17 @@ admit_rows_locked(const struct node *n, struct meta_batch *b)
 			continue;
 		strcpy(row.who, f->who);
 		meta_put_handle(b, &row);
+	}
+}
+
+void
+admit_rows_written_locked(struct node *n)
+{
+	struct held_as *old;
+
+	while ((old = LIST_FIRST(&n->held_as)) != NULL) {
+		LIST_REMOVE(old, link);
+		free(old);
 	}
 }
 
@@ -678,13 +695,19 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 
 /* The handle follows its client to a new address.  Only posted: a start that
  * finds the old one has it follow once more; what is committed has the new
- * one. */
-static void
+ * one, and takes the row of the old one away once more. */
+static int
 rebind_locked(struct node *n, const char *who)
 {
 	struct gate *g = n->export->gate;
-	struct meta_batch *b = meta_batch_new();
+	struct held_as *old = malloc(sizeof(*old));
+	struct meta_batch *b;
 
+	if (old == NULL)
+		return -ENOMEM;
+	strcpy(old->who, n->h.who);
+	LIST_INSERT_HEAD(&n->held_as, old, link);
+	b = meta_batch_new();
 	gate_say(g, 2, "writer has a new address: inode=%llu client=%s now=%s",
 		 (unsigned long long)n->ino, n->h.who, who);
 	if (b != NULL)
@@ -693,6 +716,7 @@ rebind_locked(struct node *n, const char *who)
 	if (b != NULL)
 		meta_put_handle(b, &n->h);
 	meta_post(g->meta, &b);
+	return 0;
 }
 
 /* One look at the situation; the file lock is held. */
@@ -716,7 +740,9 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	if (r < 0)
 		return r;
 	if (!s.own && who_moved_locked(n, rq)) {
-		rebind_locked(n, who);
+		r = rebind_locked(n, who);
+		if (r < 0)
+			return r;
 		s.own = true;
 	}
 	if (owed_locked(n, who))
@@ -830,8 +856,10 @@ admit_change(struct node *n, struct gate_request *rq, const char *who,
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0 &&
 	    who_moved_locked(n, rq))
-		rebind_locked(n, who);
-	if (name && n->reserved_who != NULL && n->reserved_until_ms > now &&
+		r = rebind_locked(n, who);
+	if (r < 0)
+		;
+	else if (name && n->reserved_who != NULL && n->reserved_until_ms > now &&
 	    strcmp(n->reserved_who, who) != 0)
 		r = hold_locked(n, rq, n->reserved_until_ms - now);
 	else if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0)

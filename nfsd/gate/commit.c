@@ -275,6 +275,7 @@ applied_locked(struct node *n, struct step *s)
 	    shown_take_locked(n) < 0)
 		shown_drop_locked(n);
 	n->h.created = s->handle.created;
+	admit_rows_written_locked(n);
 	data_account_locked(n);
 	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
 	admit_settle_locked(n);

@@ -80,6 +80,12 @@ struct reader {
 	char who[META_WHO_MAX];
 };
 
+/* An address that the writer has left. */
+struct held_as {
+	LIST_ENTRY(held_as) link;
+	char who[META_WHO_MAX];
+};
+
 /* A range on its way from S3 into the data file. */
 struct fetch {
 	LIST_ENTRY(fetch) link;
@@ -241,6 +247,7 @@ struct node {
 	uint64_t live_size;
 	int64_t live_mtime_ns;
 	uint64_t uncommitted;		/* bytes, for show */
+	LIST_HEAD(, held_as) held_as;	/* of which there may be a row yet */
 	struct silence silence;
 	struct shown *shown;		/* while it is ACTIVE, or NULL */
 
@@ -1147,6 +1154,8 @@ void admit_committed_locked(struct node *n, const char *who);
 /* Who has to look again, for the batch that makes the bytes of another writer
  * durable: the rows were posted when he was let in.  Mutex held. */
 void admit_rows_locked(const struct node *n, struct meta_batch *b);
+/* Such a batch is on disk.  Mutex held. */
+void admit_rows_written_locked(struct node *n);
 /* A flushed handle of a file that owes S3 nothing is done: no upload will
  * come to end it.  Mutex held. */
 void admit_settle_locked(struct node *n);

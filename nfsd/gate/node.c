@@ -113,6 +113,7 @@ node_new(struct gate_export *x, uint64_t ino)
 	LIST_INIT(&n->readers);
 	TAILQ_INIT(&n->waiters);
 	LIST_INIT(&n->fenced);
+	LIST_INIT(&n->held_as);
 	LIST_INIT(&n->up.lost);
 	return n;
 }
@@ -133,6 +134,7 @@ node_free(struct node *n)
 	FREE_LIST(&n->refusals, refused);
 	FREE_LIST(&n->readers, reader);
 	FREE_LIST(&n->fenced, fenced);
+	FREE_LIST(&n->held_as, held_as);
 	scan_forget(n);
 	meta_inode_fini(&n->i);
 	free(n->reserved_who);
