@@ -479,7 +479,7 @@ struct meta_owed {
 };
 bool meta_owes(const struct meta_owed *owed);	/* anything at all */
 /* Of all exports there ever were, and number 0.  Counts rows of the whole
- * database: for a start, and for operators.  each() may not ask anything. */
+ * database: for a start, and for operators. */
 int meta_each_owed(struct meta *meta,
 		   int (*each)(void *arg, const struct meta_owed *owed),
 		   void *arg) __attribute__((warn_unused_result));

@@ -15,13 +15,14 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "meta/meta_priv.h"
 
-struct owed_walk {
-	int (*each)(void *arg, const struct meta_owed *owed);
-	void *arg;
+struct owed_list {
+	struct meta_owed *list;
+	size_t count, room;
 };
 
 static uint64_t
@@ -31,30 +32,47 @@ number(sqlite3_stmt *s, int column)
 }
 
 static int
-walk(struct sql *sql, sqlite3_stmt *s, struct owed_walk *w)
+take_owed(struct owed_list *all, sqlite3_stmt *s)
 {
+	struct meta_owed *owed;
+
+	if (all->count == all->room) {
+		size_t room = all->room > 0 ? all->room * 2 : 16;
+
+		owed = realloc(all->list, room * sizeof(*owed));
+		if (owed == NULL)
+			return -ENOMEM;
+		all->list = owed;
+		all->room = room;
+	}
+	owed = &all->list[all->count++];
+	*owed = (struct meta_owed){
+		.export_id = (uint32_t)number(s, 0),
+		.files = number(s, 2),
+		.bytes = number(s, 3),
+		.deletions = number(s, 4),
+		.moves = number(s, 5),
+		.quarantined = number(s, 6),
+		.unanswered = number(s, 7),
+	};
+	sql_text(s, 1, owed->name, sizeof(owed->name));
+	return 0;
+}
+
+static int
+read_owed(struct sql *sql, struct owed_list *all)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_EACH_OWED);
 	int code = SQLITE_DONE, r = 0;
 
 	if (s == NULL)
 		return sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
-	while (r == 0 && (code = sqlite3_step(s)) == SQLITE_ROW) {
-		struct meta_owed owed = {
-			.export_id = (uint32_t)number(s, 0),
-			.files = number(s, 2),
-			.bytes = number(s, 3),
-			.deletions = number(s, 4),
-			.moves = number(s, 5),
-			.quarantined = number(s, 6),
-			.unanswered = number(s, 7),
-		};
-
-		sql_text(s, 1, owed.name, sizeof(owed.name));
-		r = w->each(w->arg, &owed);
-	}
+	while (r == 0 && (code = sqlite3_step(s)) == SQLITE_ROW)
+		r = take_owed(all, s);
 	if (r == 0)
 		r = sql_errno(code);
 	sqlite3_reset(s);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 bool
@@ -68,12 +86,16 @@ int
 meta_each_owed(struct meta *m,
 	       int (*each)(void *arg, const struct meta_owed *owed), void *arg)
 {
-	struct owed_walk w = { each, arg };
+	struct owed_list all = { 0 };
 	struct sql *sql = reader_get(m);
-	int r = walk(sql, sql_stmt(sql, SQL_EACH_OWED), &w);
+	int r = read_owed(sql, &all);
 
+	/* Who is called may ask for a connection, too. */
 	reader_put(m, sql);
-	return r;
+	for (size_t i = 0; r == 0 && i < all.count; i++)
+		r = each(arg, &all.list[i]);
+	free(all.list);
+	return r < 0 ? r : 0;
 }
 
 int

@@ -99,6 +99,18 @@ met_name(void *seen, const struct meta_name *n)
 }
 
 static int
+met_known(void *seen, const struct meta_known *k)
+{
+	return meet(seen, k->name.id);
+}
+
+static int
+met_owed(void *seen, const struct meta_owed *o)
+{
+	return meet(seen, o->export_id);
+}
+
+static int
 met_number(void *seen, uint64_t number)
 {
 	return meet(seen, number);
@@ -243,6 +255,19 @@ carried(struct meta *m, struct seen *s)
 	return meta_each_carried(m, 1, "k/", "", UINT32_MAX, met_carried, s);
 }
 
+static int
+known(struct meta *m, struct seen *s)
+{
+	return meta_each_known(m, 0, UINT32_MAX, met_known, s);
+}
+
+/* Of a few exports: not one of those below. */
+static int
+owed(struct meta *m, struct seen *s)
+{
+	return meta_each_owed(m, met_owed, s);
+}
+
 static const struct {
 	const char *name;
 	walk_function *walk;
@@ -262,6 +287,7 @@ static const struct {
 	{ "quarantines", quarantines, MANY, false },
 	{ "moves", moves, MANY, false },
 	{ "carried", carried, MANY, false },
+	{ "known", known, MANY, false },
 };
 #define WALKS (sizeof(walks) / sizeof(*walks))
 
@@ -303,6 +329,33 @@ a_walk_holds_nothing_while_its_caller_has_a_row(void)
 		s.met = commit_one;
 		CU_ASSERT_EQUAL(s.walk(p.m, &s), 0);
 	}
+	place_close(&p);
+	alarm(0);
+}
+
+static void
+what_buckets_are_owed_is_told_with_nothing_held(void)
+{
+	struct place p;
+	struct seen s;
+	uint32_t id;
+
+	alarm(60);
+	place_open(&p);
+	for (unsigned i = 0; i < 40; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "/e%u", i);
+		CU_ASSERT_EQUAL(meta_export_id(p.m, name, &id), 0);
+	}
+	s = (struct seen){ .m = p.m };
+	CU_ASSERT_EQUAL(owed(p.m, &s), 0);
+	CU_ASSERT_EQUAL(s.count, 41);
+	s = (struct seen){ .m = p.m, .walk = owed, .met = go_deeper };
+	CU_ASSERT_EQUAL(owed(p.m, &s), 0);
+	CU_ASSERT_EQUAL(s.count, 2 * READERS);
+	s.met = commit_one;
+	CU_ASSERT_EQUAL(owed(p.m, &s), 0);
 	place_close(&p);
 	alarm(0);
 }
@@ -447,6 +500,7 @@ who_holds_a_connection_and_asks_for_another_is_stopped(void)
 }
 
 TEST_MAIN("meta_walk", T(a_walk_holds_nothing_while_its_caller_has_a_row),
+	  T(what_buckets_are_owed_is_told_with_nothing_held),
 	  T(a_walk_of_many_pages_meets_each_row_once),
 	  T(a_limit_is_kept_over_pages),
 	  T(what_the_caller_answers_ends_the_walk),
