@@ -309,6 +309,48 @@ a_file_steps_aside_for_a_directory_of_its_name(void)
 	bed_close(&b);
 }
 
+static void *
+list_main(void *arg)
+{
+	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
+	CU_ASSERT(lists("", arg));
+	return NULL;
+}
+
+/* A WRITE, or a link of it that changes places with it, has it. */
+static void
+a_file_that_somebody_has_locked_does_not_change_its_name(void)
+{
+	char name[META_NAME_MAX + 1], list[] = "%s3-file%d|d|";
+	pthread_t thread;
+	struct gate_fh fh;
+	struct node *n;
+	uint64_t parent;
+
+	begin();
+	put("d", "file");
+	CU_ASSERT_EQUAL(at("d", &fh), 0);
+	n = node_find(b.gate, fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	node_lock_wait(n);
+	put("d/x", "below");
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, list_main, list),
+			      0);
+	/* Long enough for who does not wait; who does is never too early. */
+	for (int i = 0; i < 40; i++) {
+		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+		node_name(n, &parent, name);
+		CU_ASSERT_STRING_EQUAL_FATAL(name, "d");
+	}
+	node_unlock(n);
+	pthread_join(thread, NULL);
+	node_name(n, &parent, name);
+	CU_ASSERT_STRING_NOT_EQUAL(name, "d");
+	node_put(&n);
+	CU_ASSERT_EQUAL(at("d/x", &fh), 0);
+	bed_close(&b);
+}
+
 static void
 a_marker_and_a_file_of_its_name_are_two_things(void)
 {
@@ -386,6 +428,7 @@ TEST_MAIN("gate_odd", T(odd_parts_are_names_in_their_form),
 	  T(names_that_mean_nothing_cannot_be_made),
 	  T(long_parts_are_reached_and_kept_apart),
 	  T(a_file_steps_aside_for_a_directory_of_its_name),
+	  T(a_file_that_somebody_has_locked_does_not_change_its_name),
 	  T(a_marker_and_a_file_of_its_name_are_two_things),
 	  T(bytes_in_a_marker_survive_chmod_and_rmdir),
 	  T(a_directory_at_the_edge_of_a_page_is_missed_when_it_goes))

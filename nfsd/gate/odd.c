@@ -154,42 +154,59 @@ odd_load(struct gate *g)
 	return r < 0 && r != -ENOENT ? r : 0;
 }
 
-/* Another name for what is called so.  Its key stays. */
+/* Another name for what is called so.  Its key stays.  Both are locked. */
 static int
-rename_row(struct node *dir, const char *from, const char *to)
+rename_row_locked(struct node *dir, struct node *n, const char *from,
+		  const char *to)
 {
 	struct gate *g = dir->export->gate;
 	struct meta_name entry, taken;
 	struct meta_batch *b;
-	struct node *n = NULL;
 	uint8_t yes = 1;
+	int r = meta_get_name(g->meta, dir->ino, from, &entry);
+
+	/* It has got another name while its lock was waited for. */
+	if (r == -ENOENT || (r == 0 && (entry.ino != n->ino || node_dead(n))))
+		return 0;
+	if (r < 0)
+		return r;
+	strcpy(entry.name, to);
+	r = meta_new_name_id(g->meta, &entry.id);
+	if (r == 0)
+		r = node_name_room(n, &entry);
+	if (r == 0)
+		r = meta_get_name(g->meta, dir->ino, to, &taken);
+	if (r != -ENOENT)
+		return r;
+	b = meta_batch_new();
+	meta_del_name(b, dir->ino, from);
+	meta_add_name(b, &entry);
+	meta_put_setting(b, SETTING, &yes, sizeof(yes));
+	r = meta_commit(g->meta, &b);
+	meta_batch_free(&b);
+	if (r == 0)
+		node_rename(n, &entry);
+	__atomic_store_n(&g->beside, true, __ATOMIC_RELAXED);
+	negative_del(g, dir->ino, to);
+	return r;
+}
+
+static int
+rename_row(struct node *dir, const char *from, const char *to)
+{
+	struct gate *g = dir->export->gate;
+	struct meta_name entry;
+	struct node *n = NULL;
 	int r = meta_get_name(g->meta, dir->ino, from, &entry);
 
 	if (r == 0)
 		r = node_get(g, entry.ino, true, &n);
 	if (r < 0)
 		return r == -ENOENT || r == -ESTALE ? 0 : r;
-	b = meta_batch_new();
-	strcpy(entry.name, to);
-	r = meta_new_name_id(g->meta, &entry.id);
-	if (r == 0)
-		r = node_name_room(n, &entry);
-	if (r < 0) {
-		meta_batch_free(&b);
-		node_put(&n);
-		return r;
-	}
-	if (meta_get_name(g->meta, dir->ino, to, &taken) == -ENOENT) {
-		meta_del_name(b, dir->ino, from);
-		meta_add_name(b, &entry);
-		meta_put_setting(b, SETTING, &yes, sizeof(yes));
-		r = meta_commit(g->meta, &b);
-		if (r == 0)
-			node_rename(n, &entry);
-		__atomic_store_n(&g->beside, true, __ATOMIC_RELAXED);
-		negative_del(g, dir->ino, to);
-	}
-	meta_batch_free(&b);
+	/* The names of a file with several change under its lock alone. */
+	node_lock_wait(n);
+	r = rename_row_locked(dir, n, from, to);
+	node_unlock(n);
 	node_put(&n);
 	return r;
 }
