@@ -531,8 +531,8 @@ turn_row_in_sync(struct link_turn *t, struct change *c, bool keep)
 	struct meta_inode *row = &t->row;
 
 	if (!keep)
-		t->del = forget_known(t->file, c, row->base_key,
-				      row->base_etag, true);
+		t->del = forget_known_locked(t->file, c, row->base_key,
+					     row->base_etag, true);
 	strcpy(row->base_key, a->base_key);
 	strcpy(row->base_etag, a->base_etag);
 	strcpy(row->dest_etag, a->dest_etag);
@@ -559,10 +559,10 @@ turn_row_later(struct link_turn *t, bool *hide)
 		(row->name_dirty || row->local_only);
 }
 
-/* What lies in S3 and is nobody's after the turn.  Both are as they were
- * before it; t->row, too. */
+/* What lies in S3 and is nobody's after the turn, of the file.  It is as it was
+ * before it; t->row, too.  Its mutex is held. */
 static void
-turn_leaves(struct link_turn *t, struct change *c, bool keep)
+turn_leaves_locked(struct link_turn *t, struct change *c, bool keep)
 {
 	struct node *f = t->file;
 
@@ -572,10 +572,8 @@ turn_leaves(struct link_turn *t, struct change *c, bool keep)
 	    (t->row.dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
 	    strcmp(t->row.base_key, t->old_key) != 0 &&
 	    !hidden_exactly(f->export, t->old_key))
-		(void)forget_known(f, c, t->old_key, t->row.dest_etag, true);
-	/* An object of the alias that is not where it goes; it is hidden. */
-	if (name_left_key(t->alias))
-		(void)forget_object(t->alias, c, false);
+		(void)forget_known_locked(f, c, t->old_key, t->row.dest_etag,
+					  true);
 }
 
 /* The file's row.  Its mutex is held. */
@@ -590,7 +588,7 @@ turn_row_locked(struct link_turn *t, struct change *c, bool keep)
 		turn_row_in_sync(t, c, keep);
 		return;
 	}
-	turn_leaves(t, c, keep);
+	turn_leaves_locked(t, c, keep);
 	turn_row_later(t, &hide);
 	t->leaves = hide;
 	if (hide && !was_hidden)
@@ -670,6 +668,9 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	pthread_mutex_unlock(&file->mutex);
 	if (r < 0)
 		return r;
+	/* An object of the alias that is not where it goes; it is hidden. */
+	if (!t->in_sync && name_left_key(alias))
+		(void)forget_object(alias, c, false);
 	lost_gone_rows(alias, (const char *const[]){ t->new_key, "" }, c);
 	/* After the alias's own rows are gone or have another name. */
 	change_name(c, file, &t->entry);

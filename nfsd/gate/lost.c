@@ -156,6 +156,17 @@ lost_at_locked(const struct node *n, const char *key)
 }
 
 bool
+lost_at(struct node *n, const char *key)
+{
+	bool at;
+
+	pthread_mutex_lock(&n->mutex);
+	at = lost_at_locked(n, key);
+	pthread_mutex_unlock(&n->mutex);
+	return at;
+}
+
+bool
 lost_elsewhere_locked(const struct node *n, const char *key,
 		      char sent[META_KEY_MAX + 2])
 {

@@ -31,6 +31,7 @@ void lost_forget_left_locked(struct node *n);
 /* May the key have got an object of ours, of which we do not know?  Mutex
  * held. */
 bool lost_at_locked(const struct node *n, const char *key);
+bool lost_at(struct node *n, const char *key);	/* takes it */
 /* Went one to another key, that is not the base's?  A directory above the file
  * was renamed since.  Mutex held. */
 bool lost_elsewhere_locked(const struct node *n, const char *key,

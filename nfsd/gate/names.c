@@ -123,8 +123,8 @@ name_left_key(const struct node *n)
 }
 
 const struct meta_delete *
-forget_known(struct node *n, struct change *c, const char *key,
-	     const char *etag, bool hide)
+forget_known_locked(struct node *n, struct change *c, const char *key,
+		    const char *etag, bool hide)
 {
 	/* What an upload under way will have made there, or one without an
 	 * answer has made, is ours, and not known. */
@@ -136,16 +136,39 @@ forget_known(struct node *n, struct change *c, const char *key,
 }
 
 const struct meta_delete *
-forget_object(struct node *n, struct change *c, bool hide)
+forget_known(struct node *n, struct change *c, const char *key,
+	     const char *etag, bool hide)
+{
+	const struct meta_delete *row;
+
+	pthread_mutex_lock(&n->mutex);
+	row = forget_known_locked(n, c, key, etag, hide);
+	pthread_mutex_unlock(&n->mutex);
+	return row;
+}
+
+const struct meta_delete *
+forget_object_locked(struct node *n, struct change *c, bool hide)
 {
 	/* Under a name that the file has left somebody else may have put
 	 * something of his own; and under its name, when S3 is away for a
 	 * while, or the state directory was put back. */
-	const struct meta_delete *row = forget_known(
+	const struct meta_delete *row = forget_known_locked(
 		n, c, n->i.base_key, n->i.base_etag, hide);
 
 	if (row != NULL && !name_left_key(n))
 		change_delete_soft(c, n->i.base_key);
+	return row;
+}
+
+const struct meta_delete *
+forget_object(struct node *n, struct change *c, bool hide)
+{
+	const struct meta_delete *row;
+
+	pthread_mutex_lock(&n->mutex);
+	row = forget_object_locked(n, c, hide);
+	pthread_mutex_unlock(&n->mutex);
 	return row;
 }
 

@@ -31,11 +31,19 @@ void replay_note(struct meta_batch *b, const struct gate_request *rq,
  * its key.  NULL: there is none. */
 const struct meta_delete *forget_object(struct node *n, struct change *c,
 					bool hide);
+/* Mutex held. */
+const struct meta_delete *forget_object_locked(struct node *n,
+					       struct change *c, bool hide);
 /* The same of the version that is known to lie at a key: another one stays.
  * Where uploads of this file may have left one, any goes. */
 const struct meta_delete *forget_known(struct node *n, struct change *c,
 				       const char *key, const char *etag,
 				       bool hide);
+/* Mutex held. */
+const struct meta_delete *forget_known_locked(struct node *n,
+					      struct change *c,
+					      const char *key,
+					      const char *etag, bool hide);
 /* Is its object's key hidden already, since it was renamed away from it? */
 bool name_left_key(const struct node *n);
 /* For change_settle_name. */

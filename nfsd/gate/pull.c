@@ -131,7 +131,7 @@ adopt_rows_locked(struct node *n, const struct extents *staged,
 		return r;
 	/* Its key was hidden when the file was renamed.  What was carried has
 	 * had no row, and SQLite hid it. */
-	(void)forget_object(n, c, row->carried);
+	(void)forget_object_locked(n, c, row->carried);
 	row->carried = false;
 	row->base_key[0] = row->base_etag[0] = '\0';
 	if (row->local_only)

@@ -122,11 +122,9 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	meta_del_name(c.batch, d->node->ino, name);
 	meta_del_inode(c.batch, n->ino);
 	meta_put_inode(c.batch, &d->row);
-	pthread_mutex_lock(&n->mutex);
 	/* A file that was renamed has hidden its object's key before; that
 	 * place in the table is the deletion's from here on. */
 	del = forget_object(n, &c, !name_left_key(n));
-	pthread_mutex_unlock(&n->mutex);
 	forget_sent(n, key, was_carried, &c);
 	replay_note(c.batch, rq, NULL);
 	failpoint("remove-before-commit");

@@ -261,7 +261,7 @@ objects_left(struct step *s, struct change *c)
 	 * never will; or has, in an upload whose answer was lost.  Not one
 	 * that is still the only copy of a file renamed away from there: only
 	 * what is hidden otherwise, or is somebody else's by now. */
-	if ((s->row.dest_etag[0] != '\0' || lost_at_locked(n, s->old_key)) &&
+	if ((s->row.dest_etag[0] != '\0' || lost_at(n, s->old_key)) &&
 	    strcmp(s->row.base_key, s->old_key) != 0 &&
 	    !hidden_exactly(n->export, s->old_key))
 		left = forget_known(n, c, s->old_key, s->row.dest_etag,
