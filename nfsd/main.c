@@ -315,6 +315,7 @@ fill_export(const struct settings_export *export,
 		.max_dirty_age_ms = o->max_dirty_age_ms,
 		.upload_retry_ms = o->upload_retry_ms,
 		.refuse_grace_ms = o->refuse_grace_ms,
+		.abort_uploads_ms = o->readonly ? 0 : o->abort_uploads_ms,
 		.quarantine_retry_ms = o->quarantine_retry_ms,
 		.max_handles = o->max_handles, .quota_bytes = o->quota,
 		.max_hole = o->max_hole,
@@ -344,8 +345,6 @@ add_export(struct daemon *d, struct bucket *b)
 	char place[3000];
 	int r = open_bucket(d, export, &b->s3);
 
-	if (r == 0)
-		r = probe_watch(export, b->s3);
 	if (r < 0)
 		return r;
 	fill_export(export, &config);

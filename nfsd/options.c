@@ -257,6 +257,11 @@ static const struct option_row rows[] = {
 	    "before that is believed and the data set aside (s3nfsctl "
 	    "quarantine list); until then it is repeated. 0: the first "
 	    "refusal is believed."),
+	EXP(abort_uploads_ms, MS, "604800000", 0, 3650 * DAY_MS, NULL,
+	    "Multipart uploads below the prefix that nobody has ended for so "
+	    "long are aborted, whoever began them: at the start and every "
+	    "day. What S3 keeps of them costs money and is not seen. 0: "
+	    "never."),
 	EXP(quarantine_retry_ms, MS, "86400000", 0, 365 * DAY_MS, NULL,
 	    "Time after which what is in quarantine is uploaded once more, "
 	    "again and again; 0 is never (s3nfsctl quarantine retry)."),

@@ -43,7 +43,8 @@ struct options_export {
 	uint64_t store_wait_ms;
 	uint64_t idle_visible_ms, idle_flush_ms;
 	uint64_t max_dirty_age_ms, upload_retry_ms, refuse_grace_ms;
-	uint64_t quarantine_retry_ms, max_handles;
+	uint64_t abort_uploads_ms, quarantine_retry_ms;
+	uint64_t max_handles;
 	uint64_t quota, max_hole, file_mode, dir_mode, top_mode;
 	uint64_t uid, gid, part_size;
 };

@@ -37,6 +37,7 @@ struct multipart {
 	LIST_ENTRY(multipart) link;
 	char key[S3_KEY_MAX + 1];
 	char id[32];
+	int64_t initiated_ns;
 	struct s3_headers headers;
 	struct part parts[64];
 };
@@ -391,6 +392,19 @@ fake_s3_calls(struct s3 *s3, enum s3_op op)
 	calls = s3->calls[op];
 	pthread_mutex_unlock(&s3->mutex);
 	return calls;
+}
+
+void
+fake_s3_begun(struct s3 *s3, const char *key, int64_t initiated_ns)
+{
+	struct multipart *m = calloc(1, sizeof(*m));
+
+	pthread_mutex_lock(&s3->mutex);
+	snprintf(m->key, sizeof(m->key), "%s", key);
+	snprintf(m->id, sizeof(m->id), "upload-%u", ++s3->next_id);
+	m->initiated_ns = initiated_ns;
+	LIST_INSERT_HEAD(&s3->uploads, m, link);
+	pthread_mutex_unlock(&s3->mutex);
 }
 
 unsigned
@@ -762,6 +776,7 @@ s3_upload_list(struct s3 *s3, const char *prefix,
 {
 	int r = begin(s3, S3_OP_LIST_UPLOADS);
 	char keys[16][S3_KEY_MAX + 1], ids[16][32];
+	int64_t times[16];
 	size_t count = 0;
 	struct multipart *m;
 
@@ -771,11 +786,12 @@ s3_upload_list(struct s3 *s3, const char *prefix,
 		    strncmp(m->key, prefix, strlen(prefix)) != 0)
 			continue;
 		strcpy(keys[count], m->key);
+		times[count] = m->initiated_ns;
 		strcpy(ids[count++], m->id);
 	}
 	r = end(s3, S3_OP_LIST_UPLOADS, r);
 	for (size_t i = 0; r == 0 && i < count; i++)
-		r = each(arg, keys[i], ids[i], 0);
+		r = each(arg, keys[i], ids[i], times[i]);
 	return r;
 }
 

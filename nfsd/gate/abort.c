@@ -6,6 +6,12 @@
  * ends when all were tried.  A key is taken meanwhile: the next upload to it
  * comes after the end of the old one, and an old one without an id on record is
  * found by its key.  What could not be aborted is told, and left.
+ *
+ * And those of which nothing is on record: of a CreateMultipartUpload whose
+ * answer was lost, of a gateway that lost its disk.  At the start and once a
+ * day uploads below the export's prefix are listed; those that nobody has ended
+ * for abort_uploads_ms are aborted, whoever began them, unless their key is in
+ * the hands of an upload of ours.
  */
 
 #include <config.h>
@@ -53,6 +59,76 @@ abort_later(struct gate_export *x, uint64_t ino, const char *key,
 	return 0;
 }
 
+/* ---- those that nobody ends ---- */
+
+#define SWEEP_MS (24 * 3600 * 1000ULL)
+#define SWEEP_AGAIN_MS (15 * 60 * 1000ULL)	/* it could not be listed */
+#define SWEEPER (KEY_ROW | (KEY_ROW - 1))	/* no row has this number */
+
+struct sweeping {
+	struct gate_export *x;
+	int64_t before_ns;
+	uint64_t aborted;
+	int error;
+};
+
+static int
+sweep_one(void *arg, const char *key, const char *upload_id,
+	  int64_t initiated_ns)
+{
+	struct sweeping *s = arg;
+	struct gate_export *x = s->x;
+	int r;
+
+	if (__atomic_load_n(&x->gate->stopping, __ATOMIC_RELAXED))
+		return 1;
+	if (initiated_ns == 0 || initiated_ns > s->before_ns ||
+	    !key_try(x, key, SWEEPER))
+		return 0;
+	r = s3_upload_abort(x->s3, key, upload_id, NULL);
+	key_release(x, key, SWEEPER);
+	s->aborted += r == 0;
+	if (r < 0 && r != -ENOENT)
+		s->error = r;
+	return 0;
+}
+
+static int
+sweep_uploads(struct gate_export *x)
+{
+	uint64_t age_ms = x->c.abort_uploads_ms;
+	struct sweeping s = {
+		.x = x,
+		.before_ns = clock_ns() - CLOCKS_NS -
+			     (int64_t)age_ms * 1000000,
+	};
+	int r = s3_upload_list(x->s3, x->c.prefix, sweep_one, &s, NULL);
+
+	if (s.aborted > 0)
+		gate_say(x->gate, 2, "multipart uploads that nobody had ended "
+			 "were aborted: export=%s uploads=%llu", x->c.name,
+			 (unsigned long long)s.aborted);
+	if (r >= 0 && s.error < 0)
+		gate_say(x->gate, 1, "cannot abort an old multipart upload: "
+			 "export=%s %s", x->c.name, strerror(-s.error));
+	return r;
+}
+
+static void
+sweep_daily(struct gate_export *x)
+{
+	struct gate *g = x->gate;
+	int r = 0;
+
+	while (r != -ENOTSUP && x->c.abort_uploads_ms > 0 &&
+	       !__atomic_load_n(&g->stopping, __ATOMIC_RELAXED)) {
+		r = sweep_uploads(x);
+		gate_rest(g, r < 0 ? SWEEP_AGAIN_MS : SWEEP_MS);
+	}
+}
+
+/* ---- the thread ---- */
+
 static void *
 abort_main(void *arg)
 {
@@ -75,6 +151,7 @@ abort_main(void *arg)
 		STAILQ_REMOVE_HEAD(&x->aborts, link);
 		abort_free(x, a);
 	}
+	sweep_daily(x);
 	return NULL;
 }
 
@@ -85,7 +162,8 @@ abort_start(struct gate *g)
 	int r = 0;
 
 	LIST_FOREACH(x, &g->exports, link) {
-		if (r < 0 || STAILQ_EMPTY(&x->aborts))
+		if (r < 0 || (STAILQ_EMPTY(&x->aborts) &&
+			      x->c.abort_uploads_ms == 0))
 			continue;
 		r = -pthread_create(&x->aborter, NULL, abort_main, x);
 		x->aborting = r == 0;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nfsd/gate/move.h"
@@ -31,6 +32,26 @@ gate_say(struct gate *g, int level, const char *format, ...)
 	vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
 	g->config.log(g->config.log_arg, level, line);
+}
+
+void
+gate_rest(struct gate *g, uint64_t ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(ms / 1000);
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_mutex_lock(&g->mutex);
+	while (!__atomic_load_n(&g->stopping, __ATOMIC_RELAXED) &&
+	       pthread_cond_timedwait(&g->quota_stop, &g->mutex, &until) !=
+		       ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&g->mutex);
 }
 
 /* ---- identity of this server: verifier and handle key ---- */

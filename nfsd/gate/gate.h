@@ -157,6 +157,8 @@ struct gate_export_config {	/* rule.md 14 has the defaults */
 					 * first one */
 	uint64_t quarantine_retry_ms;	/* then it is tried anew; 0: never */
 	uint64_t max_handles;
+	uint64_t abort_uploads_ms;	/* age of multipart uploads that are
+					 * given up; 0: any */
 	uint64_t quota_bytes;	/* 0: none */
 	uint64_t max_hole;	/* zeros of a file that nobody wrote; 0: any */
 	uint32_t file_mode, dir_mode, uid, gid;	/* where metadata is absent */

@@ -548,7 +548,7 @@ struct gate {
 	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
 	pthread_cond_t memory_free;
-	pthread_cond_t quota_stop;
+	pthread_cond_t quota_stop;	/* who rests is to end */
 	bool stopping;			/* atomic */
 
 	/* counters, by __atomic builtins */
@@ -565,6 +565,8 @@ struct gate {
 uint32_t gate_generation(const struct gate *g);	/* of a new inode */
 void gate_say(struct gate *g, int level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* A background thread has nothing to do for so long, or until the end. */
+void gate_rest(struct gate *g, uint64_t ms);
 uint64_t clock_ms(void);	/* CLOCK_MONOTONIC */
 /* What clients are held to: it stands while we do (clock.h).  Of it are all
  * times of writers, leases, reservations, refusals, fences and strict readers:
@@ -1333,7 +1335,7 @@ int abort_later(struct gate_export *x, uint64_t ino, const char *key,
 		const char *upload_id, int64_t since_ns)
 	__attribute__((warn_unused_result));
 int abort_start(struct gate *g) __attribute__((warn_unused_result));
-void abort_stop(struct gate *g);	/* after s3_cancel */
+void abort_stop(struct gate *g);	/* after s3_cancel and quota_stop */
 
 /* ---- recover.c: what a restart finds ---- */
 int recover(struct gate *g) __attribute__((warn_unused_result));

@@ -35,7 +35,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "nfsd/gate/move.h"
 
@@ -291,26 +290,6 @@ is_stopping(const struct gate *g)
 	return __atomic_load_n(&g->stopping, __ATOMIC_RELAXED);
 }
 
-static void
-rest(struct gate *g, uint64_t ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(ms / 1000);
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_mutex_lock(&g->mutex);
-	while (!is_stopping(g) &&
-	       pthread_cond_timedwait(&g->quota_stop, &g->mutex, &until) !=
-		       ETIMEDOUT)
-		;
-	pthread_mutex_unlock(&g->mutex);
-}
-
 /* A round over all names has ended, or an error has ended it. */
 static void
 end_round(struct gate *g, uint64_t began_ms, int r)
@@ -324,13 +303,13 @@ end_round(struct gate *g, uint64_t began_ms, int r)
 		pthread_mutex_unlock(&k->mutex);
 		/* Nothing may go: ten times as much rest as work. */
 		if (++k->unbroken > 2)
-			rest(g, LOOK_MS + 10 * took);
+			gate_rest(g, LOOK_MS + 10 * took);
 	} else {
 		k->unbroken = 0;
 	}
 	k->round = 0;
 	if (r < 0)
-		rest(g, LOOK_MS);
+		gate_rest(g, LOOK_MS);
 }
 
 static void
@@ -346,7 +325,7 @@ forget_some(struct gate *g, struct window *w)
 		r = step(g, w, &more);
 		if (r > 0)
 			g->known.round += (uint64_t)r;
-		rest(g, REST_MS);
+		gate_rest(g, REST_MS);
 	}
 	if (!more || r < 0)
 		end_round(g, began_ms, r < 0 ? r : 0);
@@ -372,8 +351,8 @@ known_main(void *arg)
 		if (w != NULL && is_due(g))
 			forget_some(g, w);
 		while (!is_stopping(g) && meta_tidy(g->meta) == 1)
-			rest(g, REST_MS);
-		rest(g, idle_ms(g) < LOOK_MS ? idle_ms(g) : LOOK_MS);
+			gate_rest(g, REST_MS);
+		gate_rest(g, idle_ms(g) < LOOK_MS ? idle_ms(g) : LOOK_MS);
 		if (w == NULL)
 			w = calloc(1, sizeof(*w));
 	}
