@@ -36,6 +36,7 @@ struct probe {
 	enum probe_verdict verdict;
 	char why[400];
 	bool settled, said, stopping;
+	bool back;		/* it answers: do not wait */
 };
 
 static int
@@ -141,10 +142,11 @@ pause_locked(struct probe *p, unsigned ms)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ms / 1000;
-	while (!p->stopping &&
+	while (!p->stopping && !p->back &&
 	       pthread_cond_timedwait(&p->told, &p->lock, &until) !=
 	       ETIMEDOUT)
 		;
+	p->back = false;
 }
 
 static void *
@@ -183,6 +185,50 @@ probe_main(void *arg)
 	return NULL;
 }
 
+/* ---- is it there? ---- */
+
+/* One line when a bucket goes, and one when it is back. */
+static void
+say_away(void *arg, bool away, const struct s3_absence *absence)
+{
+	struct probe *p = arg;
+	const struct settings_export *export = p->settings;
+	struct timespec now;
+	long long s;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	s = (long long)now.tv_sec - absence->since_ns / 1000000000;
+	if (away) {
+		log_warn("s3", "bucket=%s is away, %s: %s", export->url,
+			 export->options.offline_wait ? "clients wait" :
+			 "clients are answered from what is known",
+			 absence->why);
+		return;
+	}
+	log_info("s3", "bucket=%s is back, after %lld s", export->url,
+		 s > 0 ? s : 0LL);
+	gate_export_back(p->export);
+	pthread_mutex_lock(&p->lock);
+	p->back = true;
+	pthread_cond_broadcast(&p->told);
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* For as long as s3 is open, and until s3_cancel with words. */
+static int
+watch(struct probe *p)
+{
+	struct s3_watch config = {
+		.prefix = p->settings->prefix,
+		.wait_ms = (unsigned)p->settings->options.store_wait_ms,
+		.refuse = !p->settings->options.offline_wait,
+		.told = say_away,
+		.told_arg = p,
+	};
+
+	return s3_watch(p->s3, &config);
+}
+
 int
 probe_start(const struct settings_export *settings, struct s3 *s3,
 	    struct gate_export *export, struct probe **out)
@@ -201,8 +247,11 @@ probe_start(const struct settings_export *settings, struct s3 *s3,
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->told, &attr);
 	pthread_condattr_destroy(&attr);
-	r = -pthread_create(&p->thread, NULL, probe_main, p);
+	r = export != NULL ? watch(p) : 0;
+	if (r == 0)
+		r = -pthread_create(&p->thread, NULL, probe_main, p);
 	if (r < 0) {
+		s3_cancel(s3);	/* the start ends with that */
 		pthread_cond_destroy(&p->told);
 		pthread_mutex_destroy(&p->lock);
 		free(p);
@@ -281,40 +330,4 @@ probe_check(const struct settings_export *settings, struct s3 *s3, char *why,
 	s3_cancel(s3);
 	probe_stop(&p);
 	return verdict == PROBE_GOOD ? 0 : -EIO;
-}
-
-/* ---- is it there? ---- */
-
-/* One line when a bucket goes, and one when it is back. */
-static void
-say_away(void *arg, bool away, const struct s3_absence *absence)
-{
-	const struct settings_export *export = arg;
-	struct timespec now;
-	long long s;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	s = (long long)now.tv_sec - absence->since_ns / 1000000000;
-	if (away)
-		log_warn("s3", "bucket=%s is away, %s: %s", export->url,
-			 export->options.offline_wait ? "clients wait" :
-			 "clients are answered from what is known",
-			 absence->why);
-	else
-		log_info("s3", "bucket=%s is back, after %lld s", export->url,
-			 s > 0 ? s : 0LL);
-}
-
-int
-probe_watch(const struct settings_export *export, struct s3 *s3)
-{
-	struct s3_watch watch = {
-		.prefix = export->prefix,
-		.wait_ms = (unsigned)export->options.store_wait_ms,
-		.refuse = !export->options.offline_wait,
-		.told = say_away,
-		.told_arg = (void *)(uintptr_t)export,
-	};
-
-	return s3_watch(s3, &watch);
 }

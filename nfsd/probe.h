@@ -24,14 +24,11 @@ enum probe_verdict {
 
 /*
  * A thread that asks until there is an answer, with pauses that grow, and then
- * tells the export (NULL: nobody).  The arguments outlive it.
+ * tells the export (NULL: nobody).  Whether the store is there is watched from
+ * here on, and said.  The arguments outlive it.
  */
 int probe_start(const struct settings_export *settings, struct s3 *s3,
 		struct gate_export *export, struct probe **out)
-	__attribute__((warn_unused_result));
-
-/* Watch whether it is there, for as long as s3 is open, and say so. */
-int probe_watch(const struct settings_export *settings, struct s3 *s3)
 	__attribute__((warn_unused_result));
 
 /* What it found so far; waits for its first verdict until then (real time,

@@ -14,8 +14,9 @@
  * over and its answer is no good either, questions are refused at once, those
  * that are under way end, and the watcher goes on asking: the first good
  * answer opens the door again for all.  GET goes with both, since a body may
- * take its time.  Changes (PUT, DELETE, ...) pass as ever: who sends them
- * waits by himself; that one failed makes the watcher look.
+ * take its time.  So do changes (PUT, DELETE, ...), but those that are under
+ * way go on: on a line that they fill they are what keeps the watcher waiting.
+ * That one failed makes the watcher look.
  *
  * A limit that was too short for a store that is there would call it away
  * again and again: it doubles with each round without an answer, and shrinks
@@ -56,7 +57,7 @@ struct s3_watcher {
 	/* Guarded by it: */
 	struct kind kinds[KINDS];
 	bool sleeps;		/* until it is woken */
-	bool stopping;
+	bool stopping, joined;
 	struct s3_absence absence;	/* since_ns 0: the store is here */
 };
 
@@ -163,6 +164,28 @@ s3_away_retry_ms(const struct s3 *s3)
 	return ms;
 }
 
+static int
+away_error(struct s3_watcher *w, struct s3_error *err)
+{
+	if (err == NULL)
+		return -EAGAIN;
+	memset(err, 0, sizeof(*err));
+	pthread_mutex_lock(&w->lock);
+	snprintf(err->message, sizeof(err->message), "the store is away: "
+		 "%.200s", w->absence.why);
+	pthread_mutex_unlock(&w->lock);
+	return -EAGAIN;
+}
+
+int
+s3_away_change(struct s3 *s3, struct s3_error *err)
+{
+	struct s3_watcher *w = s3->watcher;
+
+	return w != NULL && atomic_load(&w->refused[S3_ASK_CHANGE]) ?
+	       away_error(w, err) : 0;
+}
+
 int
 s3_ask_begin(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
 	     struct s3_error *err)
@@ -171,17 +194,8 @@ s3_ask_begin(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
 
 	if (w == NULL)
 		return 0;
-	if (atomic_load_explicit(&w->refused[ask], memory_order_relaxed)) {
-		pthread_mutex_lock(&w->lock);
-		if (err != NULL) {
-			memset(err, 0, sizeof(*err));
-			snprintf(err->message, sizeof(err->message),
-				 "the store is away: %.200s",
-				 w->absence.why);
-		}
-		pthread_mutex_unlock(&w->lock);
-		return -EAGAIN;
-	}
+	if (atomic_load_explicit(&w->refused[ask], memory_order_relaxed))
+		return away_error(w, err);
 	if (ask >= KINDS)
 		return 0;
 	asked->since_ms = now_ms();
@@ -273,6 +287,7 @@ set_refused_locked(struct s3_watcher *w)
 	atomic_store(&w->refused[S3_ASK_HEAD], refuse && head);
 	atomic_store(&w->refused[S3_ASK_LIST], refuse && list);
 	atomic_store(&w->refused[S3_ASK_GET], refuse && head && list);
+	atomic_store(&w->refused[S3_ASK_CHANGE], refuse && head && list);
 }
 
 /* What the watcher's own question says. */
@@ -320,15 +335,19 @@ judge(struct s3_watcher *w, enum s3_ask ask, enum sound sound,
 		w->c.told(w->c.told_arg, is_away, &absence);
 }
 
+/* list: what the listing before it said.  Who may not list either may do
+ * nothing at all. */
 static enum sound
-ask_once(struct s3_watcher *w, enum s3_ask ask, unsigned limit_ms, char *why,
-	 size_t size)
+ask_once(struct s3_watcher *w, enum s3_ask ask, unsigned limit_ms,
+	 enum sound list, char *why, size_t size)
 {
 	struct s3_error err = {0};
 	int r = w->s3->ops->ping == NULL ? 0 :
 		w->s3->ops->ping(w->s3, ask, w->c.prefix, limit_ms, &err);
 
 	explain(r, &err, why, size);
+	if (r == -EACCES && list == BAD)
+		return BAD;
 	return r == 0 ? GOOD : sound_of(ask, r);
 }
 
@@ -339,17 +358,15 @@ look(struct s3_watcher *w)
 {
 	char why[sizeof(w->absence.why)];
 	int64_t began = now_ms(), took;
+	unsigned limit_ms = w->limit_ms;
 	enum sound list, head;
 
-	list = ask_once(w, S3_ASK_LIST, w->limit_ms, why, sizeof(why));
+	list = ask_once(w, S3_ASK_LIST, limit_ms, GOOD, why, sizeof(why));
 	took = now_ms() - began;
 	judge(w, S3_ASK_LIST, list, why);
-	if (list == BAD && took >= (int64_t)w->limit_ms)
-		head = ask_once(w, S3_ASK_HEAD, w->limit_ms / 4, why,
-				sizeof(why));
-	else
-		head = ask_once(w, S3_ASK_HEAD, w->limit_ms, why,
-				sizeof(why));
+	if (list == BAD && took >= (int64_t)limit_ms)
+		limit_ms /= 4;
+	head = ask_once(w, S3_ASK_HEAD, limit_ms, list, why, sizeof(why));
 	judge(w, S3_ASK_HEAD, head, why);
 	if (list == BAD && took >= (int64_t)w->limit_ms)
 		w->limit_ms *= 2;
@@ -456,6 +473,18 @@ s3_watch_stop(struct s3 *s3)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* One thread at a time. */
+void
+s3_watch_end(struct s3 *s3)
+{
+	struct s3_watcher *w = s3->watcher;
+
+	if (w == NULL || w->joined)
+		return;
+	pthread_join(w->thread, NULL);
+	w->joined = true;
+}
+
 void
 s3_unwatch(struct s3 *s3)
 {
@@ -464,7 +493,7 @@ s3_unwatch(struct s3 *s3)
 	if (w == NULL)
 		return;
 	s3_watch_stop(s3);
-	pthread_join(w->thread, NULL);
+	s3_watch_end(s3);
 	s3->watcher = NULL;
 	watcher_free(w);
 }

@@ -194,6 +194,13 @@ enter(struct s3 *s3, struct call *c, struct s3_error *err)
 	struct fault *f = of(s3);
 	int r = 0;
 
+	if (c->refused == NULL) {
+		r = s3_away_change(s3, err);
+		if (r < 0)
+			return r;
+		/* One that hangs ends some day, as a real one does. */
+		c->refused = s3_away_flag(s3, S3_ASK_CHANGE);
+	}
 	c->number = __atomic_add_fetch(&f->calls, 1, __ATOMIC_RELAXED);
 	if (f->rules != NULL)
 		r = s3_fault_match(f->rules, c->op, c->key, &c->act);

@@ -236,6 +236,7 @@ struct s3_remote {
 	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read */
 	atomic_uint rude;	/* headers it does not know: extras.c */
 	atomic_uint rude_seen[S3_COURTESIES];	/* so often */
+	_Atomic int64_t heard_ms;	/* when bytes came from it last */
 	_Atomic int64_t skew_s;	/* the store's clock less ours, for signing:
 				 * when it complained */
 	_Atomic int64_t ahead_s;	/* the same, as each answer tells */

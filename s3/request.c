@@ -32,6 +32,7 @@ struct transfer {
 	struct s3_reply *reply;
 	uint64_t sent_off;
 	int source_error;	/* the caller's read() failed */
+	struct s3_remote *remote;
 	bool overrun;		/* more bytes than asked for */
 };
 
@@ -141,6 +142,7 @@ on_body(char *data, size_t size, size_t count, void *arg)
 		reply->body.max = http < 300 ? S3_REPLY_MAX : S3_ERROR_MAX;
 	}
 	if (reply->http < 300 && x->call->buf != NULL) {
+		x->remote->heard_ms = s3_mono_ms();
 		if (n > x->call->buf_len - reply->received) {
 			x->overrun = true;
 			return 0;
@@ -582,7 +584,7 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 {
 	__attribute__((cleanup(target_fini))) struct target target = {0};
 	struct curl_slist *headers = NULL;
-	struct transfer x = { .call = call, .reply = reply,
+	struct transfer x = { .call = call, .reply = reply, .remote = r,
 			      .t = { .refused = call->refused,
 				     .urgent = call->limit_ms != 0 } };
 	int64_t began_s;
@@ -637,6 +639,7 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 				     "asked for");
 	}
 	if (result == 0) {
+		r->heard_ms = s3_mono_ms();
 		r->bucket_seen = true;
 		if (request_number(reply) != NULL)
 			r->numbers = true;
@@ -679,6 +682,9 @@ try_until_done(struct s3_remote *r, struct s3_call *call,
 	bool again;
 
 	s3_error_clear(e);
+	if (call->refused == NULL && call->limit_ms == 0 &&
+	    s3_away_change(&r->base, e) < 0)
+		return -EAGAIN;
 	s3_retry_init(&retry, call->refused != NULL ?
 		      s3_away_retry_ms(&r->base) : r->base.config.retry_ms);
 	result = body_hash(r, call, hash, e);

@@ -107,6 +107,7 @@ s3_cancel(struct s3 *s3)
 {
 	s3_watch_stop(s3);
 	s3->ops->cancel(s3);
+	s3_watch_end(s3);
 }
 
 bool

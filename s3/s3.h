@@ -165,7 +165,7 @@ bool s3_identity(struct s3 *s3, struct s3_identity *out);
 /*
  * Watch whether the store is there (away.c).  From then on questions (s3_head,
  * s3_get, s3_list_page) give -EAGAIN at once while it is away, and those under
- * way do when it is found to be.
+ * way do when it is found to be; changes are not begun.
  */
 struct s3_absence {
 	int64_t since_ns;	/* wall clock */
@@ -175,8 +175,9 @@ struct s3_watch {
 	const char *prefix;	/* it is asked below that; copied */
 	unsigned wait_ms;	/* without an answer: then it is away */
 	bool refuse;		/* false: questions wait as ever */
-	/* It is away, or back (absence: as it was).  By the watcher's thread;
-	 * may not close s3.  NULL: nobody wants to know. */
+	/* It is away, or back (absence: as it was).  By the watcher's thread,
+	 * not after s3_cancel; may not close s3.  NULL: nobody wants to
+	 * know. */
 	void (*told)(void *told_arg, bool away,
 		     const struct s3_absence *absence);
 	void *told_arg;

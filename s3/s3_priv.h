@@ -15,7 +15,11 @@
 #include "s3/s3.h"
 
 /* away.c: the store is there, or is not. */
-enum s3_ask { S3_ASK_HEAD, S3_ASK_LIST, S3_ASK_GET, S3_ASKS };
+enum s3_ask {
+	S3_ASK_HEAD, S3_ASK_LIST, S3_ASK_GET,
+	S3_ASK_CHANGE,		/* is not sent while that is set */
+	S3_ASKS
+};
 struct s3_asked {		/* a question under way, of its caller */
 	TAILQ_ENTRY(s3_asked) link;
 	int64_t since_ms;
@@ -26,13 +30,16 @@ int s3_ask_begin(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
 		 struct s3_error *err);
 void s3_ask_end(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
 		int result);
-/* Something else ended so: is the store there? */
+/* Something else is to be sent.  -EAGAIN: not now. */
+int s3_away_change(struct s3 *s3, struct s3_error *err);
+/* It ended so: is the store there? */
 void s3_away_hint(struct s3 *s3, ssize_t result);
 /* True while such questions are to end with -EAGAIN; NULL: never. */
 const atomic_bool *s3_away_flag(const struct s3 *s3, enum s3_ask ask);
 /* For how long a question is repeated. */
 unsigned s3_away_retry_ms(const struct s3 *s3);
-void s3_watch_stop(struct s3 *s3);	/* says nothing any more */
+void s3_watch_stop(struct s3 *s3);	/* says nothing new any more, */
+void s3_watch_end(struct s3 *s3);	/* ... or nothing at all */
 void s3_unwatch(struct s3 *s3);
 
 struct s3_ops {

@@ -579,6 +579,12 @@ gate_each_absent(struct gate *gate,
 }
 
 void
+gate_export_back(struct gate_export *export)
+{
+	(void)export;
+}
+
+void
 gate_each_away(struct gate *gate,
 	       void (*each)(void *arg, const struct gate_away_info *),
 	       void *arg)

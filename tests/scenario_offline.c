@@ -405,6 +405,191 @@ refilled(struct scene *s)
 	CHECK(reads(&s->b, &fh, "is safe"));
 }
 
+/* ---- an hour, in short ---- */
+
+#define OWN 4			/* names of each client */
+#define CLIENTS 3
+#define NAMES (OWN * CLIENTS)
+
+struct hour {
+	struct nc_fh dir;
+	unsigned round;
+	char text[NAMES][32];	/* "": there is none */
+	uint64_t slowest_ms;	/* ls */
+	unsigned listed, slow;
+};
+
+static unsigned
+alive(const struct hour *h)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < NAMES; i++)
+		count += h->text[i][0] != '\0';
+	return count;
+}
+
+static void
+name_of(unsigned i, char out[16])
+{
+	snprintf(out, 16, "n%u", i);
+}
+
+/* All of a file, flushed. */
+static void
+hour_write(struct rpcc *c, struct hour *h, unsigned i)
+{
+	struct nc_fh fh;
+	char name[16], text[32];
+
+	name_of(i, name);
+	snprintf(text, sizeof(text), "%s of %u", name, h->round);
+	SOON(5000, nc_create(c, &h->dir, name, UNCHECKED, NULL, NULL, &fh,
+			     NULL), NFS3_OK);
+	SOON(5000, nc_truncate(c, &fh, 0), NFS3_OK);
+	SOON(5000, put(c, &fh, 0, text, UNSTABLE), NFS3_OK);
+	SOON(5000, commit(c, &fh), NFS3_OK);
+	strcpy(h->text[i], text);
+}
+
+static void
+hour_change(struct rpcc *c, struct hour *h, unsigned i, unsigned to)
+{
+	char name[16], other[16];
+
+	name_of(i, name);
+	name_of(to, other);
+	if (h->text[i][0] == '\0' || h->round % 3 == 0) {
+		hour_write(c, h, i);
+	} else if (h->round % 3 == 1 || i == to) {
+		SOON(5000, nc_remove(c, &h->dir, name), NFS3_OK);
+		h->text[i][0] = '\0';
+	} else {
+		SOON(5000, nc_rename(c, &h->dir, name, &h->dir, other),
+		     NFS3_OK);
+		strcpy(h->text[to], h->text[i]);
+		h->text[i][0] = '\0';
+	}
+}
+
+/* Its bytes; or they are in the bucket alone, since the gateway was killed. */
+static void
+hour_read(struct rpcc *c, const struct nc_fh *fh, const char *text)
+{
+	char buf[64];
+	uint32_t got = 0;
+	bool eof;
+	int r = nc_read(c, fh, 0, buf, sizeof(buf), &got, &eof);
+
+	if (r == NFS3ERR_JUKEBOX)
+		return;
+	OK(r);
+	CHECK(got == strlen(text) && memcmp(buf, text, got) == 0);
+}
+
+static void
+hour_look(struct rpcc *c, struct hour *h, bool bytes)
+{
+	uint64_t began = scene_now_ms(), took;
+
+	CHECK(names_in(c, &h->dir) == alive(h));
+	took = scene_now_ms() - began;
+	h->listed++;
+	h->slow += took > 100;
+	if (took > h->slowest_ms)
+		h->slowest_ms = took;
+	for (unsigned i = 0; bytes && i < NAMES; i++) {
+		struct nc_fh fh;
+		char name[16];
+
+		name_of(i, name);
+		CHECK(has_name(c, &h->dir, name) == (h->text[i][0] != '\0'));
+		if (h->text[i][0] == '\0')
+			continue;
+		fh = look_in(c, &h->dir, name);
+		hour_read(c, &fh, h->text[i]);
+	}
+}
+
+static void
+hour_work(struct scene *s, struct hour *h, unsigned for_ms)
+{
+	uint64_t until = scene_now_ms() + for_ms;
+	struct rpcc *clients[CLIENTS] = { &s->a, &s->b, &s->c };
+
+	while (scene_now_ms() < until) {
+		for (unsigned i = 0; i < CLIENTS; i++) {
+			unsigned at = i * OWN + h->round * 7 % OWN;
+			unsigned to = i * OWN + h->round * 5 % OWN;
+
+			h->round++;
+			hour_change(clients[i], h, at, to);
+			hour_look(clients[(i + 1) % CLIENTS], h,
+				  h->round % 16 == 0);
+		}
+		usleep(20 * 1000);
+	}
+}
+
+static bool
+hour_in_bucket(struct scene *s, const struct hour *h)
+{
+	bool same = true;
+
+	for (unsigned i = 0; same && i < NAMES; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "d/n%u", i);
+		same = h->text[i][0] == '\0' ? object_absent(s, key)
+					     : object_is(s, key, h->text[i]);
+	}
+	return same;
+}
+
+static void
+hour_without(struct scene *s, unsigned for_ms)
+{
+	static const char *const ways[] = {
+		"error=EAGAIN\n", "hold\n", "error=ENODEV\n",
+		"error=EACCES\n",
+	};
+	struct hour h = { 0 };
+
+	OK(nc_mkdir(&s->a, &s->root, "d", NULL, &h.dir, NULL));
+	hour_work(s, &h, for_ms / 8);
+	go_away(s, ways[0]);
+	for (unsigned i = 0; i < 4; i++) {
+		scene_faults(s, ways[i]);
+		hour_work(s, &h, for_ms / 4);
+		if (i == 1) {
+			scene_crash(s);
+			(void)nc_getattr(&s->a, &h.dir, NULL);
+			WITHIN(FIRST_MS, is_away(s));
+		}
+	}
+	CHECK(h.slowest_ms < PATIENCE * FIRST_MS);
+	CHECK(h.slow * 10 < h.listed + 10);
+	come_back(s);
+	WITHIN(20000, hour_in_bucket(s, &h));
+	WITHIN(20000, status_number(s, "deletes") == 0);
+	hour_look(&s->b, &h, true);
+	CHECK(status_number(s, "conflicts") == 0);
+	CHECK(status_number(s, "quarantined") == 0);
+	CHECK(status_number(s, "invariant_failures") == 0);
+}
+
+static void
+moment(struct scene *s)
+{
+	hour_without(s, 3000);
+}
+
+static void
+hour(struct scene *s)
+{
+	hour_without(s, 60000);
+}
+
 #define SHORT "attr_ttl_ms=50 store_wait_ms=300"
 
 SCENARIOS(
@@ -429,5 +614,9 @@ SCENARIOS(
 	  "keep the names, ours are beside", losers, SHORT, false },
 	{ "offline-rmdir", "... others put a file into a directory that was "
 	  "removed / it is there", refilled, SHORT, false },
+	{ "offline-moment", "three clients at work, the store fails in four "
+	  "ways, kill -9 in it / nothing answered is lost, and all is in the "
+	  "bucket when it is back", moment, SHORT, false },
+	{ "offline-hour", "... for long", hour, SHORT, true },
 	{ "offline-wait", "offline=wait / nothing is told that is old", waits,
 	  SHORT " offline=wait", false })

@@ -307,10 +307,56 @@ a_directory_that_is_read_keeps_its_names_and_cookies(void)
 	bed_close(&b);
 }
 
+/* One try. */
+static int
+look_once(struct bed *b, struct client *c, const char *name)
+{
+	struct gate_wcc wcc = { 0 };
+	struct gate_attr attr;
+	struct gate_fh fh;
+
+	c->rq.may_block = true;
+	c->rq.again = GATE_AGAIN_NONE;
+	return gate_lookup(b->x, &c->rq, &b->root, name, &fh, &attr, &wcc);
+}
+
+static void
+what_was_forgotten_is_not_denied_while_the_store_is_away(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	b.export.offline_serve = true;
+	open_small(&b);
+	fill(&b, 0, MOST);
+	CU_ASSERT_EQUAL(list(&b, &a), MOST);
+	usleep(60000);		/* attr_ttl_ms is over */
+	fake_s3_away(b.s3, true);
+	CU_ASSERT_EQUAL(look_once(&b, &a, "none"), -ENOENT);
+	CU_ASSERT_EQUAL(list(&b, &a), MOST);
+	fake_s3_away(b.s3, false);
+	fill(&b, MOST, SOME);
+	CU_ASSERT_EQUAL(list(&b, &a), SOME);
+	CU_ASSERT(shrinks_to(&b, MOST));
+	usleep(60000);
+	fake_s3_away(b.s3, true);
+	CU_ASSERT_EQUAL(look_once(&b, &a, "n00000"), -EAGAIN);
+	CU_ASSERT_EQUAL(a.rq.again, GATE_JUKEBOX);
+	/* Nor after a restart. */
+	bed_restart(&b);
+	CU_ASSERT_EQUAL(look_once(&b, &a, "n00000"), -EAGAIN);
+	CU_ASSERT_EQUAL(a.rq.again, GATE_JUKEBOX);
+	fake_s3_away(b.s3, false);
+	CU_ASSERT_EQUAL(look_once(&b, &a, "n00000"), 0);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_known",
 	  T(names_that_have_left_the_bucket_take_their_rows_with_them),
 	  T(the_database_is_small_again_when_its_rows_have_gone),
 	  T(names_that_nobody_uses_are_forgotten_and_found_again),
 	  T(a_handle_of_a_forgotten_file_is_stale_and_never_another),
 	  T(what_the_bucket_does_not_have_is_not_forgotten),
-	  T(a_directory_that_is_read_keeps_its_names_and_cookies))
+	  T(a_directory_that_is_read_keeps_its_names_and_cookies),
+	  T(what_was_forgotten_is_not_denied_while_the_store_is_away))

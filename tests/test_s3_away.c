@@ -305,6 +305,24 @@ a_store_without_listings_still_tells_of_objects(void)
 	end_store(&s);
 }
 
+/* A HEAD that is denied may speak of its object; not beside such a LIST. */
+static void
+who_may_do_nothing_is_not_told_of_one_object(void)
+{
+	struct store s;
+
+	open_store(&s, true);
+	set_all(&s, -EACCES);
+	CU_ASSERT_EQUAL(ask_list(&s), -EACCES);
+	COMES(atomic_load(s3_away_flag(&s.s3, S3_ASK_GET)));
+	CU_ASSERT_EQUAL(ask_head(&s), -EAGAIN);
+	CU_ASSERT_EQUAL(s3_away_change(&s.s3, NULL), -EAGAIN);
+	set_all(&s, 0);
+	COMES(!atomic_load(s3_away_flag(&s.s3, S3_ASK_GET)));
+	CU_ASSERT_EQUAL(s3_away_change(&s.s3, NULL), 0);
+	end_store(&s);
+}
+
 static void
 questions_of_one_that_is_only_watched_go_out(void)
 {
@@ -344,5 +362,6 @@ TEST_MAIN("s3_away", T(a_store_that_answers_is_not_asked_by_the_watcher),
 	  T(a_slow_answer_of_a_store_that_is_there_is_waited_for),
 	  T(one_failure_among_answers_is_none_of_the_store),
 	  T(a_store_without_listings_still_tells_of_objects),
+	  T(who_may_do_nothing_is_not_told_of_one_object),
 	  T(questions_of_one_that_is_only_watched_go_out),
 	  T(the_watcher_asks_at_a_bounded_rate))

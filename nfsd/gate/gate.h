@@ -232,6 +232,9 @@ int gate_export_add(struct gate *gate, const struct gate_export_config *config,
 /* What s3_probe found, whenever it did; until then nothing is relied on. */
 void gate_export_caps(struct gate_export *export, const struct s3_caps *caps);
 
+/* Its bucket is back: what has failed meanwhile is tried at once. */
+void gate_export_back(struct gate_export *export);
+
 /* Begin background work, after all exports are there. */
 int gate_start(struct gate *gate) __attribute__((warn_unused_result));
 

@@ -48,6 +48,15 @@ hurry(void *arg, struct node *n)
 }
 
 void
+gate_export_back(struct gate_export *x)
+{
+	/* Without memory they come when their time has. */
+	(void)!each_node(x->gate, hurry, x);
+	deletes_hurry(x);
+	moves_wake(x->gate);
+}
+
+void
 heal_over(struct gate_export *x)
 {
 	struct gate *g = x->gate;
@@ -63,10 +72,6 @@ heal_over(struct gate_export *x)
 		__atomic_store_n(&x->heal.ill, false, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&g->mutex);
-	if (!go)
-		return;
-	/* Without memory they come when their time has. */
-	(void)!each_node(g, hurry, x);
-	deletes_hurry(x);
-	moves_wake(g);
+	if (go)
+		gate_export_back(x);
 }

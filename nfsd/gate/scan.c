@@ -617,6 +617,11 @@ scan_unlearn(struct node *dir, uint64_t since_ms)
 		s->complete = false;
 		s->fresh_ms = 0;
 	}
+	/* Ahead of the batch that they go in. */
+	if (quiet && dir->i.listed) {
+		dir->i.listed = false;
+		merge_post(dir);
+	}
 	pthread_mutex_unlock(&dir->mutex);
 	return quiet;
 }
