@@ -70,8 +70,9 @@ static const struct row table[] = {
 	 * mend, and no fault of any file. */
 	{EKEYREJECTED, NFS3ERR_JUKEBOX, NULL},
 	{ENODEV, NFS3ERR_JUKEBOX, NULL},
-	/* A body with the wrong checksum or length was not accepted. */
-	{EBADMSG, NFS3ERR_IO, NULL},
+	/* What came is not what was asked for: somebody else answers in the
+	 * store's place, or half of it came. */
+	{EBADMSG, NFS3ERR_JUKEBOX, NULL},
 };
 
 struct exception {

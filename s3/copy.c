@@ -276,7 +276,9 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		s3_headers_get(headers, "x-amz-tagging") : NULL;
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .error_in_200 = true,
-		.check = check_copy, .work = S3_WORK_UNKNOWN,
+		.check = check_copy,
+		.work = cond != NULL && cond->source_size > 0 ?
+			cond->source_size : S3_WORK_UNKNOWN,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	int result = s3_call_options(r, &call, true);

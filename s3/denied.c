@@ -65,6 +65,17 @@ s3_denials_allowed(struct s3_denials *d)
 	pthread_mutex_unlock(&d->mutex);
 }
 
+bool
+s3_denials_were_allowed(struct s3_denials *d)
+{
+	bool were;
+
+	pthread_mutex_lock(&d->mutex);
+	were = d->allowed_ms != 0;
+	pthread_mutex_unlock(&d->mutex);
+	return were;
+}
+
 enum s3_denial
 s3_denials_judge(struct s3_denials *d, const char *key)
 {

@@ -101,7 +101,8 @@ static int
 ask(struct s3_remote *r, const char *key, const struct kind *k,
     struct s3_reply *reply, struct s3_error *err)
 {
-	CLEANUP_CALL struct s3_call call = { .method = "GET", .key = key };
+	CLEANUP_CALL struct s3_call call = { .method = "GET", .key = key,
+					     .error_in_200 = true };
 	struct s3_error own = {0};
 	struct s3_error *e = err != NULL ? err : &own;
 	int result = s3_call_options(r, &call, false);
@@ -111,6 +112,9 @@ ask(struct s3_remote *r, const char *key, const struct kind *k,
 	s3_call_query(&call, k->query, NULL);
 	if (result == 0)
 		result = s3_request(r, &call, reply, e);
+	/* A page of somebody else has this status, too. */
+	if (result == 0 && r->numbers && s3_reply_number(reply) == NULL)
+		return s3_error_set(e, -EAGAIN, "the answer is not from S3");
 	if (result == 0 ||
 	    (result == -ENOENT && strncmp(e->code, "NoSuchTagSet", 12) == 0))
 		s3_denials_allowed(k->denied);
@@ -118,7 +122,9 @@ ask(struct s3_remote *r, const char *key, const struct kind *k,
 		s3_error_clear(e);
 		return 1;
 	}
-	if (result == -EACCES || result == -EINVAL)
+	/* What it told before it does know. */
+	if (result == -EACCES || result == -EINVAL ||
+	    (result == -ENOTSUP && s3_denials_were_allowed(k->denied)))
 		return refused(r, key, k, e);
 	if (result != -ENOTSUP)
 		return result;

@@ -109,8 +109,14 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 		 1000);
 	s3_call_query(&call, "max-keys", max);
 	result = s3_request(r, &call, &reply, err);
+	/* A listing is of no object: a store that has listed before and calls
+	 * the question wrong has a bad moment. */
+	if (r->listed && (result == -EINVAL || result == -ENOTSUP ||
+			  result == -EFBIG))
+		result = -EAGAIN;
 	if (result < 0)
 		return result == -ENOENT ? -ENODEV : result;
+	r->listed = true;
 	tell_skipped(r, list, xml.skipped);
 	result = walk(&xml, each, arg);
 	if (result != 0)

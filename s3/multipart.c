@@ -14,6 +14,8 @@
 #include <string.h>
 #include "s3/remote.h"
 
+#define PART_WORK (8ULL << 20)	/* to put a part in its place may cost */
+
 static int
 check_create(const void *arg, const struct s3_reply *reply)
 {
@@ -191,7 +193,8 @@ s3_complete(struct s3_remote *r, const char *key, const char *upload_id,
 	CLEANUP_CALL struct s3_call call = {
 		.method = "POST", .key = key, .body = &body,
 		.error_in_200 = true, .check = check_complete,
-		.work = S3_WORK_UNKNOWN,
+		.work = count < S3_WORK_UNKNOWN / PART_WORK ?
+			count * PART_WORK : S3_WORK_UNKNOWN,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_object seen = {0};
@@ -236,6 +239,8 @@ s3_remote_upload_abort(struct s3 *s3, const char *key, const char *upload_id,
 	s3_call_query(&call, "uploadId", upload_id);
 	if (result == 0)
 		result = s3_request(r, &call, &reply, err);
+	if (result == 0)
+		result = s3_done_by_store(r, &reply, err);
 	return result == -ENOENT ? 0 : result;
 }
 

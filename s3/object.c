@@ -169,13 +169,18 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	return r;
 }
 
+/* arg: the key.  Only markers of directories may have no ETag. */
 static int
 check_object(const void *arg, const struct s3_reply *reply)
 {
+	const char *key = arg;
+	size_t len = strlen(key);
 	struct s3_object object;
 	int r = s3_object_from(reply, &object);
 
-	(void)arg;
+	if (r == 0 && s3_reply_get(reply, "etag") == NULL &&
+	    (len == 0 || key[len - 1] != '/'))
+		r = -EBADMSG;
 	if (r == 0)
 		s3_object_free(&object);
 	return r;
@@ -196,7 +201,8 @@ key_or_bucket(struct s3_remote *r, struct s3_error *err)
 
 /*
  * HEAD has no body to say why it was refused either: a GET of one byte has.
- * Keys that have lapsed look like an object that is denied else.
+ * Keys that have lapsed look like an object that is denied else.  If the GET
+ * is not refused, the object is there for us, and HEAD's bad moment passes.
  */
 static int
 why_refused(struct s3_remote *r, const char *key, int result,
@@ -215,10 +221,28 @@ why_refused(struct s3_remote *r, const char *key, int result,
 		why = s3_call_header(&call, "range", "bytes=0-0");
 	if (why == 0)
 		why = s3_request(r, &call, &reply, &own);
-	if (why >= 0 || own.code[0] == '\0')
+	if (why == 0 || own.http == 416)	/* the object has no byte */
+		return -EAGAIN;
+	if (own.code[0] != '\0') {
+		*err = own;
+		result = why;
+	}
+	/* There is no store without these two. */
+	if (result == -ENOTSUP)
+		return -EAGAIN;
+	if (result != -EINVAL || s3_denials_closed(&r->heads_denied))
 		return result;
-	*err = own;
-	return why;
+	/* Nor does 400 tell an object's own (its key is a customer's) from a
+	 * bad moment of the store: others' do, or time. */
+	return s3_denials_judge(&r->heads_denied, key) == S3_DENIED_WAIT ?
+	       -EAGAIN : result;
+}
+
+/* That speaks of no object, if it has not the words of one that does. */
+static bool
+is_unexplained(int http)
+{
+	return http == 400 || http == 403 || http == 405 || http == 501;
 }
 
 int
@@ -228,6 +252,7 @@ s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 	struct s3_remote *r = s3_to_remote(s3);
 	CLEANUP_CALL struct s3_call call = {
 		.method = "HEAD", .key = key, .check = check_object,
+		.check_arg = key,
 		.refused = s3_away_flag(s3, S3_ASK_HEAD),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
@@ -238,10 +263,11 @@ s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 		result = s3_request(r, &call, &reply, e);
 	if (result == -ENOENT)
 		return key_or_bucket(r, e);
-	if (result < 0 && (e->http == 400 || e->http == 403))
+	if (result < 0 && is_unexplained(e->http))
 		return why_refused(r, key, result, e);
 	if (result < 0)
 		return result;
+	s3_denials_allowed(&r->heads_denied);
 	if (s3_reply_get(&reply, "x-amz-tagging-count") != NULL)
 		r->tells_tags = true;
 	return s3_object_from(&reply, out);
@@ -587,6 +613,20 @@ s3_check_empty(const void *arg, const struct s3_reply *reply)
 	return reply->body.len == 0 ? 0 : -EBADMSG;
 }
 
+/* A page of somebody else with status 200 and nothing on it looks like this,
+ * but for the request's number. */
+int
+s3_done_by_store(struct s3_remote *r, const struct s3_reply *reply,
+		 struct s3_error *err)
+{
+	if (s3_reply_number(reply) != NULL)
+		r->numbers_done = true;
+	else if (r->numbers_done)
+		return s3_error_set(err, -EAGAIN, "HTTP status %d, not from "
+				    "S3", reply->http);
+	return 0;
+}
+
 int
 s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
 		 struct s3_error *err)
@@ -617,5 +657,7 @@ s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
 	}
 	if (result == 0)
 		result = s3_request(r, &call, &reply, err);
+	if (result == 0)
+		result = s3_done_by_store(r, &reply, err);
 	return result == -ENOENT ? 0 : result;
 }

@@ -11,6 +11,8 @@
 #include <libxml/parser.h>
 #include "s3/remote.h"
 
+#define HEADS_MS 30000		/* 400 to all of them for so long is final */
+
 static void
 remote_close(struct s3 *s3)
 {
@@ -27,6 +29,7 @@ remote_close(struct s3 *s3)
 	pthread_rwlock_destroy(&r->lock);
 	s3_denials_fini(&r->tags_denied);
 	s3_denials_fini(&r->acl_denied);
+	s3_denials_fini(&r->heads_denied);
 	free(r->base.bucket);
 	free(r);
 	curl_global_cleanup();
@@ -213,6 +216,7 @@ s3_remote_open(const struct s3_config *config, struct s3 **out,
 	pthread_rwlock_init(&r->lock, NULL);
 	s3_denials_init(&r->tags_denied, config->courtesy_ms);
 	s3_denials_init(&r->acl_denied, config->courtesy_ms);
+	s3_denials_init(&r->heads_denied, HEADS_MS);
 	result = set_up(r, config, err);
 	if (result < 0) {
 		remote_close(&r->base);

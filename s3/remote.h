@@ -208,6 +208,7 @@ void s3_denials_init(struct s3_denials *d, unsigned wait_ms);
 void s3_denials_fini(struct s3_denials *d);
 bool s3_denials_closed(struct s3_denials *d);
 void s3_denials_allowed(struct s3_denials *d);	/* of some object */
+bool s3_denials_were_allowed(struct s3_denials *d);
 enum s3_denial s3_denials_judge(struct s3_denials *d, const char *key);
 
 #define S3_COURTESIES 5
@@ -227,12 +228,13 @@ struct s3_remote {
 	/* learnt from answers */
 	atomic_uint caps;	/* bits of enum s3_cap_bit */
 	atomic_uint withdrawn;	/* of caps: what holds was refused, later */
-	atomic_bool bucket_seen;
+	atomic_bool bucket_seen, listed;
 	atomic_uint probes;	/* that ended amid the store's trouble */
-	atomic_bool numbers;	/* good answers bear a request's number */
+	atomic_bool numbers;	/* good answers bear a request's number, */
+	atomic_bool numbers_done;	/* those to DELETE, too */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */
-	struct s3_denials tags_denied, acl_denied;
+	struct s3_denials tags_denied, acl_denied, heads_denied;
 	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read */
 	atomic_uint rude;	/* headers it does not know: extras.c */
 	atomic_uint rude_seen[S3_COURTESIES];	/* so often */
@@ -264,6 +266,8 @@ struct s3_reply {
 };
 /* NULL if there is none. */
 const char *s3_reply_get(const struct s3_reply *reply, const char *name);
+/* The number that a store gives each request; NULL if there is none. */
+const char *s3_reply_number(const struct s3_reply *reply);
 void s3_reply_fini(struct s3_reply *reply);
 #define CLEANUP_REPLY __attribute__((cleanup(s3_reply_fini)))
 /* A header line as it came, CRLF or not.  For the transfer and the fuzzer. */
@@ -507,6 +511,8 @@ int s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 
 /* DELETE answers 204, or 200 with some stores; a page with a status of 200
  * deletes nothing. */
+int s3_done_by_store(struct s3_remote *r, const struct s3_reply *reply,
+		     struct s3_error *err);
 int s3_check_empty(const void *arg, const struct s3_reply *reply);
 /* Fill *out from a reply's headers; size is Content-Length or the range's. */
 int s3_object_from(const struct s3_reply *reply, struct s3_object *out);

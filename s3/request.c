@@ -428,9 +428,8 @@ copy_text(char *to, size_t size, const char *from)
 		snprintf(to, size, "%s", from);
 }
 
-/* The number that a store gives each request; NULL if there is none. */
-static const char *
-request_number(const struct s3_reply *reply)
+const char *
+s3_reply_number(const struct s3_reply *reply)
 {
 	static const char *const names[] = {
 		"x-amz-request-id", "x-amz-id-2", "x-amzn-requestid",
@@ -450,11 +449,20 @@ voice_of(const struct s3_remote *r, const struct s3_call *call,
 {
 	if (document)
 		return S3_VOICE_S3;
-	if (r->numbers && request_number(reply) == NULL)
+	if (r->numbers && s3_reply_number(reply) == NULL)
 		return S3_VOICE_OTHER;
 	if (strcmp(call->method, "HEAD") == 0)
 		return S3_VOICE_S3;
 	return reply->body.len == 0 ? S3_VOICE_MUTE : S3_VOICE_OTHER;
+}
+
+static bool
+speaks_of_upload(const struct s3_call *call)
+{
+	for (size_t i = 0; i < call->query_count; i++)
+		if (strcmp(call->query[i].name, "uploadId") == 0)
+			return true;
+	return false;
 }
 
 /* Status and body of an answer; fills *err and *region. */
@@ -464,7 +472,7 @@ judge_reply(const struct s3_remote *r, const struct s3_call *call,
 	    char region[64])
 {
 	struct s3_xml_error xml = {0};
-	const char *id = request_number(reply);
+	const char *id = s3_reply_number(reply);
 	enum s3_voice voice;
 	bool good = reply->http >= 200 && reply->http < 300;
 	bool is_error;
@@ -491,7 +499,12 @@ judge_reply(const struct s3_remote *r, const struct s3_call *call,
 			     voice == S3_VOICE_OTHER && reply->http < 500 ?
 			     ", not from S3" : "");
 	copy_text(err->request_id, sizeof(err->request_id), xml.request_id);
-	return s3_errno_said(s3_errno(status, err->code, voice), xml.message);
+	if (strcmp(err->code, "NoSuchUpload") == 0 && !speaks_of_upload(call))
+		return -EAGAIN;		/* no answer to that question */
+	status = s3_errno_said(s3_errno(status, err->code, voice), xml.message);
+	/* Who reads fills no account. */
+	return status == -EDQUOT && call->method[0] != 'P' ? -EKEYREJECTED
+							    : status;
 }
 
 static bool
@@ -641,11 +654,14 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 	if (result == 0) {
 		r->heard_ms = s3_mono_ms();
 		r->bucket_seen = true;
-		if (request_number(reply) != NULL)
+		if (s3_reply_number(reply) != NULL)
 			r->numbers = true;
 		s3_pool_faster(r->pool);
 		return 0;
 	}
+	/* A HEAD that finds nothing asks for the bucket again. */
+	if (result == -ENODEV)
+		r->bucket_seen = false;
 	if (reply->http == 503 || reply->http == 429)
 		s3_pool_slower(r->pool);
 	*again = learn(r, call, reply, err, region, keys.access, retry);

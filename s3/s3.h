@@ -301,6 +301,9 @@ struct s3_source {
 struct s3_cond {
 	const char *if_match;	/* an ETag without quotes, or NULL */
 	bool if_none_match;	/* the key must not exist */
+	/* Of s3_copy: about the source's bytes, 0 if not known.  A store may
+	 * be silent for as long as it takes to copy them. */
+	uint64_t source_size;
 };
 
 /*

@@ -21,7 +21,7 @@ what_the_gate_promises_is_mapped(void)
 		{-EXDEV, NFS3ERR_XDEV}, {-EMLINK, NFS3ERR_MLINK},
 		{-EFBIG, NFS3ERR_FBIG}, {-EMSGSIZE, NFS3ERR_TOOSMALL},
 		{-EPROTOTYPE, NFS3ERR_BADTYPE}, {-EIO, NFS3ERR_IO},
-		{-ENOMEM, NFS3ERR_JUKEBOX}, {-EBADMSG, NFS3ERR_IO},
+		{-ENOMEM, NFS3ERR_JUKEBOX}, {-EBADMSG, NFS3ERR_JUKEBOX},
 	};
 
 	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++)
