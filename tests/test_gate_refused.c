@@ -223,10 +223,47 @@ parts_that_somebody_cleared_away_are_sent_anew(void)
 	bed_close(&b);
 }
 
+/* Encrypted for somebody else, or a bad moment of the store. */
+static void
+bytes_that_are_refused_are_waited_for_a_while(void)
+{
+	static const int errors[] = { -EINVAL, -EBADMSG };
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	char buf[4];
+	uint32_t got;
+
+	begin(&b, &a, 200);
+	fake_s3_set(b.s3, "f", "text", 4);
+	fake_s3_set(b.s3, "g", "text", 4);
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t until = clock_ms() + 20000;
+		char name[] = { (char)('f' + i), '\0' };
+		int r;
+
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, name, &fh), 0);
+		fake_s3_fail(b.s3, S3_OP_GET, 1, 10000, errors[i]);
+		CU_ASSERT_EQUAL(do_read(&b, &a, &fh, 0, buf, 4, &got),
+				-EAGAIN);
+		while ((r = do_read(&b, &a, &fh, 0, buf, 4, &got)) ==
+		       -EAGAIN && clock_ms() < until)
+			usleep(2000);
+		CU_ASSERT_EQUAL(r, -EIO);
+		fake_s3_fail(b.s3, S3_OP_GET, 1, 0, 0);
+		while (do_read(&b, &a, &fh, 0, buf, 4, &got) != 0 &&
+		       clock_ms() < until)
+			usleep(2000);
+		CU_ASSERT(do_read_is(&b, &a, &fh, "text", 4));
+	}
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_refused",
 	  T(a_refusal_that_passes_costs_time_and_nothing_else),
 	  T(three_refusals_are_believed_when_the_time_is_over),
 	  T(another_failure_in_between_begins_the_time_anew),
 	  T(a_renamed_file_does_not_go_back_while_its_copy_is_refused),
 	  T(a_look_that_is_refused_is_no_conflict),
-	  T(parts_that_somebody_cleared_away_are_sent_anew))
+	  T(parts_that_somebody_cleared_away_are_sent_anew),
+	  T(bytes_that_are_refused_are_waited_for_a_while))

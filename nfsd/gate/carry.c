@@ -489,8 +489,9 @@ static int
 dest_taken(struct sending *s, const struct s3_object *theirs)
 {
 	struct gate_export *x = s->node->export;
-	struct s3_cond none = { .if_none_match = true };
 	const struct meta_inode *i = &s->snap.row;
+	struct s3_cond none = { .if_none_match = true,
+				.source_size = i->base_size + 1 };
 	char key[META_KEY_MAX + 2], etag[S3_ETAG_MAX], when[32];
 	time_t now = (time_t)(clock_ns() / 1000000000);
 	struct tm tm;

@@ -32,6 +32,7 @@
 #define REFUSED_MAX_MS 300000	/* of one that is refused: nobody's haste */
 #define AT_ONCE 8		/* of an export */
 #define SAY_MS 60000
+#define PARTS_TRIES 10		/* with growing pauses: minutes */
 #define SOFT_MS 1000		/* a moment */
 
 struct deletion {
@@ -248,13 +249,14 @@ delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 	return r == -ENOTSUP || r == -ENOENT ? 0 : r < 0 ? r : o.error;
 }
 
-/* A store that does not let us see to them keeps nothing else waiting. */
+/* A store that does not let us see to them, and stays at that, keeps nothing
+ * else waiting. */
 static int
 parts_of(struct deletion *d)
 {
 	int r = delete_parts(d->x, d->row.key, 0);
 
-	if (r == 0 || upload_is_transient(r))
+	if (r == 0 || upload_is_transient(r) || d->attempts < PARTS_TRIES)
 		return r;
 	gate_say(d->x->gate, 1, "cannot abort a multipart upload: key=%s %s",
 		 d->row.key, strerror(-r));

@@ -29,6 +29,7 @@
 #define NEAR (8 * MIB)		/* disorder of READs of one stream */
 #define FETCHES_MAX 8		/* in flight for one file */
 #define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
+#define HOPE_MS 30000		/* refused, or wrong, for so long: it stays so */
 
 /*
  * Of several exports each has half of the memory at most, and one fetch and
@@ -433,6 +434,35 @@ get(struct fetch *f, const char *key, int *error)
 	return buf;
 }
 
+bool
+fetch_is_hopeless_locked(const struct node *n)
+{
+	uint64_t grace = n->export->c.refuse_grace_ms;
+
+	return n->d.doubt_ms != 0 &&
+	       clock_ms() - n->d.doubt_ms >=
+		       (grace < HOPE_MS ? grace : HOPE_MS);
+}
+
+/*
+ * Some answers may be this object's for good (it is encrypted with a key that
+ * we have not, or archived), or a bad moment of the store: who reads is told to
+ * come again, for a while.  Denied is denied.
+ */
+static int
+doubt_locked(struct node *n, int r)
+{
+	bool refused = s3_meaning(r) == S3_REFUSED && r != -EACCES;
+
+	if (r == 0)
+		n->d.doubt_ms = 0;
+	else if (n->d.doubt_ms == 0 && (refused || r == -EBADMSG))
+		n->d.doubt_ms = clock_ms();
+	if (!refused)
+		return r;
+	return fetch_is_hopeless_locked(n) ? -EIO : -EAGAIN;
+}
+
 static void
 fetch_run(void *arg)
 {
@@ -449,6 +479,7 @@ fetch_run(void *arg)
 	pthread_mutex_unlock(&n->mutex);
 	buf = get(f, key, &r);
 	pthread_mutex_lock(&n->mutex);
+	r = doubt_locked(n, r);
 	/* If it has moved: ask there. */
 	n->d.fetch_error = r < 0 && strcmp(key, n->i.base_key) != 0 ? 0 : r;
 	n->d.fetch_failed_ms = n->d.fetch_error < 0 ? clock_ms() : 0;

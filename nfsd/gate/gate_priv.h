@@ -143,6 +143,8 @@ struct data {
 	uint64_t unstored_ms;	/* when that failed last; 0: never */
 	int fetch_error;	/* of the last one that failed, negative */
 	uint64_t fetch_failed_ms;
+	uint64_t doubt_ms;	/* since then its bytes are refused, or come
+				 * wrong; 0: they do not */
 	struct stream streams[STREAMS];
 };
 
@@ -1080,6 +1082,8 @@ void room_make(struct gate *g);
 void fetch_want_locked(struct node *n, uint64_t off, uint64_t len);
 /* Bytes at off of the base are needed.  Mutex held, released while it waits.
  * 0 when something changed (look again), or a negative errno. */
+/* Has that been so for too long to be a bad moment of the store? */
+bool fetch_is_hopeless_locked(const struct node *n);
 int fetch_wait_locked(struct node *n, uint64_t off, uint64_t end);
 /* The same for a request that must not wait here: it is parked until they
  * have come.  -EAGAIN with rq->again set. */

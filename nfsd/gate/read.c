@@ -460,12 +460,15 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		pthread_mutex_unlock(&n->mutex);
 		r = lookup_refresh(n, rq);
 	}
+	if (r == -EBADMSG) {
+		pthread_mutex_lock(&n->mutex);
+		r = fetch_is_hopeless_locked(n) ? -EIO : -EAGAIN;
+		pthread_mutex_unlock(&n->mutex);
+	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	else if (r == -ENOENT || r == REPLACED)
 		r = -ESTALE;
-	else if (r == -EBADMSG)
-		r = -EIO;
 	silence_end(n, rq, r);
 	node_put(&n);
 	return r;

@@ -380,6 +380,7 @@ send_copy(struct sending *s)
 
 	if (r < 0)
 		return r;
+	s->cond.source_size = s->snap.row.base_size + 1;
 	failpoint("copy-before");
 	r = s3_copy(x->s3, s->snap.row.base_key, s->snap.row.base_etag,
 		    s->snap.key, &s->headers, &s->cond, s->etag, &s->err);
@@ -600,6 +601,7 @@ send_carried(struct sending *s)
 	struct s3_object o = { 0 };
 	int r;
 
+	s->cond.source_size = i->base_size + 1;	/* never 0 */
 	s->cond.if_none_match = i->kind != GATE_DIR &&
 		x->c.on_conflict != GATE_CONFLICT_OVERWRITE;
 	/* A directory's marker replaces whatever marker is there, but no
