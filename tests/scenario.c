@@ -421,7 +421,8 @@ open_bucket(struct scene *s)
 }
 
 static void
-play(const struct scenario *story, const char *dir)
+play(const struct scenario *story, const char *dir,
+     void (*open)(struct scene *s))
 {
 	static struct scene scene;
 	struct scene *s = current = &scene;
@@ -436,7 +437,7 @@ play(const struct scenario *story, const char *dir)
 		set_words(s, defaults[i]);
 	if (story->settings != NULL)
 		set_words(s, story->settings);
-	open_bucket(s);
+	open(s);
 	scene_start(s);
 	story->run(s);
 	scene_faults(s, "");
@@ -468,6 +469,7 @@ struct runner {
 	unsigned jobs, ok, failed;
 	bool verbose;
 	const char *tag;	/* in each line, or NULL */
+	void (*open)(struct scene *s);	/* the bucket */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -493,7 +495,7 @@ launch(struct runner *r, struct running *slot, const struct scenario *story)
 		signal(SIGTERM, SIG_DFL);
 		dup2(fileno(slot->output), STDOUT_FILENO);
 		dup2(fileno(slot->output), STDERR_FILENO);
-		play(story, r->dir);
+		play(story, r->dir, r->open);
 		fflush(stdout);
 		_exit(0);
 	}
@@ -579,7 +581,14 @@ wanted(int argc, char **argv, const struct scenario *story, bool quick)
 int
 scenario_main(int argc, char **argv, const struct scenario *list, size_t count)
 {
-	struct runner r = { .jobs = 6 };
+	return scenario_main_on(argc, argv, list, count, open_bucket);
+}
+
+int
+scenario_main_on(int argc, char **argv, const struct scenario *list,
+		 size_t count, void (*open)(struct scene *s))
+{
+	struct runner r = { .jobs = 6, .open = open };
 	const char *tmp = getenv("TMPDIR");
 	bool keep = false, quick = getenv("SCENARIO_QUICK") != NULL;
 	char command[256];

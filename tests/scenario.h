@@ -77,6 +77,9 @@ struct scenario {
 
 int scenario_main(int argc, char **argv, const struct scenario *list,
 		  size_t count);
+/* The same with a bucket of another kind: open sets url and s3. */
+int scenario_main_on(int argc, char **argv, const struct scenario *list,
+		     size_t count, void (*open)(struct scene *s));
 
 #define SCENARIOS(...)                                                        \
 	int main(int argc, char **argv)                                       \
