@@ -253,6 +253,7 @@ enum s3_cap_bit {
 	S3_CAP_TWICE = 512,	/* part copy decodes the source key twice */
 };
 
+#define S3_HOST_MAX 280			/* a name, and a port */
 #define S3_QUERY_MAX 8
 #define S3_REPLY_MAX (16U << 20)	/* XML of one reply */
 #define S3_ERROR_MAX (64U << 10)	/* body of an error */
@@ -309,6 +310,8 @@ struct s3_call {
 	const void *check_arg;
 	/* out: how often it may have reached the store */
 	unsigned sent;
+	char host[S3_HOST_MAX];	/* it was sent there (redirect.c); "" not */
+	unsigned redirects;
 	int64_t first_sent_s;	/* by the store's clock */
 };
 void s3_call_fini(struct s3_call *call);
@@ -327,6 +330,13 @@ int s3_call_options(struct s3_remote *r, struct s3_call *call,
 uint32_t s3_crc32c(uint32_t crc, const void *data, size_t len);
 /* Add a checksum of the body, if the store verifies one that is of use. */
 int s3_call_checksum(struct s3_remote *r, struct s3_call *call, bool part);
+
+/* redirect.c */
+/* Does the answer to a request for path send us to another host than this
+ * one?  host is in and out; endpoint: the document's, or "". */
+bool s3_redirect(const struct s3_remote *r, const struct s3_reply *reply,
+		 const char *path, const char *endpoint,
+		 char host[S3_HOST_MAX]);
 
 /* retry.c */
 
@@ -377,6 +387,7 @@ struct s3_xml_error {
 	char message[256];
 	char request_id[64];
 	char region[64];
+	char endpoint[S3_HOST_MAX];
 };
 /* 0 if the root is <Error>, -ENOENT for another root. */
 int s3_xml_error(const char *xml, size_t len, struct s3_xml_error *out);

@@ -10,7 +10,7 @@
  * -EKEYREJECTED), a body cut short -EBADMSG, a status of 300 and above what
  * error.c makes of it, a 2xx whose root is <Error> the same, and a 2xx that the call's own check refuses -EBADMSG.
  * The body of an error never reaches the caller's buffer.  Learning, once a
- * call each: another region, the store's clock, new keys.
+ * call each: another region, another host, the store's clock, new keys.
  */
 #include <config.h>
 #include <ctype.h>
@@ -24,6 +24,9 @@
 #define RECV_BUFFER (512L << 10)
 #define SEND_BUFFER (512L << 10)
 #define SKEW_MIN_S 120
+#define SKEW_PAGE_MAX_S 86400
+#define CLOCK_MIN_S 1577836800	/* 2020: no clock that is set */
+#define REDIRECTS_MAX 2
 
 /* What the transfer thread's callbacks work on. */
 struct transfer {
@@ -239,7 +242,10 @@ target_make(struct s3_remote *r, const struct s3_call *call,
 	pthread_rwlock_rdlock(&r->lock);
 	memcpy(out->region, r->region, sizeof(out->region));
 	pthread_rwlock_unlock(&r->lock);
-	s3_place_host(r, out->region, &host);
+	if (call->host[0] != '\0')
+		s3_buf_str(&host, call->host);
+	else
+		s3_place_host(r, out->region, &host);
 	s3_place_path(r, call->key, &path);
 	out->host = s3_buf_take(&host);
 	out->path = s3_buf_take(&path);
@@ -469,7 +475,7 @@ speaks_of_upload(const struct s3_call *call)
 static int
 judge_reply(const struct s3_remote *r, const struct s3_call *call,
 	    const struct s3_reply *reply, struct s3_error *err,
-	    char region[64])
+	    char region[64], char endpoint[S3_HOST_MAX])
 {
 	struct s3_xml_error xml = {0};
 	const char *id = s3_reply_number(reply);
@@ -491,6 +497,7 @@ judge_reply(const struct s3_remote *r, const struct s3_call *call,
 		status = 500;	/* an error that came too late for a status */
 	copy_text(region, 64, s3_reply_get(reply, "x-amz-bucket-region"));
 	copy_text(region, 64, xml.region);
+	copy_text(endpoint, S3_HOST_MAX, xml.endpoint);
 	copy_text(err->code, sizeof(err->code), xml.code);
 	if (xml.message[0] != '\0')
 		s3_error_set(err, 0, "%s", xml.message);
@@ -548,29 +555,70 @@ are_refused(const struct s3_error *err, int http, bool head)
 	return head && http == 400;
 }
 
-/* True if the answer taught something that makes another try worth it. */
+/* The bucket is elsewhere, and the store itself says so. */
 static bool
-learn(struct s3_remote *r, const struct s3_call *call,
-      const struct s3_reply *reply, const struct s3_error *err,
-      const char *region, const char *access, struct s3_retry *retry)
+learn_host(struct s3_remote *r, struct s3_call *call,
+	   const struct s3_reply *reply, const struct s3_error *err,
+	   const char *endpoint)
 {
+	__attribute__((cleanup(target_fini))) struct target target = {0};
+	char host[S3_HOST_MAX];
+
+	if (call->redirects >= REDIRECTS_MAX ||
+	    (err->code[0] == '\0' && s3_reply_number(reply) == NULL &&
+	     r->numbers) || target_make(r, call, &target) < 0)
+		return false;
+	snprintf(host, sizeof(host), "%s", target.host);
+	if (!s3_redirect(r, reply, target.path, endpoint, host))
+		return false;
+	strcpy(call->host, host);
+	call->redirects++;
+	return true;
+}
+
+/* A clock that is wrong: ours, since signatures need the store's.  A page that
+ * may be nobody's moves it by a day at most. */
+static bool
+learn_clock(struct s3_remote *r, const struct s3_call *call,
+	    const struct s3_reply *reply, const struct s3_error *err,
+	    struct s3_retry *retry)
+{
+	bool page = voice_of(r, call, reply, err->code[0] != '\0') !=
+		    S3_VOICE_S3;
 	const char *date = s3_reply_get(reply, "date");
 	int64_t theirs = date ? s3_date_http(date) : -1, skew;
+
+	if (retry->learnt_clock || theirs < CLOCK_MIN_S ||
+	    (reply->http != 400 && reply->http != 401 && reply->http != 403) ||
+	    (err->code[0] != '\0' &&
+	     strcmp(err->code, "RequestTimeTooSkewed") != 0 &&
+	     strcmp(err->code, "RequestExpired") != 0))
+		return false;
+	skew = theirs - s3_now_s();
+	retry->learnt_clock = true;
+	if (llabs((long long)(skew - r->skew_s)) <= SKEW_MIN_S ||
+	    (page && llabs((long long)skew) > SKEW_PAGE_MAX_S))
+		return false;
+	r->skew_s = skew;
+	return true;
+}
+
+/* True if the answer taught something that makes another try worth it. */
+static bool
+learn(struct s3_remote *r, struct s3_call *call,
+      const struct s3_reply *reply, const struct s3_error *err,
+      const char *region, const char *endpoint, const char *access,
+      struct s3_retry *retry)
+{
 	bool head = strcmp(call->method, "HEAD") == 0;
 
 	if (!retry->learnt_region && region[0] != '\0' &&
 	    (reply->http / 100 == 3 || reply->http == 400 ||
 	     reply->http == 403) && learn_region(r, region))
 		return retry->learnt_region = true;
-	if (!retry->learnt_clock && reply->http == 403 && theirs > 0 &&
-	    (strcmp(err->code, "RequestTimeTooSkewed") == 0 || head)) {
-		skew = theirs - s3_now_s();
-		retry->learnt_clock = true;
-		if (llabs((long long)(skew - r->skew_s)) > SKEW_MIN_S) {
-			r->skew_s = skew;
-			return true;
-		}
-	}
+	if (learn_host(r, call, reply, err, endpoint) ||
+	    learn_clock(r, call, reply, err, retry))
+		return true;
 	if (!retry->learnt_keys && are_refused(err, reply->http, head)) {
 		retry->learnt_keys = true;
 		return s3_creds_expire(r->creds, access);
@@ -636,7 +684,7 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 	 struct s3_error *err, bool *again)
 {
 	__attribute__((cleanup(s3_keys_fini))) struct s3_keys keys = {0};
-	char region[64] = "";
+	char region[64] = "", endpoint[S3_HOST_MAX] = "";
 	int result = s3_creds_get(r->creds, &keys, err);
 
 	*again = false;
@@ -644,7 +692,7 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 		result = transfer(r, call, hash, &keys, reply, err);
 	if (result < 0)
 		return result;
-	result = judge_reply(r, call, reply, err, region);
+	result = judge_reply(r, call, reply, err, region, endpoint);
 	if (result == 0 && call->check != NULL) {
 		result = call->check(call->check_arg, reply);
 		if (result < 0)
@@ -664,7 +712,8 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 		r->bucket_seen = false;
 	if (reply->http == 503 || reply->http == 429)
 		s3_pool_slower(r->pool);
-	*again = learn(r, call, reply, err, region, keys.access, retry);
+	*again = learn(r, call, reply, err, region, endpoint, keys.access,
+		       retry);
 	return result;
 }
 

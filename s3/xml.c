@@ -323,6 +323,7 @@ s3_xml_error(const char *xml, size_t len, struct s3_xml_error *out)
 		{ "Message", out->message, sizeof(out->message) },
 		{ "RequestId", out->request_id, sizeof(out->request_id) },
 		{ "Region", out->region, sizeof(out->region) },
+		{ "Endpoint", out->endpoint, sizeof(out->endpoint) },
 	};
 
 	memset(out, 0, sizeof(*out));

@@ -5,6 +5,7 @@
  */
 #include <config.h>
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 #include "tests/s3_fake.h"
 
@@ -433,6 +434,62 @@ each_result_has_its_meaning(void)
 		CU_ASSERT_EQUAL(s3_meaning(all[i].result), all[i].meaning);
 }
 
+/* A young bucket of AWS, a store of several sites. */
+static void
+a_redirect_of_the_stores_is_followed_and_signed_anew(void)
+{
+	static const struct http_step at_other[] = {
+		{ OK_LAST(0, "e"), 0, HTTP_CLOSE, "PUT /bucket/key", NULL },
+	};
+	struct http_fake *other = http_fake_start(at_other, 1);
+	char moved[512], login[512], etag[S3_ETAG_MAX];
+	struct http_step steps[] = {
+		{ moved, 0, HTTP_KEEP, "PUT", NULL },
+		{ login, 0, HTTP_KEEP, "PUT", NULL },
+		{ moved, 0, HTTP_KEEP, "PUT", NULL },
+	};
+
+	snprintf(moved, sizeof(moved), "HTTP/1.1 307 Moved" LINE ID
+		 "Location: %s/bucket/key" LINE LENGTH(0) LINE,
+		 http_fake_url(other));
+	snprintf(login, sizeof(login), "HTTP/1.1 307 Moved" LINE ID
+		 "Location: %s/login" LINE LENGTH(0) LINE,
+		 http_fake_url(other));
+	start_with(steps, 2, impatient);
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);
+	CU_ASSERT_EQUAL(http_fake_seen(other), 1);
+	CU_ASSERT_EQUAL(http_fake_wrong(other), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(other, 0),
+				      http_fake_url(other) + 7));
+	CU_ASSERT_EQUAL(put(NULL, etag), -EAGAIN);
+	CU_ASSERT_EQUAL(http_fake_seen(other), 1);
+	stop(2);
+	http_fake_stop(&other);
+}
+
+/* A VM that was asleep, behind a proxy that says only 403. */
+static void
+the_clock_is_set_by_an_error_page_too(void)
+{
+	char page[512], etag[S3_ETAG_MAX], date[64];
+	struct http_step steps[] = {
+		{ page, 0, HTTP_KEEP, "PUT", NULL },
+		{ OK_LAST(0, "e"), 0, HTTP_CLOSE, "PUT", NULL },
+	};
+	time_t then = time(NULL) + 7200;
+	struct tm tm;
+
+	gmtime_r(&then, &tm);
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	snprintf(page, sizeof(page), "HTTP/1.1 403 No" LINE "Date: %s" LINE
+		 LENGTH(13) LINE "<html></html>", date);
+	start_with(steps, 2, impatient);
+	CU_ASSERT_EQUAL(put(NULL, etag), 0);
+	strftime(date, sizeof(date), "x-amz-date: %Y%m%dT%H", &tm);
+	CU_ASSERT_PTR_NOT_NULL(strstr(http_fake_request(fake, 1), date));
+	stop(2);
+}
+
 /* HEAD tells 400 or 403 of lapsed keys as it does of a denied object. */
 static void
 why_a_head_was_refused_is_asked_for(void)
@@ -542,6 +599,8 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(a_cap_that_is_called_a_denial_is_a_cap),
 	  T(a_409_is_no_condition_that_failed),
 	  T(each_result_has_its_meaning),
+	  T(a_redirect_of_the_stores_is_followed_and_signed_anew),
+	  T(the_clock_is_set_by_an_error_page_too),
 	  T(why_a_head_was_refused_is_asked_for),
 	  T(a_head_without_etag_or_date_is_read),
 	  T(a_probe_amid_trouble_learns_nothing_and_says_so),
