@@ -7,6 +7,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,6 +78,16 @@ is_kept(struct bed *b)
 	return kept(b) == 1;
 }
 
+/* Tries have pauses between them, and the machine may be busy. */
+static bool
+settled(struct bed *b)
+{
+	for (int i = 0; i < 5; i++)
+		if (bed_settled(b))
+			return true;
+	return false;
+}
+
 static void
 begin(struct bed *b, struct client *c, uint64_t grace_ms)
 {
@@ -104,7 +115,7 @@ a_refusal_that_passes_costs_time_and_nothing_else(void)
 	CU_ASSERT_EQUAL(status.refused, 1);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "text", 4));
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
 	CU_ASSERT_EQUAL(kept(&b), 0);
 	gate_status(b.gate, &status);
@@ -169,7 +180,7 @@ a_renamed_file_does_not_go_back_while_its_copy_is_refused(void)
 	CU_ASSERT_EQUAL(to.ino, fh.ino);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "old", 3));
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "g", "old", 3));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(kept(&b), 0);
@@ -195,7 +206,7 @@ a_look_that_is_refused_is_no_conflict(void)
 	fake_s3_release(b.s3);
 	CU_ASSERT(is_refused(&b, 1, &seen));
 	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.conflicts, 0);
@@ -217,7 +228,7 @@ parts_that_somebody_cleared_away_are_sent_anew(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, SMALL_UPLOAD, "end", 3,
 				 GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(kept(&b), 0);
 	bed_close(&b);
@@ -259,6 +270,32 @@ bytes_that_are_refused_are_waited_for_a_while(void)
 	bed_close(&b);
 }
 
+/* UploadPartCopy: 501. */
+static void
+unchanged_parts_are_sent_where_they_cannot_be_copied(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	size_t len = SMALL_UPLOAD + 1;
+	char *data = calloc(1, len);
+
+	begin(&b, &a, 0);
+	memset(data, 'x', len);
+	fake_s3_set(b.s3, "f", data, len);
+	fake_s3_fail(b.s3, S3_OP_PART_COPY, 1, 100, -ENOTSUP);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "new", 3, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(settled(&b));
+	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_PART_COPY) > 0);
+	memcpy(data, "new", 3);
+	CU_ASSERT(fake_s3_is(b.s3, "f", data, len));
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	bed_close(&b);
+	free(data);
+}
+
 TEST_MAIN("gate_refused",
 	  T(a_refusal_that_passes_costs_time_and_nothing_else),
 	  T(three_refusals_are_believed_when_the_time_is_over),
@@ -266,4 +303,5 @@ TEST_MAIN("gate_refused",
 	  T(a_renamed_file_does_not_go_back_while_its_copy_is_refused),
 	  T(a_look_that_is_refused_is_no_conflict),
 	  T(parts_that_somebody_cleared_away_are_sent_anew),
-	  T(bytes_that_are_refused_are_waited_for_a_while))
+	  T(bytes_that_are_refused_are_waited_for_a_while),
+	  T(unchanged_parts_are_sent_where_they_cannot_be_copied))

@@ -173,6 +173,18 @@ struct parts {
 	struct s3_error err;
 };
 
+/* The store does not copy parts after all, or not now: the next try sends the
+ * bytes.  What it can do is found anew at the next start. */
+static int
+send_no_part_copies(struct gate_export *x)
+{
+	if (__atomic_exchange_n(&x->can_part_copy, false, __ATOMIC_RELAXED))
+		gate_say(x->gate, 1, "the store refuses to copy parts; "
+			 "unchanged ones are sent from now on: export=%s",
+			 x->c.name);
+	return -EAGAIN;
+}
+
 static int
 send_part(struct parts *p, unsigned index)
 {
@@ -192,6 +204,8 @@ send_part(struct parts *p, unsigned index)
 					s->snap.row.base_etag, off, len,
 					p->list[index].etag, &err);
 		upload_progress(s, (int64_t)len);
+		if (r == -ENOTSUP)
+			r = send_no_part_copies(x);
 	} else {
 		r = body_open(s, off, len, &body, &memory);
 		if (r == 0)
