@@ -47,6 +47,12 @@ first_entry(void *arg, const struct s3_entry *entry)
 	return 1;
 }
 
+static void
+scratch_prefix(const struct probe *p, char out[1100])
+{
+	snprintf(out, 1100, "%s.s3nfsd-probe-", p->settings->prefix);
+}
+
 /* A read-only export is asked for one name, the others for all they can. */
 static int
 ask(const struct probe *p, struct s3_caps *caps, struct s3_error *err)
@@ -63,7 +69,7 @@ ask(const struct probe *p, struct s3_caps *caps, struct s3_error *err)
 		free(next);
 		return r < 0 ? r : 0;
 	}
-	snprintf(scratch, sizeof(scratch), "%s.s3nfsd-probe-", export->prefix);
+	scratch_prefix(p, scratch);
 	return s3_probe(p->s3, scratch, caps, err);
 }
 
@@ -149,6 +155,36 @@ pause_locked(struct probe *p, unsigned ms)
 	p->back = false;
 }
 
+/* No scratch key stays: what an earlier probe left, or this one.  Until the
+ * store is heard again, or has said no. */
+static void
+sweep_locked(struct probe *p)
+{
+	unsigned pause_ms = PAUSE_FIRST_MS;
+	char scratch[1100];
+	int r = -EAGAIN;
+
+	scratch_prefix(p, scratch);
+	while (!p->stopping) {
+		struct s3_error err = {0};
+
+		pthread_mutex_unlock(&p->lock);
+		r = s3_probe_sweep(p->s3, scratch, &err);
+		if (r < 0 && r != -EAGAIN && r != -EKEYREJECTED &&
+		    r != -ENODEV)
+			log_warn("s3", "bucket=%s scratch keys are left: "
+				 "prefix=%s error=%s", p->settings->url,
+				 scratch, err.code[0] != '\0' ? err.code :
+				 strerror(-r));
+		pthread_mutex_lock(&p->lock);
+		if (r != -EAGAIN && r != -EKEYREJECTED && r != -ENODEV)
+			break;
+		pause_locked(p, pause_ms);
+		pause_ms = pause_ms < PAUSE_LAST_MS / 2 ? 2 * pause_ms :
+							  PAUSE_LAST_MS;
+	}
+}
+
 static void *
 probe_main(void *arg)
 {
@@ -181,6 +217,9 @@ probe_main(void *arg)
 		pause_ms = pause_ms < PAUSE_LAST_MS / 2 ? 2 * pause_ms :
 							  PAUSE_LAST_MS;
 	}
+	if (p->verdict == PROBE_GOOD && p->export != NULL &&
+	    !p->settings->options.readonly)
+		sweep_locked(p);
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }

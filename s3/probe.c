@@ -4,8 +4,8 @@
  * each made so that a store which ignores the condition does no harm: a
  * condition counts as honoured only if one that cannot hold was seen refused
  * and one that holds was seen to pass.  The scratch keys and the upload are
- * removed at the end, whatever happened.  If the store was in trouble amid it,
- * nothing is learnt, and the owner asks again.
+ * removed at the end, whatever happened, or later, by sweep.c.  If the store
+ * was in trouble amid it, nothing is learnt, and the owner asks again.
  *
  * radosgw 16 takes If-Match only without quotes; that is tried when the
  * quoted form refuses a good ETag.  AWS copies a part from a range only if
@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <openssl/rand.h>
 #include "s3/remote.h"
 
 #define STALE "00000000000000000000000000000000"
@@ -299,13 +298,11 @@ s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 		struct s3_caps *out, struct s3_error *err)
 {
 	struct probe p = { .r = s3_to_remote(s3), .len = SMALL };
-	unsigned char random[12];
-	char name[2 * sizeof(random) + 1];
-	int r;
+	char name[S3_SCRATCH_DIGITS + 1];
+	int r = s3_scratch_name(p.r, name);
 
-	if (RAND_bytes(random, sizeof(random)) != 1)
-		return -EIO;
-	s3_hex(random, sizeof(random), name);
+	if (r < 0)
+		return r;
 	/* %41 is 'A' to a store that decodes a source's key once too often. */
 	snprintf(p.key, sizeof(p.key), "%s%s%%41", scratch_prefix, name);
 	snprintf(p.other, sizeof(p.other), "%s%s-2", scratch_prefix, name);

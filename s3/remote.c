@@ -116,6 +116,7 @@ static const struct s3_ops ops = {
 	.clock = remote_clock,
 	.identity = remote_identity,
 	.probe = s3_remote_probe,
+	.sweep = s3_remote_sweep,
 	.head = s3_remote_head,
 	.get = s3_remote_get,
 	.put = s3_remote_put,

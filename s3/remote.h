@@ -232,6 +232,7 @@ struct s3_remote {
 	atomic_uint probes;	/* that ended amid the store's trouble */
 	atomic_bool numbers;	/* good answers bear a request's number, */
 	atomic_bool numbers_done;	/* those to DELETE, too */
+	char scratch[13];	/* how names of its probes begin; "": none yet */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */
 	struct s3_denials tags_denied, acl_denied, heads_denied;
@@ -446,6 +447,14 @@ int s3_xml_sts(const char *xml, size_t len, struct s3_keys *out);
 
 /* Copy an ETag without W/ and quotes; -EBADMSG if it does not fit. */
 int s3_etag_copy(const char *text, char etag[S3_ETAG_MAX]);
+
+/* sweep.c */
+#define S3_SCRATCH_DIGITS 24
+/* Of a probe, after the prefix.  -EIO. */
+int s3_scratch_name(struct s3_remote *r, char name[S3_SCRATCH_DIGITS + 1])
+	__attribute__((warn_unused_result));
+int s3_remote_sweep(struct s3 *s3, const char *scratch_prefix,
+		    struct s3_error *err);
 
 /* remote.c: is it there?  away.c */
 int s3_remote_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,

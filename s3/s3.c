@@ -292,6 +292,16 @@ s3_probe(struct s3 *s3, const char *scratch_prefix, struct s3_caps *out,
 }
 
 int
+s3_probe_sweep(struct s3 *s3, const char *scratch_prefix, struct s3_error *err)
+{
+	if (scratch_prefix == NULL || *scratch_prefix == '\0' ||
+	    strnlen(scratch_prefix, S3_KEY_MAX) > S3_KEY_MAX - 64)
+		return refuse(err, "no scratch prefix");
+	return s3->ops->sweep == NULL ? 0 :
+	       s3->ops->sweep(s3, scratch_prefix, err);
+}
+
+int
 s3_head(struct s3 *s3, const char *key, struct s3_object *out,
 	struct s3_error *err)
 {

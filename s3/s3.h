@@ -226,6 +226,14 @@ int s3_probe(struct s3 *s3, const char *scratch_prefix, struct s3_caps *out,
 	     struct s3_error *err) __attribute__((warn_unused_result));
 
 /*
+ * Delete scratch keys that probes left below that prefix (sweep.c): ours, and
+ * all that are older than an hour.  Nobody probes below it with this s3
+ * meanwhile.  To be repeated until it is 0.
+ */
+int s3_probe_sweep(struct s3 *s3, const char *scratch_prefix,
+		   struct s3_error *err) __attribute__((warn_unused_result));
+
+/*
  * Headers that live with an object: lower-case names as on the wire
  * ("content-type", "cache-control", "x-amz-meta-mtime", ...).  A list that
  * an s3_ function filled is freed with s3_headers_free; the struct itself

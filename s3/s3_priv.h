@@ -94,6 +94,9 @@ struct s3_ops {
 		    struct s3_error *err);
 	int (*del)(struct s3 *s3, const char *key, const char *if_match,
 		   struct s3_error *err);
+	/* NULL: its probe leaves nothing. */
+	int (*sweep)(struct s3 *s3, const char *scratch_prefix,
+		     struct s3_error *err);
 	/* NULL: there is nothing to tell. */
 	int (*extras)(struct s3 *s3, const char *key,
 		      const struct s3_object *object, bool copy,
