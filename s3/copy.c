@@ -205,11 +205,14 @@ read_nothing(void *arg, uint64_t off, void *buf, size_t len)
 	return 0;
 }
 
-/* versitygw takes no copy of a directory's empty object: "contains data".  It
- * is written anew instead, with what the source has. */
+/*
+ * versitygw takes no copy of a directory's empty object ("contains data"), and
+ * SeaweedFS does not find it.  It is written anew instead, with what the source
+ * has.  refusal: what the copy was answered.
+ */
 static int
-put_marker(struct s3_remote *r, const char *source_key, const char *if_match,
-	   const char *key, const struct s3_headers *headers,
+put_marker(struct s3_remote *r, int refusal, const char *source_key,
+	   const char *if_match, const char *key, const struct s3_headers *headers,
 	   const struct s3_cond *cond, char *etag, struct s3_error *err)
 {
 	const struct s3_source nothing = { .read = read_nothing };
@@ -225,7 +228,7 @@ put_marker(struct s3_remote *r, const char *source_key, const char *if_match,
 		result = s3_error_set(&own, -ESTALE, "the source has changed");
 	else if (result == 0 && seen.size > 0) {
 		own = refused;	/* there is no other way */
-		result = -EINVAL;
+		result = refusal;
 	}
 	if (result == 0 && headers == NULL)
 		result = s3_remote_extras(&r->base, source_key, &seen, false,
@@ -322,9 +325,9 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	/* Onto itself the copy is the new version: its ETag may differ. */
 	if (result == 0 && !same_key)
 		result = source_is(r, source_key, if_match, err);
-	if ((result == -EINVAL || result == -ENOTSUP) && is_marker(key) &&
-	    is_marker(source_key))
-		return put_marker(r, source_key, if_match, key, headers, cond,
+	if ((result == -EINVAL || result == -ENOTSUP || result == -ENOENT) &&
+	    is_marker(key) && is_marker(source_key))
+		return put_marker(r, result, source_key, if_match, key, headers, cond,
 				  etag, err);
 	if (result < 0)
 		return result;

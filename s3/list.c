@@ -4,6 +4,10 @@
  * before the first entry is shown: a page that is not below the prefix, or
  * whose token is the one that was sent, comes from a store that is confused,
  * and a listing that seems complete and is not would lose files.
+ *
+ * Baidu BOS and others know version 1 of the call only: they overlook
+ * list-type, or refuse it.  From then on they are asked by marker, which is the
+ * last name of the page before.
  */
 #include <config.h>
 #include <errno.h>
@@ -34,7 +38,8 @@ check_page(const void *arg, const struct s3_reply *reply)
 		if (strncmp(xml->items[i].key, prefix, strlen(prefix)) != 0)
 			return -EBADMSG;
 	if (xml->next != NULL && page->list->token != NULL &&
-	    strcmp(xml->next, page->list->token) == 0)
+	    (xml->v1 ? strcmp(xml->next, page->list->token) <= 0
+		     : strcmp(xml->next, page->list->token) == 0))
 		return -EBADMSG;
 	return 0;
 }
@@ -58,8 +63,9 @@ tell_skipped(struct s3_remote *r, const struct s3_list *list, size_t count)
 	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
 }
 
+/* marker: version 1 may tell the last of the page before again. */
 static int
-walk(const struct s3_xml_list *xml,
+walk(const struct s3_xml_list *xml, const char *marker,
      int (*each)(void *arg, const struct s3_entry *entry), void *arg)
 {
 	for (size_t i = 0; i < xml->count; i++) {
@@ -69,12 +75,34 @@ walk(const struct s3_xml_list *xml,
 			.is_prefix = item->is_prefix, .size = item->size,
 			.mtime_ns = item->mtime_ns, .etag = item->etag,
 		};
-		int r = each(arg, &entry);
+		int r;
 
+		if (marker != NULL && strcmp(item->key, marker) <= 0)
+			continue;
+		r = each(arg, &entry);
 		if (r != 0)
 			return r;
 	}
 	return 0;
+}
+
+static void
+ask_for(struct s3_call *call, const struct s3_list *list, bool v1)
+{
+	const char *after = list->start_after;
+
+	if (!v1)
+		s3_call_query(call, "list-type", "2");
+	s3_call_query(call, "encoding-type", "url");
+	if (list->prefix != NULL && *list->prefix != '\0')
+		s3_call_query(call, "prefix", list->prefix);
+	if (list->delimiter != NULL && *list->delimiter != '\0')
+		s3_call_query(call, "delimiter", list->delimiter);
+	if (list->token != NULL)
+		s3_call_query(call, v1 ? "marker" : "continuation-token",
+			      list->token);
+	else if (after != NULL && *after != '\0')
+		s3_call_query(call, v1 ? "marker" : "start-after", after);
 }
 
 int
@@ -90,25 +118,26 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 		.refused = s3_away_flag(s3, S3_ASK_LIST),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
+	struct s3_error own, *e = err != NULL ? err : &own;
 	char max[16];
+	bool v1 = r->list_v1;
 	int result = s3_call_options(r, &call, false);
 
 	if (result < 0)
 		return result;
-	s3_call_query(&call, "list-type", "2");
-	s3_call_query(&call, "encoding-type", "url");
-	if (list->prefix != NULL && *list->prefix != '\0')
-		s3_call_query(&call, "prefix", list->prefix);
-	if (list->delimiter != NULL && *list->delimiter != '\0')
-		s3_call_query(&call, "delimiter", list->delimiter);
-	if (list->token != NULL)
-		s3_call_query(&call, "continuation-token", list->token);
-	else if (list->start_after != NULL && *list->start_after != '\0')
-		s3_call_query(&call, "start-after", list->start_after);
+	ask_for(&call, list, v1);
 	snprintf(max, sizeof(max), "%u", list->max_keys ? list->max_keys :
 		 1000);
 	s3_call_query(&call, "max-keys", max);
-	result = s3_request(r, &call, &reply, err);
+	result = s3_request(r, &call, &reply, e);
+	if ((result == -EINVAL || result == -ENOTSUP) && !v1 && !r->listed &&
+	    list->token == NULL) {
+		r->list_v1 = true;
+		result = s3_remote_list_page(s3, list, each, arg, next, err);
+		if (result < 0)
+			r->list_v1 = false;
+		return result;
+	}
 	/* A listing is of no object: a store that has listed before and calls
 	 * the question wrong has a bad moment. */
 	if (r->listed && (result == -EINVAL || result == -ENOTSUP ||
@@ -117,8 +146,10 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 	if (result < 0)
 		return result == -ENOENT ? -ENODEV : result;
 	r->listed = true;
+	if (xml.v1)
+		r->list_v1 = v1 = true;
 	tell_skipped(r, list, xml.skipped);
-	result = walk(&xml, each, arg);
+	result = walk(&xml, v1 ? list->token : NULL, each, arg);
 	if (result != 0)
 		return result;
 	*next = xml.next;

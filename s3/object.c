@@ -659,5 +659,9 @@ s3_remote_delete(struct s3 *s3, const char *key, const char *if_match,
 		result = s3_request(r, &call, &reply, err);
 	if (result == 0)
 		result = s3_done_by_store(r, &reply, err);
+	if (result == -ESTALE &&
+	    s3_refused_for_nothing(r, key, if_match, S3_CAP_DELETE,
+				   "a DELETE with an If-Match"))
+		return s3_remote_delete(s3, key, if_match, err);
 	return result == -ENOENT ? 0 : result;
 }

@@ -228,6 +228,7 @@ struct s3_remote {
 	/* learnt from answers */
 	atomic_uint caps;	/* bits of enum s3_cap_bit */
 	atomic_uint withdrawn;	/* of caps: what holds was refused, later */
+	atomic_bool list_v1;	/* it knows no other listing: list.c */
 	atomic_bool bucket_seen, listed;
 	atomic_uint probes;	/* that ended amid the store's trouble */
 	atomic_bool numbers;	/* good answers bear a request's number, */
@@ -406,7 +407,8 @@ struct s3_xml_list {
 	size_t count;
 	size_t skipped;		/* that could not be read */
 	bool truncated;
-	char *next;		/* NextContinuationToken */
+	bool v1;		/* of ListObjects, and truncated */
+	char *next;		/* NextContinuationToken, or a marker */
 };
 int s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out);
 void s3_xml_list_fini(struct s3_xml_list *list);

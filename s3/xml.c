@@ -406,6 +406,17 @@ count_of(const xmlNode *root, const char *a, const char *b)
 	return count;
 }
 
+/* NextMarker comes with a delimiter only, and encoded or not: the last item of
+ * a page is as good. */
+static int
+next_is_last(struct s3_xml_list *out)
+{
+	if (out->count == 0)
+		return -EBADMSG;
+	out->next = strdup(out->items[out->count - 1].key);
+	return out->next != NULL ? 0 : -ENOMEM;
+}
+
 int
 s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out)
 {
@@ -434,17 +445,21 @@ s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out)
 	if (r == 0 && out->truncated) {
 		CLEANUP_TEXT xmlChar *t = text(root, "NextContinuationToken");
 
-		if (t == NULL || *t == '\0')
+		/* Only version 1 of the call has markers. */
+		out->v1 = t == NULL && child(root, "Marker") != NULL;
+		if (!out->v1 && (t == NULL || *t == '\0'))
 			r = -EBADMSG;
-		else if ((out->next = strdup((char *)t)) == NULL)
+		else if (!out->v1 && (out->next = strdup((char *)t)) == NULL)
 			r = -ENOMEM;
 	}
-	if (r < 0) {
+	if (r == 0)
+		qsort(out->items, out->count, sizeof(*out->items),
+		      item_order);
+	if (r == 0 && out->v1)
+		r = next_is_last(out);
+	if (r < 0)
 		s3_xml_list_fini(out);
-		return r;
-	}
-	qsort(out->items, out->count, sizeof(*out->items), item_order);
-	return 0;
+	return r;
 }
 
 void

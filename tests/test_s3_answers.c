@@ -123,6 +123,31 @@ a_directory_whose_copy_is_refused_is_written_anew(void)
 	stop(7);
 }
 
+/* SeaweedFS: HEAD and LIST know it. */
+static void
+a_directory_that_no_copy_finds_is_written_anew(void)
+{
+	char etag[S3_ETAG_MAX];
+
+	START({ ERROR("404 None", "NoSuchKey", 37), 0, HTTP_KEEP,
+		"x-amz-copy-source", NULL },
+	      { "HTTP/1.1 200 OK" LINE ID MTIME ETAG("e") LENGTH(0) LINE, 0,
+		HTTP_KEEP, "HEAD /bucket/from/", NULL },
+	      { OK_LAST(0, "n"), 0, HTTP_CLOSE, "PUT /bucket/to/",
+		"x-amz-copy-source" },
+	      { ERROR("404 None", "NoSuchKey", 37), 0, HTTP_KEEP,
+		"x-amz-copy-source", NULL },
+	      { "HTTP/1.1 404 None" LINE ID LENGTH(0) LINE, 0, HTTP_KEEP,
+		"HEAD /bucket/from/", NULL });
+	s3_to_remote(s3)->no_tags = s3_to_remote(s3)->no_acl = true;
+	s3_to_remote(s3)->bucket_seen = true;
+	CU_ASSERT_EQUAL(s3_copy(s3, "from/", NULL, "to/", NULL, NULL, etag,
+				&err), 0);
+	CU_ASSERT_EQUAL(s3_copy(s3, "from/", NULL, "to/", NULL, NULL, etag,
+				&err), -ENOENT);
+	stop(5);
+}
+
 #define SEEN(etag) { OK_LAST(3, etag), 0, HTTP_CLOSE, "HEAD", NULL }
 
 /* Swift 2.30, of objects that were multipart uploads. */
@@ -146,6 +171,21 @@ a_copy_refused_though_its_source_is_right_is_made_after_a_look(void)
 	CU_ASSERT_EQUAL(s3_upload_part_copy(s3, "key", "u", 1, "from", "e", 0,
 					    3, etag, &err), -ESTALE);
 	stop(8);
+}
+
+static void
+a_deletion_refused_though_its_condition_holds_is_made_after_a_look(void)
+{
+	START({ ERROR("412 No", "PreconditionFailed", 46), 0, HTTP_KEEP,
+		"if-match: \"e\"", NULL },
+	      SEEN("e"), SEEN("e"),
+	      { TEXT("204 Gone", ID, 0, ""), 0, HTTP_KEEP, "DELETE",
+		"if-match" },
+	      SEEN("theirs"));
+	s3_to_remote(s3)->caps = S3_CAP_DELETE;
+	CU_ASSERT_EQUAL(s3_delete(s3, "key", "e", &err), 0);
+	CU_ASSERT_EQUAL(s3_delete(s3, "key", "e", &err), -ESTALE);
+	stop(5);
 }
 
 static void
@@ -580,12 +620,85 @@ a_bad_item_of_a_listing_spoils_only_itself(void)
 	stop(1);
 }
 
+#define V1(truncated, items) XML("<ListBucketResult><Marker/><IsTruncated>" \
+	truncated "</IsTruncated>" items "</ListBucketResult>")
+
+/* Baidu BOS: list-type is overlooked, tokens are not known. */
+static void
+a_store_that_lists_by_marker_only_is_served(void)
+{
+	struct s3_list list = { .delimiter = "/", .max_keys = 2 };
+	struct seen seen = { "" };
+	char *next = NULL, *last = NULL;
+
+	START({ V1("true", ITEM("a", WHOLE) "<CommonPrefixes><Prefix>b/"
+		   "</Prefix></CommonPrefixes>"), 0, HTTP_CLOSE, "list-type=2",
+		NULL },
+	      { V1("false", "<CommonPrefixes><Prefix>b/</Prefix>"
+		   "</CommonPrefixes>" ITEM("c", WHOLE)), 0, HTTP_CLOSE,
+		"marker=b%2F", "list-type" });
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, &seen, &next, &err), 0);
+	CU_ASSERT_STRING_EQUAL(seen.keys, "a;b/;");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(next);
+	list.token = next;
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, &seen, &last, &err), 0);
+	CU_ASSERT_STRING_EQUAL(seen.keys, "a;b/;c;");
+	CU_ASSERT_PTR_NULL(last);
+	free(next);
+	stop(2);
+}
+
+static void
+a_store_that_refuses_list_type_2_is_asked_by_marker(void)
+{
+	const struct s3_list list = { .start_after = "a" };
+	struct seen seen = { "" };
+	char *next = NULL;
+
+	START({ ERROR("400 Bad", "InvalidArgument", 43), 0, HTTP_KEEP,
+		"list-type=2", NULL },
+	      { V1("false", ITEM("b", WHOLE)), 0, HTTP_CLOSE, "marker=a",
+		"list-type" },
+	      { V1("false", ""), 0, HTTP_CLOSE, "marker=a", "list-type" });
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, &seen, &next,
+					     &err), 0);
+	CU_ASSERT_STRING_EQUAL(seen.keys, "b;");
+	stop(3);
+}
+
+#define TEN "llllllllll"
+#define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define THOUSAND HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED HUNDRED \
+	HUNDRED HUNDRED HUNDRED
+
+static void
+odd_bytes_of_a_listing_spoil_only_their_item(void)
+{
+	const struct s3_list list = { .max_keys = 9 };
+	struct seen seen = { "" };
+	char *next = NULL;
+
+	START({ XML("<ListBucketResult><IsTruncated>False</IsTruncated>"
+		    ITEM("a", WHOLE) ITEM("fffe\xef\xbf\xbe", WHOLE)
+		    ITEM("ctl\x01", WHOLE) ITEM("ref&#x2;", WHOLE)
+		    ITEM(THOUSAND "1234567890123456789012345", WHOLE)
+		    ITEM("z", WHOLE) "</ListBucketResult>"), 0, HTTP_CLOSE,
+		"list-type=2", NULL });
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, &seen, &next, &err), 0);
+	CU_ASSERT_STRING_EQUAL(seen.keys,
+			       "a;ctl\x01;fffe\xef\xbf\xbe;ref\x02;z;");
+	stop(1);
+}
+
 TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(an_acl_that_is_not_understood_keeps_no_data_back),
 	  T(gofakes3_calls_a_new_upload_by_another_name),
 	  T(a_store_without_tagging_directives_is_spared_them),
 	  T(a_directory_whose_copy_is_refused_is_written_anew),
 	  T(a_copy_refused_though_its_source_is_right_is_made_after_a_look),
+	  T(a_deletion_refused_though_its_condition_holds_is_made_after_a_look),
+	  T(a_directory_that_no_copy_finds_is_written_anew),
 	  T(an_upload_refused_though_its_condition_holds_ends_after_a_look),
 	  T(a_header_that_is_refused_does_not_keep_the_body_back),
 	  T(a_refusal_for_another_reason_stays_one),
@@ -604,4 +717,7 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(why_a_head_was_refused_is_asked_for),
 	  T(a_head_without_etag_or_date_is_read),
 	  T(a_probe_amid_trouble_learns_nothing_and_says_so),
-	  T(a_bad_item_of_a_listing_spoils_only_itself))
+	  T(a_bad_item_of_a_listing_spoils_only_itself),
+	  T(a_store_that_lists_by_marker_only_is_served),
+	  T(a_store_that_refuses_list_type_2_is_asked_by_marker),
+	  T(odd_bytes_of_a_listing_spoil_only_their_item))
