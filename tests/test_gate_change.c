@@ -100,7 +100,7 @@ a_set_id_bit_that_a_write_takes_is_gone_from_disk_too(void)
 	struct rig r;
 
 	borne(&(struct story){ "WRITE to a set-id file", set_id_file,
-			       write_stable, f_is_new });
+			       write_stable, rig_f_is_new });
 	rig_open(&r);
 	set_id_file(&r);
 	CU_ASSERT_EQUAL(mode_of(&r), 04777);
@@ -110,7 +110,7 @@ a_set_id_bit_that_a_write_takes_is_gone_from_disk_too(void)
 	/* The bytes were not committed; the bit does not come back. */
 	rig_kill(&r);
 	CU_ASSERT_EQUAL(mode_of(&r), 0777);
-	CU_ASSERT(rig_settled(&r, f_is_old));
+	CU_ASSERT(rig_settled(&r, rig_f_is_old));
 	rig_close(&r);
 }
 
