@@ -121,6 +121,9 @@ strip_set_id(struct node *n, const struct gate_request *rq)
 	if (row.nlink > 0)
 		change_upload_locked(&c, n, &row);
 	lost_rows_locked(n, &c, NULL, NULL);
+	/* Should the WRITE fail after that, the writer stays until the mode is
+	 * in the bucket. */
+	meta_put_handle(c.batch, &n->h);
 	pthread_mutex_unlock(&n->mutex);
 	meta_put_inode(c.batch, &row);
 	r = change_commit(&c);
