@@ -327,8 +327,8 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		result = source_is(r, source_key, if_match, err);
 	if ((result == -EINVAL || result == -ENOTSUP || result == -ENOENT) &&
 	    is_marker(key) && is_marker(source_key))
-		return put_marker(r, result, source_key, if_match, key, headers, cond,
-				  etag, err);
+		return put_marker(r, result, source_key, if_match, key,
+				  headers, cond, etag, err);
 	if (result < 0)
 		return result;
 	return s3_xml_etag(reply.body.data, reply.body.len, etag);

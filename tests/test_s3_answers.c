@@ -129,12 +129,14 @@ a_directory_that_no_copy_finds_is_written_anew(void)
 {
 	char etag[S3_ETAG_MAX];
 
-	START({ ERROR("404 None", "NoSuchKey", 37), 0, HTTP_KEEP,
+	START({ GOOD_HEAD, 0, HTTP_KEEP, "HEAD /bucket/from/", NULL },
+	      { ERROR("404 None", "NoSuchKey", 37), 0, HTTP_KEEP,
 		"x-amz-copy-source", NULL },
 	      { "HTTP/1.1 200 OK" LINE ID MTIME ETAG("e") LENGTH(0) LINE, 0,
 		HTTP_KEEP, "HEAD /bucket/from/", NULL },
 	      { OK_LAST(0, "n"), 0, HTTP_CLOSE, "PUT /bucket/to/",
 		"x-amz-copy-source" },
+	      { GOOD_HEAD, 0, HTTP_KEEP, "HEAD /bucket/from/", NULL },
 	      { ERROR("404 None", "NoSuchKey", 37), 0, HTTP_KEEP,
 		"x-amz-copy-source", NULL },
 	      { "HTTP/1.1 404 None" LINE ID LENGTH(0) LINE, 0, HTTP_KEEP,
@@ -145,7 +147,7 @@ a_directory_that_no_copy_finds_is_written_anew(void)
 				&err), 0);
 	CU_ASSERT_EQUAL(s3_copy(s3, "from/", NULL, "to/", NULL, NULL, etag,
 				&err), -ENOENT);
-	stop(5);
+	stop(7);
 }
 
 #define SEEN(etag) { OK_LAST(3, etag), 0, HTTP_CLOSE, "HEAD", NULL }
