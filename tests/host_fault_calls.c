@@ -23,6 +23,8 @@
 
 #define PATH_SIZE 4600
 #define FROM __builtin_return_address(0)
+/* open64() and the like: off_t has 64 bits in any case. */
+#define SAME_AS(name) __attribute__((alias(name)))
 
 /* ---- files ---- */
 
@@ -150,11 +152,11 @@ write(int fd, const void *buf, size_t len)
 			next(&real, "write"))(fd, buf, less(&f, len)));
 }
 
-static ssize_t
-pwrite_at(int fd, const void *buf, size_t len, off_t at, const void *from)
+ssize_t
+pwrite(int fd, const void *buf, size_t len, off_t at)
 {
 	static void *real;
-	struct host_fault f = ask_fd("write", fd, from);
+	struct host_fault f = ask_fd("write", fd, FROM);
 
 	if (refused(&f))
 		return -1;
@@ -162,17 +164,8 @@ pwrite_at(int fd, const void *buf, size_t len, off_t at, const void *from)
 			next(&real, "pwrite64"))(fd, buf, less(&f, len), at));
 }
 
-ssize_t
-pwrite(int fd, const void *buf, size_t len, off_t at)
-{
-	return pwrite_at(fd, buf, len, at, FROM);
-}
-
-ssize_t
-pwrite64(int fd, const void *buf, size_t len, off64_t at)
-{
-	return pwrite_at(fd, buf, len, at, FROM);
-}
+ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t at)
+	SAME_AS("pwrite");
 
 ssize_t
 read(int fd, void *buf, size_t len)
@@ -186,11 +179,11 @@ read(int fd, void *buf, size_t len)
 			next(&real, "read"))(fd, buf, less(&f, len)));
 }
 
-static ssize_t
-pread_at(int fd, void *buf, size_t len, off_t at, const void *from)
+ssize_t
+pread(int fd, void *buf, size_t len, off_t at)
 {
 	static void *real;
-	struct host_fault f = ask_fd("read", fd, from);
+	struct host_fault f = ask_fd("read", fd, FROM);
 
 	if (refused(&f))
 		return -1;
@@ -198,17 +191,7 @@ pread_at(int fd, void *buf, size_t len, off_t at, const void *from)
 			next(&real, "pread64"))(fd, buf, less(&f, len), at));
 }
 
-ssize_t
-pread(int fd, void *buf, size_t len, off_t at)
-{
-	return pread_at(fd, buf, len, at, FROM);
-}
-
-ssize_t
-pread64(int fd, void *buf, size_t len, off64_t at)
-{
-	return pread_at(fd, buf, len, at, FROM);
-}
+ssize_t pread64(int fd, void *buf, size_t len, off64_t at) SAME_AS("pread");
 
 int
 fsync(int fd)
@@ -232,11 +215,11 @@ fdatasync(int fd)
 	return result(&f, ((int (*)(int))next(&real, "fdatasync"))(fd));
 }
 
-static int
-truncate_to(int fd, off_t size, const void *from)
+int
+ftruncate(int fd, off_t size)
 {
 	static void *real;
-	struct host_fault f = ask_fd("ftruncate", fd, from);
+	struct host_fault f = ask_fd("ftruncate", fd, FROM);
 
 	if (refused(&f))
 		return -1;
@@ -244,25 +227,15 @@ truncate_to(int fd, off_t size, const void *from)
 				  fd, size));
 }
 
-int
-ftruncate(int fd, off_t size)
-{
-	return truncate_to(fd, size, FROM);
-}
+int ftruncate64(int fd, off64_t size) SAME_AS("ftruncate");
 
 int
-ftruncate64(int fd, off64_t size)
-{
-	return truncate_to(fd, size, FROM);
-}
-
-static int
-allocate(int fd, int mode, off_t at, off_t len, const void *from)
+fallocate(int fd, int mode, off_t at, off_t len)
 {
 	static void *real;
 	struct host_fault f = ask_fd(mode & FALLOC_FL_PUNCH_HOLE ? "punch"
 								 : "fallocate",
-				     fd, from);
+				     fd, FROM);
 
 	if (refused(&f))
 		return -1;
@@ -270,24 +243,15 @@ allocate(int fd, int mode, off_t at, off_t len, const void *from)
 			next(&real, "fallocate64"))(fd, mode, at, len));
 }
 
-int
-fallocate(int fd, int mode, off_t at, off_t len)
-{
-	return allocate(fd, mode, at, len, FROM);
-}
+int fallocate64(int fd, int mode, off64_t at, off64_t len)
+	SAME_AS("fallocate");
 
+/* It says what is wrong by what it returns. */
 int
-fallocate64(int fd, int mode, off64_t at, off64_t len)
-{
-	return allocate(fd, mode, at, len, FROM);
-}
-
-/* These say what is wrong by what they return. */
-static int
-posix_allocate(int fd, off_t at, off_t len, const void *from)
+posix_fallocate(int fd, off_t at, off_t len)
 {
 	static void *real;
-	struct host_fault f = ask_fd("fallocate", fd, from);
+	struct host_fault f = ask_fd("fallocate", fd, FROM);
 	int r;
 
 	if (f.error != 0 && !f.after)
@@ -297,17 +261,8 @@ posix_allocate(int fd, off_t at, off_t len, const void *from)
 	return r == 0 ? f.error : r;
 }
 
-int
-posix_fallocate(int fd, off_t at, off_t len)
-{
-	return posix_allocate(fd, at, len, FROM);
-}
-
-int
-posix_fallocate64(int fd, off64_t at, off64_t len)
-{
-	return posix_allocate(fd, at, len, FROM);
-}
+int posix_fallocate64(int fd, off64_t at, off64_t len)
+	SAME_AS("posix_fallocate");
 
 /* ---- names ---- */
 
@@ -342,17 +297,7 @@ open(const char *name, int flags, ...)
 	return open_at(AT_FDCWD, name, flags, mode, FROM);
 }
 
-int
-open64(const char *name, int flags, ...)
-{
-	va_list ap;
-	mode_t mode;
-
-	va_start(ap, flags);
-	mode = mode_from(flags, ap);
-	va_end(ap);
-	return open_at(AT_FDCWD, name, flags, mode, FROM);
-}
+int open64(const char *name, int flags, ...) SAME_AS("open");
 
 int
 openat(int dir, const char *name, int flags, ...)
@@ -366,17 +311,8 @@ openat(int dir, const char *name, int flags, ...)
 	return open_at(dir, name, flags, mode, FROM);
 }
 
-int
-openat64(int dir, const char *name, int flags, ...)
-{
-	va_list ap;
-	mode_t mode;
-
-	va_start(ap, flags);
-	mode = mode_from(flags, ap);
-	va_end(ap);
-	return open_at(dir, name, flags, mode, FROM);
-}
+int openat64(int dir, const char *name, int flags, ...)
+	SAME_AS("openat");
 
 static int
 rename_at(int dir, const char *name, int to_dir, const char *to,
