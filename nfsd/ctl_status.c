@@ -213,7 +213,7 @@ ctl_status(struct connection *c)
 	if (config->rpc != NULL)
 		rpc_server_stats(config->rpc, &rpc);
 	object = json_pack(
-		"{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o,"
+		"{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
 		" s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
 		"version", PACKAGE_VERSION,
 		"pid", (int)getpid(),
