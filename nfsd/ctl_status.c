@@ -187,15 +187,47 @@ add_counters(json_t *object, const struct gate_status *s)
 	return object;
 }
 
-/* Calls that wait for a bucket, and those that came again meanwhile. */
+/* Each value beside its name, in the order in which they are told. */
 static json_t *
-add_waiting(json_t *object, const struct rpc_stats *rpc)
+status_json(const struct ctl *ctl, const struct rpc_stats *rpc)
 {
-	if (json_object_set_new(object, "far_busy",
-				json_integer(rpc->far_busy)) == 0 &&
-	    json_object_set_new(object, "dropped_duplicates",
-				json_integer((json_int_t)
-					     rpc->dropped_duplicates)) == 0)
+	const struct ctl_config *config = &ctl->config;
+	const struct {
+		const char *name;
+		json_t *value;
+	} told[] = {
+		{"version", json_string(PACKAGE_VERSION)},
+		{"pid", json_integer(getpid())},
+		{"uptime_ms", json_integer((json_int_t)
+					   (ctl_now_ms() - ctl->started_ms))},
+		{"exports", exports_json(config->exports)},
+		{"trouble", trouble_json(config->gate)},
+		{"refusals", refusals_json(config->gate)},
+		{"credentials", ctl_keys(config)},
+		{"moves", moves_json(config->gate)},
+		{"absent", ctl_absent(config->gate)},
+		{"away", ctl_away(config->gate)},
+		{"connections", json_integer(rpc->connections)},
+		{"in_flight", json_integer(rpc->in_flight)},
+		{"held", json_integer(rpc->held)},
+		{"workers_busy", json_integer(rpc->workers_busy)},
+		{"calls", json_integer((json_int_t)rpc->calls)},
+		{"replayed", json_integer((json_int_t)rpc->replayed)},
+		{"garbage", json_integer((json_int_t)rpc->garbage)},
+		{"denied", json_integer((json_int_t)rpc->denied)},
+		{"mounts", json_integer((json_int_t)
+					mount3_count(config->mounts))},
+		{"far_busy", json_integer(rpc->far_busy)},
+		{"dropped_duplicates", json_integer((json_int_t)
+						    rpc->dropped_duplicates)},
+	};
+	json_t *object = json_object();
+	bool whole = true;
+
+	for (size_t i = 0; i < sizeof(told) / sizeof(*told); i++)
+		whole &= json_object_set_new(object, told[i].name,
+					     told[i].value) == 0;
+	if (whole)
 		return object;
 	json_decref(object);
 	return NULL;
@@ -207,32 +239,10 @@ ctl_status(struct connection *c)
 	const struct ctl_config *config = &c->ctl->config;
 	struct gate_status s = {0};
 	struct rpc_stats rpc = {0};
-	json_t *object;
 
 	gate_status(config->gate, &s);
 	if (config->rpc != NULL)
 		rpc_server_stats(config->rpc, &rpc);
-	object = json_pack(
-		"{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
-		" s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:i}",
-		"version", PACKAGE_VERSION,
-		"pid", (int)getpid(),
-		"uptime_ms", (json_int_t)(ctl_now_ms() - c->ctl->started_ms),
-		"exports", exports_json(config->exports),
-		"trouble", trouble_json(config->gate),
-		"refusals", refusals_json(config->gate),
-		"credentials", ctl_keys(config),
-		"moves", moves_json(config->gate),
-		"absent", ctl_absent(config->gate),
-		"away", ctl_away(config->gate),
-		"connections", (int)rpc.connections,
-		"in_flight", (int)rpc.in_flight,
-		"held", (int)rpc.held,
-		"workers_busy", (int)rpc.workers_busy,
-		"calls", (json_int_t)rpc.calls,
-		"replayed", (json_int_t)rpc.replayed,
-		"garbage", (json_int_t)rpc.garbage,
-		"denied", (json_int_t)rpc.denied,
-		"mounts", (int)mount3_count(config->mounts));
-	ctl_answer(c, 0, add_counters(add_waiting(object, &rpc), &s));
+	ctl_answer(c, 0, add_counters(status_json(c->ctl, &rpc),
+				    &s));
 }
