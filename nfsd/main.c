@@ -9,13 +9,13 @@
  * the one that ends the program:
  *
  *	0  asked to stop, and stopped; --help, --version, --check without fault
- *	1  cannot serve: state directory, port, a bucket that refuses us
+ *	1  cannot serve: state directory, port, what cannot be a bucket
  *	2  the configuration is wrong
  *
  * The start runs in a thread of its own, so that a signal is heard at any
- * moment of it, and waits for no bucket (probe.h): a bucket that does not answer
- * may come up later, and what is here is served until then.  One that refuses us
- * (403, 404) within START_GRACE_MS ends the start with one line.
+ * moment of it, and waits for no bucket (probe.h): one that does not answer, or
+ * refuses us, may do later, and what is here is served until then.  One that
+ * cannot be asked at all ends the start with one line.
  *
  * The end has a time, shutdown_timeout_ms: requests are answered, staged bytes
  * uploaded.  Then all that still waits for S3 is cancelled, and the rest is
@@ -383,7 +383,7 @@ open_exports(struct daemon *d)
 	return r;
 }
 
-/* A verdict of each, or until then.  -EINVAL: one refuses us. */
+/* A verdict of each, or until then.  -EINVAL: one can be none. */
 static int
 await_probes(struct daemon *d, uint64_t until_ms)
 {

@@ -7,7 +7,7 @@
  * gateway may come up before its network.
  *
  *	ASKING --> GOOD (the thread ends)
- *	   \--> SILENT or WRONG <--> each other --> GOOD
+ *	   \--> SILENT, REFUSED, WRONG <--> each other --> GOOD
  */
 #include <config.h>
 
@@ -73,11 +73,26 @@ ask(const struct probe *p, struct s3_caps *caps, struct s3_error *err)
 	return s3_probe(p->s3, scratch, caps, err);
 }
 
-static bool
-is_wrong(int r)
+/* Keys expire, quotas fill and buckets are made later: nobody who has bytes
+ * for it here should have to wait for that with a daemon that does not start. */
+static enum probe_verdict
+verdict_of(int r)
 {
-	return r == -EACCES || r == -ENODEV || r == -EINVAL || r == -ENOENT ||
-	       r == -EPERM || r == -ENOTDIR || r == -EKEYREJECTED;
+	switch (r) {
+	case 0:
+		return PROBE_GOOD;
+	case -EACCES:
+	case -EKEYREJECTED:
+	case -ENODEV:
+		return PROBE_REFUSED;
+	case -EINVAL:
+	case -ENOENT:
+	case -EPERM:
+	case -ENOTDIR:
+		return PROBE_WRONG;
+	default:
+		return PROBE_SILENT;
+	}
 }
 
 static void
@@ -133,7 +148,7 @@ say_locked(struct probe *p)
 	    (p->verdict == PROBE_WRONG && !p->settled))
 		return;
 	p->said = true;
-	if (p->verdict == PROBE_WRONG)
+	if (p->verdict != PROBE_SILENT)
 		log_err("s3", "bucket=%s cannot be used, trying on: %s", url,
 			p->why);
 	else
@@ -207,8 +222,7 @@ probe_main(void *arg)
 		pthread_mutex_lock(&p->lock);
 		if (r < 0)
 			explain(r, &err, p->why, sizeof(p->why));
-		p->verdict = r == 0 ? PROBE_GOOD : is_wrong(r) ? PROBE_WRONG :
-			     PROBE_SILENT;
+		p->verdict = verdict_of(r);
 		say_locked(p);
 		pthread_cond_broadcast(&p->told);
 		if (r == 0)

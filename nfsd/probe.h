@@ -19,7 +19,9 @@ enum probe_verdict {
 	PROBE_ASKING,		/* for the first time */
 	PROBE_GOOD,		/* the export knows what is honoured */
 	PROBE_SILENT,		/* no answer yet; asked again */
-	PROBE_WRONG		/* it refuses us; asked again all the same */
+	PROBE_REFUSED,		/* it refuses us, or is not there: an hour of
+				 * the keys' or the store's; asked again */
+	PROBE_WRONG		/* no bucket could be asked so */
 };
 
 /*
@@ -32,7 +34,7 @@ int probe_start(const struct settings_export *settings, struct s3 *s3,
 	__attribute__((warn_unused_result));
 
 /* What it found so far; waits for its first verdict until then (real time,
- * CLOCK_MONOTONIC).  why: for people, where it is SILENT or WRONG. */
+ * CLOCK_MONOTONIC).  why: for people, where it is none of the first two. */
 enum probe_verdict probe_wait(struct probe *probe, uint64_t until_ms,
 			      char *why, size_t size);
 

@@ -96,7 +96,7 @@ check "SIGTERM ends it with 0" $? 0
 pid=
 check "no socket is left" "$(ls "$dir/state/deep" | grep -c sock)" 0
 
-# A bucket that does not answer is waited for; one that refuses is not.
+# A bucket that does not answer is waited for.
 AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b "$daemon" --bucket s3://data \
 	--endpoint http://127.0.0.1:1 --set s3.retry_ms=100 \
 	--listen 127.0.0.1:0 --portmap off --state-dir "$dir/other" \
