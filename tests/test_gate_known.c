@@ -264,10 +264,11 @@ what_the_bucket_does_not_have_is_not_forgotten(void)
 	client_init(&a, "a");
 	b.export.settle_ms = 60000;
 	open_small(&b);
+	/* Before the first listing, which counts for a while. */
+	fill(&b, 0, SOME);
 	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
 	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "in", &in), 0);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "mine", "bytes", &fh), 0);
-	fill(&b, 0, SOME);
 	CU_ASSERT_EQUAL(list(&b, &a), SOME);
 	CU_ASSERT(shrinks_to(&b, MOST));
 	CU_ASSERT_EQUAL(do_read(&b, &a, &fh, 0, text, 8, &got), 0);
