@@ -33,6 +33,8 @@
 #include "nfsd/log.h"
 
 #define CONNECTIONS_MAX 16
+#define RESTORE_DAYS 7
+#define RESTORE_DAYS_MAX 3650
 #define REQUEST_MAX 65536
 #define LIST_MAX_BYTES (64UL << 20)
 #define SILENT_MS 100		/* shorter is none */
@@ -345,6 +347,29 @@ do_refresh(struct connection *c)
 	ctl_answer(c, gate_refresh(c->ctl->config.gate, path), NULL);
 }
 
+static void
+do_restore(struct connection *c)
+{
+	const char *path = ctl_request_text(c, "path");
+	const char *text = ctl_request_text(c, "days");
+	char *end = NULL, why[400];
+	long days = text != NULL ? strtol(text, &end, 10) : RESTORE_DAYS;
+	int r;
+
+	if (path == NULL || (text != NULL && (end == text || *end != '\0')) ||
+	    days < 1 || days > RESTORE_DAYS_MAX) {
+		ctl_answer_error(c, EINVAL, "restore needs a path, and days "
+				 "from 1 to 3650");
+		return;
+	}
+	r = gate_restore(c->ctl->config.gate, path, (unsigned)days, why,
+			 sizeof(why));
+	if (r < 0 && why[0] != '\0')
+		ctl_answer_error(c, -r, why);
+	else
+		ctl_answer(c, r, NULL);
+}
+
 struct kept {
 	uint64_t id;
 	bool found;
@@ -433,6 +458,8 @@ dispatch(struct connection *c)
 		ctl_drain(c);
 	else if (strcmp(command, "refresh") == 0)
 		do_refresh(c);
+	else if (strcmp(command, "restore") == 0)
+		do_restore(c);
 	else if (strcmp(command, "quarantine list") == 0)
 		do_quarantine_list(c);
 	else if (strcmp(command, "quarantine retry") == 0 ||

@@ -130,6 +130,9 @@ static const struct command commands[] = {
 	{"refresh", "path", false, NULL, 0,
 	 "forget what is remembered of the bucket below PATH",
 	 "the bucket is asked again"},
+	{"restore", "path", false, NULL, 0,
+	 "ask S3 for an archived file (--days N: to keep it, 7)",
+	 "asked for; it can be read when S3 has it, in minutes to hours"},
 	{"quarantine list", "", true, COLUMNS(quarantine_columns),
 	 "data whose upload failed for good, and is kept", NULL},
 	{"quarantine retry", "id", false, NULL, 0,
@@ -149,6 +152,7 @@ struct client {
 	const char *socket_path, *state_dir;
 	bool json, all, terminal, shown_progress;
 	const char *timeout;	/* in seconds; NULL: the daemon's default */
+	const char *days;	/* the same */
 	const struct command *command;
 	json_t *items;
 };
@@ -270,6 +274,10 @@ build_request(const struct client *c, int argc, char **argv, json_t **out)
 		json_object_set_new(request, "timeout_ms",
 				    json_integer(seconds * 1000));
 	}
+	if (c->days != NULL && strcmp(c->command->name, "restore") != 0)
+		return wrong("--days goes with restore", "");
+	if (c->days != NULL)
+		json_object_set_new(request, "days", json_string(c->days));
 	if (c->all && strcmp(c->command->name, "quarantine retry") == 0) {
 		json_object_set_new(request, "all", json_true());
 		keys = "[path]";
@@ -453,13 +461,14 @@ run(struct client *c, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	enum { STATE_DIR = 256, SOCKET, JSON, ALL, TIMEOUT, VERSION, HELP };
+	enum { STATE_DIR = 256, SOCKET, JSON, ALL, TIMEOUT, DAYS, VERSION, HELP };
 	static const struct option options[] = {
 		{"state-dir", required_argument, NULL, STATE_DIR},
 		{"socket", required_argument, NULL, SOCKET},
 		{"json", no_argument, NULL, JSON},
 		{"all", no_argument, NULL, ALL},
 		{"timeout", required_argument, NULL, TIMEOUT},
+		{"days", required_argument, NULL, DAYS},
 		{"version", no_argument, NULL, VERSION},
 		{"help", no_argument, NULL, HELP},
 		{NULL, 0, NULL, 0}
@@ -483,6 +492,9 @@ main(int argc, char **argv)
 			break;
 		case TIMEOUT:
 			c.timeout = optarg;
+			break;
+		case DAYS:
+			c.days = optarg;
 			break;
 		case VERSION:
 			puts("s3nfsctl " PACKAGE_VERSION);

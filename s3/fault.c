@@ -585,6 +585,7 @@ s3_fault_wrap(struct s3 *s3)
 	f->ops = fault_ops;
 	f->real = s3->ops;
 	f->ops.identity = s3->ops->identity;
+	f->ops.restore = s3->ops->restore;
 	f->log = -1;
 	f->stale = s3_fault_stale_new();
 	if (f->stale == NULL ||

@@ -130,6 +130,7 @@ static const struct s3_ops ops = {
 	.copy = s3_remote_copy,
 	.del = s3_remote_delete,
 	.list_page = s3_remote_list_page,
+	.restore = s3_remote_restore,
 	.extras = s3_remote_extras,
 	.extras_ensure = s3_remote_extras_ensure,
 	.ping = s3_remote_ping,

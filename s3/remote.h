@@ -523,6 +523,8 @@ int s3_request_courteous(struct s3_remote *r, struct s3_call *call,
 int s3_remote_extras_ensure(struct s3 *s3, const char *key,
 			    const struct s3_headers *headers,
 			    struct s3_error *err);
+int s3_remote_restore(struct s3 *s3, const char *key, unsigned days,
+		      struct s3_error *err);
 int s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 			int (*each)(void *arg, const struct s3_entry *entry),
 			void *arg, char **next, struct s3_error *err);

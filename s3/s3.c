@@ -546,6 +546,20 @@ s3_delete(struct s3 *s3, const char *key, const char *if_match,
 }
 
 int
+s3_restore(struct s3 *s3, const char *key, unsigned days,
+	   struct s3_error *err)
+{
+	const char *bad = bad_key(key);
+
+	if (bad != NULL)
+		return refuse(err, bad);
+	if (s3->ops->restore == NULL)
+		return -ENOTSUP;
+	begin(s3, S3_OP_EXTRAS);
+	return (int)end(s3, s3->ops->restore(s3, key, days, err));
+}
+
+int
 s3_list_page(struct s3 *s3, const struct s3_list *list,
 	     int (*each)(void *arg, const struct s3_entry *entry),
 	     void *arg, char **next, struct s3_error *err)

@@ -439,6 +439,13 @@ int s3_copy(struct s3 *s3, const char *source_key, const char *if_match,
 int s3_delete(struct s3 *s3, const char *key, const char *if_match,
 	      struct s3_error *err) __attribute__((warn_unused_result));
 
+/*
+ * RestoreObject of an archived object, to be read for so many days; done by
+ * the store later.  One that is under way is 0.  -ENOTSUP: there is no archive.
+ */
+int s3_restore(struct s3 *s3, const char *key, unsigned days,
+	       struct s3_error *err) __attribute__((warn_unused_result));
+
 /* One name of a listing.  Valid during the callback only. */
 struct s3_entry {
 	const char *key;	/* any bytes but NUL; a common prefix ends

@@ -104,6 +104,9 @@ struct s3_ops {
 	int (*extras_ensure)(struct s3 *s3, const char *key,
 			     const struct s3_headers *headers,
 			     struct s3_error *err);
+	/* NULL: it has no archive. */
+	int (*restore)(struct s3 *s3, const char *key, unsigned days,
+		       struct s3_error *err);
 	int (*list_page)(struct s3 *s3, const struct s3_list *list,
 			 int (*each)(void *arg, const struct s3_entry *entry),
 			 void *arg, char **next, struct s3_error *err);

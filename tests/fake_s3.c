@@ -570,6 +570,13 @@ fake_s3_away(struct s3 *s3, bool away)
 	pthread_mutex_unlock(&s3->mutex);
 }
 
+int
+s3_restore(struct s3 *s3, const char *key, unsigned days, struct s3_error *err)
+{
+	(void)s3, (void)key, (void)days, (void)err;
+	return -ENOTSUP;
+}
+
 bool
 s3_is_away(struct s3 *s3, struct s3_absence *out)
 {

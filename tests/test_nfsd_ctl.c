@@ -145,6 +145,27 @@ status_tells_whose_keys_are_used_and_until_when(void)
 }
 
 static void
+restore_asks_for_a_file_and_days(void)
+{
+	json_t *lines;
+
+	set_up();
+	lines = ask("{\"command\":\"restore\",\"path\":\"/data/a\","
+		    "\"days\":\"3\"}\n");
+	CU_ASSERT_PTR_NOT_NULL(at(lines, 0, "result"));
+	json_decref(lines);
+	lines = ask("{\"command\":\"restore\",\"path\":\"/data/a\","
+		    "\"days\":\"3d\"}\n");
+	CU_ASSERT_PTR_NOT_NULL(at(lines, 0, "error"));
+	json_decref(lines);
+	fake_gate.result = -EACCES;
+	lines = ask("{\"command\":\"restore\",\"path\":\"/data/a\","
+		    "\"days\":\"3\"}\n");
+	CU_ASSERT_STRING_EQUAL(json_string_value(at(lines, 0, "error")), "no");
+	json_decref(lines);
+}
+
+static void
 a_dead_daemons_socket_is_replaced(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -417,7 +438,8 @@ main(int argc, char **argv)
 	static const struct unit_case cases[] = {
 		T(the_socket_is_its_owners_alone),
 		T(a_dead_daemons_socket_is_replaced),
-	  T(status_tells_whose_keys_are_used_and_until_when), T(lists_come_as_items),
+	  T(status_tells_whose_keys_are_used_and_until_when),
+	  T(restore_asks_for_a_file_and_days), T(lists_come_as_items),
 		T(flush_tells_how_far_it_is),
 		T(foolish_requests_are_answered), T(too_long_requests_end),
 		T(clients_are_counted), T(the_tool_prints_columns),

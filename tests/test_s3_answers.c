@@ -77,6 +77,22 @@ gofakes3_calls_a_new_upload_by_another_name(void)
 }
 
 static void
+a_restore_is_asked_for_once_and_may_be_under_way(void)
+{
+	START({ "HTTP/1.1 202 Accepted" LINE LENGTH(0) LINE, 0, HTTP_KEEP,
+		"POST /bucket/key?restore= ", NULL },
+	      { ERROR("409 Wait", "RestoreAlreadyInProgress", 52), 0,
+		HTTP_KEEP, "<Days>7</Days>", NULL },
+	      { ERROR("403 No", "InvalidObjectState", 46), 0, HTTP_KEEP,
+		NULL, NULL });
+	CU_ASSERT_EQUAL(s3_restore(s3, "key", 7, &err), 0);
+	CU_ASSERT_EQUAL(s3_restore(s3, "key", 7, &err), 0);
+	CU_ASSERT_EQUAL(s3_restore(s3, "key", 7, &err), -EACCES);
+	CU_ASSERT_STRING_EQUAL(err.code, "InvalidObjectState");
+	stop(3);
+}
+
+static void
 a_store_without_tagging_directives_is_spared_them(void)
 {
 	const struct s3_headers none = { 0 };
@@ -697,6 +713,7 @@ TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
 	  T(an_acl_that_is_not_understood_keeps_no_data_back),
 	  T(gofakes3_calls_a_new_upload_by_another_name),
 	  T(a_store_without_tagging_directives_is_spared_them),
+	  T(a_restore_is_asked_for_once_and_may_be_under_way),
 	  T(a_directory_whose_copy_is_refused_is_written_anew),
 	  T(a_copy_refused_though_its_source_is_right_is_made_after_a_look),
 	  T(a_deletion_refused_though_its_condition_holds_is_made_after_a_look),

@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -426,6 +427,32 @@ gate_refresh(struct gate *g, const char *path)
 	if (r < 0)
 		return r;
 	r = path_walk(g, path, &n);
+	node_put(&n);
+	return r;
+}
+
+int
+gate_restore(struct gate *g, const char *path, unsigned days, char *why,
+	     size_t size)
+{
+	struct s3_error err = { 0 };
+	char key[META_KEY_MAX + 2];
+	struct node *n = NULL;
+	int r = path_walk(g, path, &n);
+
+	why[0] = '\0';
+	if (r == 0 && node_kind(n) == GATE_DIR)
+		r = -EISDIR;
+	if (r == 0) {
+		pthread_mutex_lock(&n->mutex);
+		strcpy(key, n->i.base_key);
+		pthread_mutex_unlock(&n->mutex);
+		r = key[0] == '\0' ? -ENODATA :
+		    s3_restore(n->export->s3, key, days, &err);
+		if (r < 0)
+			snprintf(why, size, "%s%s%s", err.code, err.code[0] !=
+				 '\0' ? ": " : "", err.message);
+	}
 	node_put(&n);
 	return r;
 }

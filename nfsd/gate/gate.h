@@ -533,6 +533,11 @@ struct gate_left_info {
 int gate_each_left(struct gate *gate, const char *path,
 		   int (*each)(void *arg, const struct gate_left_info *),
 		   void *arg) __attribute__((warn_unused_result));
+/* Ask the bucket to restore an archived file, to be read for so many days.
+ * -EISDIR, -ENODATA (the bucket has nothing of it yet), or as s3_restore says;
+ * why: the store's words, or "". */
+int gate_restore(struct gate *gate, const char *path, unsigned days,
+		 char *why, size_t size) __attribute__((warn_unused_result));
 /* Forget what is remembered of the bucket below path. */
 int gate_refresh(struct gate *gate, const char *path)
 	__attribute__((warn_unused_result));

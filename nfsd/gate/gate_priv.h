@@ -240,6 +240,7 @@ struct node {
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
 	uint64_t replaced;		/* times that S3's became ours */
+	bool said_archived;		/* atomic: fetch.c */
 	uint64_t trunc_low;		/* smallest size since a snapshot */
 
 	/* the writer, if state is not META_NONE */
