@@ -121,7 +121,7 @@ rpc_tail_alloc(struct rpc_request *rq, uint32_t len)
 	struct rpc_call *call = (struct rpc_call *)rq;
 	struct rpc_pool *pool = &call->server->pool;
 	struct rpc_buffer *tail = NULL;
-	bool charged = call->conn != NULL && !call->procedure->cached;
+	bool charged = !call->procedure->cached && call->conn != NULL;
 	int r;
 
 	rpc_call_drop_tail(call);

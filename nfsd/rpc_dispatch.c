@@ -627,7 +627,8 @@ pointless(struct rpc_call *call)
 
 	if (!call->decoded)
 		return true;
-	if (call->conn == NULL || call->procedure->cached)
+	/* The connection of one that is cached may change meanwhile. */
+	if (call->procedure->cached || call->conn == NULL)
 		return false;
 	pthread_mutex_lock(&call->conn->lock);
 	dead = call->conn->dead;
@@ -646,7 +647,7 @@ rpc_dispatch_blocking(struct rpc_call *call, bool far)
 		return;
 	}
 	/* The peer does not read: a READ waits until it does. */
-	if (call->conn != NULL && !call->procedure->cached &&
+	if (!call->procedure->cached && call->conn != NULL &&
 	    rpc_conn_choked(call->conn)) {
 		call->tail_want = 0;
 		rpc_conn_hold_back(call);

@@ -61,6 +61,13 @@ struct s3_watcher {
 	struct s3_absence absence;	/* since_ns 0: the store is here */
 };
 
+/* Whoever ends the daemon may ask amid its start. */
+static struct s3_watcher *
+watcher_of(const struct s3 *s3)
+{
+	return __atomic_load_n(&s3->watcher, __ATOMIC_ACQUIRE);
+}
+
 static int64_t
 now_ms(void)
 {
@@ -150,17 +157,19 @@ wake_locked(struct s3_watcher *w)
 const atomic_bool *
 s3_away_flag(const struct s3 *s3, enum s3_ask ask)
 {
-	return s3->watcher != NULL ? &s3->watcher->refused[ask] : NULL;
+	struct s3_watcher *w = watcher_of(s3);
+
+	return w != NULL ? &w->refused[ask] : NULL;
 }
 
 unsigned
 s3_away_retry_ms(const struct s3 *s3)
 {
+	struct s3_watcher *w = watcher_of(s3);
 	unsigned ms = s3->config.retry_ms;
 
-	if (s3->watcher != NULL && s3->watcher->c.refuse &&
-	    s3->watcher->c.wait_ms < ms)
-		ms = s3->watcher->c.wait_ms;
+	if (w != NULL && w->c.refuse && w->c.wait_ms < ms)
+		ms = w->c.wait_ms;
 	return ms;
 }
 
@@ -180,7 +189,7 @@ away_error(struct s3_watcher *w, struct s3_error *err)
 int
 s3_away_change(struct s3 *s3, struct s3_error *err)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 
 	return w != NULL && atomic_load(&w->refused[S3_ASK_CHANGE]) ?
 	       away_error(w, err) : 0;
@@ -190,7 +199,7 @@ int
 s3_ask_begin(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
 	     struct s3_error *err)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 
 	if (w == NULL)
 		return 0;
@@ -209,7 +218,7 @@ s3_ask_begin(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked,
 void
 s3_ask_end(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked, int result)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 	struct kind *k;
 	enum sound sound = sound_of(ask, result);
 
@@ -230,7 +239,7 @@ s3_ask_end(struct s3 *s3, enum s3_ask ask, struct s3_asked *asked, int result)
 void
 s3_away_hint(struct s3 *s3, ssize_t result)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 
 	if (w == NULL || (result != -EAGAIN && result != -EKEYREJECTED &&
 			  result != -ENODEV))
@@ -456,14 +465,14 @@ s3_watch(struct s3 *s3, const struct s3_watch *watch)
 		watcher_free(w);
 		return r;
 	}
-	s3->watcher = w;
+	__atomic_store_n(&s3->watcher, w, __ATOMIC_RELEASE);
 	return 0;
 }
 
 void
 s3_watch_stop(struct s3 *s3)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 
 	if (w == NULL)
 		return;
@@ -477,7 +486,7 @@ s3_watch_stop(struct s3 *s3)
 void
 s3_watch_end(struct s3 *s3)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 
 	if (w == NULL || w->joined)
 		return;
@@ -488,7 +497,7 @@ s3_watch_end(struct s3 *s3)
 void
 s3_unwatch(struct s3 *s3)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 
 	if (w == NULL)
 		return;
@@ -501,7 +510,7 @@ s3_unwatch(struct s3 *s3)
 bool
 s3_is_away(struct s3 *s3, struct s3_absence *out)
 {
-	struct s3_watcher *w = s3->watcher;
+	struct s3_watcher *w = watcher_of(s3);
 	bool away;
 
 	if (w == NULL)

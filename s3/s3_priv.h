@@ -141,7 +141,7 @@ struct s3 {
 	struct s3_stats stats;		/* fields by __atomic builtins */
 	struct s3_ailment ailment;
 	bool ails;			/* atomic */
-	struct s3_watcher *watcher;	/* NULL: none */
+	struct s3_watcher *watcher;	/* atomic; NULL: none */
 };
 
 int s3_remote_open(const struct s3_config *config, struct s3 **out,

@@ -302,10 +302,10 @@ end_round(struct gate *g, uint64_t began_ms, int r)
 		turn_locked(k);
 		pthread_mutex_unlock(&k->mutex);
 		/* Nothing may go: ten times as much rest as work. */
-		if (++k->unbroken > 2)
+		if (__atomic_add_fetch(&k->unbroken, 1, __ATOMIC_RELAXED) > 2)
 			gate_rest(g, LOOK_MS + 10 * took);
 	} else {
-		k->unbroken = 0;
+		__atomic_store_n(&k->unbroken, 0, __ATOMIC_RELAXED);
 	}
 	k->round = 0;
 	if (r < 0)
