@@ -28,6 +28,7 @@
 #define KEY_BUSY_MS 20
 #define WAITERS_MAX 4
 #define RETRY_FIRST_MS 500
+#define MOMENT_MS 600000		/* what passes has passed by then */
 #define RETRY_MAX_MS 30000
 #define REFUSED_MAX_MS 300000	/* of one that is refused: nobody's haste */
 #define AT_ONCE 8		/* of an export */
@@ -274,6 +275,14 @@ set_refused(struct deletion *d, bool refused)
 	pthread_mutex_unlock(&g->mutex);
 }
 
+/* For longer than a bad moment: thousands of those would be a storm each time
+ * that S3 takes something else. */
+static bool
+stays_refused(const struct deletion *d)
+{
+	return d->refused && d->since_ms + MOMENT_MS <= clock_ms();
+}
+
 static void
 put_row(struct deletion *d)
 {
@@ -347,7 +356,8 @@ delete_run(void *arg)
 	for (unsigned i = 0; i < d->attempts && wait < longest; i++)
 		wait *= 2;
 	say_failure(d, r, &err);
-	try_later(d, heal_pause(d->x, wait < longest ? wait : longest), 1);
+	wait = wait < longest ? wait : longest;
+	try_later(d, stays_refused(d) ? wait : heal_pause(d->x, wait), 1);
 }
 
 void
@@ -361,17 +371,22 @@ delete_tick(struct gate *g)
 	pthread_mutex_unlock(&g->mutex);
 }
 
-/* All of them at the same time: it is a heap still. */
 void
 deletes_hurry(struct gate_export *x)
 {
+	struct deletes *s = &x->deletes;
 	struct gate *g = x->gate;
 	uint64_t now = clock_ms();
 
 	pthread_mutex_lock(&g->mutex);
-	for (size_t i = 0; i < x->deletes.waiting; i++)
-		if (x->deletes.heap[i]->due_ms > now)
-			x->deletes.heap[i]->due_ms = now;
+	for (size_t i = 0; i < s->waiting; i++) {
+		struct deletion *d = s->heap[i];
+
+		if (d->due_ms <= now || stays_refused(d))
+			continue;
+		d->due_ms = now;
+		sift_up(s, d, i);
+	}
 	start_due_locked(x);
 	pthread_mutex_unlock(&g->mutex);
 }

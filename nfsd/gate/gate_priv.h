@@ -464,6 +464,7 @@ struct gate_export {
 	struct {		/* heal.c; g->mutex */
 		bool ill;	/* also atomic */
 		uint64_t pulse_ms, healed_ms;
+		uint64_t pause_ms;	/* before the next time */
 	} heal;
 	struct {		/* again.c; g->mutex */
 		bool running;
@@ -1274,7 +1275,8 @@ int deletes_each(struct gate *g,
 		 int (*each)(void *arg, const struct gate_left_info *),
 		 void *arg) __attribute__((warn_unused_result));
 
-/* All that wait are due.  No mutex is held. */
+/* All that wait are due, but for those that S3 has refused for long.  No mutex
+ * is held. */
 void deletes_hurry(struct gate_export *x);
 
 /* ---- heal.c ---- */

@@ -5,8 +5,9 @@
  * ails; but then the last of them would follow half a minute after all is
  * right.  So while anything of an export fails, one of its uploads or
  * deletions feels the pulse every few seconds; and when S3 has taken
- * something, all others are due.  Not more often than HEALED_MS, for the sake
- * of what S3 goes on refusing among others that it takes.
+ * something, all others are due.  Again after a second, since some may have
+ * been at their old try then, and after pauses that grow to HEALED_MS, for the
+ * sake of what S3 goes on refusing among others that it takes.
  */
 
 #include <config.h>
@@ -14,7 +15,9 @@
 #include "nfsd/gate/move.h"
 
 #define PULSE_MS 4000
+#define HEALED_FIRST_MS 1000
 #define HEALED_MS 10000
+#define QUIET_MS 60000		/* then the next time is a new story */
 
 uint64_t
 heal_pause(struct gate_export *x, uint64_t wait_ms)
@@ -66,9 +69,14 @@ heal_over(struct gate_export *x)
 	if (!__atomic_load_n(&x->heal.ill, __ATOMIC_RELAXED))
 		return;
 	pthread_mutex_lock(&g->mutex);
-	go = x->heal.ill && x->heal.healed_ms + HEALED_MS <= now;
+	if (x->heal.healed_ms + QUIET_MS <= now)
+		x->heal.pause_ms = 0;
+	go = x->heal.ill && x->heal.healed_ms + x->heal.pause_ms <= now;
 	if (go) {
 		x->heal.healed_ms = now;
+		x->heal.pause_ms = x->heal.pause_ms == 0 ? HEALED_FIRST_MS :
+				   x->heal.pause_ms < HEALED_MS / 2 ?
+				   2 * x->heal.pause_ms : HEALED_MS;
 		__atomic_store_n(&x->heal.ill, false, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&g->mutex);
