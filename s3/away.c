@@ -355,7 +355,7 @@ ask_once(struct s3_watcher *w, enum s3_ask ask, unsigned limit_ms,
 		w->s3->ops->ping(w->s3, ask, w->c.prefix, limit_ms, &err);
 
 	explain(r, &err, why, size);
-	if (r == -EACCES && list == BAD)
+	if ((r == -EACCES || r == -EINVAL) && list == BAD)
 		return BAD;
 	return r == 0 ? GOOD : sound_of(ask, r);
 }
@@ -482,13 +482,25 @@ s3_watch_stop(struct s3 *s3)
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* Not one that has been begun since s3_watch_stop looked. */
+static bool
+told_to_stop(struct s3_watcher *w)
+{
+	bool told;
+
+	pthread_mutex_lock(&w->lock);
+	told = w->stopping;
+	pthread_mutex_unlock(&w->lock);
+	return told;
+}
+
 /* One thread at a time. */
 void
 s3_watch_end(struct s3 *s3)
 {
 	struct s3_watcher *w = watcher_of(s3);
 
-	if (w == NULL || w->joined)
+	if (w == NULL || w->joined || !told_to_stop(w))
 		return;
 	pthread_join(w->thread, NULL);
 	w->joined = true;

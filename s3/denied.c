@@ -86,15 +86,15 @@ s3_denials_judge(struct s3_denials *d, const char *key)
 	pthread_mutex_lock(&d->mutex);
 	struct s3_denied *slot = &d->keys[h % S3_DENIED_KEYS];
 
-	if (slot->key != h)
+	if (slot->key != h || now - slot->since_ms > CLOSED_MS)
 		*slot = (struct s3_denied){ h, now };
 	if (d->denied_ms == 0)
 		d->denied_ms = now;
 	wait = d->allowed_ms == 0 && d->wait_ms > NEVER_MS ? NEVER_MS
 							    : d->wait_ms;
+	/* Which stays so for a while: not every other try has to wait. */
 	if (d->allowed_ms > slot->since_ms) {
 		denial = S3_DENIED_OBJECT;
-		slot->key = 0;
 	} else if (now - d->denied_ms >= wait) {
 		denial = S3_DENIED_ALL;
 		d->closed_ms = now + CLOSED_MS;

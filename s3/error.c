@@ -136,6 +136,7 @@ static const struct {
 	{ "BucketNotFound", -ENODEV },
 	{ "InvalidBucketName", -ENODEV },
 	{ "NoSuchBucket", -ENODEV },
+	{ "NoSuchAccessPoint", -ENODEV },
 	/* try again */
 	{ "BandwidthLimitExceeded", -EAGAIN },
 	{ "ClientDisconnected", -EAGAIN },		/* MinIO: 499 */
@@ -226,7 +227,9 @@ s3_errno_said(int result, const char *message)
 		"cap exceeded", "quota", "usage limit", "out of space",
 	};
 
-	if (result != -EACCES)
+	/* AWS names who and what was denied: any word may be in that. */
+	if (result != -EACCES || strcasestr(message, "arn:") != NULL ||
+	    strcasestr(message, "not authorized") != NULL)
 		return result;
 	for (size_t i = 0; i < sizeof(caps) / sizeof(*caps); i++)
 		if (strcasestr(message, caps[i]) != NULL)

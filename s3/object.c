@@ -211,10 +211,10 @@ why_refused(struct s3_remote *r, const char *key, int result,
 	char byte;
 	CLEANUP_CALL struct s3_call call = {
 		.method = "GET", .key = key, .buf = &byte, .buf_len = 1,
-		.once = true,
+		.once = true, .refused = s3_away_flag(&r->base, S3_ASK_HEAD),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
-	struct s3_error own;
+	struct s3_error own = {0};
 	int why = s3_call_options(r, &call, false);
 
 	if (why == 0)
@@ -227,6 +227,9 @@ why_refused(struct s3_remote *r, const char *key, int result,
 		*err = own;
 		result = why;
 	}
+	/* That says nothing of the object, nor does the HEAD then. */
+	if (s3_meaning(why) == S3_LATER || s3_meaning(why) == S3_ACCOUNT)
+		return why;
 	/* There is no store without these two. */
 	if (result == -ENOTSUP)
 		return -EAGAIN;

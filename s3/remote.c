@@ -82,6 +82,8 @@ ping(struct s3 *s3, enum s3_ask ask, const char *prefix, unsigned limit_ms,
 	s3_call_query(&call, "encoding-type", "url");
 	if (*prefix != '\0')
 		s3_call_query(&call, "prefix", prefix);
+	/* As the gate asks: a policy may allow no other. */
+	s3_call_query(&call, "delimiter", "/");
 	s3_call_query(&call, "max-keys", "1");
 	result = s3_request(r, &call, &reply, err);
 	if (result == 0) {

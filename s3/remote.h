@@ -232,7 +232,8 @@ struct s3_remote {
 	atomic_bool bucket_seen, listed;
 	atomic_uint probes;	/* that ended amid the store's trouble */
 	atomic_bool numbers;	/* good answers bear a request's number, */
-	atomic_bool numbers_done;	/* those to DELETE, too */
+	atomic_bool numbers_done;	/* those to DELETE, too, */
+	atomic_bool numbers_head;	/* and to HEAD */
 	char scratch[13];	/* how names of its probes begin; "": none yet */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */

@@ -492,7 +492,7 @@ judge_reply(const struct s3_remote *r, const struct s3_call *call,
 		   s3_xml_error(reply->body.data, reply->body.len, &xml) == 0;
 	if (good && !is_error)
 		return 0;
-	voice = voice_of(r, call, reply, is_error);
+	voice = voice_of(r, call, reply, is_error && xml.code[0] != '\0');
 	if (good)
 		status = 500;	/* an error that came too late for a status */
 	copy_text(region, 64, s3_reply_get(reply, "x-amz-bucket-region"));
@@ -565,8 +565,8 @@ learn_host(struct s3_remote *r, struct s3_call *call,
 	char host[S3_HOST_MAX];
 
 	if (call->redirects >= REDIRECTS_MAX ||
-	    (err->code[0] == '\0' && s3_reply_number(reply) == NULL &&
-	     r->numbers) || target_make(r, call, &target) < 0)
+	    (err->code[0] == '\0' && s3_reply_number(reply) == NULL) ||
+	    target_make(r, call, &target) < 0)
 		return false;
 	snprintf(host, sizeof(host), "%s", target.host);
 	if (!s3_redirect(r, reply, target.path, endpoint, host))
@@ -677,6 +677,20 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 	return result;
 }
 
+/* A page that somebody's server has for every path has a length, and may have
+ * an ETag; what it lacks is the store's number. */
+static int
+head_of_store(struct s3_remote *r, const struct s3_reply *reply,
+	      struct s3_error *err)
+{
+	if (s3_reply_number(reply) != NULL)
+		r->numbers_head = true;
+	else if (r->numbers_head)
+		return s3_error_set(err, -EAGAIN, "HTTP status %d, not from "
+				    "S3", reply->http);
+	return 0;
+}
+
 /* One try.  *again: something was learnt, repeat at once. */
 static int
 try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
@@ -699,6 +713,8 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 			s3_error_set(err, 0, "the reply is not what was "
 				     "asked for");
 	}
+	if (result == 0 && strcmp(call->method, "HEAD") == 0)
+		result = head_of_store(r, reply, err);
 	if (result == 0) {
 		r->heard_ms = s3_mono_ms();
 		r->bucket_seen = true;

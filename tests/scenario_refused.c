@@ -201,6 +201,39 @@ by_itself(struct scene *s)
 	IS((int)scene_logged(s, "what S3 had refused is in the bucket"), 1);
 }
 
+/* Nobody said that it is whole. */
+static void
+half_of_it(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old");
+
+	OK(put(&s->a, &f, 0, "half", UNSTABLE));
+	WITHIN(20000, status_number(s, "quarantined") == 1);
+	DURING(2500, status_number(s, "quarantined") == 1 &&
+		     object_is(s, "f", "old"));
+}
+
+/* With on_conflict=overwrite, too: that is for those who write. */
+static void
+older_ones(struct scene *s)
+{
+	struct nc_fh f = make(s, "f", "old"), g = make(s, "g", "old");
+
+	scene_faults(s, "op=put error=EACCES");
+	OK(put(&s->a, &f, 0, "one", FILE_SYNC));
+	WITHIN(10000, status_number(s, "quarantined") == 1);
+	SOON(5000, put(&s->b, &f, 0, "two", FILE_SYNC), NFS3_OK);
+	WITHIN(10000, status_number(s, "quarantined") == 2);
+	OK(put(&s->a, &g, 0, "one", FILE_SYNC));
+	WITHIN(10000, status_number(s, "quarantined") == 3);
+	object_text(s, "g", "theirs");
+	scene_faults(s, "");
+	WITHIN(10000, object_is(s, "f", "two") &&
+		      status_number(s, "quarantined") == 2);
+	DURING(2500, status_number(s, "quarantined") == 2 &&
+		     object_is(s, "f", "two") && object_is(s, "g", "theirs"));
+}
+
 SCENARIOS(
 	{ "r-denied", "403 AccessDenied for a while / names stay, nothing is "
 	  "set aside, all is right within seconds", denied,
@@ -217,4 +250,9 @@ SCENARIOS(
 	{ "r-all", "retry --all [PATH] / what can is in the bucket, the others "
 	  "are told", all_at_once, NULL, false },
 	{ "r-again", "what was set aside is tried again by itself", by_itself,
-	  "quarantine_retry_ms=700", false })
+	  "quarantine_retry_ms=700", false },
+	{ "r-half", "abandon=quarantine / what a silent writer left is not",
+	  half_of_it, "quarantine_retry_ms=700 lease_ms=1000 "
+	  "abandon=quarantine idle_flush_ms=0 idle_visible_ms=0", false },
+	{ "r-older", "nor is a version before a newer one, nor over theirs",
+	  older_ones, "quarantine_retry_ms=700 on_conflict=overwrite", false })

@@ -99,7 +99,8 @@ sweep_uploads(struct gate_export *x)
 	uint64_t age_ms = x->c.abort_uploads_ms;
 	struct sweeping s = {
 		.x = x,
-		.before_ns = clock_ns() - CLOCKS_NS -
+		/* As the store tells the time, who says when they began. */
+		.before_ns = s3_clock_ns(x->s3) - CLOCKS_NS -
 			     (int64_t)age_ms * 1000000,
 	};
 	int r = s3_upload_list(x->s3, x->c.prefix, sweep_one, &s, NULL);

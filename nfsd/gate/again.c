@@ -3,8 +3,10 @@
  * What S3 has refused for good it may take all the same later: a policy was
  * mended, a lock has run out, or it was not for good.  So each entry of the
  * quarantine is tried again once in quarantine_retry_ms (a day), counted from
- * when it came there.  When that was looked at last is on record, so that a
- * gateway that is started each day does it, too.
+ * when it came there; where nobody has asked for that, only what S3 refused,
+ * and onto nothing but what it was made from (may_by_itself in kept.c).  When
+ * that was looked at last is on record, so that a gateway that is started each
+ * day does it, too.
  *
  * One job an export, one entry after the other.  What still does not do stays
  * as it is; it was told when it came.
@@ -70,7 +72,7 @@ again_job(void *arg)
 		d.count = 0;
 	for (size_t i = 0; i < d.count &&
 	     !__atomic_load_n(&g->stopping, __ATOMIC_RELAXED); i++)
-		if (gate_quarantine_retry(g, d.ids[i], why) == 0)
+		if (kept_retry(g, d.ids[i], true, why) == 0)
 			gate_say(g, 2, "what S3 had refused is in the bucket "
 				 "now: id=%llu", (unsigned long long)d.ids[i]);
 	free(d.ids);

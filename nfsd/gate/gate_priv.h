@@ -1315,6 +1315,10 @@ int each_node(struct gate *g, int (*each)(void *arg, struct node *n),
 	      void *arg);
 
 /* ---- quarantine.c ---- */
+/* What says so was not refused by S3. */
+#define KEPT_SILENT "its writer went silent"
+#define KEPT_BACK "the database was put back, and its bytes are not there"
+bool quarantine_is_refusal(const struct meta_quarantine *q);
 /* Keep the staged bytes aside; the file falls back to what S3 has, and who
  * wrote or waits is owed an error.  The file lock is held. */
 int quarantine_put(struct node *n, const char *error)
@@ -1333,6 +1337,10 @@ void again_tick(struct gate *g);	/* now and then, of one thread */
 
 /* ---- kept.c: what the operator does with it ---- */
 /* out NULL: is it there?  -ENOENT. */
+/* gate_quarantine_retry; by_itself: nobody has asked for it, so that it is
+ * done only where it can take nothing from anybody, and what S3 refused. */
+int kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
+	__attribute__((warn_unused_result));
 int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 	__attribute__((warn_unused_result));
 

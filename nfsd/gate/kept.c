@@ -370,6 +370,7 @@ gate_quarantine_drop(struct gate *g, uint64_t id)
 
 struct again {
 	struct kept *k;
+	bool by_itself;		/* nobody has asked for it: again.c */
 	struct s3_headers headers;
 	struct s3_cond cond;
 	struct s3_error err;
@@ -544,14 +545,17 @@ prepare(struct again *a)
 		.gid = q->gid, .mtime_ns = q->mtime_ns,
 		.atime_ns = q->mtime_ns,
 	};
-	bool overwrite = x->c.on_conflict == GATE_CONFLICT_OVERWRITE;
+	bool overwrite = x->c.on_conflict == GATE_CONFLICT_OVERWRITE &&
+			 !a->by_itself;
 	bool same = q->base_etag[0] != '\0' && strcmp(q->base_key, q->key) == 0;
 	struct s3_object o = { 0 };
 	bool whole = !needs_base(k, 0, q->size);
 	int r = s3_head(x->s3, q->key, &o, &a->err);
 
-	/* They removed it: then it is ours to make, if we have all of it. */
-	same &= r != -ENOENT || !whole;
+	/* They removed it: then it is ours to make, if we have all of it, and
+	 * somebody wants it. */
+	if (!a->by_itself)
+		same &= r != -ENOENT || !whole;
 	if (r == 0 && is_stored(k, &o))
 		r = 1;
 	else if (r == 0 && !overwrite && !same)
@@ -627,16 +631,55 @@ show(struct gate *g, const char *path)
 	free(dir);
 }
 
-int
-gate_quarantine_retry(struct gate *g, uint64_t id, char why[256])
+struct newer {
+	const struct meta_quarantine *than;
+	bool found;
+};
+
+/* Another version of the same file was refused after it. */
+static int
+is_newer(void *arg, const struct meta_quarantine *q)
 {
-	struct again a = { 0 };
+	struct newer *n = arg;
+
+	n->found = q->id > n->than->id &&
+		   q->export_id == n->than->export_id &&
+		   strcmp(q->key, n->than->key) == 0;
+	return n->found;
+}
+
+/* Without anybody's word only what S3 refused goes to where it was to go, and
+ * only onto what it was made from: not what a silent writer left half, nor an
+ * older version before a newer one, nor a file that was renamed (its old name
+ * is in use again). */
+static int
+may_by_itself(struct gate *g, struct kept *k)
+{
+	const struct meta_quarantine *q = &k->q;
+	struct newer newer = { q, false };
+	int r;
+
+	if (!quarantine_is_refusal(q) ||
+	    (q->base_etag[0] != '\0' && strcmp(q->base_key, q->key) != 0))
+		return -ENOTSUP;
+	r = meta_each_quarantine(g->meta, is_newer, &newer);
+	return r == 0 && newer.found ? -ESTALE : r;
+}
+
+int
+kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
+{
+	struct again a = { .by_itself = by_itself };
 	int r = kept_open(g, id, &a.k);
 
 	why[0] = '\0';
 	if (r < 0)
 		return r;
-	if (a.k->q.key[0] == '\0')
+	if (by_itself)
+		r = may_by_itself(g, a.k);
+	if (r < 0)
+		;
+	else if (a.k->q.key[0] == '\0')
 		r = -ENOTSUP;	/* stray.c */
 	else if (a.k->x == NULL)
 		r = -ENODEV;
@@ -658,4 +701,10 @@ gate_quarantine_retry(struct gate *g, uint64_t id, char why[256])
 	}
 	kept_close(&a.k);
 	return r;
+}
+
+int
+gate_quarantine_retry(struct gate *g, uint64_t id, char why[256])
+{
+	return kept_retry(g, id, false, why);
 }

@@ -230,14 +230,17 @@ forget_in(struct window *w, struct node *dir, size_t first)
 	for (size_t i = first; i < w->count; i++) {
 		const struct meta_known *k = &w->list[i];
 
+		/* A client that has a directory mounted looks up no path. */
 		if (k->name.parent != dir->ino || !k->plain ||
+		    k->name.kind == GATE_DIR ||
 		    !is_told(dir->export, k) ||
 		    was_used(&g->known, k->name.ino))
 			continue;
 		w->inos[w->leaving++] = k->name.ino;
 		last = i;
 	}
-	if (w->leaving == 0)
+	/* Names are not denied then, if all are known. */
+	if (w->leaving == 0 || offline_now(dir->export))
 		return 0;
 	node_lock_wait(dir);
 	if (!node_dead(dir) && !moves_any(g) &&

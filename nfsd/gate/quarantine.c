@@ -258,6 +258,13 @@ set_aside(struct node *n, struct meta_quarantine *q)
 	return r;
 }
 
+bool
+quarantine_is_refusal(const struct meta_quarantine *q)
+{
+	return strcmp(q->error, KEPT_SILENT) != 0 &&
+	       strcmp(q->error, KEPT_BACK) != 0;
+}
+
 int
 quarantine_put(struct node *n, const char *error)
 {

@@ -523,8 +523,9 @@ finish(struct node *dir, struct scan *s)
 	if (s->changed && !s->first)
 		dir->i.mtime_ns = dir->i.ctime_ns = clock_ns();
 	s->changed = s->first = false;
-	/* After a restart it is still known. */
-	if (!dir->i.listed) {
+	/* After a restart it is still known.  Whoever has it locked writes an
+	 * older row later, or a newer one that this would go over. */
+	if (!dir->i.listed && !dir->locked && !dir->dead) {
 		dir->i.listed = true;
 		merge_post(dir);
 	}
@@ -610,8 +611,7 @@ scan_unlearn(struct node *dir, uint64_t since_ms)
 	pthread_mutex_lock(&dir->mutex);
 	s = dir->scan;
 	quiet = dir->walkers == 0 && dir->read_ms < since_ms &&
-		(s == NULL || (!s->stepping &&
-			       (!s->running || s->stepped_ms < since_ms)));
+		(s == NULL || (!s->stepping && s->stepped_ms < since_ms));
 	if (quiet && s != NULL) {
 		scan_end_locked(s);
 		s->complete = false;
