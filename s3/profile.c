@@ -26,6 +26,7 @@ struct entry {
 	enum s3_section section;
 	bool is_config;
 	char *name, *key, *value;
+	bool nests;		/* while reading: its last key has no value */
 };
 
 struct s3_profiles {
@@ -125,9 +126,11 @@ add(struct s3_profiles *p, const struct entry *like, const char *key,
 static int
 add_line(struct s3_profiles *p, char *line, struct entry *current)
 {
-	char *eq, *name;
+	char *eq, *name, *key, *value;
+	bool indented;
 
 	if (*line == '[') {
+		current->nests = false;
 		name = section_name(line, current->is_config,
 				    &current->section);
 		free(current->name);
@@ -136,13 +139,25 @@ add_line(struct s3_profiles *p, char *line, struct entry *current)
 			return -ENOMEM;
 		return name != NULL ? add(p, current, NULL, NULL) : 0;
 	}
-	eq = strchr(line, '=');
-	if (current->name == NULL || eq == NULL || *line == '#' ||
-	    *line == ';' || isspace((unsigned char)*line))
+	indented = isspace((unsigned char)*line);
+	eq = line + strcspn(line, "=:");
+	key = line + strspn(line, " \t\r\n\v\f");
+	/* Indented below a key without a value: they are its own. */
+	if (current->name == NULL || *eq == '\0' || *key == '#' ||
+	    *key == ';' || (indented && current->nests))
 		return 0;
 	*eq = '\0';
 	cut_comment(eq + 1);
-	return add(p, current, trim(line), trim(eq + 1));
+	value = trim(eq + 1);
+	current->nests = !indented && *value == '\0';
+	return add(p, current, trim(key), value);
+}
+
+/* What editors of Windows put before the first byte. */
+static size_t
+bom(const char *line)
+{
+	return strncmp(line, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
 int
@@ -158,7 +173,7 @@ s3_profiles_parse(struct s3_profiles *p, FILE *f, bool is_config)
 		total += (size_t)n;
 		r = total > FILE_MAX_BYTES || ++lines > LINES_MAX ? -EFBIG :
 		    strlen(line) != (size_t)n ? -EBADMSG :
-		    add_line(p, line, &current);
+		    add_line(p, line + (lines == 1 ? bom(line) : 0), &current);
 	}
 	if (r == 0 && ferror(f))
 		r = -EIO;

@@ -119,7 +119,12 @@ static void
 profiles_are_found_in_both_files(void)
 {
 	begin();
+	/* As the AWS tools read them: indented, with a colon, and after what
+	 * some editors put first. */
 	put_file("credentials",
+		 "\xef\xbb\xbf[odd]\n"
+		 "  aws_access_key_id = O\n"
+		 "aws_secret_access_key: o\n"
 		 "# a comment\n"
 		 "[default]\n"
 		 "aws_access_key_id = D\n"
@@ -140,6 +145,7 @@ profiles_are_found_in_both_files(void)
 		 "[half]\naws_access_key_id=X\naws_secret_access_key=x\n");
 	expect(NULL, "D", "d/+=", NULL);
 	expect("work", "W", "w=", "tok");
+	expect("odd", "O", "o", NULL);
 	expect("conf", "C", "c", NULL);
 	expect("half", NULL, NULL, NULL);	/* not "[profile half]" */
 	expect("nobody", NULL, NULL, NULL);
