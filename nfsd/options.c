@@ -80,9 +80,9 @@ static const struct option_row rows[] = {
 	SRV(max_names, COUNT, "4000000", 1000, 100000000000, NULL,
 	    "Names whose files and directories are remembered in the "
 	    "database, which has about 0.3 KiB of each; above that the least "
-	    "used are forgotten, and asked for again. Directories that are "
-	    "being read, what is not in the bucket as it is here, and files "
-	    "with several names stay."),
+	    "used are forgotten, and asked for again. Directories and the "
+	    "names in those that are being read, what is not in the bucket "
+	    "as it is here, and files with several names stay."),
 	SRV(shutdown_timeout_ms, MS, "10000", 0, DAY_MS, NULL,
 	    "After SIGTERM: how long to finish requests and uploads. What is "
 	    "not uploaded by then stays on disk and follows at the next "
@@ -263,8 +263,10 @@ static const struct option_row rows[] = {
 	    "day. What S3 keeps of them costs money and is not seen. 0: "
 	    "never."),
 	EXP(quarantine_retry_ms, MS, "86400000", 0, 365 * DAY_MS, NULL,
-	    "Time after which what is in quarantine is uploaded once more, "
-	    "again and again; 0 is never (s3nfsctl quarantine retry)."),
+	    "Time after which what S3 has refused, and is in quarantine, is "
+	    "uploaded once more, again and again, if what it was made from "
+	    "is still in the bucket and nothing newer was refused; 0 is "
+	    "never (s3nfsctl quarantine retry)."),
 	EXP(max_handles, COUNT, "65536", 1, 100000000, NULL,
 	    "Files being written or waiting for their upload at once."),
 	EXP(quota, SIZE, "0", 0, 1024 * 1024 * T, NULL,
