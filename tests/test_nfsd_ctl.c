@@ -158,6 +158,14 @@ restore_asks_for_a_file_and_days(void)
 		    "\"days\":\"3d\"}\n");
 	CU_ASSERT_PTR_NOT_NULL(at(lines, 0, "error"));
 	json_decref(lines);
+}
+
+static void
+restore_tells_what_the_store_says(void)
+{
+	json_t *lines;
+
+	set_up();
 	fake_gate.result = -EACCES;
 	lines = ask("{\"command\":\"restore\",\"path\":\"/data/a\","
 		    "\"days\":\"3\"}\n");
@@ -439,7 +447,8 @@ main(int argc, char **argv)
 		T(the_socket_is_its_owners_alone),
 		T(a_dead_daemons_socket_is_replaced),
 	  T(status_tells_whose_keys_are_used_and_until_when),
-	  T(restore_asks_for_a_file_and_days), T(lists_come_as_items),
+	  T(restore_asks_for_a_file_and_days),
+	  T(restore_tells_what_the_store_says), T(lists_come_as_items),
 		T(flush_tells_how_far_it_is),
 		T(foolish_requests_are_answered), T(too_long_requests_end),
 		T(clients_are_counted), T(the_tool_prints_columns),
