@@ -7,7 +7,10 @@
  *
  * Baidu BOS and others know version 1 of the call only: they overlook
  * list-type, or refuse it.  From then on they are asked by marker, which is the
- * last name of the page before.
+ * last name of the page before (of a store whose order is not that of bytes,
+ * what it calls the next, or the last that it told).  A continuation begins with the version that
+ * it was made with, and is used with that one: what is learnt of the store
+ * while somebody lists must not make a marker of his token.
  */
 #include <config.h>
 #include <errno.h>
@@ -16,9 +19,14 @@
 #include <string.h>
 #include "s3/remote.h"
 
+#define BY_MARKER '1'		/* what a continuation begins with */
+#define BY_TOKEN '2'
+
 /* What a page must hold; parsed by the check so that a bad one is repeated. */
 struct page {
 	const struct s3_list *list;
+	const char *token;	/* of the list, without its version */
+	bool v1;		/* asked for so */
 	struct s3_xml_list *xml;
 };
 
@@ -37,11 +45,12 @@ check_page(const void *arg, const struct s3_reply *reply)
 	for (size_t i = 0; i < xml->count; i++)
 		if (strncmp(xml->items[i].key, prefix, strlen(prefix)) != 0)
 			return -EBADMSG;
-	if (xml->next != NULL && page->list->token != NULL &&
-	    (xml->v1 ? strcmp(xml->next, page->list->token) <= 0
-		     : strcmp(xml->next, page->list->token) == 0))
-		return -EBADMSG;
-	return 0;
+	if (xml->next == NULL || page->token == NULL)
+		return 0;
+	/* Who answers a token with the first page by marker has overlooked
+	 * it: the list begins anew. */
+	return page->v1 != xml->v1 || strcmp(xml->next, page->token) == 0
+		       ? -EBADMSG : 0;
 }
 
 #define TELL_EVERY_MS 60000
@@ -77,7 +86,7 @@ walk(const struct s3_xml_list *xml, const char *marker,
 		};
 		int r;
 
-		if (marker != NULL && strcmp(item->key, marker) <= 0)
+		if (marker != NULL && strcmp(item->key, marker) == 0)
 			continue;
 		r = each(arg, &entry);
 		if (r != 0)
@@ -87,10 +96,16 @@ walk(const struct s3_xml_list *xml, const char *marker,
 }
 
 static void
-ask_for(struct s3_call *call, const struct s3_list *list, bool v1)
+ask_for(struct s3_call *call, const struct page *page)
 {
+	const struct s3_list *list = page->list;
 	const char *after = list->start_after;
+	bool v1 = page->v1;
+	char max[16];
 
+	snprintf(max, sizeof(max), "%u", list->max_keys ? list->max_keys :
+		 1000);
+	s3_call_query(call, "max-keys", max);
 	if (!v1)
 		s3_call_query(call, "list-type", "2");
 	s3_call_query(call, "encoding-type", "url");
@@ -98,11 +113,25 @@ ask_for(struct s3_call *call, const struct s3_list *list, bool v1)
 		s3_call_query(call, "prefix", list->prefix);
 	if (list->delimiter != NULL && *list->delimiter != '\0')
 		s3_call_query(call, "delimiter", list->delimiter);
-	if (list->token != NULL)
+	if (page->token != NULL)
 		s3_call_query(call, v1 ? "marker" : "continuation-token",
-			      list->token);
+			      page->token);
 	else if (after != NULL && *after != '\0')
 		s3_call_query(call, v1 ? "marker" : "start-after", after);
+}
+
+/* What the next page is asked with; malloced. */
+static char *
+continuation(const struct s3_xml_list *xml, bool v1)
+{
+	size_t len = strlen(xml->next);
+	char *next = malloc(len + 2);
+
+	if (next != NULL) {
+		next[0] = v1 ? BY_MARKER : BY_TOKEN;
+		memcpy(next + 1, xml->next, len + 1);
+	}
+	return next;
 }
 
 int
@@ -112,25 +141,25 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 {
 	struct s3_remote *r = s3_to_remote(s3);
 	__attribute__((cleanup(s3_xml_list_fini))) struct s3_xml_list xml = {0};
-	struct page page = { list, &xml };
+	const char *token = list->token;
+	struct page page = {
+		.list = list, .xml = &xml,
+		.token = token != NULL && *token != '\0' ? token + 1 : NULL,
+		.v1 = token != NULL ? *token == BY_MARKER : r->list_v1,
+	};
 	CLEANUP_CALL struct s3_call call = {
 		.method = "GET", .check = check_page, .check_arg = &page,
 		.refused = s3_away_flag(s3, S3_ASK_LIST),
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_error own, *e = err != NULL ? err : &own;
-	char max[16];
-	bool v1 = r->list_v1;
 	int result = s3_call_options(r, &call, false);
 
 	if (result < 0)
 		return result;
-	ask_for(&call, list, v1);
-	snprintf(max, sizeof(max), "%u", list->max_keys ? list->max_keys :
-		 1000);
-	s3_call_query(&call, "max-keys", max);
+	ask_for(&call, &page);
 	result = s3_request(r, &call, &reply, e);
-	if ((result == -EINVAL || result == -ENOTSUP) && !v1 && !r->listed &&
+	if ((result == -EINVAL || result == -ENOTSUP) && !page.v1 && !r->listed &&
 	    list->token == NULL) {
 		r->list_v1 = true;
 		result = s3_remote_list_page(s3, list, each, arg, next, err);
@@ -147,12 +176,15 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 		return result == -ENOENT ? -ENODEV : result;
 	r->listed = true;
 	if (xml.v1)
-		r->list_v1 = v1 = true;
+		r->list_v1 = page.v1 = true;
 	tell_skipped(r, list, xml.skipped);
-	result = walk(&xml, v1 ? list->token : NULL, each, arg);
+	result = walk(&xml, page.v1 ? page.token : NULL, each, arg);
 	if (result != 0)
 		return result;
-	*next = xml.next;
-	xml.next = NULL;
-	return 0;
+	if (xml.next == NULL) {
+		*next = NULL;
+		return 0;
+	}
+	*next = continuation(&xml, page.v1);
+	return *next != NULL ? 0 : -ENOMEM;
 }

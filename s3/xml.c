@@ -406,14 +406,40 @@ count_of(const xmlNode *root, const char *a, const char *b)
 	return count;
 }
 
-/* NextMarker comes with a delimiter only, and encoded or not: the last item of
- * a page is as good. */
-static int
-next_is_last(struct s3_xml_list *out)
+/* Are names of each kind told in the order of their bytes? */
+static bool
+in_order(const struct s3_xml_list *l)
 {
+	const char *last[2] = { "", "" };
+
+	for (size_t i = 0; i < l->count; i++) {
+		const char **before = &last[l->items[i].is_prefix];
+
+		if (strcmp(l->items[i].key, *before) < 0)
+			return false;
+		*before = l->items[i].key;
+	}
+	return true;
+}
+
+/* NextMarker comes with a delimiter only, and encoded or not: the last item of
+ * a page is as good, if it is last by its bytes as well. */
+static int
+next_marker(const xmlNode *root, bool encoded, struct s3_xml_list *out)
+{
+	bool ordered = in_order(out);
+	const char *last;
+
 	if (out->count == 0)
 		return -EBADMSG;
-	out->next = strdup(out->items[out->count - 1].key);
+	last = out->items[out->count - 1].key;
+	if (!ordered && key_of(root, "NextMarker", encoded, &out->next) == 0)
+		return 0;
+	for (size_t i = 0; ordered && i < out->count; i++) {
+		if (strcmp(out->items[i].key, last) > 0)
+			last = out->items[i].key;
+	}
+	out->next = strdup(last);
 	return out->next != NULL ? 0 : -ENOMEM;
 }
 
@@ -452,11 +478,11 @@ s3_xml_list(const char *xml, size_t len, struct s3_xml_list *out)
 		else if (!out->v1 && (out->next = strdup((char *)t)) == NULL)
 			r = -ENOMEM;
 	}
+	if (r == 0 && out->v1)
+		r = next_marker(root, encoded, out);
 	if (r == 0)
 		qsort(out->items, out->count, sizeof(*out->items),
 		      item_order);
-	if (r == 0 && out->v1)
-		r = next_is_last(out);
 	if (r < 0)
 		s3_xml_list_fini(out);
 	return r;
