@@ -161,6 +161,7 @@ static const struct {
 	COUNTER(names_forgotten),
 	COUNTER(database_bytes),
 	COUNTER(state_lost),
+	COUNTER(unordered),
 	COUNTER(held_requests),
 	COUNTER(invariant_failures),
 	COUNTER(idle_shown),

@@ -164,7 +164,8 @@ static const struct option_row rows[] = {
 	EXP(bucket, STRING, NULL, 0, 0, NULL,
 	    "s3://BUCKET, s3://BUCKET/PREFIX or file:///DIR; for BUCKET also "
 	    "an access point, arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME. "
-	    "Needed in each [export /NAME] section."),
+	    "Directory buckets (S3 Express, names that end in --x-s3) are "
+	    "refused. Needed in each [export /NAME] section."),
 	EXP(store, STRING, NULL, 0, 0, NULL,
 	    "NAME of the [s3 NAME] section for this export; [s3] if it is not "
 	    "set."),

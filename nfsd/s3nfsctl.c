@@ -69,6 +69,7 @@ static const struct print_column status_columns[] = {
 	{"names_forgotten", "Names forgotten", PRINT_NUMBER},
 	{"database_bytes", "Database", PRINT_SIZE},
 	{"state_lost", "State missing", PRINT_NUMBER},
+	{"unordered", "Exports unordered", PRINT_NUMBER},
 	{"held_requests", "Requests that wait", PRINT_NUMBER},
 	{"far_busy", "... for a bucket", PRINT_NUMBER},
 	{"connections", "Connections", PRINT_NUMBER},

@@ -86,6 +86,22 @@ good_bucket(const char *name, size_t len)
 	return true;
 }
 
+/* One of S3 Express, or an access point of such a one: sessions instead of
+ * signatures, listings without order, ETags that say nothing. */
+static bool
+is_directory_bucket(const char *name, size_t len)
+{
+	static const char *const ends[] = { "--x-s3", "--xa-s3" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t end = strlen(ends[i]);
+
+		if (len > end && memcmp(name + len - end, ends[i], end) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* "a/b/" from "a/b" or "a//b/"; "." and ".." are no names here either. */
 static int
 clean_prefix(const char *text, char *out, size_t size)
@@ -145,6 +161,8 @@ settings_bucket(const char *url, char **open_url, char **prefix, char **name)
 		return -EINVAL;
 	url += 5;
 	len = bucket_len(url);
+	if (is_directory_bucket(url, len))
+		return -ENOTSUP;
 	if (!good_bucket(url, len) ||
 	    clean_prefix(url + len, clean, sizeof(clean)) < 0)
 		return -EINVAL;
@@ -538,6 +556,8 @@ export_find(struct settings *settings, const char *name)
 	return NULL;
 }
 
+#define NOT_SERVED "is a directory bucket (S3 Express), which this does not " \
+	"serve"
 #define URLS "s3://BUCKET, s3://BUCKET/PREFIX or file:///DIR"
 
 /* The exports of the file's sections. */
@@ -565,6 +585,10 @@ file_exports(struct loader *l)
 					"allowed; allowed is " URLS,
 					l->list.export_origins[i],
 					export->options.bucket);
+		if (r == -ENOTSUP)
+			return complain(l, "%s: bucket: \"%.80s\" " NOT_SERVED,
+					l->list.export_origins[i],
+					export->options.bucket);
 		if (r < 0)
 			return r;
 	}
@@ -581,6 +605,8 @@ bucket_export(struct loader *l, const char *text)
 
 	if (r == -EINVAL)
 		complain(l, "--bucket %.80s: allowed is " URLS, text);
+	if (r == -ENOTSUP)
+		r = complain(l, "--bucket %.80s " NOT_SERVED, text);
 	if (r == 0) {
 		export = export_find(l->settings, name);
 		if (export != NULL && export->url != NULL) {

@@ -54,7 +54,8 @@ void settings_usage(FILE *out);
 
 /*
  * "s3://BUCKET[/PREFIX]" or "file:///DIR" into what s3_open takes, the prefix
- * of keys, and the export's name.  All three are malloced.  -EINVAL, -ENOMEM.
+ * of keys, and the export's name.  All three are malloced.
+ * -EINVAL, -ENOMEM; -ENOTSUP: a directory bucket.
  */
 int settings_bucket(const char *url, char **open_url, char **prefix,
 		    char **name) __attribute__((warn_unused_result));

@@ -24,6 +24,8 @@
  *	stale		list: while the rule stands, a page is told as it was
  *			when first asked for: a listing that lags
  *	etags		list: ETags that are not those of HEAD
+ *	caseless	list: pages of three names, ordered without regard to
+ *			capitals, wherever they should start
  *	hold		block until the rule is gone from the file, before
  *	hold_after	... or after the request was carried out
  * They combine, e.g. "op=put key=a* hold error=EACCES" fails after a while,
@@ -484,6 +486,9 @@ fault_list(struct s3 *s3, const struct s3_list *list,
 	    c.act.etags ?
 		s3_fault_other_list(s3, of(s3)->real, list, each, arg, next,
 				    err) :
+	    c.act.caseless ?
+		s3_fault_caseless_list(s3, of(s3)->real, list, each, arg,
+				       next, err) :
 		of(s3)->real->list_page(s3, list, each, arg, next, err);
 	answer = (int)leave(s3, &c, r, err);
 	if (r == 0 && answer != 0) {

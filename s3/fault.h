@@ -14,6 +14,7 @@ struct fault_action {
 	int error;		/* negative errno, or 0 */
 	unsigned delay_ms;
 	bool lose, cut, corrupt, hold, hold_after, stale, etags;
+	bool caseless;
 	uint64_t rule;		/* which one, for holds; 0: none */
 };
 
@@ -40,6 +41,12 @@ int s3_fault_other_list(struct s3 *s3, const struct s3_ops *real,
 			const struct s3_list *list,
 			int (*each)(void *arg, const struct s3_entry *entry),
 			void *arg, char **next, struct s3_error *err);
+
+int s3_fault_caseless_list(struct s3 *s3, const struct s3_ops *real,
+			   const struct s3_list *list,
+			   int (*each)(void *arg,
+				       const struct s3_entry *entry),
+			   void *arg, char **next, struct s3_error *err);
 
 /* Put the layer between the door and the bucket, if the environment asks. */
 int s3_fault_wrap(struct s3 *s3) __attribute__((warn_unused_result));

@@ -3,13 +3,15 @@
  * A bucket whose listings lag (fault.c: stale): while the rule stands, a page
  * is told as it was when somebody first asked for it; all else is as it is.
  * Or whose listings tell ETags of their own (etags), as MinIO's do of
- * encrypted objects.
+ * encrypted objects.  Or that sorts names as people do, capitals and small
+ * letters together, and tells three at a time (caseless).
  */
 #include <config.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/queue.h>
 #include "s3/fault.h"
 
@@ -193,4 +195,96 @@ s3_fault_other_list(struct s3 *s3, const struct s3_ops *real,
 	struct other other = { each, arg };
 
 	return real->list_page(s3, list, other_etag, &other, next, err);
+}
+
+#define CASELESS_PAGE 3
+
+/* All of a listing, in the order of the bucket. */
+static int
+take_all(struct s3 *s3, const struct s3_ops *real, struct s3_list list,
+	 struct stale_page *all, struct s3_error *err)
+{
+	char *token = NULL, *next;
+	int r;
+
+	list.start_after = NULL;
+	list.max_keys = 0;
+	do {
+		next = NULL;
+		list.token = token;
+		r = real->list_page(s3, &list, remember, all, &next, err);
+		free(token);
+		token = next;
+	} while (r == 0 && token != NULL);
+	free(token);
+	return r;
+}
+
+static int
+text_order(const char *a, const char *b)
+{
+	int order = strcasecmp(a, b);
+
+	return order != 0 ? order : strcmp(a, b);
+}
+
+static int
+caseless_order(const void *a, const void *b)
+{
+	const struct told *x = a, *y = b;
+
+	return text_order(x->key, y->key);
+}
+
+static int
+byte_order(const void *a, const void *b)
+{
+	const struct told *x = a, *y = b;
+
+	return strcmp(x->key, y->key);
+}
+
+int
+s3_fault_caseless_list(struct s3 *s3, const struct s3_ops *real,
+		       const struct s3_list *list,
+		       int (*each)(void *arg, const struct s3_entry *entry),
+		       void *arg, char **next, struct s3_error *err)
+{
+	struct stale_page *all = calloc(1, sizeof(*all));
+	const char *after = list->token;	/* start_after: overlooked */
+	size_t first = 0, count;
+	int r = all == NULL ? -ENOMEM : take_all(s3, real, *list, all, err);
+
+	*next = NULL;
+	if (r < 0) {
+		if (all != NULL)
+			page_free(all);
+		return r;
+	}
+	if (all->count > 0)
+		qsort(all->told, all->count, sizeof(*all->told),
+		      caseless_order);
+	while (first < all->count && after != NULL &&
+	       text_order(all->told[first].key, after) <= 0)
+		first++;
+	count = all->count - first;
+	if (count > CASELESS_PAGE) {
+		count = CASELESS_PAGE;
+		*next = strdup(all->told[first + count - 1].key);
+		r = *next != NULL ? 0 : -ENOMEM;
+	}
+	/* A page is told sorted, as the door promises. */
+	if (count > 0)
+		qsort(all->told + first, count, sizeof(*all->told),
+		      byte_order);
+	for (size_t i = first; r == 0 && i < first + count; i++) {
+		all->told[i].entry.etag = all->told[i].etag;
+		r = each(arg, &all->told[i].entry);
+	}
+	if (r != 0) {
+		free(*next);
+		*next = NULL;
+	}
+	page_free(all);
+	return r;
 }

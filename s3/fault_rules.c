@@ -120,6 +120,7 @@ parse_word(struct rule *r, char *word)
 	       flag(word, value, "corrupt", &a->corrupt) ||
 	       flag(word, value, "stale", &a->stale) ||
 	       flag(word, value, "etags", &a->etags) ||
+	       flag(word, value, "caseless", &a->caseless) ||
 	       flag(word, value, "hold", &a->hold) ||
 	       flag(word, value, "hold_after", &a->hold_after);
 }

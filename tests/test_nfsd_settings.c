@@ -282,6 +282,9 @@ mistakes_in_the_file_name_their_line(void)
 		{"[export /a]\nbucket=http://aaa\n",
 		 "FILE:1: bucket: \"http://aaa\" is not allowed; allowed is "
 		 "s3://BUCKET, s3://BUCKET/PREFIX or file:///DIR\n"},
+		{"[export /a]\nbucket=s3://b--euw1-az1--x-s3\n",
+		 "FILE:1: bucket: \"s3://b--euw1-az1--x-s3\" is a directory "
+		 "bucket (S3 Express), which this does not serve\n"},
 		{"[export /a]\nsettle_ms=1\n",
 		 "FILE:1: bucket: is missing; allowed is s3://BUCKET, "
 		 "s3://BUCKET/PREFIX or file:///DIR\n"},
@@ -381,6 +384,13 @@ buckets_are_taken_apart(void)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		CU_ASSERT_EQUAL(settings_bucket(bad[i], &open_url, &prefix,
 						&name), -EINVAL);
+	CU_ASSERT_EQUAL(settings_bucket("s3://b--euw1-az1--x-s3/p", &open_url,
+					&prefix, &name), -ENOTSUP);
+	CU_ASSERT_EQUAL(settings_bucket("s3://b--x-s3x", &open_url, &prefix,
+					&name), 0);
+	free(open_url);
+	free(prefix);
+	free(name);
 }
 
 static void

@@ -535,6 +535,7 @@ gate_status(struct gate *g, struct gate_status *out)
 		out->deletes_failing += x->deletes.failing;
 		s3_stats(x->s3, &stats);
 		out->extras_lost += stats.extras_lost;
+		out->unordered += page_unordered(x);
 	}
 	pthread_mutex_unlock(&g->mutex);
 	if (meta_bytes(g->meta, &out->database_bytes) < 0 ||

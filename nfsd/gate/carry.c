@@ -186,13 +186,14 @@ carry_one(struct gate_export *x, uint64_t ino)
 static int
 look_again(struct move *m)
 {
-	char after[META_KEY_MAX + 2] = "";
+	struct move_cursor at = { .token = NULL };
 	uint64_t found = 0;
 	int r;
 
 	do {
-		r = move_list_page(m, true, after, &found);
+		r = move_list_page(m, true, &at, &found);
 	} while (r == 1 && !stopping(m->x->gate));
+	move_cursor_fini(&at);
 	return r < 0 ? r : found == 0;
 }
 

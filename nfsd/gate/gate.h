@@ -563,6 +563,8 @@ struct gate_status {
 	uint64_t names_forgotten;	/* since the start */
 	uint64_t database_bytes;	/* of its file */
 	uint64_t state_lost;	/* 1: the state directory is not there */
+	uint64_t unordered;	/* exports whose store does not list names
+				 * in the order of their bytes */
 	uint64_t conflicts;	/* objects changed on both sides */
 	uint64_t extras_lost;	/* tags, ACLs and the like */
 	uint64_t deletes;	/* objects that are to go, */

@@ -185,6 +185,11 @@ struct upload {
 	uint64_t plans;		/* changes begun that S3 is to hear of */
 };
 
+struct sweep {			/* inodes that are gone (sweep.c) */
+	uint64_t *inos;
+	size_t count, room;
+};
+
 /* The listing of a directory. */
 struct scan {
 	bool complete;		/* one has reached its last page */
@@ -201,8 +206,11 @@ struct scan {
 	char *token;
 	char *at;		/* all up to here are checked; NULL: none */
 	bool disorder;		/* pages do not follow each other */
-	uint64_t *seen;		/* ids of names met that are odd (sweep.c) */
+	bool by_seen;		/* as was known before: see `seen` */
+	uint64_t *seen;		/* ids of names met that are odd (sweep.c),
+				 * or of all */
 	size_t seen_count, seen_room;
+	struct sweep gone;	/* missing where their page should have them */
 };
 
 /* How long the writer has sent nothing about the file: silence.h.  Times of
@@ -451,6 +459,8 @@ struct gate_export {
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */
+	bool unordered;		/* listings are not in the order of bytes;
+				 * atomic */
 	struct schedule schedule;	/* of its uploads */
 	/* carry.c; moves.mutex */
 	struct {
@@ -935,11 +945,13 @@ int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
  * its parent's next listing is due. */
 void subdirs_gone(struct node *n);
 
+/* ---- page.c ---- */
+/* The store told a name behind one that it should follow.  From then on no
+ * listing of the export is trusted to come in the order of bytes. */
+void page_disorder(struct gate_export *x);
+bool page_unordered(struct gate_export *x);
+
 /* ---- sweep.c: names that a listing lacks ---- */
-struct sweep {			/* inodes that are gone */
-	uint64_t *inos;
-	size_t count, room;
-};
 void sweep_free(struct sweep *s);
 int sweep_add(struct sweep *s, uint64_t ino)
 	__attribute__((warn_unused_result));

@@ -519,12 +519,12 @@ list_run(void *arg)
 {
 	struct move *m = arg;
 	struct gate *g = m->x->gate;
-	char after[META_KEY_MAX + 2];
+	struct move_cursor at = { .token = NULL };
 	uint64_t wait = RETRY_FIRST_MS, found = 0;
 
-	strcpy(after, m->row.after);
+	strcpy(at.after, m->row.after);
 	while (!__atomic_load_n(&g->stopping, __ATOMIC_RELAXED)) {
-		int r = move_list_page(m, false, after, &found);
+		int r = move_list_page(m, false, &at, &found);
 
 		if (r < 0) {
 			if (wait == RETRY_FIRST_MS)
@@ -543,6 +543,7 @@ list_run(void *arg)
 		if (r == 0)
 			break;
 	}
+	move_cursor_fini(&at);
 }
 
 void

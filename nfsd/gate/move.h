@@ -80,9 +80,17 @@ void moves_free(struct gate *g);
 
 /* ---- move_list.c ---- */
 
+/* Where a listing goes on.  The store's own token, while there is one: only
+ * where names come in the order of their bytes is the last one as good. */
+struct move_cursor {
+	char after[META_KEY_MAX + 2];
+	char *token;
+};
+void move_cursor_fini(struct move_cursor *at);
 /* List one page and give inodes to what is there.  later: only what is older
- * than the move (LIST had left it out).  1: more to come; 0: that was all. */
-int move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
+ * than the move (LIST had left it out).  1: more to come; 0: that was all.
+ * After an error the cursor is good for another try. */
+int move_list_page(struct move *m, bool later, struct move_cursor *at,
 		   uint64_t *found) __attribute__((warn_unused_result));
 
 /* Does the key as a path lead to a file?  By what is known here.  0, 1 */

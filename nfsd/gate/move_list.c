@@ -609,7 +609,7 @@ add_key(struct lister *l, const struct listed *e)
 
 static int
 merge(struct lister *l, const struct page *p, bool last,
-      char after[META_KEY_MAX + 2])
+      struct move_cursor *at)
 {
 	struct meta_move row = l->m->row;
 	int r = 0;
@@ -619,9 +619,10 @@ merge(struct lister *l, const struct page *p, bool last,
 	if (r < 0)
 		return r;
 	if (p->count > 0)
-		strcpy(after, p->list[p->count - 1].key);
+		strcpy(at->after, p->list[p->count - 1].key);
 	if (!l->later) {
-		strcpy(row.after, after);
+		/* Out of order a name says nothing: all of it once more. */
+		strcpy(row.after, page_unordered(l->x) ? "" : at->after);
 		row.listed = last;
 	}
 	row.objects += l->objects;
@@ -640,13 +641,39 @@ merge(struct lister *l, const struct page *p, bool last,
 	return 0;
 }
 
+void
+move_cursor_fini(struct move_cursor *at)
+{
+	free(at->token);
+	at->token = NULL;
+}
+
+/* One page, from where the cursor is.  An empty *next: that was the last. */
+static int
+ask_page(struct lister *l, struct page *page, struct move_cursor *at,
+	 char **next)
+{
+	struct s3_list list = { .prefix = l->m->row.source,
+				.token = at->token };
+	int r;
+
+	if (at->token == NULL && page_unordered(l->x))
+		at->after[0] = '\0';
+	if (at->token == NULL && at->after[0] != '\0')
+		list.start_after = at->after;
+	r = s3_list_page(l->x->s3, &list, take_entry, page, next, NULL);
+	if (r == 0 && page->count > 0 &&
+	    strcmp(page->list[0].key, at->after) < 0)
+		page_disorder(l->x);
+	return r;
+}
+
 int
-move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
+move_list_page(struct move *m, bool later, struct move_cursor *at,
 	       uint64_t *found)
 {
 	struct lister *l = calloc(1, sizeof(*l));
 	struct page page = { 0 };
-	struct s3_list list = { .prefix = m->row.source };
 	char *next = NULL;
 	int r;
 
@@ -660,9 +687,7 @@ move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
 	l->page_ms = clock_ms();
 	l->rq.may_block = true;
 	l->depth = 1;
-	if (after[0] != '\0')
-		list.start_after = after;
-	r = s3_list_page(m->x->s3, &list, take_entry, &page, &next, NULL);
+	r = ask_page(l, &page, at, &next);
 	if (r == 0) {
 		l->levels[0].ino = m->row.ino;
 		r = node_get(l->g, m->row.ino, true, &l->levels[0].node);
@@ -675,7 +700,7 @@ move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
 	if (r == 0) {
 		int marked;
 
-		r = merge(l, &page, next == NULL, after);
+		r = merge(l, &page, next == NULL, at);
 		marked = wait_for_marks(l);
 		r = r < 0 ? r : marked;
 	}
@@ -686,7 +711,11 @@ move_list_page(struct move *m, bool later, char after[META_KEY_MAX + 2],
 	if (found != NULL)
 		*found += l->claimed;
 	r = r < 0 ? r : next != NULL;
-	free(next);
+	/* A token may have had its time; the last name has none. */
+	free(at->token);
+	at->token = r < 0 ? NULL : next;
+	if (r < 0)
+		free(next);
 	page_free(&page);
 	free(l->marks);
 	free(l);

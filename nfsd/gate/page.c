@@ -92,6 +92,22 @@ found_place(const struct found *f)
 	return place;
 }
 
+void
+page_disorder(struct gate_export *x)
+{
+	if (!__atomic_exchange_n(&x->unordered, true, __ATOMIC_RELAXED))
+		gate_say(x->gate, 1, "the store lists names in another order "
+			 "than that of their bytes; what is gone is known when "
+			 "all of a directory was listed: export=%s",
+			 x->c.name);
+}
+
+bool
+page_unordered(struct gate_export *x)
+{
+	return __atomic_load_n(&x->unordered, __ATOMIC_RELAXED);
+}
+
 bool
 page_in_order(const struct page *p, const char *at)
 {
@@ -104,6 +120,8 @@ page_in_order(const struct page *p, const char *at)
 
 		ok = place != NULL &&
 		     (last == NULL || strcmp(last, place) < 0);
+		if (place != NULL && last != NULL && strcmp(last, place) > 0)
+			page_disorder(p->x);
 		free(before);
 		before = place;
 	}
@@ -233,7 +251,7 @@ prefix_any(struct any *any, const char *prefix)
 		token = next;
 		past[0] = '\0';
 		if (r == 0 && token != NULL && !any->found &&
-		    move_skip(x, any->last, past)) {
+		    !page_unordered(x) && move_skip(x, any->last, past)) {
 			free(token);
 			token = NULL;
 		}

@@ -33,7 +33,8 @@ int page_take(void *page, const struct s3_entry *e);
 /* Where an entry stands in the order of keys; malloced. */
 char *found_place(const struct found *f);
 /* Does each entry stand behind the one before, the first behind `at`?  A
- * store whose pages do not follow each other proves no name gone. */
+ * store whose pages do not follow each other proves no name gone.  One that
+ * goes back is told and remembered (unordered). */
 bool page_in_order(const struct page *p, const char *at);
 /* Directories that are only seen since objects below them have not left yet,
  * or were deleted since the listing began, are not there: they leave the

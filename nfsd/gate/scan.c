@@ -45,7 +45,8 @@ scan_end_locked(struct scan *s)
 	s->prefix = NULL;
 	free(s->at);
 	s->at = NULL;
-	s->disorder = false;
+	s->disorder = s->by_seen = false;
+	sweep_free(&s->gone);
 	free(s->seen);
 	s->seen = NULL;
 	s->seen_count = s->seen_room = 0;
@@ -440,7 +441,8 @@ merge_entry(struct merge *m, struct found *f)
 		negative_del(g, dir->ino, f->name);
 	}
 	/* The others are known to be there by their page. */
-	return r < 0 || f->part == f->name ? r : note_seen(dir->scan, id);
+	return r < 0 || (f->part == f->name && !dir->scan->by_seen)
+		       ? r : note_seen(dir->scan, id);
 }
 
 /* ---- the end of a scan: what was not met is gone ---- */
@@ -461,8 +463,8 @@ struct gone {
 	int error;
 };
 
-/* Names that are not the part of their key; the others were swept page by
- * page. */
+/* Names that are not the part of their key; of the others each page has told
+ * what it lacks, if pages are in order. */
 static int
 collect_gone(void *arg, const struct meta_name *name)
 {
@@ -470,7 +472,7 @@ collect_gone(void *arg, const struct meta_name *name)
 
 	gone->names++;
 	if (name->id >= gone->scan->start_id ||
-	    !sweep_odd(gone->x, name->name) ||
+	    (!gone->scan->by_seen && !sweep_odd(gone->x, name->name)) ||
 	    (gone->scan->seen_count > 0 &&
 	     bsearch(&name->id, gone->scan->seen, gone->scan->seen_count,
 		     sizeof(uint64_t), by_number) != NULL))
@@ -506,8 +508,10 @@ finish(struct node *dir, struct scan *s)
 			   &gone);
 	if (r == 0)
 		r = gone.error;
-	if (r == 0 && !s->disorder)
+	if (r == 0 && (!s->disorder || s->by_seen))
 		r = drop_all(dir, s, &gone.sweep);
+	if (r == 0 && !s->disorder && !s->by_seen)
+		r = drop_all(dir, s, &s->gone);
 	sweep_free(&gone.sweep);
 	if (r == 0)
 		r = subdirs_count(dir);
@@ -557,10 +561,10 @@ has_name(void *arg, const char *name)
 }
 
 /* The names between the last page's end and this one's which it lacks, and
- * that end.  The directory is locked. */
+ * that end.  They are gone once the last page has come and all were in order:
+ * until then a later one may have them.  The directory is locked. */
 static int
-sweep_page(struct node *dir, const struct page *page, bool last,
-	   struct sweep *gone, char **at)
+sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 {
 	struct scan *s = dir->scan;
 	struct place p = { NULL, page->count };
@@ -571,7 +575,7 @@ sweep_page(struct node *dir, const struct page *page, bool last,
 	if (page->count > 0 && !last &&
 	    (*at = found_place(&page->list[page->count - 1])) == NULL)
 		return -ENOMEM;
-	if (s->disorder || (page->count == 0 && !last))
+	if (s->disorder || s->by_seen || (page->count == 0 && !last))
 		return 0;
 	p.names = calloc(page->count + 1, sizeof(*p.names));
 	if (p.names == NULL)
@@ -580,7 +584,7 @@ sweep_page(struct node *dir, const struct page *page, bool last,
 		p.names[i] = page->list[i].name;
 	qsort(p.names, p.count, sizeof(*p.names), by_text);
 	r = sweep_range(dir, s->at != NULL ? s->at : "", *at, s->start_id,
-			has_name, &p, gone);
+			has_name, &p, &s->gone);
 	free(p.names);
 	return r;
 }
@@ -596,6 +600,7 @@ scan_passed(struct node *dir, const struct meta_name *name)
 	pthread_mutex_lock(&dir->mutex);
 	passed = scan_fresh_locked(dir) ||
 		 (dir->scan != NULL && dir->scan->running &&
+		  !dir->scan->disorder && !dir->scan->by_seen &&
 		  dir->scan->at != NULL &&
 		  sweep_passed(name, dir->scan->at));
 	pthread_mutex_unlock(&dir->mutex);
@@ -643,8 +648,7 @@ scan_begin(struct node *dir)
 /* ---- pulling ---- */
 
 static int
-merge_page(struct node *dir, struct page *page, bool last,
-	   struct sweep *gone, char **at)
+merge_page(struct node *dir, struct page *page, bool last, char **at)
 {
 	struct merge m = { .dir = dir, .start_ms = dir->scan->start_ms };
 	int r = 0;
@@ -667,7 +671,7 @@ merge_page(struct node *dir, struct page *page, bool last,
 		return r;
 	}
 	r = meta_commit(dir->export->gate->meta, &m.batch);
-	return r < 0 ? r : sweep_page(dir, page, last, gone, at);
+	return r < 0 ? r : sweep_page(dir, page, last, at);
 }
 
 /* The directory was renamed while it was listed: what the pages told was of
@@ -688,7 +692,6 @@ step(struct node *dir, struct scan *s)
 	struct page page = { .x = x };
 	char key[META_KEY_MAX + 2], *next = NULL, *at = NULL;
 	struct s3_list list = { .delimiter = "/", .token = s->token };
-	struct sweep gone = { 0 };
 	int r = path_key(dir, key);
 
 	if (r < 0)
@@ -707,15 +710,11 @@ step(struct node *dir, struct scan *s)
 		r = dir->dead ? -ESTALE
 		    : prefix_changed(dir, s) || move_lists(dir)
 			    ? -ECANCELED
-			    : merge_page(dir, &page, next == NULL, &gone,
-					 &at);
+			    : merge_page(dir, &page, next == NULL, &at);
 		node_unlock(dir);
-		if (r == 0)
-			r = drop_all(dir, s, &gone);
 		__atomic_add_fetch(&x->odd_keys, page.odd, __ATOMIC_RELAXED);
 	}
 	page_free(&page);
-	sweep_free(&gone);
 	if (r < 0) {
 		free(next);
 		free(at);
@@ -820,6 +819,7 @@ scan_step_once(struct node *dir)
 		s->first = !s->complete;
 		s->start_ms = s->stepped_ms = clock_ms();
 		s->start_id = start_id;
+		s->by_seen = page_unordered(dir->export);
 	}
 	s->stepping = true;
 	pthread_mutex_unlock(&dir->mutex);

@@ -2,9 +2,12 @@
 /*
  * Names that a listing lacks.  Pages come in the order of keys, so that each
  * speaks for all names between the end of the page before it and its own end:
- * what SQLite has there and the page has not is gone.  So a directory of a
- * million is brought up to date page by page, in the memory of one page, and
- * whoever reads it meanwhile is told of names that the listing has passed.
+ * what SQLite has there and the page has not is gone, if the pages that follow
+ * keep to that order.  So a directory of a million is brought up to date in the
+ * memory of one page and of what is gone, and whoever reads it meanwhile is
+ * told of names that the listing has passed.  Of a store that sorts otherwise
+ * (directory buckets, some by the rules of a language) all names are noted
+ * that are met, and what is missing at the end is gone.
  *
  * A file's place in that order is its name, a directory's its name and '/':
  * "d-x" stands between a file "d" and a directory "d".  Names that are not
