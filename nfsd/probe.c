@@ -50,7 +50,7 @@ first_entry(void *arg, const struct s3_entry *entry)
 static void
 scratch_prefix(const struct probe *p, char out[1100])
 {
-	snprintf(out, 1100, "%s.s3nfsd-probe-", p->settings->prefix);
+	snprintf(out, 1100, "%s" S3_SCRATCH, p->settings->prefix);
 }
 
 /* A read-only export is asked for one name, the others for all they can. */

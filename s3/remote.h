@@ -452,7 +452,6 @@ int s3_xml_sts(const char *xml, size_t len, struct s3_keys *out);
 int s3_etag_copy(const char *text, char etag[S3_ETAG_MAX]);
 
 /* sweep.c */
-#define S3_SCRATCH_DIGITS 24
 /* Of a probe, after the prefix.  -EIO. */
 int s3_scratch_name(struct s3_remote *r, char name[S3_SCRATCH_DIGITS + 1])
 	__attribute__((warn_unused_result));

@@ -559,11 +559,29 @@ s3_restore(struct s3 *s3, const char *key, unsigned days,
 	return (int)end(s3, s3->ops->restore(s3, key, days, err));
 }
 
+struct listing {
+	int (*each)(void *arg, const struct s3_entry *entry);
+	void *arg;
+};
+
+/* A probe runs beside the service, and perhaps another gateway's does. */
+static int
+not_scratch(void *arg, const struct s3_entry *e)
+{
+	const struct listing *l = arg;
+	const char *slash = strrchr(e->key, '/');
+
+	if (s3_is_scratch(slash != NULL ? slash + 1 : e->key))
+		return 0;
+	return l->each(l->arg, e);
+}
+
 int
 s3_list_page(struct s3 *s3, const struct s3_list *list,
 	     int (*each)(void *arg, const struct s3_entry *entry),
 	     void *arg, char **next, struct s3_error *err)
 {
+	struct listing files = { each, arg };
 	struct s3_asked asked;
 	int r;
 
@@ -577,8 +595,12 @@ s3_list_page(struct s3 *s3, const struct s3_list *list,
 	if (r < 0)
 		return r;
 	begin(s3, S3_OP_LIST);
-	r = (int)count_end(s3, s3->ops->list_page(s3, list, each, arg, next,
-						  err));
+	if (list->scratch)
+		r = s3->ops->list_page(s3, list, each, arg, next, err);
+	else
+		r = s3->ops->list_page(s3, list, not_scratch, &files, next,
+				       err);
+	count_end(s3, r);
 	s3_ask_end(s3, S3_ASK_LIST, &asked, r);
 	return r;
 }

@@ -39,6 +39,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define S3_KEY_MAX 1024		/* bytes of a key, S3 API "Object keys" */
@@ -457,12 +458,30 @@ struct s3_entry {
 	const char *etag;	/* without quotes */
 };
 
+/*
+ * How the file names of a probe's scratch keys begin; 24 hexadecimal digits
+ * follow, and an end.  They are nobody's files: no listing tells of them, and
+ * nothing else is to be put there.
+ */
+#define S3_SCRATCH ".s3nfsd-probe-"
+#define S3_SCRATCH_DIGITS 24
+
+static inline bool
+s3_is_scratch(const char *name)
+{
+	size_t len = sizeof(S3_SCRATCH) - 1;
+
+	return strncmp(name, S3_SCRATCH, len) == 0 &&
+	       strspn(name + len, "0123456789abcdef") == S3_SCRATCH_DIGITS;
+}
+
 struct s3_list {
 	const char *prefix;	/* "" for all */
 	const char *delimiter;	/* "/" or NULL */
 	const char *start_after;/* keys after this one, or NULL */
 	const char *token;	/* continuation of an earlier page, or NULL */
 	unsigned max_keys;	/* 1 to 1000; 0 is 1000 */
+	bool scratch;		/* tell of scratch keys, too */
 };
 
 /*
@@ -470,7 +489,7 @@ struct s3_list {
  * *next is malloced: the token of the next page, or NULL after the last
  * (only then is the listing complete).  Keys that XML cannot carry come by
  * encoding-type=url.  A nonzero result of each() ends the walk and is
- * returned, *next untouched.
+ * returned, *next untouched.  A page may have no names and a *next.
  */
 int s3_list_page(struct s3 *s3, const struct s3_list *list,
 		 int (*each)(void *arg, const struct s3_entry *entry),

@@ -397,7 +397,7 @@ count_upload(void *arg, const char *key, const char *id, int64_t since_ns)
 int
 rig_count_keys(struct rig *r, unsigned *keys, unsigned *uploads)
 {
-	struct s3_list list = { .prefix = r->prefix };
+	struct s3_list list = { .prefix = r->prefix, .scratch = true };
 	char *next = NULL;
 	int n;
 

@@ -193,7 +193,7 @@ look_at_key(void *arg, const struct s3_entry *e)
 static void
 look_at_bucket(struct cell *x, struct findings *f)
 {
-	struct s3_list list = { .prefix = "" };
+	struct s3_list list = { .prefix = "", .scratch = true };
 	struct seen seen = { x, f, 0 };
 	char *next = NULL;
 

@@ -209,6 +209,8 @@ names_that_mean_nothing_cannot_be_made(void)
 	CU_ASSERT_EQUAL(do_create(&b, &c, "%s3x", &fh), -EINVAL);
 	CU_ASSERT_EQUAL(do_create(&b, &c, "%s3%plain", &fh), -EINVAL);
 	CU_ASSERT_EQUAL(do_mkdir(&b, &c, "%s3-file%d", &fh), -EINVAL);
+	CU_ASSERT_EQUAL(do_create(&b, &c, ".s3nfsd-probe-0123456789abcdef"
+				  "01234567-2", &fh), -EINVAL);
 	CU_ASSERT_EQUAL(do_file(&b, &c, "f", "text", &fh), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "%s3-raw%E9"), -EINVAL);
 	/* What means something can: so a tree can be copied. */

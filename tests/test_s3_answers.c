@@ -709,7 +709,33 @@ odd_bytes_of_a_listing_spoil_only_their_item(void)
 	stop(1);
 }
 
+#define SCRATCH "d/.s3nfsd-probe-0123456789abcdef01234567"
+
+static void
+scratch_keys_of_a_probe_are_nobodys_files(void)
+{
+	struct s3_list list = { .prefix = "d/" };
+	struct seen seen = { "" }, all = { "" };
+	char *next = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		START({ V1("false", ITEM(SCRATCH "%41", WHOLE)
+			   ITEM(SCRATCH "-2", WHOLE)
+			   ITEM("d/.s3nfsd-probe-mine", WHOLE)
+			   ITEM("d/z", WHOLE)), 0, HTTP_CLOSE, "list-type=2",
+			NULL });
+		list.scratch = i == 1;
+		CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, i == 0 ? &seen :
+					     &all, &next, &err), 0);
+		stop(1);
+	}
+	CU_ASSERT_STRING_EQUAL(seen.keys, "d/.s3nfsd-probe-mine;d/z;");
+	CU_ASSERT_STRING_EQUAL(all.keys, SCRATCH "%41;" SCRATCH "-2;"
+			       "d/.s3nfsd-probe-mine;d/z;");
+}
+
 TEST_MAIN("s3_answers", T(minio_names_neither_owner_nor_grantee),
+	  T(scratch_keys_of_a_probe_are_nobodys_files),
 	  T(an_acl_that_is_not_understood_keeps_no_data_back),
 	  T(gofakes3_calls_a_new_upload_by_another_name),
 	  T(a_store_without_tagging_directives_is_spared_them),

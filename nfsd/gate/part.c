@@ -18,8 +18,8 @@
  *
  * HEAD is the beginning of the part, cut between characters; HASH the first
  * half of its SHA-256.  Names that begin with %s3 and mean nothing by this
- * table cannot be made.  Control characters are bytes like others, and NFC
- * and NFD are two names.
+ * table cannot be made, nor those of a probe's scratch keys.  Control
+ * characters are bytes like others, and NFC and NFD are two names.
  */
 
 #include <config.h>
@@ -29,6 +29,7 @@
 #include <string.h>
 
 #include "nfsd/gate/part.h"
+#include "s3/s3.h"
 
 #define MARK "%s3"
 #define ODD "%s3%"
@@ -228,6 +229,8 @@ spelled(bool any_bytes, const char *name, const char *rest, bool beside,
 enum part_form
 part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
 {
+	if (s3_is_scratch(name))
+		return PART_NONE;
 	if (!begins(name, MARK)) {
 		if (any_bytes || is_utf8(name))
 			strcpy(part, name);
