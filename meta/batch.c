@@ -589,6 +589,16 @@ apply_put_delete(const struct change *c, struct sql *sql)
 	return sql_run(sql, s);
 }
 
+static int
+apply_del_delete(const struct change *c, struct sql *sql)
+{
+	int r = run_u64(sql, SQL_PUT_GONE, c->a);
+
+	if (r == 0)
+		r = run_u64(sql, SQL_TRIM_GONE, META_GONE_MAX);
+	return r < 0 ? r : run_u64(sql, SQL_DEL_DELETE, c->a);
+}
+
 #define TRIM_EVERY 256
 
 static int
@@ -738,7 +748,7 @@ apply(const struct change *c, struct sql *sql)
 	case PUT_DELETE:
 		return apply_put_delete(c, sql);
 	case DEL_DELETE:
-		return run_u64(sql, SQL_DEL_DELETE, c->a);
+		return apply_del_delete(c, sql);
 	case PUT_REPLAY:
 		return apply_put_replay(c, sql);
 	case PUT_QUARANTINE:

@@ -295,6 +295,7 @@ void meta_put_sent(struct meta_batch *b, uint64_t ino,
 		   const struct meta_sent *list, size_t count);
 /* id 0: a new row. */
 void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
+/* Its key is remembered for a while (meta_each_gone). */
 void meta_del_delete(struct meta_batch *b, uint64_t id);
 void meta_put_move(struct meta_batch *b, const struct meta_move *move);
 void meta_del_move(struct meta_batch *b, uint64_t id);
@@ -433,9 +434,30 @@ int meta_each_sent(struct meta *meta,
 int meta_each_delete(struct meta *meta,
 		     int (*each)(void *arg, const struct meta_delete *d),
 		     void *arg) __attribute__((warn_unused_result));
+/* The keys whose deletions were done last, the oldest first. */
+#define META_GONE_MAX 16384
+struct meta_gone {
+	uint64_t id;
+	uint32_t export_id;
+	int64_t age_s;		/* by the wall clock, which may be set */
+	char key[META_KEY_MAX + 2];
+};
+int meta_each_gone(struct meta *meta,
+		   int (*each)(void *arg, const struct meta_gone *gone),
+		   void *arg) __attribute__((warn_unused_result));
 int meta_each_move(struct meta *meta,
 		   int (*each)(void *arg, const struct meta_move *m),
 		   void *arg) __attribute__((warn_unused_result));
+/* Names of a directory that are directories, or have an object and are not
+ * carried. */
+struct meta_uncarried {
+	uint64_t name_id, ino;
+	int kind;
+	char key[META_KEY_MAX + 2];	/* "": it has none, or is carried */
+};
+int meta_each_uncarried(struct meta *meta, uint64_t parent,
+			int (*each)(void *arg, const struct meta_uncarried *u),
+			void *arg) __attribute__((warn_unused_result));
 /* Carried inodes whose base_key begins with `prefix` and comes after `after`
  * ("": all of them), in the order of their keys, at most limit. */
 int meta_each_carried(struct meta *meta, uint32_t export_id,

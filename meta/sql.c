@@ -67,6 +67,10 @@ static const char schema[] =
 	" WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS deletion ("
 	" id INTEGER PRIMARY KEY, export INTEGER, key TEXT, etag TEXT);"
+	/* Keys that were deleted lately; at: seconds. */
+	"CREATE TABLE IF NOT EXISTS gone ("
+	" id INTEGER PRIMARY KEY AUTOINCREMENT, export INTEGER, key TEXT,"
+	" at INTEGER);"
 	"CREATE TABLE IF NOT EXISTS replay ("
 	" key BLOB PRIMARY KEY, procedure INTEGER, ino INTEGER,"
 	" generation INTEGER, at INTEGER) WITHOUT ROWID;"
@@ -186,6 +190,14 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_PUT_DELETE] = "INSERT OR REPLACE INTO deletion (id, export, key,"
 			   " etag) VALUES (?,?,?,?)",
 	[SQL_DEL_DELETE] = "DELETE FROM deletion WHERE id = ?",
+	[SQL_PUT_GONE] = "INSERT INTO gone (export, key, at)"
+			 " SELECT export, key, strftime('%s', 'now')"
+			 " FROM deletion WHERE id = ?",
+	[SQL_TRIM_GONE] = "DELETE FROM gone WHERE id <="
+			  " (SELECT max(id) FROM gone) - ?",
+	[SQL_EACH_GONE] = "SELECT id, export, key,"
+			  " strftime('%s', 'now') - at FROM gone"
+			  " WHERE id > ? ORDER BY id LIMIT ?",
 	[SQL_PUT_REPLAY] = "INSERT OR REPLACE INTO replay (key, procedure,"
 			   " ino, generation, at) VALUES (?,?,?,?,?)",
 	/* rule.md 8 asks for two minutes; keep three. */
@@ -266,6 +278,13 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_MOVE] = "SELECT id, export, ino, listed, source, after,"
 			  " since, objects, bytes FROM move WHERE id > ?"
 			  " ORDER BY id LIMIT ?",
+	[SQL_EACH_UNCARRIED] =
+		"SELECT n.id, n.ino, n.kind,"
+		" CASE WHEN i.flags & 128 THEN '' ELSE i.base_key END"
+		" FROM name n JOIN inode i ON i.ino = n.ino"
+		" WHERE n.parent = ? AND n.id > ? AND (n.kind = 2 OR"
+		" (i.flags & 128 = 0 AND length(i.base_key) > 0))"
+		" ORDER BY n.id LIMIT ?",
 	/* Up to the first key past those with the prefix. */
 	[SQL_EACH_CARRIED] = "SELECT ino, base_key FROM inode"
 			     " WHERE flags & 128 AND export = ?"

@@ -573,6 +573,34 @@ meta_each_delete(struct meta *m,
 	return walk_end(&w, r);
 }
 
+static int
+read_gone(sqlite3_stmt *s, void *row)
+{
+	struct meta_gone *gone = row;
+
+	gone->id = col(s, 0);
+	gone->export_id = (uint32_t)col(s, 1);
+	sql_text(s, 2, gone->key, sizeof(gone->key));
+	gone->age_s = sqlite3_column_int64(s, 3);
+	return 0;
+}
+
+int
+meta_each_gone(struct meta *m,
+	       int (*each)(void *arg, const struct meta_gone *gone), void *arg)
+{
+	const struct meta_gone *gone;
+	struct walk w = { .meta = m, .id = SQL_EACH_GONE,
+			  .size = sizeof(*gone), .read = read_gone,
+			  .go_on = behind_number, .number_count = 1,
+			  .left = UINT64_MAX };
+	int r = 0;
+
+	while ((gone = walk_next(&w)) != NULL && (r = each(arg, gone)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
 /* ---- quarantine ---- */
 
 static int
@@ -649,6 +677,35 @@ meta_each_move(struct meta *m,
 	int r = 0;
 
 	while ((move = walk_next(&w)) != NULL && (r = each(arg, move)) == 0)
+		;
+	return walk_end(&w, r);
+}
+
+static int
+read_uncarried(sqlite3_stmt *s, void *row)
+{
+	struct meta_uncarried *u = row;
+
+	u->name_id = col(s, 0);
+	u->ino = col(s, 1);
+	u->kind = (int)col(s, 2);
+	sql_text(s, 3, u->key, sizeof(u->key));
+	return 0;
+}
+
+int
+meta_each_uncarried(struct meta *m, uint64_t parent,
+		    int (*each)(void *arg, const struct meta_uncarried *u),
+		    void *arg)
+{
+	const struct meta_uncarried *u;
+	struct walk w = { .meta = m, .id = SQL_EACH_UNCARRIED,
+			  .size = sizeof(*u), .read = read_uncarried,
+			  .go_on = behind_number, .numbers = { parent },
+			  .number_count = 2, .left = UINT64_MAX };
+	int r = 0;
+
+	while ((u = walk_next(&w)) != NULL && (r = each(arg, u)) == 0)
 		;
 	return walk_end(&w, r);
 }

@@ -26,6 +26,8 @@
  *	etags		list: ETags that are not those of HEAD
  *	caseless	list: pages of three names, ordered without regard to
  *			capitals, wherever they should start
+ *	ghosts=KEY,...,	list: these are told as well, in one page with all else
+ *			(old, of 5 bytes); KEY/ as a common prefix only
  *	hold		block until the rule is gone from the file, before
  *	hold_after	... or after the request was carried out
  * They combine, e.g. "op=put key=a* hold error=EACCES" fails after a while,
@@ -489,6 +491,9 @@ fault_list(struct s3 *s3, const struct s3_list *list,
 	    c.act.caseless ?
 		s3_fault_caseless_list(s3, of(s3)->real, list, each, arg,
 				       next, err) :
+	    c.act.ghosts[0] != '\0' ?
+		s3_fault_ghost_list(s3, of(s3)->real, c.act.ghosts, list, each,
+				    arg, next, err) :
 		of(s3)->real->list_page(s3, list, each, arg, next, err);
 	answer = (int)leave(s3, &c, r, err);
 	if (r == 0 && answer != 0) {

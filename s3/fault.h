@@ -15,6 +15,7 @@ struct fault_action {
 	unsigned delay_ms;
 	bool lose, cut, corrupt, hold, hold_after, stale, etags;
 	bool caseless;
+	char ghosts[256];	/* keys, each with a ',' behind */
 	uint64_t rule;		/* which one, for holds; 0: none */
 };
 
@@ -47,6 +48,11 @@ int s3_fault_caseless_list(struct s3 *s3, const struct s3_ops *real,
 			   int (*each)(void *arg,
 				       const struct s3_entry *entry),
 			   void *arg, char **next, struct s3_error *err);
+
+int s3_fault_ghost_list(struct s3 *s3, const struct s3_ops *real,
+			const char *ghosts, const struct s3_list *list,
+			int (*each)(void *arg, const struct s3_entry *entry),
+			void *arg, char **next, struct s3_error *err);
 
 /* Put the layer between the door and the bucket, if the environment asks. */
 int s3_fault_wrap(struct s3 *s3) __attribute__((warn_unused_result));

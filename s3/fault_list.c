@@ -4,7 +4,8 @@
  * is told as it was when somebody first asked for it; all else is as it is.
  * Or whose listings tell ETags of their own (etags), as MinIO's do of
  * encrypted objects.  Or that sorts names as people do, capitals and small
- * letters together, and tells three at a time (caseless).
+ * letters together, and tells three at a time (caseless).  Or that tells keys
+ * which are not there (ghosts): deleted, and not yet out of the index.
  */
 #include <config.h>
 #include <errno.h>
@@ -286,5 +287,66 @@ s3_fault_caseless_list(struct s3 *s3, const struct s3_ops *real,
 		*next = NULL;
 	}
 	page_free(all);
+	return r;
+}
+
+/* A key that is not there, as that listing would tell it.  Only a part of it
+ * may be told: the common prefix. */
+static int
+add_ghost(struct stale_page *all, const struct s3_list *list,
+	  const char *ghost, size_t len)
+{
+	char key[S3_KEY_MAX + 1];
+	size_t prefix = list->prefix != NULL ? strlen(list->prefix) : 0;
+	struct s3_entry e = { .key = key, .size = 5, .etag = "ghost",
+			      .mtime_ns = 1000000000 };
+	char *cut;
+
+	if (len > S3_KEY_MAX || len <= prefix ||
+	    memcmp(ghost, list->prefix != NULL ? list->prefix : "", prefix) !=
+		    0)
+		return 0;
+	memcpy(key, ghost, len);
+	key[len] = '\0';
+	cut = list->delimiter != NULL ? strstr(key + prefix, list->delimiter)
+				      : NULL;
+	if (cut != NULL) {
+		cut[1] = '\0';
+		e = (struct s3_entry){ .key = key, .is_prefix = true };
+	} else if (key[len - 1] == '/') {
+		return 0;
+	}
+	e.key_len = strlen(key);
+	for (size_t i = 0; i < all->count; i++) {
+		if (strcmp(all->told[i].key, key) == 0)
+			return 0;
+	}
+	return remember(all, &e);
+}
+
+int
+s3_fault_ghost_list(struct s3 *s3, const struct s3_ops *real,
+		    const char *ghosts, const struct s3_list *list,
+		    int (*each)(void *arg, const struct s3_entry *entry),
+		    void *arg, char **next, struct s3_error *err)
+{
+	struct stale_page *all = calloc(1, sizeof(*all));
+	int r = all == NULL ? -ENOMEM : take_all(s3, real, *list, all, err);
+
+	for (size_t len; r == 0 && (len = strcspn(ghosts, ",")) > 0;
+	     ghosts += len + (ghosts[len] == ','))
+		r = add_ghost(all, list, ghosts, len);
+	if (r == 0 && all->count > 0)
+		qsort(all->told, all->count, sizeof(*all->told), byte_order);
+	for (size_t i = 0; r == 0 && i < all->count; i++) {
+		all->told[i].entry.etag = all->told[i].etag;
+		if (list->start_after == NULL ||
+		    strcmp(all->told[i].key, list->start_after) > 0)
+			r = each(arg, &all->told[i].entry);
+	}
+	if (r == 0)
+		*next = NULL;
+	if (all != NULL)
+		page_free(all);
 	return r;
 }

@@ -107,6 +107,9 @@ parse_word(struct rule *r, char *word)
 		       (int)sizeof(r->ops);
 	if (value != NULL && strcmp(word, "key") == 0)
 		return r->key == NULL && (r->key = strdup(value)) != NULL;
+	if (value != NULL && strcmp(word, "ghosts") == 0)
+		return snprintf(a->ghosts, sizeof(a->ghosts), "%s", value) <
+		       (int)sizeof(a->ghosts);
 	if (value != NULL && strcmp(word, "error") == 0)
 		return parse_error(value, &a->error);
 	if (number(word, value, "delay_ms", &delay)) {

@@ -241,6 +241,51 @@ other_order(struct scene *s)
 	CHECK(status_number(s, "invariant_failures") == 0);
 }
 
+/* What was deleted is told by listings, also by those of the next start. */
+static void
+forgets_nothing(struct scene *s)
+{
+	char rule[512];
+	struct nc_fh d, e, n;
+
+	object_text(s, "d/x", "to go");
+	object_text(s, "e/sub/y", "this too");
+	object_text(s, "f", "a file");
+	d = look(&s->a, s, "d");
+	e = look(&s->a, s, "e");
+	CHECK(same(names(&s->b, &s->root), "d e f "));
+	SOON(20000, nc_remove(&s->a, &d, "x"), NFS3_OK);
+	SOON(20000, nc_rmdir(&s->a, &s->root, "d"), NFS3_OK);
+	n = look_in(&s->a, &e, "sub");
+	SOON(20000, nc_remove(&s->a, &n, "y"), NFS3_OK);
+	SOON(20000, nc_rmdir(&s->a, &e, "sub"), NFS3_OK);
+	SOON(20000, nc_rmdir(&s->a, &s->root, "e"), NFS3_OK);
+	SOON(20000, nc_remove(&s->a, &s->root, "f"), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	CHECK(objects(s) == 0);
+	/* A file and its directory, a directory alone (radosgw), a file. */
+	snprintf(rule, sizeof(rule), "op=list ghosts=%sd/x,%se/,%sf,",
+		 s->prefix, s->prefix, s->prefix);
+	scene_faults(s, rule);
+	for (int i = 0; i < 3; i++) {
+		DURING(400, true);
+		CHECK(same(names(&s->b, &s->root), ""));
+		if (i == 1)
+			scene_crash(s);
+	}
+	CHECK(!has_name(&s->b, &s->root, "d") &&
+	      !has_name(&s->b, &s->root, "e") &&
+	      !has_name(&s->b, &s->root, "f"));
+	/* Somebody else makes them anew. */
+	object_text(s, "d/x", "again");
+	object_text(s, "e/z", "another");
+	WITHIN(5000, strcmp(names(&s->b, &s->root), "d e ") == 0);
+	d = look(&s->b, s, "d");
+	CHECK(has_bytes(s, &d, "x", "again"));
+	scene_faults(s, "");
+	CHECK(status_number(s, "invariant_failures") == 0);
+}
+
 SCENARIOS(
 	{ "list-lags", "listings are of the time before our PUTs, DELETEs and "
 	  "renames / what we did stays done, nothing is read again", lags,
@@ -251,4 +296,7 @@ SCENARIOS(
 	{ "list-unordered", "pages are not in the order of bytes, and begin "
 	  "where they like / no name goes for that, outside changes are seen, "
 	  "mv of a directory takes all", other_order,
+	  "attr_ttl_ms=300 settle_ms=50", false },
+	{ "list-ghosts", "what we deleted is still listed, kill / it is not "
+	  "there, neither before nor after the next start", forgets_nothing,
 	  "attr_ttl_ms=300 settle_ms=50", false })

@@ -771,6 +771,9 @@ bool hidden_lately(struct gate_export *x, const char *key, int64_t mtime_ns,
 /* What HEAD said then, or: it is there. */
 void hidden_answer(struct gate_export *x, const char *key, int64_t mtime_ns,
 		   bool there);
+/* It named something until so long ago, before a restart perhaps: a listing
+ * may lag. */
+void hidden_was(struct gate_export *x, const char *key, uint64_t ms);
 /* For hidden_below: since then, or as far back as listings lag. */
 uint64_t hidden_lag_from(uint64_t since_ms);
 /* All such keys below a prefix, without it; under gate->mutex. */

@@ -304,6 +304,23 @@ hidden_del(struct gate_export *x, const char *key)
 }
 
 void
+hidden_was(struct gate_export *x, const char *key, uint64_t ms)
+{
+	uint64_t now = clock_ms();
+	struct hidden *h;
+
+	if (ms >= LAG_MAX_MS || ms >= now)
+		return;
+	pthread_mutex_lock(&x->gate->mutex);
+	h = hidden_add_locked(x, key);
+	hidden_del_locked(x, h);
+	/* Without memory for it: as if it were long ago. */
+	if (h != NULL && h->count == 0)
+		h->gone_ms = now - ms;
+	pthread_mutex_unlock(&x->gate->mutex);
+}
+
+void
 hidden_stray(struct gate_export *x, const char *key, bool stray)
 {
 	struct hidden *h;

@@ -4,7 +4,8 @@
  * 9): flushed handles are pending again; active ones keep their committed
  * bytes and get a full lease; reservations are dropped, their clients come
  * back; errors that are owed stay owed; uploads start over, those that may
- * have ended look first; deletions go on; multipart uploads that a crash
+ * have ended look first; deletions go on, and keys that were deleted lately
+ * are not believed to be back because a listing says so; multipart uploads that a crash
  * left in the bucket are aborted.
  *
  * Rows of an export that is not in the configuration now, and rows that
@@ -331,6 +332,21 @@ recover_delete(void *arg, const struct meta_delete *d)
 	return 0;
 }
 
+/* A listing that lags may still have it. */
+static int
+recover_gone(void *arg, const struct meta_gone *gone)
+{
+	struct gate *g = arg;
+	struct gate_export *x;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		if (x->id == gone->export_id && gone->age_s >= 0)
+			hidden_was(x, gone->key,
+				   (uint64_t)gone->age_s * 1000);
+	}
+	return 0;
+}
+
 int
 recover(struct gate *g)
 {
@@ -340,6 +356,8 @@ recover(struct gate *g)
 
 	for (size_t i = 0; r == 0 && i < handles.count; i++)
 		r = recover_handle(g, &handles.list[i]);
+	if (r == 0)
+		r = meta_each_gone(g->meta, recover_gone, g);
 	/* Deletions first: an upload of the same key waits for them. */
 	if (r == 0)
 		r = meta_each_delete(g->meta, recover_delete, g);
