@@ -253,7 +253,7 @@ fake_s3_is_held(struct s3 *s3)
 	bool held;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 2;
+	until.tv_sec += 30;
 	pthread_mutex_lock(&s3->mutex);
 	while (s3->held == 0 &&
 	       pthread_cond_timedwait(&s3->changed, &s3->mutex, &until) == 0)

@@ -26,7 +26,7 @@ void fake_s3_release(struct s3 *s3);
 void fake_s3_slow(struct s3 *s3, enum s3_op op, unsigned ms);
 /* How many of those were under way at once, at most. */
 unsigned fake_s3_peak(struct s3 *s3, enum s3_op op);
-/* Wait until a call is held; false after 2 s. */
+/* Wait until a call is held; false after 30 s. */
 bool fake_s3_is_held(struct s3 *s3);
 
 /* What it honours of PUT's and Complete's conditions, for the next probe. */

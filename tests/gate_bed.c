@@ -43,7 +43,7 @@ say(void *arg, int level, const char *line)
 bool
 bed_said(struct bed *b, const char *text)
 {
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 	bool said = false;
 
 	while (!said && clock_ms() < until) {
@@ -181,7 +181,7 @@ bed_close(struct bed *b)
 bool
 bed_settled(struct bed *b)
 {
-	return gate_flush(b->gate, NULL, 3000, NULL, NULL) == 0;
+	return gate_flush(b->gate, NULL, BED_WAIT_MS, NULL, NULL) == 0;
 }
 
 void
@@ -217,7 +217,7 @@ again(struct client *c, int r)
 	}
 	if (c->rq.again == GATE_HOLD) {
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += 3;
+		until.tv_sec += BED_WAIT_MS / 1000;
 		while (sem_timedwait(&c->woken, &until) < 0) {
 			if (errno != EINTR)
 				must(-ETIMEDOUT, "a held request was not woken");
@@ -352,35 +352,47 @@ do_rename(struct bed *b, struct client *c, const char *from, const char *to)
 	return r;
 }
 
+static int
+read_once(struct bed *b, struct client *c, const struct gate_fh *fh,
+	  uint64_t off, void *buf, uint32_t len, uint32_t *got, bool *eof)
+{
+	struct gate_attr attr;
+	int r;
+
+	DO(gate_read(b->x, &c->rq, fh, off, buf, len, got, eof, &attr));
+	return r;
+}
+
 int
 do_read(struct bed *b, struct client *c, const struct gate_fh *fh,
 	uint64_t off, void *buf, uint32_t len, uint32_t *got)
 {
-	struct gate_attr attr;
 	bool eof;
-	int r;
 
-	DO(gate_read(b->x, &c->rq, fh, off, buf, len, got, &eof, &attr));
-	return r;
+	return read_once(b, c, fh, off, buf, len, got, &eof);
 }
 
 bool
 do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
 	   const void *data, uint32_t len)
 {
-	struct gate_attr attr;
 	char *buf = malloc(len + 1);
 	uint32_t got, all = 0;
 	bool eof = false, same;
 	int r = 0;
 
 	while (r == 0 && !eof && all <= len) {
-		DO(gate_read(b->x, &c->rq, fh, all, buf + all, len + 1 - all,
-			     &got, &eof, &attr));
+		/* What comes from the bucket may take longer than a request is
+		 * held. */
+		AWAIT((r = read_once(b, c, fh, all, buf + all, len + 1 - all,
+				     &got, &eof)) != -EAGAIN);
 		if (r == 0)
 			all += got;
 	}
 	same = r == 0 && all == len && memcmp(buf, data, len) == 0;
+	if (!same)
+		fprintf(stderr, "read: %s, %u of %u bytes\n", strerror(-r),
+			all, len);
 	free(buf);
 	return same;
 }

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <time.h>
 
 #include "nfsd/gate/gate_priv.h"
 #include "tests/fake_s3.h"
@@ -67,10 +68,20 @@ void bed_put_back(struct bed *b);
 /* Start anew with an empty state directory; the bucket stays. */
 void bed_lose_state(struct bed *b);
 void bed_close(struct bed *b);
-/* Until nothing is owed to S3; false after 3 s. */
+/* How long tests wait for what comes at once where the machine has nothing
+ * else to do; what must be quick is looked at apart. */
+#define BED_WAIT_MS 30000
+#define AWAIT(condition)                                                      \
+	do {                                                                  \
+		uint64_t until_ = clock_ms() + BED_WAIT_MS;                   \
+		while (!(condition) && clock_ms() < until_)                   \
+			nanosleep(&(struct timespec){ 0, 2000000 }, NULL);    \
+	} while (0)
+
+/* Until nothing is owed to S3; false after BED_WAIT_MS. */
 bool bed_settled(struct bed *b);
 
-/* Comes true within 3 s: an error with this text was logged. */
+/* Comes true within BED_WAIT_MS: an error with this text was logged. */
 bool bed_said(struct bed *b, const char *text);
 
 /* A client, by name.  Requests are held as in the daemon. */

@@ -126,12 +126,12 @@ void scene_pause(void);		/* 4 ms, for WITHIN */
 			scene_pause();                                        \
 		}                                                             \
 	} while (0)
-/* The condition stays true for that long. */
+/* The condition stays true for that long; what is seen later does not count. */
 #define DURING(for_ms, condition)                                             \
 	do {                                                                  \
 		uint64_t until_ = scene_now_ms() + (for_ms);                  \
 		do {                                                          \
-			if (!(condition))                                     \
+			if (!(condition) && scene_now_ms() < until_)          \
 				scene_fail(__FILE__, __LINE__,                \
 					   "no longer so: %s", #condition);   \
 			scene_pause();                                        \

@@ -23,8 +23,7 @@ hours_ago(unsigned hours)
 static bool
 uploads_are(struct s3 *s3, unsigned count)
 {
-	for (int i = 0; i < 1500 && fake_s3_uploads(s3) != count; i++)
-		usleep(2000);
+	AWAIT(fake_s3_uploads(s3) == count);
 	return fake_s3_uploads(s3) == count;
 }
 

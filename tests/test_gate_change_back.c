@@ -309,7 +309,7 @@ a_version_is_not_taken_for_the_one_before_it(void)
 	/* It does not begin anew before the end. */
 	fake_s3_fail(r.bed.s3, S3_OP_CREATE, 1, UINT32_MAX, -EAGAIN);
 	fake_s3_release(r.bed.s3);
-	for (uint64_t until = clock_ms() + 10000;
+	for (uint64_t until = clock_ms() + BED_WAIT_MS;
 	     !fake_s3_has(r.bed.s3, "f") && clock_ms() < until;)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	CU_ASSERT(fake_s3_has(r.bed.s3, "f"));

@@ -241,7 +241,7 @@ parts_of_a_removed_file_go_too(void)
 	bed_open(&b);
 	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
 	make_large(&b, &a, &fh);
-	until = clock_ms() + 3000;
+	until = clock_ms() + BED_WAIT_MS;
 	while (fake_s3_uploads(b.s3) == 0 && clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
@@ -294,14 +294,14 @@ a_deletion_that_let_theirs_stay_does_not_come_back_for_it(void)
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, off, data, MIB,
 					 GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	until = clock_ms() + 3000;
+	until = clock_ms() + BED_WAIT_MS;
 	while (fake_s3_uploads(b.s3) == 0 && clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1, -EAGAIN);
 	fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 100000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	fake_s3_set(b.s3, "f", "theirs", 6);
-	until = clock_ms() + 10000;
+	until = clock_ms() + BED_WAIT_MS;
 	while ((conflicts(&b) == 0 ||
 		fake_s3_calls(b.s3, S3_OP_LIST_UPLOADS) < 2) &&
 	       clock_ms() < until)
@@ -352,7 +352,7 @@ refused_deletions_are_in_nobody_s_way(void)
 		hidden_add(b.x, d.key);
 		delete_start(one, &d);
 	}
-	until = clock_ms() + 5000;
+	until = clock_ms() + BED_WAIT_MS;
 	do {
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 		gate_status(b.gate, &s);

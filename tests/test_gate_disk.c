@@ -213,6 +213,8 @@ without_descriptors_no_byte_that_was_taken_is_lost(void)
 	int taken[512], count;
 
 	client_init(&a, "a");
+	/* No upload opens one of them meanwhile. */
+	b.export.settle_ms = b.export.create_settle_ms = 600000;
 	bed_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
@@ -277,7 +279,7 @@ a_file_that_was_closed_unflushed_tells_of_a_failure(void)
 static void
 cache(struct bed *b, struct client *c, const struct gate_fh *fh, const char *p)
 {
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 	struct gate_status status;
 
 	CU_ASSERT(do_read_is(b, c, fh, p, LEN));
@@ -295,7 +297,7 @@ an_object_is_not_deleted_for_a_copy_that_was_not_flushed(void)
 	struct client a;
 	struct gate_fh fh;
 	char *p = bytes();
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 
 	client_init(&a, "a");
 	bed_open(&b);
@@ -408,7 +410,7 @@ what_is_kept_aside_was_flushed(void)
 	struct kept kept = { 0 };
 	char why[256];
 	char *p = bytes();
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 
 	client_init(&a, "a");
 	bed_open(&b);
@@ -467,7 +469,7 @@ read_all(void *arg)
 static bool
 memory_is_free(struct bed *b)
 {
-	uint64_t until = clock_ms() + 3000, used;
+	uint64_t until = clock_ms() + BED_WAIT_MS, used;
 
 	do {
 		pthread_mutex_lock(&b->gate->mutex);
@@ -516,7 +518,7 @@ park_read(struct bed *b, struct client *c, struct gate_fh *fh, char *p)
 {
 	struct gate_attr attr;
 	struct node *n;
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 	uint32_t got;
 	char buf[16];
 	bool eof, refused = false;

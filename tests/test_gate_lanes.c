@@ -30,8 +30,7 @@ hush(struct s3 *s3)
 static bool
 is_there(struct s3 *s3, const char *key)
 {
-	for (int i = 0; i < 1000 && !fake_s3_has(s3, key); i++)
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	AWAIT(fake_s3_has(s3, key));
 	return fake_s3_has(s3, key);
 }
 
@@ -166,26 +165,21 @@ nor_do_they_take_all_of_the_memory(void)
 static bool
 want_memory(struct bed *b, unsigned count)
 {
-	unsigned now = 0;
+	unsigned now;
 
-	for (int i = 0; i < 1000 && now < count; i++) {
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
-		now = __atomic_load_n(&b->x->memory_wanted, __ATOMIC_SEQ_CST);
-	}
+	AWAIT((now = __atomic_load_n(&b->x->memory_wanted,
+				     __ATOMIC_SEQ_CST)) >= count);
 	return now >= count;
 }
 
 static bool
 memory_comes_to(struct bed *b, uint64_t bytes)
 {
-	uint64_t now = 0;
+	uint64_t now;
 
-	for (int i = 0; i < 1000 && now != bytes; i++) {
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
-		pthread_mutex_lock(&b->gate->mutex);
-		now = b->gate->memory_used;
-		pthread_mutex_unlock(&b->gate->mutex);
-	}
+	AWAIT((pthread_mutex_lock(&b->gate->mutex),
+	       now = b->gate->memory_used,
+	       pthread_mutex_unlock(&b->gate->mutex), now == bytes));
 	return now == bytes;
 }
 
@@ -230,9 +224,7 @@ nor_do_its_uploads(void)
 	/* The others have all that uploads of an export may have. */
 	CU_ASSERT(want_memory(&b, 1));
 	change_object(&y, &a, "g", changed);
-	for (int i = 0; i < 1000 &&
-			!fake_s3_is(y.s3, "g", changed, sizeof(changed)); i++)
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
+	AWAIT(fake_s3_is(y.s3, "g", changed, sizeof(changed)));
 	CU_ASSERT(fake_s3_is(y.s3, "g", changed, sizeof(changed)));
 	fake_s3_release(b.s3);
 	CU_ASSERT(bed_settled(&b));

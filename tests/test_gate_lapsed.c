@@ -47,14 +47,6 @@ __wrap_change_commit(struct change *c)
 	return r;
 }
 
-#define WITHIN_3_S(what)                                                      \
-	do {                                                                  \
-		uint64_t until_ = clock_ms() + 3000;                          \
-		while (!(what) && clock_ms() < until_)                        \
-			nanosleep(&(struct timespec){ 0, 2000000 }, NULL);    \
-		CU_ASSERT(what);                                              \
-	} while (0)
-
 static uint64_t
 idle_flushed(struct bed *b)
 {
@@ -110,7 +102,8 @@ lapse(struct bed *b, struct client *a, const char *name, struct gate_fh *fh)
 
 	CU_ASSERT_EQUAL(do_create(b, a, name, fh), 0);
 	CU_ASSERT_EQUAL(do_write(b, a, fh, 0, "AAAA", 4, GATE_UNSTABLE), 0);
-	WITHIN_3_S(idle_flushed(b) > before);
+	AWAIT(idle_flushed(b) > before);
+	CU_ASSERT(idle_flushed(b) > before);
 }
 
 static void
@@ -128,7 +121,8 @@ a_commit_amid_the_end_of_its_upload_leaves_no_row(void)
 	/* The next transaction is the one that ends its upload. */
 	__atomic_store_n(&meets, &m, __ATOMIC_SEQ_CST);
 	fake_s3_fail(b.s3, S3_OP_PUT, 0, 0, 0);
-	WITHIN_3_S(__atomic_load_n(&m.b, __ATOMIC_SEQ_CST) == NULL);
+	AWAIT(__atomic_load_n(&m.b, __ATOMIC_SEQ_CST) == NULL);
+	CU_ASSERT_PTR_NULL(__atomic_load_n(&m.b, __ATOMIC_SEQ_CST));
 	CU_ASSERT(m.r == 0 || m.r == -EAGAIN);
 	CU_ASSERT(bed_settled(&b));
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);

@@ -80,8 +80,7 @@ object_is(struct bed *b, const char *key, const char *text)
 static bool
 is_gone(struct bed *b, const char *key)
 {
-	for (int i = 0; i < 300 && fake_s3_has(b->s3, key); i++)
-		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	AWAIT(!fake_s3_has(b->s3, key));
 	return !fake_s3_has(b->s3, key);
 }
 
@@ -628,9 +627,7 @@ links_agree(struct bed *b, struct client *c)
 		snprintf(name, sizeof(name), "n%u", i);
 		attr[i] = attr_of(b, c, name);
 		/* A deletion may begin just after the last upload ended. */
-		for (int tries = 0; attr[i].nlink == 0 && tries < 300 &&
-				    fake_s3_has(b->s3, name); tries++)
-			nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+		AWAIT(attr[i].nlink > 0 || !fake_s3_has(b->s3, name));
 		CU_ASSERT_EQUAL(attr[i].nlink > 0, fake_s3_has(b->s3, name));
 		if (attr[i].nlink == 0 || !fake_s3_has(b->s3, name))
 			continue;

@@ -27,12 +27,8 @@ set_aside_or_beside(struct bed *b)
 static bool
 sent(struct bed *b, unsigned before)
 {
-	for (int i = 0; i < 2000; i++) {
-		if (fake_s3_calls(b->s3, S3_OP_PUT) > before)
-			return true;
-		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
-	}
-	return false;
+	AWAIT(fake_s3_calls(b->s3, S3_OP_PUT) > before);
+	return fake_s3_calls(b->s3, S3_OP_PUT) > before;
 }
 
 /* A file "f" whose first version is "v1", and whose second, "v2", is in the
@@ -83,8 +79,7 @@ a_file_renamed_before_it_and_written_after_it_arrives(void)
 	CU_ASSERT(bed_settled(&b));
 	fake_s3_lose(b.s3, S3_OP_COPY, -EAGAIN);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
-	for (int i = 0; i < 2000 && !fake_s3_has(b.s3, "g"); i++)
-		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	AWAIT(fake_s3_has(b.s3, "g"));
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 1, "3", 1, GATE_FILE_SYNC), 0);
 	CU_ASSERT(bed_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "g", "v3 and more", 11));
@@ -219,7 +214,8 @@ a_file_without_a_name_owes_the_bucket_nothing(void)
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL, &wcc), 0);
 	/* It would wait for ever. */
-	CU_ASSERT_EQUAL(gate_flush(b.gate, NULL, 2000, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, NULL, BED_WAIT_MS, NULL, NULL),
+			0);
 	bed_close(&b);
 }
 

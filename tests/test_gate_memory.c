@@ -153,13 +153,11 @@ static bool
 stored(struct bed *b, struct client *c, const struct gate_fh *fh,
        const char *text)
 {
-	for (int i = 0; i < 600; i++) {
-		CU_ASSERT(do_read_is(b, c, fh, text, 7));
-		if (fake_s3_is(b->s3, "f", text, 7))
-			return true;
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
-	}
-	return false;
+	bool is;
+
+	AWAIT((is = do_read_is(b, c, fh, text, 7) &&
+		    fake_s3_is(b->s3, "f", text, 7)));
+	return is;
 }
 
 /* Its snapshot is known to the file: the next WRITE looks at all of them. */

@@ -497,12 +497,8 @@ remove_one(void *arg)
 static bool
 comes_to(unsigned *value, unsigned want)
 {
-	for (int i = 0; i < 2000; i++) {
-		if (__atomic_load_n(value, __ATOMIC_ACQUIRE) >= want)
-			return true;
-		nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
-	}
-	return false;
+	AWAIT(__atomic_load_n(value, __ATOMIC_ACQUIRE) >= want);
+	return __atomic_load_n(value, __ATOMIC_ACQUIRE) >= want;
 }
 
 static void

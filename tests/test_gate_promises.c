@@ -298,10 +298,14 @@ a_directory_that_is_refused_keeps_its_files(void)
 	client_init(&a, "a");
 	bed_open(&b);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
+	/* Without files it would go. */
+	fake_s3_hold(b.s3, S3_OP_PUT);
 	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
+	CU_ASSERT(fake_s3_is_held(b.s3));
 	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "text", 4, GATE_FILE_SYNC),
 			0);
+	fake_s3_release(b.s3);
 	CU_ASSERT(bed_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "d/f", "text", 4));
 	bed_close(&b);

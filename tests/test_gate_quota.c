@@ -41,8 +41,7 @@ used(void)
 static bool
 used_becomes(uint64_t want)
 {
-	for (int i = 0; i < 300 && used() != want; i++)
-		usleep(10000);
+	AWAIT(used() == want);
 	return used() == want;
 }
 
@@ -195,7 +194,7 @@ changes_that_s3_lacks_do_not_fill_memory(void)
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
 	CU_ASSERT(bed_settled(&b));
 	for (unsigned i = 1; i < FILES; i++) {
-		uint64_t until = clock_ms() + 3000;
+		uint64_t until = clock_ms() + BED_WAIT_MS;
 		int r;
 
 		while ((r = do_mode(&b, &c, &fh[i], 0640)) == -EAGAIN &&

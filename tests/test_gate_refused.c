@@ -52,11 +52,11 @@ see(void *arg, const struct gate_upload_info *info)
 	return 1;
 }
 
-/* Until S3 has refused an upload so often; false after 3 s. */
+/* Until S3 has refused an upload so often. */
 static bool
 is_refused(struct bed *b, unsigned times, struct seen *s)
 {
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 
 	do {
 		*s = (struct seen){ 0 };
@@ -71,7 +71,7 @@ is_refused(struct bed *b, unsigned times, struct seen *s)
 static bool
 is_kept(struct bed *b)
 {
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 
 	while (kept(b) == 0 && clock_ms() < until)
 		usleep(2000);
@@ -249,7 +249,7 @@ bytes_that_are_refused_are_waited_for_a_while(void)
 	fake_s3_set(b.s3, "f", "text", 4);
 	fake_s3_set(b.s3, "g", "text", 4);
 	for (unsigned i = 0; i < 2; i++) {
-		uint64_t until = clock_ms() + 20000;
+		uint64_t until = clock_ms() + BED_WAIT_MS;
 		char name[] = { (char)('f' + i), '\0' };
 		int r;
 

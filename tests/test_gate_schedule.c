@@ -17,7 +17,7 @@
 static bool
 comes(struct s3 *s3, const char *key)
 {
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 
 	while (!fake_s3_has(s3, key) && clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
@@ -106,7 +106,7 @@ what_is_waited_for_goes_before_what_is_not(void)
 	}
 	CU_ASSERT(fake_s3_is_held(b.s3));
 	CU_ASSERT_EQUAL(do_file(&b, &a, "g", "text", &fh), 0);
-	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b/g", 3000, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b/g", BED_WAIT_MS, NULL, NULL), 0);
 	CU_ASSERT(fake_s3_has(b.s3, "g"));
 	fake_s3_release(b.s3);
 	CU_ASSERT(bed_settled(&b));
@@ -129,7 +129,7 @@ come_together(void)
 	bed_open(&b);
 	/* One thread is there, and idle. */
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
-	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 3000, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", BED_WAIT_MS, NULL, NULL), 0);
 	for (unsigned i = 0; i < TOGETHER; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
@@ -137,13 +137,13 @@ come_together(void)
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 0, NULL, NULL), -ETIMEDOUT);
 	/* The one of "f", and those that are held now. */
-	until = clock_ms() + 3000;
+	until = clock_ms() + BED_WAIT_MS;
 	while (fake_s3_calls(b.s3, S3_OP_PUT) < 1 + TOGETHER &&
 	       clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 1 + TOGETHER);
 	fake_s3_release(b.s3);
-	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 3000, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", BED_WAIT_MS, NULL, NULL), 0);
 	bed_close(&b);
 }
 

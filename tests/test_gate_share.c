@@ -120,7 +120,7 @@ static void
 removes_that_wait_for_one_bucket_leave_those_of_another_their_wait(void)
 {
 	struct remover list[WAITERS];
-	uint64_t until = clock_ms() + 3000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 	struct bed b = BED, y;
 	struct client c;
 	struct gate_fh fh;
