@@ -60,6 +60,7 @@ struct s3 {
 	unsigned held, next_id;
 	int64_t clock_ns;
 	bool cancelled, away;
+	unsigned ghosts;
 	struct s3_caps caps;
 };
 
@@ -832,6 +833,32 @@ s3_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	return end(s3, S3_OP_COPY, r);
 }
 
+/* As SeaweedFS's filer does, which lists that directory for ever. */
+static bool
+leaves_ghost(struct s3 *s3, const char *key)
+{
+	size_t len = strlen(key);
+	const struct object *o;
+
+	if (len == 0 || key[len - 1] != '/')
+		return false;
+	LIST_FOREACH(o, &s3->objects, link)
+		if (strncmp(o->key, key, len) == 0 && o->key[len] != '\0')
+			break;
+	return o != NULL;
+}
+
+unsigned
+fake_s3_ghosts(struct s3 *s3)
+{
+	unsigned ghosts;
+
+	pthread_mutex_lock(&s3->mutex);
+	ghosts = s3->ghosts;
+	pthread_mutex_unlock(&s3->mutex);
+	return ghosts;
+}
+
 int
 s3_delete(struct s3 *s3, const char *key, const char *if_match,
 	  struct s3_error *err)
@@ -843,8 +870,10 @@ s3_delete(struct s3 *s3, const char *key, const char *if_match,
 	if (r == 0 && o != NULL && if_match != NULL &&
 	    strcmp(o->etag, if_match) != 0)
 		r = -ESTALE;
-	if (r == 0 && o != NULL)
+	if (r == 0 && o != NULL) {
+		s3->ghosts += leaves_ghost(s3, key);
 		drop(o);
+	}
 	return end(s3, S3_OP_DELETE, r);
 }
 

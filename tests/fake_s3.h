@@ -50,6 +50,8 @@ bool fake_s3_is(struct s3 *s3, const char *key, const void *data, size_t len);
 /* Its bytes, malloced; their number. */
 size_t fake_s3_copy(struct s3 *s3, const char *key, char **data);
 unsigned fake_s3_calls(struct s3 *s3, enum s3_op op);
+/* Objects of directories that were deleted before what was in them. */
+unsigned fake_s3_ghosts(struct s3 *s3);
 unsigned fake_s3_uploads(struct s3 *s3);	/* multipart, under way */
 /* Another one, of somebody else.  (Those of the gate are of no time.) */
 void fake_s3_begun(struct s3 *s3, const char *key, int64_t initiated_ns);

@@ -369,6 +369,65 @@ refused_deletions_are_in_nobody_s_way(void)
 	bed_close(&b);
 }
 
+static void
+fill(struct bed *b, unsigned count)
+{
+	char key[32];
+
+	fake_s3_set(b->s3, "d/", "", 0);
+	fake_s3_set(b->s3, "d/sub/", "", 0);
+	for (unsigned i = 0; i < count; i++) {
+		sprintf(key, "d/f%u", i);
+		fake_s3_set(b->s3, key, "x", 1);
+		sprintf(key, "d/sub/f%u", i);
+		fake_s3_set(b->s3, key, "y", 1);
+	}
+}
+
+/* SeaweedFS would list "d" for ever. */
+static void
+a_directory_s_object_goes_after_what_was_in_it(void)
+{
+	struct client a;
+	struct bed b = BED;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fill(&b, 20);
+	fake_s3_slow(b.s3, S3_OP_DELETE, 2);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "d", "e"), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_has(b.s3, "e/sub/f19"));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "d/"));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "d/sub/"));
+	CU_ASSERT_EQUAL(fake_s3_ghosts(b.s3), 0);
+	bed_close(&b);
+}
+
+/* Its key is wanted: that comes first. */
+static void
+a_directory_made_where_one_left_waits_for_none_of_its_files(void)
+{
+	uint64_t until = clock_ms() + 5000;
+	struct client a;
+	struct gate_fh dir;
+	struct bed b = BED;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fill(&b, 2);
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, UINT32_MAX, -EAGAIN);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "d", "e"), 0);
+	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
+	while (!fake_s3_is(b.s3, "d/", "", 0) ||
+	       delete_pending(b.x, "d/")) {
+		CU_ASSERT_FATAL(clock_ms() < until);
+		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+	}
+	CU_ASSERT(fake_s3_has(b.s3, "d/f0"));
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
 	  T(it_stays_after_a_restart_too),
 	  T(a_version_that_arrives_during_the_removal_goes_too),
@@ -377,4 +436,6 @@ TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
 	  T(parts_of_a_removed_file_go_too),
 	  T(a_file_that_never_arrived_takes_nobody_else_s_object),
 	  T(a_deletion_that_let_theirs_stay_does_not_come_back_for_it),
-	  T(refused_deletions_are_in_nobody_s_way))
+	  T(refused_deletions_are_in_nobody_s_way),
+	  T(a_directory_s_object_goes_after_what_was_in_it),
+	  T(a_directory_made_where_one_left_waits_for_none_of_its_files))

@@ -11,7 +11,10 @@
  *
  * Those of an export that wait stand in a heap, the soonest on top, and some
  * of them are on their way: neither a bucket that says nothing nor one that
- * refuses thousands of them keeps anybody else waiting.  Each that fails
+ * refuses thousands of them keeps anybody else waiting.  A directory's object
+ * goes after what lay below it, since stores that keep directories (SeaweedFS)
+ * would show an empty one for ever; but nobody who needs its key waits for
+ * that.  Each that fails
  * waits longer the next time; what is said of it is one line a minute, with
  * the number of the others.
  */
@@ -35,6 +38,9 @@
 #define SAY_MS 60000
 #define PARTS_TRIES 10		/* with growing pauses: minutes */
 #define SOFT_MS 1000		/* a moment */
+#define BELOW_FIRST_MS 20
+#define BELOW_MAX_MS 2000
+#define BELOW_LOOKS 1000	/* at deletions given before, and after */
 
 struct deletion {
 	struct gate_export *x;
@@ -43,6 +49,7 @@ struct deletion {
 	uint64_t since_ms, due_ms;
 	bool refused;		/* by S3, when it was tried last */
 	bool gone;		/* S3 has it no more; only the row is left */
+	bool wanted;		/* its key: it waits for nothing below it */
 	bool waiting;		/* in the heap, */
 	size_t at;		/* here */
 	UT_hash_handle hh;	/* by number */
@@ -305,6 +312,67 @@ nothing_left(struct deletion *d)
 	pthread_mutex_unlock(&g->mutex);
 }
 
+/* ---- what is below a directory ---- */
+
+static int
+one_below(void *arg, uint64_t ino, const char *key)
+{
+	(void)ino;
+	(void)key;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* Those of one directory are given together.  Mutex held. */
+static bool
+deletes_below_locked(const struct deletion *d)
+{
+	const struct deletion *a = d->hh.prev, *b = d->hh.next;
+	size_t len = strlen(d->row.key);
+
+	for (int i = 0; i < BELOW_LOOKS && (a != NULL || b != NULL); i++) {
+		if ((a != NULL && strncmp(a->row.key, d->row.key, len) == 0 &&
+		     a->row.key[len] != '\0') ||
+		    (b != NULL && strncmp(b->row.key, d->row.key, len) == 0 &&
+		     b->row.key[len] != '\0'))
+			return true;
+		a = a != NULL ? a->hh.prev : NULL;
+		b = b != NULL ? b->hh.next : NULL;
+	}
+	return false;
+}
+
+static bool
+is_too_early(struct deletion *d)
+{
+	struct gate *g = d->x->gate;
+	const char *key = d->row.key;
+	bool below = false, wanted;
+
+	if (key[0] == '\0' || key[strlen(key) - 1] != '/')
+		return false;
+	pthread_mutex_lock(&g->mutex);
+	wanted = d->wanted;
+	below = !wanted && d->hh.tbl != NULL && deletes_below_locked(d);
+	pthread_mutex_unlock(&g->mutex);
+	/* What cannot be known is no reason to wait. */
+	if (!wanted && !below)
+		(void)!meta_each_carried(g->meta, d->x->id, key, key, 1,
+					 one_below, &below);
+	return below;
+}
+
+/* The longer it has waited, the longer it does. */
+static uint64_t
+below_pause(const struct deletion *d)
+{
+	uint64_t wait = (clock_ms() - d->since_ms) / 4;
+
+	return wait < BELOW_FIRST_MS ? BELOW_FIRST_MS :
+	       wait > BELOW_MAX_MS   ? BELOW_MAX_MS :
+				       wait;
+}
+
 /* ---- the run ---- */
 
 static void
@@ -321,6 +389,10 @@ delete_run(void *arg)
 
 	if (d->gone) {
 		done(d);
+		return;
+	}
+	if (is_too_early(d)) {
+		try_later(d, below_pause(d), 0);
 		return;
 	}
 	if (!key_try(d->x, d->row.key, KEY_ROW | d->row.id)) {
@@ -492,6 +564,8 @@ delete_pending(struct gate_export *x, const char *key)
 
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
+	if (d != NULL)
+		d->wanted = true;
 	pthread_mutex_unlock(&g->mutex);
 	return d != NULL;
 }

@@ -1281,7 +1281,7 @@ int delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 	__attribute__((warn_unused_result));
 /* How many are to come that S3 has not said no to.  g->mutex held. */
 unsigned deletes_due_locked(const struct gate *g);
-/* Is one of this key still to come? */
+/* Is one of this key still to come?  Then it waits for nothing below it. */
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */
 void deletes_free(struct gate_export *x);
