@@ -122,6 +122,29 @@ log_caps(const struct settings_export *export, const struct s3_caps *caps)
 			 "way is taken", export->url, missing);
 }
 
+/* Names that the bucket would not give back as they are. */
+static void
+log_mangled(const struct settings_export *export, unsigned mangled)
+{
+	static const struct { enum s3_odd bit; const char *name; } all[] = {
+		{S3_ODD_BACKSLASH, "backslashes"}, {S3_ODD_NEWLINE, "newlines"},
+		{S3_ODD_TAB, "tabs"}, {S3_ODD_CONTROL, "control characters"},
+		{S3_ODD_NONCHAR, "U+FFFE and U+FFFF"},
+	};
+	char text[128] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (mangled & all[i].bit && used < sizeof(text))
+			used += (size_t)snprintf(text + used,
+						 sizeof(text) - used, "%s%s",
+						 used ? ", " : "",
+						 all[i].name);
+	if (used > 0)
+		log_info("s3", "bucket=%s does not keep in keys: %s; names "
+			 "with them are refused", export->url, text);
+}
+
 /* Why a bucket cannot be used, for people. */
 static void
 explain(int r, const struct s3_error *err, char *out, size_t size)
@@ -218,6 +241,7 @@ probe_main(void *arg)
 			gate_export_caps(p->export, &caps);
 			if (!p->settings->options.readonly)
 				log_caps(p->settings, &caps);
+			log_mangled(p->settings, caps.mangled);
 		}
 		pthread_mutex_lock(&p->lock);
 		if (r < 0)

@@ -30,7 +30,7 @@ struct probe {
 	char etag[S3_ETAG_MAX];	/* of key */
 	uint64_t len;
 	char *upload_id;
-	unsigned caps;
+	unsigned caps, mangled;
 	int trouble;		/* of the store, or of ours with it */
 };
 
@@ -237,6 +237,15 @@ probe_multipart(struct probe *p)
 }
 
 static void
+probe_keys(struct probe *p, const char *scratch_prefix, const char *name)
+{
+	char stem[S3_KEY_MAX + 1];
+
+	snprintf(stem, sizeof(stem), "%s%s-k", scratch_prefix, name);
+	heard(p, s3_probe_keys(p->r, stem, &p->mangled));
+}
+
+static void
 clean_up(struct probe *p)
 {
 	struct s3_error e;
@@ -279,7 +288,7 @@ tell(const struct probe *p)
 }
 
 static void
-show(unsigned caps, struct s3_caps *out)
+show(unsigned caps, unsigned mangled, struct s3_caps *out)
 {
 	*out = (struct s3_caps){
 		.put_if_none_match = caps & S3_CAP_PUT_NONE,
@@ -290,6 +299,7 @@ show(unsigned caps, struct s3_caps *out)
 		.delete_if_match = caps & S3_CAP_DELETE,
 		.part_copy = caps & S3_CAP_PART_COPY,
 		.checksums = caps & S3_CAP_CHECKSUMS,
+		.mangled = mangled,
 	};
 }
 
@@ -314,6 +324,7 @@ s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 	probe_copy(&p);
 	probe_delete(&p);
 	probe_multipart(&p);
+	probe_keys(&p, scratch_prefix, name);
 	clean_up(&p);
 	/* What it was to tell is asked once more, but not for ever: some
 	 * answer one of these with 500 all their life. */
@@ -323,6 +334,6 @@ s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 	p.caps &= ~p.r->withdrawn;
 	p.r->caps = p.caps;
 	tell(&p);
-	show(p.caps, out);
+	show(p.caps, p.mangled, out);
 	return 0;
 }

@@ -531,6 +531,11 @@ int s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 int s3_remote_probe(struct s3 *s3, const char *scratch_prefix,
 		    struct s3_caps *out, struct s3_error *err);
 
+/* oddkeys.c: bits of enum s3_odd to *mangled, by scratch keys that begin with
+ * the stem.  An error: what was to be learnt is not known. */
+int s3_probe_keys(struct s3_remote *r, const char *stem, unsigned *mangled)
+	__attribute__((warn_unused_result));
+
 /* Shared by the calls. */
 
 /* DELETE answers 204, or 200 with some stores; a page with a status of 200

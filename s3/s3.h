@@ -205,6 +205,11 @@ bool s3_keys_any_bytes(const struct s3 *s3);
  * What the store honours, as seen by s3_probe; false is always safe.
  * radosgw ignores some conditions and Swift refuses others.
  */
+enum s3_odd {
+	S3_ODD_BACKSLASH = 1, S3_ODD_NEWLINE = 2, S3_ODD_TAB = 4,
+	S3_ODD_CONTROL = 8,	/* any other below a blank */
+	S3_ODD_NONCHAR = 16,	/* U+FFFE, U+FFFF */
+};
 struct s3_caps {
 	bool put_if_none_match;	/* PUT If-None-Match: * is refused with 412 */
 	bool put_if_match;	/* PUT If-Match is refused when stale */
@@ -215,6 +220,8 @@ struct s3_caps {
 	bool delete_if_match;
 	bool part_copy;		/* UploadPartCopy with a range works */
 	bool checksums;		/* x-amz-checksum-crc32c is verified */
+	unsigned mangled;	/* bits of enum s3_odd: it does not keep these
+				 * in keys as they are, or takes none such */
 };
 
 /*

@@ -424,6 +424,41 @@ a_directory_at_the_edge_of_a_page_is_missed_when_it_goes(void)
 	bed_close(&b);
 }
 
+/* SeaweedFS, versitygw, moto, rclone. */
+static void
+names_that_the_store_does_not_keep_cannot_be_made(void)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} rows[] = {
+		{ S3_ODD_BACKSLASH, "a\\b" }, { S3_ODD_NEWLINE, "a\nb" },
+		{ S3_ODD_TAB, "a\tb" }, { S3_ODD_CONTROL, "a\x1b" },
+		{ S3_ODD_NONCHAR, "a\xef\xbf\xbf" },
+	};
+	struct gate_fh fh;
+
+	begin();
+	put("theirs\\x", "theirs");
+	CU_ASSERT_EQUAL(do_create(&b, &c, "plain", &fh), 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct s3_caps caps = { .mangled = rows[i].bit };
+
+		gate_export_caps(b.x, &caps);
+		CU_ASSERT_EQUAL(do_create(&b, &c, rows[i].name, &fh), -EINVAL);
+		CU_ASSERT_EQUAL(do_mkdir(&b, &c, rows[i].name, &fh), -EINVAL);
+		CU_ASSERT_EQUAL(do_rename(&b, &c, "plain", rows[i].name),
+				-EINVAL);
+		caps.mangled = ~caps.mangled;
+		gate_export_caps(b.x, &caps);
+		CU_ASSERT_EQUAL(do_create(&b, &c, rows[i].name, &fh), 0);
+	}
+	/* What is there already is served. */
+	CU_ASSERT(reads("theirs\\x", "theirs"));
+	CU_ASSERT_EQUAL(do_rename(&b, &c, "theirs\\x", "mine"), 0);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_odd", T(odd_parts_are_names_in_their_form),
 	  T(odd_files_are_written_renamed_and_removed_in_place),
 	  T(names_that_are_not_utf8_reach_the_bucket_and_come_back),
@@ -433,4 +468,5 @@ TEST_MAIN("gate_odd", T(odd_parts_are_names_in_their_form),
 	  T(a_file_that_somebody_has_locked_does_not_change_its_name),
 	  T(a_marker_and_a_file_of_its_name_are_two_things),
 	  T(bytes_in_a_marker_survive_chmod_and_rmdir),
-	  T(a_directory_at_the_edge_of_a_page_is_missed_when_it_goes))
+	  T(a_directory_at_the_edge_of_a_page_is_missed_when_it_goes),
+	  T(names_that_the_store_does_not_keep_cannot_be_made))

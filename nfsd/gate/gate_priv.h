@@ -461,6 +461,7 @@ struct gate_export {
 	bool any_bytes;		/* keys need not be UTF-8 */
 	bool unordered;		/* listings are not in the order of bytes;
 				 * atomic */
+	unsigned mangled;	/* characters, as in struct s3_caps; atomic */
 	struct schedule schedule;	/* of its uploads */
 	/* carry.c; moves.mutex */
 	struct {

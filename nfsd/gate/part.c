@@ -248,3 +248,21 @@ part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
 	       : is_long_form(name, BESIDE_LONG) ? PART_BESIDE_LONG
 						 : PART_NONE;
 }
+
+unsigned
+part_odd(const char *part)
+{
+	unsigned odd = 0;
+
+	for (const char *p = part; *p != '\0'; p++) {
+		odd |= *p == '\\' ? S3_ODD_BACKSLASH
+		       : *p == '\n' ? S3_ODD_NEWLINE
+		       : *p == '\t' ? S3_ODD_TAB
+		       : *p > 0 && *p < ' ' ? S3_ODD_CONTROL
+					    : 0;
+		if (strncmp(p, "\xef\xbf\xbe", 3) == 0 ||
+		    strncmp(p, "\xef\xbf\xbf", 3) == 0)
+			odd |= S3_ODD_NONCHAR;
+	}
+	return odd;
+}

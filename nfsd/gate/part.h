@@ -35,6 +35,9 @@ enum part_form part_from_name(bool any_bytes, const char *name,
 void part_to_name(bool any_bytes, const char *part, bool beside,
 		  char name[META_NAME_MAX + 1]);
 
+/* Bits of enum s3_odd: what is in it that some stores do not keep. */
+unsigned part_odd(const char *part);
+
 /* The bytes that the part of a LONG name begins with. */
 void part_head(const char *name, char head[META_NAME_MAX + 1]);
 

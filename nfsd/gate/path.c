@@ -112,6 +112,10 @@ path_child_key(struct node *dir, const char *name, bool is_dir,
 
 	if (form != PART_PLAIN && form != PART_ODD)
 		return -EINVAL;
+	/* It would be out of reach, or another's. */
+	if (part_odd(part) &
+	    __atomic_load_n(&dir->export->mangled, __ATOMIC_RELAXED))
+		return -EINVAL;
 	return path_part_key(dir, part, is_dir, key);
 }
 
