@@ -95,9 +95,11 @@ class Remote:
             if marker:
                 query.append(('marker', marker))
             root = strip(ET.fromstring(self.request('GET', query=query)[2]))
-            page = [urllib.parse.unquote_to_bytes(
-                        c.findtext('Key').replace('+', ' '))
-                    for c in root.findall('Contents')]
+            page = [c.findtext('Key') for c in root.findall('Contents')]
+            # versitygw takes encoding-type, and does not encode
+            page = [urllib.parse.unquote_to_bytes(k.replace('+', ' '))
+                    if root.findtext('EncodingType') else k.encode()
+                    for k in page]
             keys += page
             if root.findtext('IsTruncated') != 'true' or not page:
                 return keys

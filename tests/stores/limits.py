@@ -1,20 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a store cannot do, whatever the gateway does: (store, line) to
-('no' or 'degraded', why).  A 'no' that holds after all is told."""
+"""What a store cannot do, whatever the gateway does.  Each limit is exact: it
+must be met as it stands here, no more and no less, or the line fails."""
+
+# (store, line) to (word of the table, how the line ends: a pattern, why)
+NO_TAGS = 'no', '^it has no tags$', 'it has no tags'
 LIMITS = {
-    ('moto', '39 odd keys'):
-    ('degraded', 'a key with a newline is answered 404: such a file waits in '
-     'the gateway'),
-    ('s3mock', '39 odd keys'):
-    ('degraded', 'a key with a backslash is answered 400: such a file waits '
-     'in the gateway'),
-    ('versitygw', '39 odd keys'):
-    ('degraded', 'control characters are replaced in LIST: others\' keys '
-     'with them are not to be seen'),
-    ('seaweedfs', 'fresh gateway'):
-    ('degraded', 'its filer keeps a directory that was deleted before the '
-     'files in it: empty, it is there again'),
-    ('rclone', '39 odd keys'):
-    ('degraded', 'names that differ in their Unicode normalisation only are '
-     'one: the second is not to be had'),
+    ('embedded', 'metadata, type kept'):
+    ('no', '^nobody else gives it headers$', 'nobody else gives it headers'),
+    ('embedded', 'tags kept'): NO_TAGS,
+    ('swift', 'tags kept'): NO_TAGS,
+    ('s3mock', 'tags kept'): NO_TAGS,
+    ('s3proxy', 'tags kept'): NO_TAGS,
+}
+
+# The odd keys, by store:
+#   untaken  the store refuses others' objects, or gives other bytes for them
+#   unseen   it takes them, and cannot list them: nobody sees them over NFS
+#   renamed  it lists them under another key, and so they are seen
+#   refused  names that the gateway refuses at once, by what it found out
+#   lost     names that it takes, and cannot read back
+LONG = b'L' * 300
+PATHS = [b'slash//slash', b'dot/./dot']
+KEYS = {
+    'embedded': {'untaken': PATHS + [LONG]},
+    'minio': {'untaken': PATHS + [LONG]},
+    'versitygw': {'untaken': [LONG], 'unseen': [b'control\x01'],
+                  'renamed': PATHS,
+                  'refused': [b'control\x01', b'fffe\xef\xbf\xbe']},
+    'seaweedfs': {'untaken': [b'dot/./dot', LONG],
+                  'renamed': [b'back\\slash', b'slash//slash'],
+                  'refused': [b'back\\slash']},
+    'moto': {'untaken': [b'new\nline'], 'refused': [b'new\nline']},
+    's3mock': {'untaken': [b'back\\slash'], 'refused': [b'back\\slash']},
+    's3proxy': {'untaken': [LONG], 'renamed': PATHS},
+    # Names in NFD and in NFC are one to it.
+    'rclone': {'untaken': PATHS + [LONG],
+               'renamed': [b'tab\there', b'new\nline', b'control\x01'],
+               'lost': ['cafe\u0301'.encode()]},
 }

@@ -20,7 +20,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
-stores='radosgw minio versitygw seaweedfs swift moto s3mock s3proxy rclone'
+stores='s3mock swift s3proxy moto seaweedfs rclone minio versitygw radosgw'
 GO=go1.26.8
 MINIO=v0.0.0-20260212201848-7aac2a2c5b7c
 VERSITYGW=v1.8.0
