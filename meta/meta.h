@@ -92,6 +92,7 @@ struct meta_inode {
 	bool marker;		/* a directory that has an object "d/" */
 	bool listed;		/* ... all names of which were seen once */
 	bool local_only;	/* .nfs*: never uploaded */
+	bool cold;		/* its object is archived, as was told */
 	bool has_verf;		/* verf: of an EXCLUSIVE create */
 	uint8_t verf[8];
 	char *target;		/* symlink; malloced, owned by the struct */
@@ -464,6 +465,11 @@ int meta_each_carried(struct meta *meta, uint32_t export_id,
 		      const char *prefix, const char *after, unsigned limit,
 		      int (*each)(void *arg, uint64_t ino, const char *key),
 		      void *arg) __attribute__((warn_unused_result));
+/* The same of those whose object is archived (`cold`). */
+int meta_each_cold(struct meta *meta, uint32_t export_id,
+		   const char *prefix, const char *after, unsigned limit,
+		   int (*each)(void *arg, uint64_t ino, const char *key),
+		   void *arg) __attribute__((warn_unused_result));
 /* How many there are, and their bytes. */
 int meta_count_carried(struct meta *meta, uint32_t export_id,
 		       const char *prefix, uint64_t *count, uint64_t *bytes)

@@ -59,6 +59,7 @@ read_inode(sqlite3_stmt *s, struct meta_inode *n)
 	n->local_only = flags >> 5 & 1;
 	n->carried = flags >> 7 & 1;
 	n->listed = flags >> 9 & 1;
+	n->cold = flags >> 10 & 1;
 	n->has_verf = flags >> 6 & 1 && sqlite3_column_bytes(s, 22) == 8;
 	if (flags >> 8 & 1)
 		strcpy(n->link_id, "?");	/* there is a row of it */

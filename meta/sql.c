@@ -86,6 +86,8 @@ static const char schema[] =
 	/* Keys that are their inode's own only by an old name. */
 	"CREATE INDEX IF NOT EXISTS inode_carried"
 	" ON inode (export, base_key) WHERE flags & 128;"
+	"CREATE INDEX IF NOT EXISTS inode_cold"
+	" ON inode (export, base_key) WHERE flags & 1024;"
 	"CREATE TABLE IF NOT EXISTS move ("
 	" id INTEGER PRIMARY KEY, export INTEGER, ino INTEGER,"
 	" listed INTEGER, source BLOB, after BLOB, since INTEGER,"
@@ -290,6 +292,10 @@ static const char *const texts[SQL_COUNT] = {
 			     " WHERE flags & 128 AND export = ?"
 			     " AND base_key >= ? AND base_key > ?"
 			     " AND base_key < ? ORDER BY base_key LIMIT ?",
+	[SQL_EACH_COLD] = "SELECT ino, base_key FROM inode"
+			  " WHERE flags & 1024 AND export = ?"
+			  " AND base_key >= ? AND base_key > ?"
+			  " AND base_key < ? ORDER BY base_key LIMIT ?",
 	[SQL_COUNT_CARRIED] = "SELECT count(*), total(base_size) FROM inode"
 			      " WHERE flags & 128 AND export = ?3"
 			      " AND base_key >= ?1 AND base_key < ?2",

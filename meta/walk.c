@@ -733,16 +733,16 @@ behind_carried(struct walk *w, const void *last)
 	w->keys[1] = blob(c->key);
 }
 
-int
-meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
-		  const char *after, unsigned limit,
-		  int (*each)(void *arg, uint64_t ino, const char *key),
-		  void *arg)
+/* Of a statement by export and base_key. */
+static int
+each_keyed(struct meta *m, enum sql_id id, uint32_t export_id,
+	   const char *prefix, const char *after, unsigned limit,
+	   int (*each)(void *arg, uint64_t ino, const char *key), void *arg)
 {
 	char end[META_KEY_MAX + 2];
 	size_t len = sql_prefix_end(prefix, end);
 	const struct carried *c;
-	struct walk w = { .meta = m, .id = SQL_EACH_CARRIED,
+	struct walk w = { .meta = m, .id = id,
 			  .size = sizeof(*c), .read = read_carried,
 			  .go_on = behind_carried,
 			  .numbers = { export_id }, .number_count = 1,
@@ -755,4 +755,24 @@ meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
 	       (r = each(arg, c->ino, c->key)) == 0)
 		;
 	return walk_end(&w, r);
+}
+
+int
+meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
+		  const char *after, unsigned limit,
+		  int (*each)(void *arg, uint64_t ino, const char *key),
+		  void *arg)
+{
+	return each_keyed(m, SQL_EACH_CARRIED, export_id, prefix, after, limit,
+			  each, arg);
+}
+
+int
+meta_each_cold(struct meta *m, uint32_t export_id, const char *prefix,
+	       const char *after, unsigned limit,
+	       int (*each)(void *arg, uint64_t ino, const char *key),
+	       void *arg)
+{
+	return each_keyed(m, SQL_EACH_COLD, export_id, prefix, after, limit,
+			  each, arg);
 }

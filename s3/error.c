@@ -220,6 +220,9 @@ s3_errno(int http, const char *code, enum s3_voice voice)
 	return status_errno(http);
 }
 
+/* All of them say it with Amazon's words. */
+#define SSE_C "using a form of Server Side Encryption"
+
 int
 s3_errno_said(int result, const char *message)
 {
@@ -227,6 +230,9 @@ s3_errno_said(int result, const char *message)
 		"cap exceeded", "quota", "usage limit", "out of space",
 	};
 
+	/* A 400, but for this object's sake, and for good. */
+	if (result == -EINVAL && strcasestr(message, SSE_C) != NULL)
+		return -EACCES;
 	/* AWS names who and what was denied: any word may be in that. */
 	if (result != -EACCES || strcasestr(message, "arn:") != NULL ||
 	    strcasestr(message, "not authorized") != NULL)
@@ -235,6 +241,38 @@ s3_errno_said(int result, const char *message)
 		if (strcasestr(message, caps[i]) != NULL)
 			return -EDQUOT;
 	return result;
+}
+
+/*
+ * Amazon's classes and those that others call alike.  Of INTELLIGENT_TIERING
+ * only HEAD knows in which tier an object is; GLACIER_IR is read at once.
+ */
+enum s3_cold
+s3_class_cold(const char *name)
+{
+	static const char *const archives[] = {
+		"GLACIER", "DEEP_ARCHIVE",
+		"Archive", "ColdArchive", "DeepColdArchive",	/* Alibaba */
+	};
+
+	if (name == NULL || strcmp(name, "INTELLIGENT_TIERING") == 0)
+		return S3_COLD_UNTOLD;
+	for (size_t i = 0; i < sizeof(archives) / sizeof(*archives); i++)
+		if (strcmp(name, archives[i]) == 0)
+			return S3_COLD_YES;
+	return S3_COLD_NO;
+}
+
+enum s3_locked
+s3_error_locked(int result, const struct s3_error *err)
+{
+	if (result >= 0)
+		return S3_LOCKED_NOT;
+	if (strcmp(err->code, "InvalidObjectState") == 0 ||
+	    strcmp(err->code, "ObjectNotInActiveTierError") == 0)
+		return S3_LOCKED_ARCHIVED;
+	return strcasestr(err->message, SSE_C) != NULL ? S3_LOCKED_ENCRYPTED
+						       : S3_LOCKED_NOT;
 }
 
 static bool

@@ -83,6 +83,7 @@ walk(const struct s3_xml_list *xml, const char *marker,
 			.key = item->key, .key_len = item->key_len,
 			.is_prefix = item->is_prefix, .size = item->size,
 			.mtime_ns = item->mtime_ns, .etag = item->etag,
+			.cold = item->cold,
 		};
 		int r;
 

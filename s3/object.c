@@ -133,6 +133,8 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	const char *tags = s3_reply_get(reply, "x-amz-tagging-count");
 	const char *class = s3_reply_get(reply, "x-amz-storage-class");
 	const char *sse = s3_reply_get(reply, "x-amz-server-side-encryption");
+	/* Of one that was archived by INTELLIGENT_TIERING. */
+	const char *tier = s3_reply_get(reply, "x-amz-archive-status");
 	struct range range;
 	int64_t at = when ? s3_date_http(when) : -1;
 	int r = 0;
@@ -158,6 +160,7 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	if (class != NULL && strcmp(class, "STANDARD") != 0)
 		copy_short(out->storage_class, sizeof(out->storage_class),
 			   class);
+	out->cold = tier != NULL || s3_class_cold(class) == S3_COLD_YES;
 	out->has_tags = tags != NULL && strtol(tags, NULL, 10) > 0;
 	out->kms = sse != NULL && strncmp(sse, "aws:kms", 7) == 0;
 	copy_short(out->kms_key_id, sizeof(out->kms_key_id),

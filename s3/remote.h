@@ -402,6 +402,7 @@ struct s3_xml_item {
 	uint64_t size;
 	int64_t mtime_ns;
 	char etag[S3_ETAG_MAX];
+	enum s3_cold cold;
 };
 struct s3_xml_list {
 	struct s3_xml_item *items; /* sorted by key */

@@ -271,6 +271,7 @@ struct s3_object {
 	char etag[S3_ETAG_MAX];	/* without the quotes */
 	char version_id[64];	/* "" if the bucket has no versions */
 	char storage_class[32];	/* "" means STANDARD */
+	bool cold;		/* archived; a restored copy may be there */
 	bool has_tags;		/* x-amz-tagging-count > 0 */
 	bool kms;		/* encrypted with a key of AWS KMS, */
 	char kms_key_id[256];	/* this one, or "" if not told */
@@ -454,6 +455,23 @@ int s3_delete(struct s3 *s3, const char *key, const char *if_match,
 int s3_restore(struct s3 *s3, const char *key, unsigned days,
 	       struct s3_error *err) __attribute__((warn_unused_result));
 
+/* Is an object archived, as far as its storage class tells?  Stores call
+ * classes alike that are read at once: only a GET knows. */
+enum s3_cold {
+	S3_COLD_UNTOLD,		/* by this answer; HEAD may know */
+	S3_COLD_NO,
+	S3_COLD_YES,
+};
+
+/* Why an object that is there cannot be read, or copied, with our keys. */
+enum s3_locked {
+	S3_LOCKED_NOT,		/* that does not say so */
+	S3_LOCKED_ARCHIVED,	/* until it is restored */
+	S3_LOCKED_ENCRYPTED,	/* with a customer's key (SSE-C) */
+};
+/* By the error of a request for it. */
+enum s3_locked s3_error_locked(int result, const struct s3_error *err);
+
 /* One name of a listing.  Valid during the callback only. */
 struct s3_entry {
 	const char *key;	/* any bytes but NUL; a common prefix ends
@@ -463,6 +481,7 @@ struct s3_entry {
 	uint64_t size;
 	int64_t mtime_ns;
 	const char *etag;	/* without quotes */
+	enum s3_cold cold;
 };
 
 /*

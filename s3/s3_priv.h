@@ -118,6 +118,9 @@ struct s3_ops {
 	void (*hurry)(struct s3 *s3);
 };
 
+/* error.c: what a storage class says. */
+enum s3_cold s3_class_cold(const char *name);
+
 /* trouble.c */
 struct s3_ailment {
 	pthread_mutex_t mutex;	/* guards all below */

@@ -342,6 +342,14 @@ s3_xml_error(const char *xml, size_t len, struct s3_xml_error *out)
 	return 0;
 }
 
+static enum s3_cold
+cold_of(const xmlNode *n)
+{
+	CLEANUP_TEXT xmlChar *t = text(n, "StorageClass");
+
+	return s3_class_cold((const char *)t);
+}
+
 /* -EBADMSG: it names no object that could be asked for. */
 static int
 item_of(const xmlNode *n, bool encoded, struct s3_xml_item *item)
@@ -365,6 +373,7 @@ item_of(const xmlNode *n, bool encoded, struct s3_xml_item *item)
 		item->mtime_ns = 0;
 	if (etag_of(n, item->etag) < 0)
 		item->etag[0] = '\0';
+	item->cold = cold_of(n);
 	return number(n, "Size", INT64_MAX, &item->size);
 }
 

@@ -26,6 +26,7 @@ struct object {
 	uint64_t size;
 	int64_t mtime_ns;
 	struct s3_headers headers;
+	enum fake_s3_lock lock;
 };
 
 struct part {
@@ -141,6 +142,31 @@ condition(struct s3 *s3, const char *key, const struct s3_cond *cond)
 	if (cond->if_match != NULL && strcmp(o->etag, cond->if_match) != 0)
 		return -ESTALE;
 	return 0;
+}
+
+/* Its bytes are asked for, or with head its metadata. */
+static int
+locked(const struct object *o, bool head, struct s3_error *err)
+{
+	bool archived = o->lock == FAKE_S3_ARCHIVED;
+
+	if (o->lock == FAKE_S3_OPEN || o->lock == FAKE_S3_RESTORED ||
+	    (archived && head))
+		return 0;
+	if (err != NULL)
+		strcpy(err->code, archived ? "InvalidObjectState"
+					   : "InvalidRequest");
+	return -EACCES;
+}
+
+enum s3_locked
+s3_error_locked(int result, const struct s3_error *err)
+{
+	if (result < 0 && strcmp(err->code, "InvalidObjectState") == 0)
+		return S3_LOCKED_ARCHIVED;
+	return result < 0 && strcmp(err->code, "InvalidRequest") == 0
+		       ? S3_LOCKED_ENCRYPTED
+		       : S3_LOCKED_NOT;
 }
 
 /* ---- faults ---- */
@@ -332,6 +358,14 @@ fake_s3_set_mode(struct s3 *s3, const char *key, const char *text,
 }
 
 void
+fake_s3_lock(struct s3 *s3, const char *key, enum fake_s3_lock lock)
+{
+	pthread_mutex_lock(&s3->mutex);
+	find(s3, key)->lock = lock;
+	pthread_mutex_unlock(&s3->mutex);
+}
+
+void
 fake_s3_unset(struct s3 *s3, const char *key)
 {
 	struct object *o;
@@ -465,6 +499,8 @@ static void
 tell(const struct object *o, struct s3_object *out)
 {
 	*out = (struct s3_object){ .size = o->size, .mtime_ns = o->mtime_ns };
+	out->cold = o->lock == FAKE_S3_ARCHIVED ||
+		    o->lock == FAKE_S3_RESTORED;
 	strcpy(out->etag, o->etag);
 	(void)!s3_headers_copy(&o->headers, &out->headers);
 }
@@ -476,9 +512,10 @@ s3_head(struct s3 *s3, const char *key, struct s3_object *out,
 	int r = begin(s3, S3_OP_HEAD);
 	const struct object *o = find(s3, key);
 
-	(void)err;
 	if (r == 0 && o == NULL)
 		r = -ENOENT;
+	if (r == 0)
+		r = locked(o, true, err);
 	if (r == 0)
 		tell(o, out);
 	return end(s3, S3_OP_HEAD, r);
@@ -491,9 +528,10 @@ s3_get(struct s3 *s3, const char *key, const char *if_match, uint64_t off,
 	int r = begin(s3, S3_OP_GET);
 	const struct object *o = find(s3, key);
 
-	(void)err;
 	if (r == 0 && o == NULL)
 		r = -ENOENT;
+	if (r == 0)
+		r = locked(o, false, err);
 	if (r == 0 && if_match != NULL && strcmp(o->etag, if_match) != 0)
 		r = -ESTALE;
 	if (r == 0) {
@@ -713,9 +751,10 @@ s3_upload_part_copy(struct s3 *s3, const char *key, const char *id,
 	const struct object *o = find(s3, source_key);
 	char *data;
 
-	(void)err;
 	if (r == 0 && o == NULL)
 		r = -ENOENT;
+	if (r == 0)
+		r = locked(o, false, err);
 	if (r == 0 && if_match != NULL && strcmp(o->etag, if_match) != 0)
 		r = -ESTALE;
 	if (r == 0 && (off > o->size || len > o->size - off))
@@ -814,9 +853,10 @@ s3_copy(struct s3 *s3, const char *source_key, const char *if_match,
 	struct s3_headers kept = { 0 };
 	char *data;
 
-	(void)err;
 	if (r == 0 && o == NULL)
 		r = -ENOENT;
+	if (r == 0)
+		r = locked(o, false, err);
 	if (r == 0 && if_match != NULL && strcmp(o->etag, if_match) != 0)
 		r = -ESTALE;
 	if (r == 0)
@@ -892,10 +932,14 @@ s3_list_page(struct s3 *s3, const struct s3_list *list,
 	LIST_FOREACH(o, &s3->objects, link) {
 		struct s3_entry e = { .key = o->key, .size = o->size,
 				      .mtime_ns = o->mtime_ns,
-				      .etag = o->etag };
+				      .etag = o->etag,
+				      .cold = S3_COLD_NO };
 		const char *cut;
 		char prefix[S3_KEY_MAX + 2];
 
+		if (o->lock == FAKE_S3_ARCHIVED ||
+		    o->lock == FAKE_S3_RESTORED)
+			e.cold = S3_COLD_YES;
 		if (r != 0)
 			break;
 		if (strncmp(o->key, list->prefix, len) != 0 ||

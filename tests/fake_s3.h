@@ -43,6 +43,10 @@ void fake_s3_set(struct s3 *s3, const char *key, const void *data, size_t len);
 /* ... with file-permissions */
 void fake_s3_set_mode(struct s3 *s3, const char *key, const char *text,
 		      const char *mode);
+/* Archived, restored, or encrypted with a key of theirs, from now on. */
+enum fake_s3_lock { FAKE_S3_OPEN, FAKE_S3_ARCHIVED, FAKE_S3_RESTORED,
+		    FAKE_S3_ENCRYPTED };
+void fake_s3_lock(struct s3 *s3, const char *key, enum fake_s3_lock lock);
 void fake_s3_unset(struct s3 *s3, const char *key);
 bool fake_s3_has(struct s3 *s3, const char *key);
 /* Are these its bytes? */

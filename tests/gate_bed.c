@@ -32,7 +32,7 @@ say(void *arg, int level, const char *line)
 
 	if (getenv("BED_LOG") != NULL)
 		fprintf(stderr, "%d: %s\n", level, line);
-	if (b == NULL || level > 0)
+	if (b == NULL || level > 1)
 		return;
 	pthread_mutex_lock(&b->mutex);
 	if (strlen(b->said) + strlen(line) + 2 < sizeof(b->said))

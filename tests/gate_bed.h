@@ -31,7 +31,7 @@ struct bed {
 	/* Set before bed_open to differ from the default. */
 	struct gate_export_config export;
 	struct gate_config config;
-	/* Errors that the gate has logged, one a line. */
+	/* Errors and warnings that the gate has logged, one a line. */
 	pthread_mutex_t mutex;
 	char said[8192];
 };
@@ -81,7 +81,8 @@ void bed_close(struct bed *b);
 /* Until nothing is owed to S3; false after BED_WAIT_MS. */
 bool bed_settled(struct bed *b);
 
-/* Comes true within BED_WAIT_MS: an error with this text was logged. */
+/* Comes true within BED_WAIT_MS: an error or a warning with this text was
+ * logged. */
 bool bed_said(struct bed *b, const char *text);
 
 /* A client, by name.  Requests are held as in the daemon. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/silence.h"
 
@@ -158,6 +159,16 @@ changes_object(const struct gate_setattr *set)
 	       set->atime_how != GATE_TIME_KEEP;
 }
 
+/* An archived one has its attributes, and all bytes that are kept, for good. */
+static int
+object_allows(struct node *n, struct gate_request *rq,
+	      const struct gate_setattr *set)
+{
+	if (set->set_size)
+		return cold_may_resize(n, rq, set->size);
+	return changes_object(set) ? cold_may_copy(n, rq, NULL) : 0;
+}
+
 static void
 setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 		       struct meta_inode *row)
@@ -263,6 +274,8 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 		pending = n->up.pending;
 		pthread_mutex_unlock(&n->mutex);
 	}
+	if (r == 0)
+		r = object_allows(n, rq, set);
 	if (r == 0 && !pending)
 		r = node_room(x, rq);
 	who_text(x, rq, who);

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/cold.h"
 
 #define FETCH_MAX (8 * MIB)
 #define FETCH_SMALL (128ULL << 10)
@@ -413,32 +413,21 @@ fetch_memory_give(struct node *n, uint64_t bytes)
 	memory_give(n->export, bytes, true);
 }
 
-/* Once for each node in memory: who reads asks again and again. */
-static void
-say_archived(struct node *n, const char *key)
-{
-	char path[4096];
-
-	if (__atomic_exchange_n(&n->said_archived, true, __ATOMIC_RELAXED))
-		return;
-	path_text(n, path, sizeof(path));
-	gate_say(n->export->gate, 1, "an archived object cannot be read before "
-		 "it is restored (s3nfsctl restore %s): key=%s", path, key);
-}
-
 static char *
 get(struct fetch *f, const char *key, int *error)
 {
 	struct gate_export *x = f->node->export;
 	struct s3_error err = { 0 };
+	enum s3_locked locked;
 	char *buf = malloc(f->len);
 	ssize_t got = -ENOMEM;
 
 	if (buf != NULL)
 		got = s3_get(x->s3, key, f->etag, f->off, buf, f->len, NULL,
 			     &err);
-	if (got < 0 && strcmp(err.code, "InvalidObjectState") == 0)
-		say_archived(f->node, key);
+	locked = s3_error_locked(got < 0 ? (int)got : 0, &err);
+	if (locked != S3_LOCKED_NOT)
+		cold_say(f->node, key, locked);
 	/* The object is shorter than the listing said: not that version. */
 	if (got >= 0 && (uint64_t)got < f->len)
 		got = -EBADMSG;

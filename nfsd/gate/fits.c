@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Would every key below a directory still be one, if the directory had another
- * name?  S3 ends keys at 1,024 bytes.  Asked before a rename is answered, since
- * what is too long afterwards can neither be carried there nor be reached.
+ * Could every object below a directory follow, if the directory had another
+ * name?  S3 ends keys at 1,024 bytes, and copies no archived object (cold.c).
+ * Asked before a rename is answered, since what is too long afterwards can
+ * neither be carried there nor be reached.  (What is archived and met later
+ * stays where it is, reached by its new name.)
  *
  * Looked at is what is known here, and the first pages of the old prefix as
  * the bucket lists it, both within bounds: a directory of millions is not read
- * for it.  Only a name that makes keys longer is looked after.
+ * for it, and none where no key grows and nothing archived was ever met.
  */
 
 #include <config.h>
@@ -15,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/move.h"
 #include "nfsd/gate/part.h"
 #include "nfsd/gate/rename.h"
@@ -96,6 +99,7 @@ known_fit(struct node *dir, size_t room)
 
 struct listing {
 	size_t source_len, room;
+	struct cold_list *cold;
 };
 
 static int
@@ -103,15 +107,19 @@ one_key(void *arg, const struct s3_entry *e)
 {
 	const struct listing *l = arg;
 
+	if (e->cold == S3_COLD_YES)
+		cold_note(l->cold, e->key, e->key_len);
 	return e->key_len > l->source_len &&
 	       e->key_len - l->source_len > l->room ? -ENAMETOOLONG : 0;
 }
 
 /* A store that does not tell is no reason to refuse. */
 static int
-listed_fit(struct gate_export *x, const char *source, size_t room)
+listed_fit(struct gate_export *x, const char *source, size_t room,
+	   struct cold_list *cold)
 {
-	struct listing l = { .source_len = strlen(source), .room = room };
+	struct listing l = { .source_len = strlen(source), .room = room,
+			     .cold = cold };
 	struct s3_list list = { .prefix = source };
 	char *token = NULL;
 	int r = 0;
@@ -135,17 +143,28 @@ rename_fits(struct rename *m, struct gate_request *rq)
 {
 	char from[META_KEY_MAX + 2], to[META_KEY_MAX + 2];
 	struct gate_export *x = m->file->export;
-	size_t room;
+	CLEANUP_COLD struct cold_list cold = { 0 };
+	size_t room = SIZE_MAX;
 	int r = path_child_key(m->to.node, m->to_name, true, to);
 
 	if (r == 0)
 		r = path_key(m->file, from);
-	if (r < 0 || strlen(to) <= strlen(from))
+	if (r < 0)
 		return r;
-	room = S3_KEY_MAX - strlen(to);
-	r = known_fit(m->file, room);
+	/* Only a name that makes keys longer may make one too long. */
+	if (strlen(to) > strlen(from)) {
+		room = S3_KEY_MAX - strlen(to);
+		r = known_fit(m->file, room);
+	}
 	if (r < 0 || offline_now(x))
 		return r;
+	r = cold_any(x);
+	if (r < 0 || (r == 0 && room == SIZE_MAX))
+		return r;
 	r = may_ask_store(rq);
-	return r < 0 ? r : listed_fit(x, from, room);
+	if (r == 0)
+		r = listed_fit(x, from, room, &cold);
+	if (r == 0)
+		r = cold_known_below(x, from, &cold);
+	return r < 0 ? r : cold_any_locked(x, &cold);
 }

@@ -248,7 +248,8 @@ struct node {
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
 	uint64_t replaced;		/* times that S3's became ours */
-	bool said_archived;		/* atomic: fetch.c */
+	bool said_locked;		/* atomic: cold.c */
+	uint64_t readable_ms;		/* its object was then: cold.c */
 	uint64_t trunc_low;		/* smallest size since a snapshot */
 
 	/* the writer, if state is not META_NONE */
@@ -462,6 +463,7 @@ struct gate_export {
 	bool unordered;		/* listings are not in the order of bytes;
 				 * atomic */
 	unsigned mangled;	/* characters, as in struct s3_caps; atomic */
+	bool cold_met;		/* an archived object; atomic: cold.c */
 	struct schedule schedule;	/* of its uploads */
 	/* carry.c; moves.mutex */
 	struct {

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
@@ -405,6 +406,8 @@ gate_link(struct gate_export *x, struct gate_request *rq,
 				   MAY_WRITE | MAY_EXEC))
 		r = -EACCES;
 	if (r == 0)
+		r = cold_may_copy(n, rq, NULL);
+	if (r == 0)
 		r = change_dir_lock(&d, rq);
 	if (r == 0)
 		r = is_free(&d, rq, name, true);
@@ -537,6 +540,7 @@ turn_row_in_sync(struct link_turn *t, struct change *c, bool keep)
 	strcpy(row->base_etag, a->base_etag);
 	strcpy(row->dest_etag, a->dest_etag);
 	row->base_mtime_ns = a->base_mtime_ns;
+	row->cold = a->cold;
 	row->name_dirty = false;
 }
 
@@ -699,6 +703,7 @@ link_turn_apply(struct link_turn *t)
 	strcpy(n->i.base_etag, row->base_etag);
 	strcpy(n->i.dest_etag, row->dest_etag);
 	n->i.base_mtime_ns = row->base_mtime_ns;
+	n->i.cold = row->cold;
 	n->attr_version++;
 	n->d.fetch_error = 0;
 	/* Of uploads without an answer, as in rename.c. */
@@ -780,6 +785,7 @@ take_object(const struct meta_inode *from, struct meta_inode *to)
 	strcpy(to->dest_etag, from->dest_etag);
 	to->base_size = to->base_limit = from->base_size;
 	to->base_mtime_ns = from->base_mtime_ns;
+	to->cold = from->cold;
 	to->link_version = from->link_version;
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
@@ -135,6 +136,10 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		/* 0 until a listing has shown it: see still_there. */
 		n->settled = n->doubt;
 		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
+		if (n->i.cold != o->cold) {
+			n->i.cold = o->cold;
+			post_inode(n);
+		}
 		r = 0;
 		goto out;
 	}
@@ -361,6 +366,8 @@ static int
 refresh_file(struct node *n, uint64_t asked)
 {
 	struct s3_object o = { 0 };
+	struct s3_error err = { 0 };
+	enum s3_locked locked;
 	char key[META_KEY_MAX + 2];
 	int r;
 
@@ -369,10 +376,19 @@ refresh_file(struct node *n, uint64_t asked)
 	pthread_mutex_unlock(&n->mutex);
 	if (key[0] == '\0')
 		return 0;
-	r = s3_head(n->export->s3, key, &o, NULL);
+	r = s3_head(n->export->s3, key, &o, &err);
+	locked = s3_error_locked(r, &err);
 	if (r == 0) {
 		r = lookup_adopt(n, &o, asked);
 		s3_object_free(&o);
+	} else if (locked != S3_LOCKED_NOT) {
+		/* What a listing told has to do. */
+		cold_say(n, key, locked);
+		pthread_mutex_lock(&n->mutex);
+		n->checked_ms = answer_ms(n->export->gate, asked) ? clock_ms()
+								  : 0;
+		pthread_mutex_unlock(&n->mutex);
+		r = 0;
 	} else if (r == -ENOENT) {
 		r = lookup_vanish(n, asked);
 		if (r == 0 && node_dead(n))
@@ -500,6 +516,46 @@ below_any(const struct asking *a, const char *dir_key)
 			 : scan_prefix_any(a->x, dir_key);
 }
 
+struct only {
+	const char *key;
+	struct s3_object *o;
+};
+
+static int
+take_listed(void *arg, const struct s3_entry *e)
+{
+	const struct only *only = arg;
+
+	if (e->key_len != strlen(only->key))
+		return 0;
+	only->o->size = e->size;
+	only->o->mtime_ns = e->mtime_ns;
+	if (e->etag != NULL)
+		strncpy(only->o->etag, e->etag, sizeof(only->o->etag) - 1);
+	return 1;
+}
+
+/* HEAD of an object that is encrypted with a customer's key tells us nothing
+ * (*unread), and a listing that it is there. */
+static int
+ask_file(struct gate_export *x, const char *key, struct s3_object *o,
+	 bool *unread)
+{
+	struct s3_list list = { .prefix = key, .max_keys = 1 };
+	struct s3_error err = { 0 };
+	struct only only = { key, o };
+	char *next = NULL;
+	int r = s3_head(x->s3, key, o, &err);
+
+	if (s3_error_locked(r, &err) == S3_LOCKED_NOT)
+		return r;
+	*unread = true;
+	r = s3_list_page(x->s3, &list, take_listed, &only, &next, NULL);
+	free(next);
+	return r == 1 ? 0 : r < 0 ? r : -ENOENT;
+}
+
+
 /* What S3 has at these keys: a file, a directory, or nothing. */
 static int
 ask_keys(const struct asking *a, const char *key, const char *dir_key)
@@ -507,9 +563,10 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 	struct gate_export *x = a->x;
 	struct meta_inode *row = a->row;
 	struct s3_object o = { 0 };
+	bool unread = false;
 	int r, file, marker;
 
-	file = is_hidden(a, key) ? -ENOENT : s3_head(x->s3, key, &o, NULL);
+	file = is_hidden(a, key) ? -ENOENT : ask_file(x, key, &o, &unread);
 	if (file < 0 && (file != -ENOENT || a->beside))
 		return file;
 	r = file == 0 && !is_hidden(a, dir_key) ? below_any(a, dir_key) : 0;
@@ -517,6 +574,7 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 		/* Not `d` beside `d/x`: there the directory has the name,
 		 * and the file another (odd.c). */
 		object_to_inode(x, key, &o, row);
+		row->attr_known &= !unread;
 		(void)link_mark_read(x, key, &o.headers, a->mark);
 		s3_object_free(&o);
 		return object_read_target(x, row);

@@ -30,6 +30,7 @@ struct listed {			/* one entry of the page, copied */
 	char *key;
 	uint64_t size;
 	int64_t mtime_ns;
+	enum s3_cold cold;
 	char etag[META_ETAG_MAX];
 };
 
@@ -81,7 +82,8 @@ take_entry(void *arg, const struct s3_entry *e)
 		p->room = room;
 	}
 	l = &p->list[p->count];
-	*l = (struct listed){ .size = e->size, .mtime_ns = e->mtime_ns };
+	*l = (struct listed){ .size = e->size, .mtime_ns = e->mtime_ns,
+			      .cold = e->cold };
 	l->key = strndup(e->key, e->key_len);
 	if (l->key == NULL)
 		return -ENOMEM;
@@ -164,6 +166,7 @@ take_over_locked(struct node *n, const struct listed *e)
 	n->i.mtime_ns = e->mtime_ns;
 	n->i.ctime_ns = clock_ns();
 	n->i.attr_known = false;
+	n->i.cold = e->cold == S3_COLD_YES;
 	n->live_size = n->i.size;
 	n->live_mtime_ns = n->i.mtime_ns;
 	meta_inode_fini(&n->i);
@@ -307,7 +310,8 @@ static void
 new_row(struct lister *l, const struct listed *e, struct meta_inode *row)
 {
 	struct s3_entry entry = { .key = e->key, .size = e->size,
-				  .mtime_ns = e->mtime_ns, .etag = e->etag };
+				  .mtime_ns = e->mtime_ns, .etag = e->etag,
+				  .cold = e->cold };
 
 	*row = (struct meta_inode){ 0 };
 	object_from_listing(l->x, e->key, &entry, row);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/objattr.h"
 
 static struct objattr_defaults
@@ -53,6 +53,8 @@ object_to_inode(struct gate_export *x, const char *key,
 	i->base_size = o->size;
 	i->base_limit = o->size;
 	i->base_mtime_ns = o->mtime_ns;
+	i->cold = o->cold;
+	cold_met(x, o->cold ? S3_COLD_YES : S3_COLD_UNTOLD);
 	i->attr_known = true;
 }
 
@@ -70,7 +72,8 @@ void
 object_from_listing(struct gate_export *x, const char *key,
 		    const struct s3_entry *e, struct meta_inode *i)
 {
-	struct s3_object o = { .size = e->size, .mtime_ns = e->mtime_ns };
+	struct s3_object o = { .size = e->size, .mtime_ns = e->mtime_ns,
+			       .cold = e->cold == S3_COLD_YES };
 
 	if (e->etag != NULL)
 		strncpy(o.etag, e->etag, sizeof(o.etag) - 1);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "nfsd/gate/move.h"
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/page.h"
 
 void
@@ -54,6 +55,7 @@ page_take(void *arg, const struct s3_entry *e)
 	size_t len = e->key_len - p->prefix_len;
 	struct found *f;
 
+	cold_met(p->x, e->cold);
 	if (e->key_len < p->prefix_len)
 		return -EBADMSG;
 	if (len == 0)
@@ -66,7 +68,7 @@ page_take(void *arg, const struct s3_entry *e)
 	part[len] = '\0';
 	part_to_name(p->x->any_bytes, part, false, name);
 	*f = (struct found){ .is_dir = e->is_prefix, .size = e->size,
-			     .mtime_ns = e->mtime_ns };
+			     .mtime_ns = e->mtime_ns, .cold = e->cold };
 	f->name = f->part = strdup(name);
 	if (f->name != NULL && strcmp(name, part) != 0) {
 		p->odd++;
@@ -213,6 +215,9 @@ any_entry(void *arg, const struct s3_entry *e)
 {
 	struct any *any = arg;
 
+	cold_met(any->x, e->cold);
+	if (any->found)
+		return 0;
 	if (e->key_len <= META_KEY_MAX)
 		strcpy(any->last, e->key);
 	/* With bytes in it, it is not only the directory's own. */
@@ -222,7 +227,7 @@ any_entry(void *arg, const struct s3_entry *e)
 	    is_doubtful(any, e))
 		return 0;
 	any->found = true;
-	return 1;
+	return 0;
 }
 
 /* A page of keys that all belong to a large directory that has left: the

@@ -15,6 +15,7 @@ struct found {			/* one entry of a page, copied */
 	bool left;		/* something below it has left, or is to go */
 	uint64_t size;
 	int64_t mtime_ns;
+	enum s3_cold cold;
 	char etag[META_ETAG_MAX];
 };
 

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/gate_priv.h"
 
 #define COUNT_AGAIN_MS 900000	/* or as long as it takes not to cost more */
@@ -35,6 +36,7 @@ count_object(void *arg, const struct s3_entry *e)
 {
 	struct count *c = arg;
 
+	cold_met(c->x, e->cold);
 	c->bytes += (int64_t)e->size;
 	c->objects++;
 	return __atomic_load_n(&c->x->gate->stopping, __ATOMIC_RELAXED);

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
@@ -448,6 +449,19 @@ goes_aside(const struct rename *m)
 	       !m->files.alias->i.local_only;
 }
 
+/* Can its object follow?  One that is set aside to be removed need not. */
+static int
+object_follows(struct rename *m, struct gate_request *rq)
+{
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	if (name_is_silly(m->to_name))
+		return 0;
+	r = path_child_key(m->to.node, m->to_name, false, key);
+	return r < 0 ? r : cold_may_copy(m->files.file, rq, key);
+}
+
 int
 gate_rename(struct gate_export *x, struct gate_request *rq,
 	    const struct gate_fh *from_dir, const char *from_name,
@@ -475,7 +489,9 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 		m.one_dir = m.from.node == m.to.node;
 	} else if (r == 0 && m.files.file != m.victims.file) {
 		m.one_dir = m.from.node == m.to.node;
-		r = lock_all(&m, rq);
+		r = object_follows(&m, rq);
+		if (r == 0)
+			r = lock_all(&m, rq);
 		/* Also if it was removed meanwhile: STALE would speak of the
 		 * directory. */
 		if (r == 0 || (r == -ESTALE && !m.from.node->dead &&

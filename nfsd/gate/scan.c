@@ -175,6 +175,13 @@ may_lag(const struct meta_inode *i, const struct found *f)
 		f->mtime_ns / 1000000000 <= i->base_mtime_ns / 1000000000);
 }
 
+/* Archived, or brought back, which changes neither bytes nor times. */
+static bool
+is_other_class(const struct meta_inode *i, const struct found *f)
+{
+	return f->cold != S3_COLD_UNTOLD && i->cold != (f->cold == S3_COLD_YES);
+}
+
 /* FNV-1a, of what was listed; not 0. */
 static uint64_t
 doubt_of(const struct found *f)
@@ -205,7 +212,8 @@ static void
 row_from_listing(struct gate_export *x, const char *key,
 		 const struct found *f, struct meta_inode *i)
 {
-	struct s3_object o = { .size = f->size, .mtime_ns = f->mtime_ns };
+	struct s3_object o = { .size = f->size, .mtime_ns = f->mtime_ns,
+			       .cold = f->cold == S3_COLD_YES };
 
 	if (f->is_dir) {
 		object_implicit_dir(x, key, i);
@@ -257,6 +265,7 @@ merge_node(struct merge *m, struct node *n, const char *key,
 			n->i.mtime_ns = f->mtime_ns;
 			n->i.ctime_ns = clock_ns();
 			n->i.attr_known = false;
+			n->i.cold = f->cold == S3_COLD_YES;
 			quota_size_locked(n, f->size);
 			n->live_mtime_ns = f->mtime_ns;
 			if (bytes) {
@@ -268,7 +277,12 @@ merge_node(struct merge *m, struct node *n, const char *key,
 			}
 			merge_post(n);
 		} else {
+			bool other = is_other_class(&n->i, f);
+
+			n->i.cold ^= other;
 			n->i.base_mtime_ns = f->mtime_ns;
+			if (other)
+				merge_post(n);
 			n->checked_ms = answer_ms(m->dir->export->gate,
 						  m->start_ms);
 		}
@@ -287,7 +301,7 @@ merge_row(struct merge *m, const struct meta_name *name, const char *key,
 
 	/* Only a node's mutex keeps the row from changing below us. */
 	if (r == 0 && !f->is_dir && row.kind != GATE_DIR &&
-	    differs(&row, f)) {
+	    (differs(&row, f) || is_other_class(&row, f))) {
 		r = node_get(g, name->ino, true, &n);
 		if (r == 0)
 			merge_node(m, n, key, f);

@@ -97,6 +97,7 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 	snprintf(row->dest_etag, sizeof(row->dest_etag), "%s",
 		 row->carried ? "" : s->etag);
 	row->base_size = size;
+	row->cold = false;
 	row->base_limit = size < n->trunc_low ? size : n->trunc_low;
 	/* An alias has the file's version now; a file has made one. */
 	if (row->link_ino != 0)
@@ -133,6 +134,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	strcpy(n->i.base_etag, row->base_etag);
 	strcpy(n->i.dest_etag, row->dest_etag);
 	n->i.base_size = row->base_size;
+	n->i.cold = row->cold;
 	n->i.base_limit = row->base_limit;
 	n->i.base_mtime_ns = 0;
 	n->i.carried = row->carried;

@@ -17,6 +17,7 @@
 #include <sys/random.h>
 
 #include "nfsd/gate/change.h"
+#include "nfsd/gate/cold.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/silence.h"
 #include "nfsd/gate/watch.h"
@@ -336,6 +337,8 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 		} else {
 			r = lookup_refresh(n, rq);
 		}
+		if (r == 0)
+			r = cold_may_write(n, rq, off, len);
 		if (r == 0 && x->c.commit_s3 && stable != GATE_UNSTABLE)
 			r = write_to_s3(n, rq, who, off, data, len, stable);
 		else if (r == 0)
