@@ -70,7 +70,7 @@ meta_batch_fail(struct meta_batch *b, int error)
 }
 
 static struct change *
-add(struct meta_batch *b, enum change_kind kind, const void *data, size_t len)
+add_room(struct meta_batch *b, enum change_kind kind, size_t len)
 {
 	struct change *c;
 
@@ -82,9 +82,17 @@ add(struct meta_batch *b, enum change_kind kind, const void *data, size_t len)
 		return NULL;
 	}
 	*c = (struct change){ .kind = kind, .len = len };
-	if (len > 0)
-		memcpy(c->data, data, len);
 	STAILQ_INSERT_TAIL(&b->changes, c, link);
+	return c;
+}
+
+static struct change *
+add(struct meta_batch *b, enum change_kind kind, const void *data, size_t len)
+{
+	struct change *c = add_room(b, kind, len);
+
+	if (c != NULL && len > 0)
+		memcpy(c->data, data, len);
 	return c;
 }
 
@@ -235,7 +243,14 @@ meta_del_upload(struct meta_batch *b, uint64_t ino)
 void
 meta_put_delete(struct meta_batch *b, const struct meta_delete *d)
 {
-	add(b, PUT_DELETE, d, sizeof(*d));
+	size_t more = d->ours != NULL ? meta_ours_size(d->ours->count) : 0;
+	struct change *c = add_room(b, PUT_DELETE, sizeof(*d) + more);
+
+	if (c == NULL)
+		return;
+	memcpy(c->data, d, sizeof(*d));
+	if (more > 0)
+		memcpy(c->data + sizeof(*d), d->ours, more);
 }
 
 void
@@ -576,17 +591,23 @@ apply_put_delete(const struct change *c, struct sql *sql)
 {
 	const struct meta_delete *d = (const void *)c->data;
 	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_DELETE);
-	char etag[META_ETAG_MAX + 1];
+	const struct meta_ours *ours = NULL;
+	char etag[META_ETAG_MAX + 2];
+	int r;
 
 	if (s == NULL)
 		return sql_run(sql, s);
+	if (c->len > sizeof(*d))
+		ours = (const void *)(c->data + sizeof(*d));
 	bind_u64(s, 1, d->id);
 	bind_u64(s, 2, d->export_id);
 	bind_bytes(s, 3, d->key);
 	/* No ETag begins like that. */
-	snprintf(etag, sizeof(etag), "%s%s", d->parts ? "+" : "", d->etag);
+	snprintf(etag, sizeof(etag), "%s%s%s", d->parts ? "+" : "",
+		 ours != NULL ? "?" : "", d->etag);
 	bind_str(s, 4, etag);
-	return sql_run(sql, s);
+	r = sql_run(sql, s);
+	return r < 0 ? r : ours_put(sql, d->id, ours);
 }
 
 static int
@@ -596,7 +617,9 @@ apply_del_delete(const struct change *c, struct sql *sql)
 
 	if (r == 0)
 		r = run_u64(sql, SQL_TRIM_GONE, META_GONE_MAX);
-	return r < 0 ? r : run_u64(sql, SQL_DEL_DELETE, c->a);
+	if (r == 0)
+		r = run_u64(sql, SQL_DEL_DELETE, c->a);
+	return r < 0 ? r : ours_put(sql, c->a, NULL);
 }
 
 #define TRIM_EVERY 256

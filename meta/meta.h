@@ -211,16 +211,31 @@ struct meta_sent {
 	uint32_t mode, uid, gid;
 };
 
+/* What an uncertain deletion may take: requests whose answer is not known have
+ * left one of these, or nothing. */
+struct meta_ours {
+	char upload_id[1024];	/* of the parts; "": not known, */
+	int64_t since_ns;	/* and begun from here on, */
+	int64_t until_ns;	/* up to here; wall clock */
+	size_t count;
+	struct meta_sent sent[];	/* their keys are the deletion's */
+};
+
 /* A key whose object is to be deleted. */
 struct meta_delete {
 	uint64_t id;
 	uint32_t export_id;
 	char key[META_KEY_MAX + 2];
-	char etag[META_ETAG_MAX];	/* "" whatever is there */
+	char etag[META_ETAG_MAX];	/* this one; "" whatever is there, but
+					 * with `ours` none is known */
 	bool soft;		/* not on record: the first try needs no etag */
 	bool parts;		/* and multipart uploads to it that a crash
 				 * may have left */
+	struct meta_ours *ours;	/* or one of these; NULL: no others */
 };
+size_t meta_ours_size(size_t count);	/* of one with so many */
+/* malloced; NULL: no memory */
+struct meta_ours *meta_ours_copy(const struct meta_ours *from);
 
 /*
  * A directory was renamed.  What lies below `source` in the bucket belongs

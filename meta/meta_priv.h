@@ -20,6 +20,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_PUT_UPLOAD, SQL_DEL_UPLOAD, SQL_PUT_SENT, SQL_DEL_SENT,
 	SQL_EACH_SENT, SQL_PUT_DELETE, SQL_DEL_DELETE,
 	SQL_PUT_GONE, SQL_TRIM_GONE, SQL_EACH_GONE,
+	SQL_PUT_OURS, SQL_DEL_OURS, SQL_GET_OURS,
 	SQL_PUT_REPLAY, SQL_TRIM_REPLAY, SQL_PUT_QUARANTINE,
 	SQL_DEL_QUARANTINE, SQL_DEL_QUARANTINE_EXTENTS, SQL_MOVE_EXTENTS,
 	SQL_PUT_SETTING, SQL_GET_INODE, SQL_GET_NAME, SQL_NAME_OF,
@@ -158,5 +159,13 @@ struct meta {
  */
 struct sql *reader_get(struct meta *meta);
 void reader_put(struct meta *meta, struct sql *sql);
+
+/* ---- ours.c ---- */
+/* In place of what is on record of this deletion; NULL: nothing. */
+int ours_put(struct sql *sql, uint64_t id, const struct meta_ours *ours)
+	__attribute__((warn_unused_result));
+/* malloced */
+int ours_get(struct meta *meta, uint64_t id, struct meta_ours **out)
+	__attribute__((warn_unused_result));
 
 #endif

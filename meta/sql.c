@@ -71,6 +71,13 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS gone ("
 	" id INTEGER PRIMARY KEY AUTOINCREMENT, export INTEGER, key TEXT,"
 	" at INTEGER);"
+	/* What it may take: row 0 tells of the parts, each other one of an
+	 * object. */
+	"CREATE TABLE IF NOT EXISTS deletion_ours ("
+	" id INTEGER, n INTEGER, etag TEXT, size INTEGER, mtime INTEGER,"
+	" mode INTEGER, uid INTEGER, gid INTEGER, kind INTEGER, link TEXT,"
+	" upload_id TEXT, since INTEGER, until INTEGER,"
+	" PRIMARY KEY (id, n)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS replay ("
 	" key BLOB PRIMARY KEY, procedure INTEGER, ino INTEGER,"
 	" generation INTEGER, at INTEGER) WITHOUT ROWID;"
@@ -200,6 +207,13 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_GONE] = "SELECT id, export, key,"
 			  " strftime('%s', 'now') - at FROM gone"
 			  " WHERE id > ? ORDER BY id LIMIT ?",
+	[SQL_PUT_OURS] = "INSERT INTO deletion_ours (id, n, etag, size, mtime,"
+			 " mode, uid, gid, kind, link, upload_id, since, until)"
+			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[SQL_DEL_OURS] = "DELETE FROM deletion_ours WHERE id = ?",
+	[SQL_GET_OURS] = "SELECT count(*) OVER (), n, etag, size, mtime, mode,"
+			 " uid, gid, kind, link, upload_id, since, until"
+			 " FROM deletion_ours WHERE id = ? ORDER BY n",
 	[SQL_PUT_REPLAY] = "INSERT OR REPLACE INTO replay (key, procedure,"
 			   " ino, generation, at) VALUES (?,?,?,?,?)",
 	/* rule.md 8 asks for two minutes; keep three. */
@@ -309,7 +323,9 @@ static const char *const texts[SQL_COUNT] = {
 		"SELECT 1 FROM upload WHERE length(key) > 1025"
 		" OR length(upload_id) > 1023 OR length(expect) > 127"
 		" UNION ALL SELECT 1 FROM deletion"
-		" WHERE length(key) > 1025 OR length(etag) > 128"
+		" WHERE length(key) > 1025 OR length(etag) > 129"
+		" UNION ALL SELECT 1 FROM deletion_ours"
+		" WHERE length(etag) > 127 OR length(upload_id) > 1023"
 		" UNION ALL SELECT 1 FROM move"
 		" WHERE length(source) > 1025 OR length(after) > 1025"
 		" UNION ALL SELECT 1 FROM unanswered"

@@ -14,6 +14,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -540,19 +541,29 @@ meta_each_sent(struct meta *m,
 	return walk_end(&w, r);
 }
 
+struct deletion {
+	struct meta_delete d;	/* begins with its number */
+	bool more;		/* it has ours */
+};
+
 static int
 read_delete(sqlite3_stmt *s, void *row)
 {
-	struct meta_delete *d = row;
-	char etag[META_ETAG_MAX + 1];
+	struct deletion *to = row;
+	struct meta_delete *d = &to->d;
+	char etag[META_ETAG_MAX + 2];
+	size_t marks;
 
 	d->id = col(s, 0);
 	d->export_id = (uint32_t)col(s, 1);
 	sql_text(s, 2, d->key, sizeof(d->key));
 	sql_text(s, 3, etag, sizeof(etag));
 	d->parts = etag[0] == '+';
+	to->more = etag[d->parts] == '?';
+	marks = (size_t)d->parts + to->more;
+	snprintf(d->etag, sizeof(d->etag), "%s", etag + marks);
 	d->soft = false;
-	strcpy(d->etag, etag + d->parts);
+	d->ours = NULL;
 	return 0;
 }
 
@@ -561,15 +572,21 @@ meta_each_delete(struct meta *m,
 		 int (*each)(void *arg, const struct meta_delete *d),
 		 void *arg)
 {
-	const struct meta_delete *d;
+	struct deletion *row;
 	struct walk w = { .meta = m, .id = SQL_EACH_DELETE,
-			  .size = sizeof(*d), .read = read_delete,
+			  .size = sizeof(*row), .read = read_delete,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
 	int r = 0;
 
-	while ((d = walk_next(&w)) != NULL && (r = each(arg, d)) == 0)
-		;
+	while (r == 0 && (row = walk_next(&w)) != NULL) {
+		if (row->more)
+			r = ours_get(m, row->d.id, &row->d.ours);
+		if (r == 0)
+			r = each(arg, &row->d);
+		free(row->d.ours);
+		row->d.ours = NULL;
+	}
 	return walk_end(&w, r);
 }
 

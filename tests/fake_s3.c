@@ -702,6 +702,7 @@ s3_upload_create(struct s3 *s3, const char *key,
 		m = calloc(1, sizeof(*m));
 		snprintf(m->key, sizeof(m->key), "%s", key);
 		snprintf(m->id, sizeof(m->id), "upload-%u", ++s3->next_id);
+		m->initiated_ns = s3_clock_ns(s3);
 		(void)!s3_headers_copy(headers, &m->headers);
 		LIST_INSERT_HEAD(&s3->uploads, m, link);
 		*upload_id = strdup(m->id);

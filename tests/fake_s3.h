@@ -57,7 +57,7 @@ unsigned fake_s3_calls(struct s3 *s3, enum s3_op op);
 /* Objects of directories that were deleted before what was in them. */
 unsigned fake_s3_ghosts(struct s3 *s3);
 unsigned fake_s3_uploads(struct s3 *s3);	/* multipart, under way */
-/* Another one, of somebody else.  (Those of the gate are of no time.) */
+/* Another one, of somebody else. */
 void fake_s3_begun(struct s3 *s3, const char *key, int64_t initiated_ns);
 
 #endif

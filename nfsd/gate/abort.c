@@ -27,7 +27,8 @@ struct abort {
 	uint64_t owner;
 	bool taken;		/* its key is */
 	char *upload_id;	/* "": not on record yet, */
-	int64_t since_ns;	/* and not begun before that */
+	int64_t since_ns;	/* and not begun before that, */
+	int64_t until_ns;	/* nor after */
 	char key[];
 };
 
@@ -52,6 +53,7 @@ abort_later(struct gate_export *x, uint64_t ino, const char *key,
 	}
 	strcpy(a->key, key);
 	a->since_ns = since_ns;
+	a->until_ns = clock_ns();
 	a->owner = KEY_ROW | ino;
 	/* A deletion may be at work there; no upload is yet. */
 	a->taken = key_try(x, key, a->owner);
@@ -144,7 +146,8 @@ abort_main(void *arg)
 			r = a->upload_id[0] != '\0' ?
 			    s3_upload_abort(x->s3, a->key, a->upload_id,
 					    NULL) :
-			    delete_parts(x, a->key, a->since_ns);
+			    delete_parts(x, a->key, a->since_ns,
+					 a->until_ns);
 		failpoint("recover-aborted");
 		if (r < 0 && r != -ENOENT)
 			gate_say(x->gate, 1, "cannot abort a multipart "

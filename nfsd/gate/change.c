@@ -24,6 +24,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,13 +119,43 @@ change_delete(struct change *c, struct gate_export *x, const char *key,
 }
 
 void
-change_delete_parts(struct change *c, const char *key)
+change_delete_ours(struct change *c, const char *key, struct meta_ours *ours)
 {
 	struct change_step *s;
 
 	TAILQ_FOREACH(s, &c->steps, link) {
-		if (s->kind == DELETE && strcmp(s->row.key, key) == 0)
-			s->row.parts = true;
+		if (s->kind == DELETE && strcmp(s->row.key, key) == 0 &&
+		    s->row.ours == NULL)
+			break;
+	}
+	if (s != NULL)
+		s->row.ours = ours;
+	else
+		free(ours);
+}
+
+void
+change_delete_parts(struct change *c, const char *key, const char *upload_id,
+		    int64_t since_ns)
+{
+	struct change_step *s;
+	struct meta_ours *ours;
+
+	TAILQ_FOREACH(s, &c->steps, link) {
+		if (s->kind != DELETE || strcmp(s->row.key, key) != 0)
+			continue;
+		if (s->row.ours == NULL)
+			s->row.ours = calloc(1, meta_ours_size(0));
+		ours = s->row.ours;
+		if (ours == NULL) {
+			meta_batch_fail(c->batch, -ENOMEM);
+			return;
+		}
+		s->row.parts = true;
+		snprintf(ours->upload_id, sizeof(ours->upload_id), "%s",
+			 upload_id);
+		ours->since_ns = since_ns;
+		ours->until_ns = clock_ns();
 	}
 }
 
@@ -325,10 +356,12 @@ change_end(struct change *c)
 	}
 	while ((s = TAILQ_FIRST(&c->steps)) != NULL) {
 		TAILQ_REMOVE(&c->steps, s, link);
-		if (c->committed && s->kind == DELETE)
+		if (c->committed && s->kind == DELETE) {
 			delete_start(s->deletion, &s->row);
-		else
+		} else {
+			free(s->row.ours);
 			delete_free(s->deletion);
+		}
 		if (s->kind == SENT)
 			node_put(&s->node);
 		free(s);

@@ -53,8 +53,14 @@ const struct meta_delete *change_delete(struct change *c,
 					struct gate_export *x,
 					const char *key, const char *etag,
 					bool hide);
-/* That may have parts of an upload beside it. */
-void change_delete_parts(struct change *c, const char *key);
+/* Requests to it had no answer: what they may have left goes as well, and
+ * nothing else.  Takes ours over. */
+void change_delete_ours(struct change *c, const char *key,
+			struct meta_ours *ours);
+/* That may have parts of an upload beside it: of this one, or ("") of one that
+ * was begun since then. */
+void change_delete_parts(struct change *c, const char *key,
+			 const char *upload_id, int64_t since_ns);
 /* ... of which the first try is made without its ETag. */
 void change_delete_soft(struct change *c, const char *key);
 /* Is there a deletion of this key? */

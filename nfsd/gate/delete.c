@@ -7,7 +7,10 @@
  * which version it is about (If-Match, or a look where the store ignores
  * that): what somebody else has put there since stays, and what this gateway
  * made after the copy from which its state directory was put back.  Only the
- * first try, a moment after the request, may go without that.
+ * first try, a moment after the request, may go without that.  Where an upload
+ * had no answer it may be one of several, and it is looked at first; of
+ * multipart uploads only those go that may be ours, by their id, or by the time
+ * at which they began.
  *
  * Those of an export that wait stand in a heap, the soonest on top, and some
  * of them are on their way: neither a bucket that says nothing nor one that
@@ -26,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/lost.h"
 #include "nfsd/gate/upload.h"
 
 #define KEY_BUSY_MS 20
@@ -47,6 +51,7 @@ struct deletion {
 	struct meta_delete row;
 	unsigned attempts;
 	uint64_t since_ms, due_ms;
+	int64_t asked_ns;	/* wall clock; of old rows, the start's */
 	bool refused;		/* by S3, when it was tried last */
 	bool gone;		/* S3 has it no more; only the row is left */
 	bool wanted;		/* its key: it waits for nothing below it */
@@ -106,6 +111,12 @@ soonest_locked(struct deletes *s)
 
 static void delete_run(void *arg);
 
+static bool
+has_doubt(const struct deletion *d)
+{
+	return d->row.ours != NULL && d->row.ours->count > 0;
+}
+
 /* Send off what is due, as many as may be on their way. */
 static void
 start_due_locked(struct gate_export *x)
@@ -127,6 +138,13 @@ start_due_locked(struct gate_export *x)
 		}
 		s->running++;
 	}
+}
+
+static void
+deletion_end(struct deletion *d)
+{
+	free(d->row.ours);
+	free(d);
 }
 
 /* ---- the end of a try ---- */
@@ -190,7 +208,7 @@ done(struct deletion *d)
 	start_due_locked(x);
 	pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
-	free(d);
+	deletion_end(d);
 	heal_over(x);
 }
 
@@ -224,12 +242,27 @@ say_failure(const struct deletion *d, int r, const struct s3_error *err)
 
 /* ---- multipart uploads ---- */
 
+/* The store tells times to a second. */
+#define STORE_STEP_NS 1000000000
+
 struct orphan {
 	struct gate_export *x;
 	const char *key;
-	int64_t since_ns;
+	int64_t since_ns, until_ns;
 	int error;
 };
+
+/* Within those times it may be ours; before or after, it is another tool's.  The
+ * store has just answered, so that its clock is known. */
+static bool
+may_be_ours(const struct orphan *o, int64_t initiated_ns)
+{
+	int64_t ahead_ns = s3_clock_ns(o->x->s3) - clock_ns();
+
+	return initiated_ns == 0 ||
+	       (initiated_ns + CLOCKS_NS >= o->since_ns &&
+		initiated_ns <= o->until_ns + ahead_ns + STORE_STEP_NS);
+}
 
 static int
 abort_orphan(void *arg, const char *key, const char *upload_id,
@@ -238,9 +271,7 @@ abort_orphan(void *arg, const char *key, const char *upload_id,
 	struct orphan *o = arg;
 	int r;
 
-	/* One that had begun before is another tool's. */
-	if (strcmp(key, o->key) != 0 ||
-	    (initiated_ns != 0 && initiated_ns + CLOCKS_NS < o->since_ns))
+	if (strcmp(key, o->key) != 0 || !may_be_ours(o, initiated_ns))
 		return 0;
 	r = s3_upload_abort(o->x->s3, key, upload_id, NULL);
 	if (r < 0 && r != -ENOENT)
@@ -249,9 +280,11 @@ abort_orphan(void *arg, const char *key, const char *upload_id,
 }
 
 int
-delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
+delete_parts(struct gate_export *x, const char *key, int64_t since_ns,
+	     int64_t until_ns)
 {
-	struct orphan o = { .x = x, .key = key, .since_ns = since_ns };
+	struct orphan o = { .x = x, .key = key, .since_ns = since_ns,
+			    .until_ns = until_ns };
 	int r = s3_upload_list(x->s3, key, abort_orphan, &o, NULL);
 
 	return r == -ENOTSUP || r == -ENOENT ? 0 : r < 0 ? r : o.error;
@@ -262,8 +295,18 @@ delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
 static int
 parts_of(struct deletion *d)
 {
-	int r = delete_parts(d->x, d->row.key, 0);
+	const struct meta_ours *ours = d->row.ours;
+	int r;
 
+	if (ours != NULL && ours->upload_id[0] != '\0')
+		r = s3_upload_abort(d->x->s3, d->row.key, ours->upload_id,
+				    NULL);
+	else
+		r = delete_parts(d->x, d->row.key,
+				 ours != NULL ? ours->since_ns : 0,
+				 ours != NULL ? ours->until_ns : d->asked_ns);
+	if (r == -ENOENT)
+		r = 0;
 	if (r == 0 || upload_is_transient(r) || d->attempts < PARTS_TRIES)
 		return r;
 	gate_say(d->x->gate, 1, "cannot abort a multipart upload: key=%s %s",
@@ -307,6 +350,8 @@ nothing_left(struct deletion *d)
 	pthread_mutex_lock(&g->mutex);
 	if (d->row.parts && strcmp(d->row.etag, DELETE_NOTHING) != 0) {
 		strcpy(d->row.etag, DELETE_NOTHING);
+		if (d->row.ours != NULL)
+			d->row.ours->count = 0;
 		put_row(d);
 	}
 	pthread_mutex_unlock(&g->mutex);
@@ -373,6 +418,63 @@ below_pause(const struct deletion *d)
 				       wait;
 }
 
+/* ---- the object ---- */
+
+/* Requests to the key had no answer: what lies there goes if it is one that
+ * they may have left, or the one that was known before.  -ESTALE: it is
+ * somebody else's. */
+static int
+remove_ours(struct deletion *d, struct s3_error *err)
+{
+	struct gate_export *x = d->x;
+	const struct meta_ours *ours = d->row.ours;
+	struct s3_object o = { 0 };
+	bool ours_or_known;
+	int r = s3_head(x->s3, d->row.key, &o, err);
+
+	if (r == -ENOENT)
+		return 0;
+	/* Where only what is there may be looked at, a refusal says no more
+	 * than that; it does not keep the key for ever. */
+	if (r == -EACCES && d->attempts >= PARTS_TRIES) {
+		gate_say(x->gate, 1, "cannot see whether an upload without an "
+			 "answer left an object of a file that was removed: "
+			 "key=%s", d->row.key);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	ours_or_known = (d->row.etag[0] != '\0' &&
+			 strcmp(o.etag, d->row.etag) == 0) ||
+			lost_is_one_of(x, d->row.key, &o, ours->sent,
+				       ours->count);
+	r = -ESTALE;
+	if (ours_or_known) {
+		r = s3_delete(x->s3, d->row.key, o.etag, err);
+		/* Another came in between: whose? */
+		if (r == -ESTALE)
+			r = -EAGAIN;
+	}
+	s3_object_free(&o);
+	return r;
+}
+
+/* The key is ours.  -ESTALE: what is there is somebody else's. */
+static int
+remove_object(struct deletion *d, struct s3_error *err)
+{
+	bool soft = d->row.soft && d->attempts == 0 &&
+		    d->since_ms + SOFT_MS > clock_ms();
+
+	if (strcmp(d->row.etag, DELETE_NOTHING) == 0)
+		return 0;
+	if (has_doubt(d))
+		return remove_ours(d, err);
+	return s3_delete(d->x->s3, d->row.key,
+			 d->row.etag[0] != '\0' && !soft ? d->row.etag : NULL,
+			 err);
+}
+
 /* ---- the run ---- */
 
 static void
@@ -382,9 +484,7 @@ delete_run(void *arg)
 	struct gate *g = d->x->gate;
 	struct s3_error err = { 0 };
 	uint64_t wait = RETRY_FIRST_MS, longest;
-	bool soft = d->row.soft && d->attempts == 0 &&
-		    d->since_ms + SOFT_MS > clock_ms();
-	bool theirs, gone, when_same = d->row.etag[0] != '\0' && !soft;
+	bool theirs, gone;
 	int r;
 
 	if (d->gone) {
@@ -400,12 +500,9 @@ delete_run(void *arg)
 		return;
 	}
 	failpoint("delete-before-s3");
-	r = strcmp(d->row.etag, DELETE_NOTHING) == 0
-		    ? 0
-		    : s3_delete(d->x->s3, d->row.key,
-				when_same ? d->row.etag : NULL, &err);
+	r = remove_object(d, &err);
 	failpoint("delete-after-s3");
-	theirs = r == -ESTALE && when_same;
+	theirs = r == -ESTALE;
 	gone = r == 0 || theirs || r == -ENOENT;
 	if (gone && d->row.parts)
 		r = parts_of(d);
@@ -518,6 +615,7 @@ delete_start(struct deletion *d, const struct meta_delete *row)
 	struct deletes *s = &x->deletes;
 
 	d->row = *row;
+	d->asked_ns = clock_ns();
 	d->since_ms = clock_ms();
 	pthread_mutex_lock(&g->mutex);
 	HASH_ADD(hh, s->by_id, row.id, sizeof(d->row.id), d);
@@ -536,11 +634,42 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 
 	pthread_mutex_lock(&g->mutex);
 	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
-	if (d != NULL && !d->gone && strcmp(d->row.etag, etag) != 0) {
+	if (d != NULL && !d->gone &&
+	    (strcmp(d->row.etag, etag) != 0 || has_doubt(d))) {
 		snprintf(d->row.etag, sizeof(d->row.etag), "%s", etag);
+		if (has_doubt(d))
+			d->row.ours->count = 0;
 		/* Before the row that takes it out.  Only posted: what is not
 		 * refined is another version, and stays. */
 		put_row(d);
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void
+delete_doubt(struct gate_export *x, const struct meta_sent *sent)
+{
+	struct gate *g = x->gate;
+	struct deletion *d;
+
+	pthread_mutex_lock(&g->mutex);
+	HASH_FIND(hh_key, x->deletes.by_key, sent->key, strlen(sent->key), d);
+	if (d != NULL && !d->gone) {
+		struct meta_ours *was = d->row.ours, *ours;
+		size_t count = was != NULL ? was->count : 0;
+
+		/* Without memory for it, it is known by what the file said
+		 * when it was removed. */
+		ours = realloc(was, meta_ours_size(count + 1));
+		if (ours != NULL) {
+			if (was == NULL)
+				memset(ours, 0, meta_ours_size(0));
+			ours->sent[ours->count++] = *sent;
+			d->row.ours = ours;
+			if (strcmp(d->row.etag, DELETE_NOTHING) == 0)
+				d->row.etag[0] = '\0';
+			put_row(d);
+		}
 	}
 	pthread_mutex_unlock(&g->mutex);
 }
@@ -656,10 +785,10 @@ deletes_free(struct gate_export *x)
 	HASH_CLEAR(hh_key, s->by_key);
 	for (size_t i = 0; i < s->waiting; i++)
 		if (s->heap[i]->hh.tbl == NULL)	/* no memory for it */
-			free(s->heap[i]);
+			deletion_end(s->heap[i]);
 	HASH_ITER(hh, s->by_id, d, next) {
 		HASH_DELETE(hh, s->by_id, d);
-		free(d);
+		deletion_end(d);
 	}
 	free(s->heap);
 	*s = (struct deletes){ 0 };

@@ -181,6 +181,8 @@ struct upload {
 	uint64_t refused_version;	/* content_version; the first time */
 	uint64_t refused_ms;	/* then */
 	uint64_t bytes_total, bytes_sent;
+	int64_t parts_ns;	/* when one by parts was begun last: our wall
+				 * clock, after the answer */
 	uint64_t expect_version;/* content_version of row->expect_etag */
 	uint64_t plans;		/* changes begun that S3 is to hear of */
 };
@@ -1272,15 +1274,19 @@ void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 struct deletion;
 struct deletion *delete_new(struct gate_export *x);	/* NULL: no memory */
 void delete_free(struct deletion *d);
+/* Takes row->ours over. */
 void delete_start(struct deletion *d, const struct meta_delete *row);
 /* Give S3 a moment, so that what is removed is gone when `rm` returns. */
 void delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms);
 /* An upload to the key has ended, of a file that was removed meanwhile: this
  * is the object that is to go.  The key is still the caller's. */
 void delete_refine(struct gate_export *x, const char *key, const char *etag);
-/* Abort the multipart uploads to the key that are not older than since; nobody
- * here is at one. */
-int delete_parts(struct gate_export *x, const char *key, int64_t since_ns)
+/* The same of one without an answer: it may be this one as well. */
+void delete_doubt(struct gate_export *x, const struct meta_sent *sent);
+/* Abort the multipart uploads to the key that were begun between those times
+ * (of our wall clock); nobody here is at one. */
+int delete_parts(struct gate_export *x, const char *key, int64_t since_ns,
+		 int64_t until_ns)
 	__attribute__((warn_unused_result));
 /* How many are to come that S3 has not said no to.  g->mutex held. */
 unsigned deletes_due_locked(const struct gate *g);

@@ -95,18 +95,26 @@ remember_locked(struct node *n, const struct meta_sent *sent)
 	return 1;
 }
 
+void
+lost_sent(const char *key, const struct meta_inode *row, const char *etag,
+	  struct meta_sent *out)
+{
+	*out = (struct meta_sent){ .kind = row->kind, .size = row->size,
+				   .mtime_ns = row->mtime_ns,
+				   .mode = row->mode, .uid = row->uid,
+				   .gid = row->gid };
+	snprintf(out->key, sizeof(out->key), "%s", key);
+	snprintf(out->etag, sizeof(out->etag), "%s", etag);
+	strcpy(out->link_id, row->link_id);
+}
+
 int
 lost_note_locked(struct node *n, const char *key,
 		 const struct meta_inode *row, const char *etag)
 {
-	struct meta_sent sent = { .kind = row->kind, .size = row->size,
-				  .mtime_ns = row->mtime_ns,
-				  .mode = row->mode, .uid = row->uid,
-				  .gid = row->gid };
+	struct meta_sent sent;
 
-	snprintf(sent.key, sizeof(sent.key), "%s", key);
-	snprintf(sent.etag, sizeof(sent.etag), "%s", etag);
-	strcpy(sent.link_id, row->link_id);
+	lost_sent(key, row, etag, &sent);
 	return key[0] == '\0' ? 0 : remember_locked(n, &sent);
 }
 
@@ -373,6 +381,34 @@ lost_same_bytes(const struct sending *s, const struct s3_object *o)
 	       md5_of(&s->snap, md5) && strcmp(md5, o->etag) == 0;
 }
 
+void
+lost_doubt(struct sending *s, const char *key)
+{
+	const struct meta_inode *i = &s->snap.row;
+	bool bare = s->node->export->c.metadata == GATE_META_NONE &&
+		    i->kind == GATE_REG && i->data_dirty &&
+		    i->size <= SMALL_UPLOAD &&
+		    !snapshot_needs_base(&s->snap, 0, i->size);
+	struct meta_sent sent, before;
+	struct lost *l;
+	char md5[33] = "";
+	bool dead;
+
+	lost_sent(key, i, "", &before);
+	if (bare && !md5_of(&s->snap, md5))
+		md5[0] = '\0';
+	lost_sent(key, i, md5, &sent);
+	pthread_mutex_lock(&s->node->mutex);
+	LIST_FOREACH(l, &s->node->up.lost, link) {
+		if (same(&l->sent, &before))
+			l->sent = sent;
+	}
+	dead = s->node->dead;
+	pthread_mutex_unlock(&s->node->mutex);
+	if (dead)
+		delete_doubt(s->node->export, &sent);
+}
+
 /* It is of ours, and nothing will ever replace it.  The file lock is held. */
 static int
 drop(struct node *n, const char *key, const struct s3_object *o)
@@ -424,6 +460,22 @@ made(const struct meta_sent *l, const struct seen *seen)
 	return i->kind == l->kind && i->mtime_ns == l->mtime_ns &&
 	       i->mode == l->mode && i->uid == l->uid && i->gid == l->gid &&
 	       (l->kind == GATE_DIR || seen->o.size == l->size);
+}
+
+bool
+lost_is_one_of(struct gate_export *x, const char *key,
+	       const struct s3_object *o, const struct meta_sent *list,
+	       size_t count)
+{
+	struct seen seen = { .o = *o };
+	size_t i = 0;
+
+	object_to_inode(x, key, o, &seen.i);
+	(void)link_mark_read(x, key, &o->headers, &seen.mark);
+	while (i < count && !made(&list[i], &seen))
+		i++;
+	meta_inode_fini(&seen.i);
+	return i < count;
 }
 
 /* Which of them made this object?  NULL: none.  Mutex held. */

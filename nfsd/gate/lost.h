@@ -22,6 +22,9 @@ struct lost {
 int lost_note_locked(struct node *n, const char *key,
 		     const struct meta_inode *row, const char *etag)
 	__attribute__((warn_unused_result));
+/* As a row: what this version looks like in the bucket. */
+void lost_sent(const char *key, const struct meta_inode *row,
+	       const char *etag, struct meta_sent *out);
 int lost_recover_locked(struct node *n, const struct meta_sent *sent)
 	__attribute__((warn_unused_result));
 /* What became of those at the key is known; NULL: of all.  Mutex held. */
@@ -91,6 +94,13 @@ bool lost_below(struct gate_export *x, const char *prefix);
 /* After a crash: files that owe S3 nothing any more. */
 void lost_settle(struct gate *g);
 
+/* The object at this key is about to be deleted, by a step of the change: so is
+ * what uploads of the file may have left there.  Mutex held. */
+void lost_ours_locked(struct node *n, const char *key, struct change *c);
+/* Is the object one of those, which went to that key? */
+bool lost_is_one_of(struct gate_export *x, const char *key,
+		    const struct s3_object *o, const struct meta_sent *list,
+		    size_t count);
 /* All that uploads without an answer may have made is deleted, for a file that
  * goes.  but: up to two keys that are seen to already, or "". */
 void lost_gone_rows(struct node *n, const char *const but[2],

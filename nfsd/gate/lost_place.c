@@ -224,6 +224,34 @@ lost_settle(struct gate *g)
 
 /* ---- a file that goes ---- */
 
+void
+lost_ours_locked(struct node *n, const char *key, struct change *c)
+{
+	/* One under way will have noted what it sends, or may do so yet. */
+	bool running = n->up.run == UP_RUNNING && n->up.sent_key != NULL &&
+		       strcmp(n->up.sent_key, key) == 0;
+	size_t room = running;
+	struct meta_ours *ours;
+	const struct lost *l;
+
+	LIST_FOREACH(l, &n->up.lost, link)
+		room += strcmp(l->sent.key, key) == 0;
+	if (room == 0)
+		return;
+	ours = calloc(1, meta_ours_size(room));
+	if (ours == NULL) {
+		meta_batch_fail(c->batch, -ENOMEM);
+		return;
+	}
+	LIST_FOREACH(l, &n->up.lost, link) {
+		if (strcmp(l->sent.key, key) == 0)
+			ours->sent[ours->count++] = l->sent;
+	}
+	if (running)
+		lost_sent(key, &n->i, "", &ours->sent[ours->count++]);
+	change_delete_ours(c, key, ours);
+}
+
 struct left {
 	char key[META_KEY_MAX + 2];
 	bool stray;
@@ -235,7 +263,9 @@ lost_gone_rows(struct node *n, const char *const but[2], struct change *c)
 	const struct lost *l;
 	struct left *list;
 	size_t room = 1, count = 0;
+	char path[META_KEY_MAX + 2];
 
+	path_of(n, path);
 	pthread_mutex_lock(&n->mutex);
 	LIST_FOREACH(l, &n->up.lost, link)
 		room++;
@@ -257,7 +287,11 @@ lost_gone_rows(struct node *n, const char *const but[2], struct change *c)
 
 		if (!change_deletes(c, key) &&
 		    (list[i].stray || !hidden_exactly(n->export, key)))
-			(void)change_delete(c, n->export, key, "", true);
+			(void)forget_known(n, c, key,
+					   strcmp(key, path) == 0
+						   ? n->i.dest_etag
+						   : "",
+					   true);
 	}
 	free(list);
 }

@@ -126,13 +126,14 @@ const struct meta_delete *
 forget_known_locked(struct node *n, struct change *c, const char *key,
 		    const char *etag, bool hide)
 {
-	/* What an upload under way will have made there, or one without an
-	 * answer has made, is ours, and not known. */
-	bool whatever = lost_at_locked(n, key) ||
-			(n->up.run == UP_RUNNING && n->up.sent_key != NULL &&
-			 strcmp(n->up.sent_key, key) == 0);
+	const struct meta_delete *row = change_delete(c, n->export, key, etag,
+						      hide);
 
-	return change_delete(c, n->export, key, whatever ? "" : etag, hide);
+	/* What an upload under way will have made there, or one without an
+	 * answer has made, is ours, too. */
+	if (row != NULL)
+		lost_ours_locked(n, key, c);
+	return row;
 }
 
 const struct meta_delete *

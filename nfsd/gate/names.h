@@ -34,8 +34,8 @@ const struct meta_delete *forget_object(struct node *n, struct change *c,
 /* Mutex held. */
 const struct meta_delete *forget_object_locked(struct node *n,
 					       struct change *c, bool hide);
-/* The same of the version that is known to lie at a key: another one stays.
- * Where uploads of this file may have left one, any goes. */
+/* The same of the version that is known to lie at a key, or ("") that none is:
+ * another one stays, unless uploads of this file may have left it. */
 const struct meta_delete *forget_known(struct node *n, struct change *c,
 				       const char *key, const char *etag,
 				       bool hide);

@@ -319,6 +319,7 @@ recover_delete(void *arg, const struct meta_delete *d)
 	struct gate_export *x;
 
 	LIST_FOREACH(x, &g->exports, link) {
+		struct meta_delete row = *d;
 		struct deletion *one;
 
 		if (x->id != d->export_id)
@@ -326,8 +327,15 @@ recover_delete(void *arg, const struct meta_delete *d)
 		one = delete_new(x);
 		if (one == NULL)
 			return -ENOMEM;
+		if (d->ours != NULL) {
+			row.ours = meta_ours_copy(d->ours);
+			if (row.ours == NULL) {
+				delete_free(one);
+				return -ENOMEM;
+			}
+		}
 		hidden_add(x, d->key);
-		delete_start(one, d);
+		delete_start(one, &row);
 	}
 	return 0;
 }

@@ -70,25 +70,33 @@ forget_sent(struct node *n, const char *key, bool was_carried,
 {
 	struct gate_export *x = n->export;
 	char sent[META_KEY_MAX + 2], begun[META_KEY_MAX + 2] = "";
+	char upload_id[sizeof(n->up.row->upload_id)] = "";
+	int64_t since_ns;
 	bool late = false;
 
 	pthread_mutex_lock(&n->mutex);
 	strcpy(sent, n->up.run != UP_RUNNING	? ""
 		     : n->up.sent_key != NULL ? n->up.sent_key
 						: key);
-	if (n->up.row != NULL && n->up.row->phase != META_UP_QUEUED)
+	if (n->up.row != NULL && n->up.row->phase != META_UP_QUEUED) {
 		strcpy(begun, n->up.row->key);
+		strcpy(upload_id, n->up.row->upload_id);
+	}
+	since_ns = n->up.since_ns;
 	pthread_mutex_unlock(&n->mutex);
 	if (sent[0] != '\0' && !change_deletes(c, sent) &&
 	    !hidden_exactly(x, sent))
-		late = change_delete(c, x, sent, "", true) != NULL;
+		late = forget_known(n, c, sent,
+				    strcmp(sent, key) == 0 ? n->i.dest_etag
+							   : "",
+				    true) != NULL;
 	lost_gone_rows(n, (const char *const[]){ "", "" }, c);
 	/* A multipart upload is under way there, and will be aborted, but for a
 	 * crash before that; or one has left parts. */
 	if (begun[0] != '\0' && !change_deletes(c, begun) &&
 	    !hidden_exactly(x, begun))
 		(void)change_delete(c, x, begun, DELETE_NOTHING, true);
-	change_delete_parts(c, begun);
+	change_delete_parts(c, begun, upload_id, since_ns);
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    !change_deletes(c, key) && !hidden_exactly(x, key))
 		(void)forget_known(n, c, key, n->i.dest_etag, true);

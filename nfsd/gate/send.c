@@ -345,6 +345,7 @@ send_multipart(struct sending *s)
 	if (r == 0)
 		r = s3_upload_create(x->s3, s->snap.key, &s->headers, &id,
 				     &s->err);
+	upload_created(s);
 	failpoint("create-upload-after");
 	if (r == 0) {
 		p.upload_id = id;

@@ -227,6 +227,7 @@ upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	int r;
 
 	pthread_mutex_lock(&n->mutex);
+	n->up.parts_ns = clock_ns();
 	row = upload_row_locked(n);
 	if (row != NULL) {
 		row->phase = META_UP_PARTS;
@@ -786,7 +787,7 @@ upload_send(struct sending *s)
 }
 
 /* Its deletion waits for the key: of what?  Where there was no answer, of
- * whatever is there. */
+ * this version as well (lost_doubt). */
 static void
 removed_meanwhile(struct sending *s, const char *key, int r)
 {
@@ -827,6 +828,8 @@ upload_run(void *arg)
 		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
 		r = !mine || !key_is_free(&s) ? -EBUSY : upload_send(&s);
+		if (mine && r < 0 && s.doubt)
+			lost_doubt(&s, key);
 		if (mine && node_dead(n))
 			removed_meanwhile(&s, key, r);
 		if (mine)

@@ -50,6 +50,10 @@ bool send_is_carried(const struct sending *s);
 /* With metadata=none an object has no time and owner to know it by: are its
  * bytes those of the snapshot?  As far as its ETag tells. */
 bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
+/* It ended without an answer.  With metadata=none what it may have left is known
+ * by its bytes alone; if the file is gone, it is its deletion's (delete.c).  The
+ * key is still the caller's. */
+void lost_doubt(struct sending *s, const char *key);
 /* What lies at the key: an older version of ours, whose answer was lost?
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
 int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
@@ -94,5 +98,7 @@ void upload_parts_cleared(struct sending *s);	/* they did */
 /* The multipart upload has begun: its id must be known after a crash. */
 int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	__attribute__((warn_unused_result));
+/* The store was asked to begin one, and has answered, or nobody will. */
+void upload_created(struct sending *s);
 
 #endif

@@ -85,18 +85,20 @@ upload_clear_parts(struct sending *s)
 	struct node *n = s->node;
 	struct gate_export *x = n->export;
 	struct meta_upload row = { .phase = META_UP_QUEUED };
+	int64_t until_ns;
 	int r;
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.row != NULL)
 		row = *n->up.row;
 	row.since_ns = n->up.since_ns;
+	until_ns = n->up.parts_ns;
 	pthread_mutex_unlock(&n->mutex);
 	if (row.phase == META_UP_QUEUED)
 		return 0;
 	r = row.upload_id[0] != '\0'
 		    ? s3_upload_abort(x->s3, row.key, row.upload_id, &s->err)
-		    : delete_parts(x, row.key, row.since_ns);
+		    : delete_parts(x, row.key, row.since_ns, until_ns);
 	if (r < 0 && r != -ENOENT && upload_is_transient(r))
 		return r;
 	if (r < 0 && r != -ENOENT)
@@ -104,6 +106,14 @@ upload_clear_parts(struct sending *s)
 			 "cannot abort a multipart upload: key=%s", row.key);
 	upload_parts_cleared(s);
 	return 0;
+}
+
+void
+upload_created(struct sending *s)
+{
+	pthread_mutex_lock(&s->node->mutex);
+	s->node->up.parts_ns = clock_ns();
+	pthread_mutex_unlock(&s->node->mutex);
 }
 
 void
