@@ -178,6 +178,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 	*row = (struct meta_inode){ 0 };
 	n->attr_version++;
 	if (set->set_size) {
+		/* Cuts to the end need no memory. */
 		(void)data_truncate_locked(n, n->i.size);
 		shown_resize_locked(n, n->i.size);
 		quota_size_locked(n, n->i.size);

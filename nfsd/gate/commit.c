@@ -258,8 +258,8 @@ applied_locked(struct node *n, struct step *s)
 	}
 	/* A copy of the base below staged bytes is of no more use. */
 	for (size_t i = 0; d->clean.count > 0 && i < s->added.count; i++)
-		(void)place_cut_locked(n, &d->clean, s->added.list[i].off,
-				       s->added.list[i].len);
+		data_unclean_locked(n, s->added.list[i].off,
+				    s->added.list[i].len);
 	if (s->added.count > 0) {
 		n->content_version++;
 		n->i.data_dirty = true;

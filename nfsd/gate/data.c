@@ -295,6 +295,14 @@ data_punch(struct node *n, uint64_t at, uint64_t len)
 	file_done(&f);
 }
 
+void
+data_unclean_locked(struct node *n, uint64_t off, uint64_t len)
+{
+	/* No memory for a map with a hole: it is only a copy. */
+	if (place_cut_locked(n, &n->d.clean, off, len) < 0)
+		place_drop_locked(n, &n->d.clean);
+}
+
 uint64_t
 data_hard_end(const struct data *d)
 {
@@ -321,8 +329,8 @@ data_publish_locked(struct node *n)
 		return r;
 	}
 	for (size_t i = 0; i < d->hard.count; i++)
-		(void)place_cut_locked(n, &d->clean, d->hard.list[i].off,
-				       d->hard.list[i].len);
+		data_unclean_locked(n, d->hard.list[i].off,
+				    d->hard.list[i].len);
 	old = d->staged;
 	d->staged = staged;
 	place_release_below_locked(n, &old, &d->hard);

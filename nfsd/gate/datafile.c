@@ -9,7 +9,11 @@
  * A file that is idle is closed when there are too many, or when the system
  * has no descriptor left; the oldest first.  One that was written since its
  * last flush is flushed before that: the kernel tells of a failure through a
- * descriptor, and might have forgotten it when the file is opened anew.
+ * descriptor, and might have forgotten it when the file is opened anew.  Who
+ * opens a file holds its node's mutex and does not wait for that: he closes
+ * what is flushed already, and a thread of the pool sees to the others
+ * (files_flush).  Requests wait for it before they take any lock, if files have
+ * become many (files_ease), and have to come again if they are far too many.
  */
 
 #include <config.h>
@@ -25,6 +29,9 @@
 #include "nfsd/gate/gate_priv.h"
 
 #define LOOK_FOR_FLUSHED 32	/* idle files, before one has to be flushed */
+#define FLUSH_SHARE 8		/* of the limit: more or less than it */
+#define FLUSH_MORE 2
+#define EASE_MS 2000
 #define NO_PAGES (INT64_MAX & ~4095LL)	/* no file has any there */
 
 void
@@ -33,6 +40,7 @@ files_init(struct files *all, int dir, const char *state_dir, unsigned limit)
 	*all = (struct files){ .dir = dir, .state_dir = state_dir,
 			       .limit = limit ? limit : 1024 };
 	pthread_mutex_init(&all->mutex, NULL);
+	pthread_cond_init(&all->eased, NULL);
 	TAILQ_INIT(&all->idle);
 }
 
@@ -40,6 +48,7 @@ void
 files_fini(struct files *all)
 {
 	pthread_mutex_destroy(&all->mutex);
+	pthread_cond_destroy(&all->eased);
 }
 
 unsigned
@@ -82,9 +91,10 @@ release_locked(struct data_file *f, bool shut)
 	return fd;
 }
 
-/* Close the oldest that nobody uses.  False: there is none. */
+/* Close the oldest that nobody uses; flush: also if that has to be flushed.
+ * False: there is none. */
 static bool
-close_one(struct files *all)
+close_one(struct files *all, bool flush)
 {
 	struct data_file *f, *found = NULL;
 	bool written, gone;
@@ -94,10 +104,11 @@ close_one(struct files *all)
 	TAILQ_FOREACH(f, &all->idle, link) {
 		if (!f->written)
 			found = f;
-		if (found != NULL || ++looked == LOOK_FOR_FLUSHED)
+		if (found != NULL || (++looked == LOOK_FOR_FLUSHED && flush))
 			break;
 	}
-	found = found != NULL ? found : TAILQ_FIRST(&all->idle);
+	if (found == NULL && flush)
+		found = TAILQ_FIRST(&all->idle);
 	if (found == NULL) {
 		pthread_mutex_unlock(&all->mutex);
 		return false;
@@ -120,12 +131,114 @@ close_one(struct files *all)
 	return true;
 }
 
+/* Have somebody flush, if anybody does.  False: who asks flushes himself. */
+static bool
+call_for_flush(struct files *all)
+{
+	bool calls, waits;
+
+	pthread_mutex_lock(&all->mutex);
+	waits = all->crowded == NULL;
+	calls = !waits && !all->flushing;
+	all->flushing |= calls;
+	pthread_mutex_unlock(&all->mutex);
+	if (calls && all->crowded(all->crowded_arg) < 0) {
+		pthread_mutex_lock(&all->mutex);
+		all->flushing = false;
+		pthread_mutex_unlock(&all->mutex);
+	}
+	return !waits;
+}
+
+void
+files_crowded(struct files *all, int (*crowded)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&all->mutex);
+	all->crowded = crowded;
+	all->crowded_arg = arg;
+	pthread_mutex_unlock(&all->mutex);
+}
+
+void
+files_flush(struct files *all)
+{
+	unsigned rest = all->limit - 2 * (all->limit / FLUSH_SHARE);
+
+	/* One in any case: the system may have fewer than the limit. */
+	do {
+		if (!close_one(all, true))
+			break;
+		pthread_cond_broadcast(&all->eased);
+	} while (files_open(all) > rest);
+	pthread_mutex_lock(&all->mutex);
+	all->flushing = false;
+	pthread_cond_broadcast(&all->eased);
+	pthread_mutex_unlock(&all->mutex);
+}
+
+/* Room for one more, of those that can be closed at once. */
+static bool
+make_room(struct files *all)
+{
+	if (close_one(all, false))
+		return true;
+	return !call_for_flush(all) && close_one(all, true);
+}
+
+static bool
+too_many_locked(const struct files *all, unsigned more)
+{
+	return all->open >= all->limit + all->limit / FLUSH_SHARE + more &&
+	       !TAILQ_EMPTY(&all->idle);
+}
+
+static bool
+far_too_many(struct files *all)
+{
+	bool is;
+
+	pthread_mutex_lock(&all->mutex);
+	is = too_many_locked(all, 2 * FLUSH_MORE);
+	pthread_mutex_unlock(&all->mutex);
+	return is;
+}
+
+bool
+files_many(struct files *all)
+{
+	bool are;
+
+	pthread_mutex_lock(&all->mutex);
+	are = all->crowded != NULL && too_many_locked(all, FLUSH_MORE);
+	pthread_mutex_unlock(&all->mutex);
+	return are;
+}
+
+void
+files_ease(struct files *all)
+{
+	struct timespec ts;
+
+	if (!files_many(all) || make_room(all))
+		return;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += EASE_MS / 1000;
+	pthread_mutex_lock(&all->mutex);
+	while (all->flushing && too_many_locked(all, FLUSH_MORE) &&
+	       pthread_cond_timedwait(&all->eased, &all->mutex, &ts) !=
+		       ETIMEDOUT)
+		;
+	pthread_mutex_unlock(&all->mutex);
+}
+
 static int
 open_file(struct files *all, uint64_t ino, bool make)
 {
 	char name[32];
 
 	data_file_name(ino, name);
+	if (far_too_many(all) && !make_room(all))
+		return -EAGAIN;
 	for (;;) {
 		int fd = openat(all->dir, name,
 				O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0),
@@ -140,17 +253,27 @@ open_file(struct files *all, uint64_t ino, bool make)
 					       errno == ENOENT
 				       ? -errno
 				       : -EIO;
-		if (!close_one(all))
+		if (!make_room(all))
 			return -EAGAIN;
 	}
 }
 
-/* Some more than the limit, and one is open now. */
+/* Some more than the limit, and one is open now; or soon, and the next to be
+ * closed has to be flushed. */
 static void
 keep_to_limit(struct files *all)
 {
-	while (files_open(all) > all->limit && close_one(all))
+	bool soon;
+
+	while (files_open(all) > all->limit && make_room(all))
 		;
+	pthread_mutex_lock(&all->mutex);
+	soon = all->crowded != NULL &&
+	       all->open > all->limit - all->limit / FLUSH_SHARE &&
+	       !TAILQ_EMPTY(&all->idle) && TAILQ_FIRST(&all->idle)->written;
+	pthread_mutex_unlock(&all->mutex);
+	if (soon)
+		(void)call_for_flush(all);
 }
 
 int
@@ -296,7 +419,7 @@ flush_name(struct data_file *f)
 	name[2] = '\0';
 	dir = openat(f->of->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	while (dir < 0 && (errno == EMFILE || errno == ENFILE) &&
-	       close_one(f->of))
+	       close_one(f->of, true))
 		dir = openat(f->of->dir, name,
 			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)

@@ -39,6 +39,13 @@ struct files {
 	pthread_mutex_t mutex;	/* a leaf */
 	TAILQ_HEAD(data_file_list, data_file) idle;	/* oldest first */
 	unsigned open;
+	/* Somebody who may wait for the disk is to call files_flush, once; with
+	 * no locks but node mutexes.  NULL: whoever wants a descriptor flushes
+	 * himself. */
+	int (*crowded)(void *arg);
+	void *crowded_arg;
+	bool flushing;		/* it was called, and is not done */
+	pthread_cond_t eased;	/* it has closed some */
 };
 
 void files_init(struct files *all, int dir, const char *state_dir,
@@ -46,8 +53,17 @@ void files_init(struct files *all, int dir, const char *state_dir,
 void files_fini(struct files *all);
 unsigned files_open(struct files *all);	/* how many are */
 
+/* From here on no flush is waited for by who opens a file; NULL: as before. */
+void files_crowded(struct files *all, int (*crowded)(void *arg), void *arg);
+/* Close some that are idle, flushed first, until there is room.  Blocks. */
+void files_flush(struct files *all);
+/* Is one more to be waited for?  Then a request does that here, for two seconds
+ * at most, with no lock held. */
+bool files_many(struct files *all);
+void files_ease(struct files *all);
+
 /* make: a new one if there is none, else -ENOENT.  -EAGAIN: no descriptor is
- * left, though all that can be closed is; -ENOSPC, -EIO. */
+ * left, though all that can be closed at once is; -ENOSPC, -EIO. */
 int file_new(struct files *all, uint64_t ino, bool make,
 	     struct data_file **out) __attribute__((warn_unused_result));
 /* The node has it no more; who uses it may finish. */

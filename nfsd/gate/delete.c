@@ -541,6 +541,19 @@ delete_tick(struct gate *g)
 }
 
 void
+deletes_timer(struct gate *g)
+{
+	struct gate_export *x;
+
+	pthread_mutex_lock(&g->mutex);
+	LIST_FOREACH(x, &g->exports, link) {
+		if (x->deletes.waiting > 0)
+			timers_add(&g->timers, x->deletes.heap[0]->due_ms, 0);
+	}
+	pthread_mutex_unlock(&g->mutex);
+}
+
+void
 deletes_hurry(struct gate_export *x)
 {
 	struct deletes *s = &x->deletes;

@@ -422,6 +422,22 @@ open_dirs(struct gate *g)
 	return g->data_dir < 0 ? -errno : 0;
 }
 
+static void
+files_job(void *arg)
+{
+	struct gate *g = arg;
+
+	files_flush(&g->files);
+}
+
+static int
+files_job_add(void *arg)
+{
+	struct gate *g = arg;
+
+	return pool_add(&g->transfers, NULL, POOL_NEXT, files_job, g);
+}
+
 int
 gate_open(const struct gate_config *config, struct meta *meta,
 	  struct gate **out)
@@ -490,8 +506,10 @@ gate_open(const struct gate_config *config, struct meta *meta,
 		r = pool_start(&g->transfers, config->transfer_threads
 						      ? config->transfer_threads
 						      : 16);
-	if (r == 0)
+	if (r == 0) {
+		files_crowded(&g->files, files_job_add, g);
 		r = pool_start(&g->moves.listers, 4);
+	}
 	if (r == 0)
 		r = timers_start(&g->timers, &g->clock, node_tick, g);
 	if (r < 0) {
@@ -590,6 +608,7 @@ gate_close(struct gate **gate)
 	moves_stop(g);
 	LIST_FOREACH(x, &g->exports, link)
 		schedule_stop(&x->schedule);
+	files_crowded(&g->files, NULL, NULL);
 	pool_stop(&g->transfers);
 	timers_free(&g->timers);
 	lost = any_live(g);

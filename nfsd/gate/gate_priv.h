@@ -356,6 +356,9 @@ struct known {
 	uint64_t *lately, *before;	/* who was used: bits by inode number */
 	size_t words;
 	uint64_t marked, marks_max;	/* in lately */
+	/* Directories that were read, the same way; by time. */
+	uint64_t *read_lately, *read_before;
+	uint64_t read_turned_ms;
 	/* the thread's alone */
 	uint64_t at;			/* looked at up to this name */
 	uint64_t round, unbroken;	/* gone in this one; rounds of none */
@@ -413,11 +416,17 @@ void pool_may_wait(struct pool *pool);
 struct timer {
 	uint64_t at_ms, ino;
 };
+#define TIMERS_FEW 16
 struct timers {
 	pthread_mutex_t mutex;
 	pthread_cond_t sooner;
 	struct timer *heap;
 	size_t count, room;
+	/* For which there was no memory; and when the first of those comes
+	 * that had no place either.  0: none does. */
+	struct timer few[TIMERS_FEW];
+	unsigned few_count;
+	uint64_t lost_ms;
 	bool stopping, running;
 	pthread_t thread;
 	void (*fire)(void *arg, uint64_t ino);
@@ -426,9 +435,12 @@ struct timers {
 };
 int timers_start(struct timers *t, struct run_clock *clock,
 		 void (*fire)(void *arg, uint64_t ino), void *arg);
+/* The number of fire() when such a time has come: of whom is not known. */
+#define TIMERS_LOST (UINT64_MAX - 1)
 /* No more fire(); threads that still run may go on adding in vain. */
 void timers_stop(struct timers *t);
 void timers_free(struct timers *t);
+/* Waits for nothing: mutexes may be held. */
 void timers_add(struct timers *t, uint64_t at_ms, uint64_t ino);
 
 /* Deletions that are owed (delete.c); gate->mutex. */
@@ -491,6 +503,7 @@ struct gate_export {
 	/* Of g's; under gate->mutex, but for the last. */
 	uint64_t memory_used;
 	uint64_t memory_uploads;	/* of that */
+	uint64_t memory_beyond;	/* the part that went beyond; 0: none */
 	unsigned uploads_waiting;	/* for some */
 	unsigned memory_wanted;	/* uploads and fetches that wait; atomic */
 	/* quota.c; atomic */
@@ -566,6 +579,7 @@ struct gate {
 	unsigned setting_aside;		/* row committed, file not moved yet */
 	LIST_HEAD(, lost) lost;		/* of all nodes */
 	uint64_t memory_used;
+	unsigned memory_beyond;	/* parts that went beyond memory_size: one */
 	pthread_cond_t memory_free;
 	pthread_cond_t quota_stop;	/* who rests is to end */
 	bool stopping;			/* atomic */
@@ -578,6 +592,7 @@ struct gate {
 	uint64_t idle_shown, idle_flushed;	/* silence.c */
 
 	uint64_t watch_kept, watch_told;	/* of the patrol alone */
+	uint64_t watch_ms;	/* when it goes next; atomic */
 	bool state_lost;		/* atomic: there.c */
 };
 
@@ -1019,6 +1034,8 @@ uint64_t data_hard_end(const struct data *d);
 int data_truncate_locked(struct node *n, uint64_t size);
 void data_punch(struct node *n, uint64_t at, uint64_t len);
 void data_drop_clean_locked(struct node *n);
+/* This range of the copy is none any more.  Mutex held. */
+void data_unclean_locked(struct node *n, uint64_t off, uint64_t len);
 void data_drop_live_locked(struct node *n);
 void data_remove_locked(struct node *n);	/* and the file */
 /* The name of the file only: of a node that leaves the tables. */
@@ -1126,6 +1143,9 @@ void fetch_free(struct fetch_list *gone);
  * of it in hand. */
 void fetch_memory_take(struct node *n, uint64_t bytes);
 void fetch_memory_give(struct node *n, uint64_t bytes);
+/* The same for who has no node. */
+void fetch_memory_borrow(struct gate_export *x, uint64_t bytes);
+void fetch_memory_return(struct gate_export *x, uint64_t bytes);
 /* A READ begins, and ends: as long as one is under way, or parked for them,
  * bytes that could not be stored wait for it. */
 void fetch_reader_locked(struct node *n);
@@ -1293,6 +1313,7 @@ unsigned deletes_due_locked(const struct gate *g);
 /* Is one of this key still to come?  Then it waits for nothing below it. */
 bool delete_pending(struct gate_export *x, const char *key);
 void delete_tick(struct gate *g);	/* start those that are due */
+void deletes_timer(struct gate *g);	/* set it for those that are not */
 void deletes_free(struct gate_export *x);
 uint64_t deletes_count(struct gate_export *x);
 int deletes_each(struct gate *g,
@@ -1329,6 +1350,8 @@ void known_stop(struct gate *g);
 void known_fini(struct gate *g);
 /* Somebody had a use for this inode. */
 void known_used(struct gate *g, uint64_t ino);
+/* Somebody reads this directory. */
+void known_read(struct gate *g, uint64_t ino);
 
 /* ---- admin.c ---- */
 /* As of when an answer counts that S3 was asked for at asked_ms: 0 if the

@@ -8,7 +8,10 @@
  * those of its export and no others.  In a lane what somebody waits for goes
  * first, else jobs run in the order in which they came.
  *
- * Timers are never taken back: who is woken looks for himself what is due.
+ * Timers are never taken back: who is woken looks for himself what is due.  One
+ * for which there is no memory is not waited for, since who sets it holds a
+ * mutex.  A few have a place of their own; of others it is kept when the first
+ * comes, and fire() is told then, and asks everybody.
  * Their thread also looks at the clock by which clients are measured (clock.h),
  * so that this stands only while the program does.
  */
@@ -312,32 +315,74 @@ sift_down(struct timers *t, size_t i)
 	}
 }
 
+/* Somebody may be parked until then, whom nothing else would wake. */
+static void
+add_without_memory(struct timers *t, uint64_t at_ms, uint64_t ino)
+{
+	if (t->few_count < TIMERS_FEW)
+		t->few[t->few_count++] = (struct timer){ at_ms, ino };
+	else if (t->lost_ms == 0 || at_ms < t->lost_ms)
+		t->lost_ms = at_ms;
+	pthread_cond_signal(&t->sooner);
+}
+
 void
 timers_add(struct timers *t, uint64_t at_ms, uint64_t ino)
 {
 	pthread_mutex_lock(&t->mutex);
-	while (!t->stopping && t->count == t->room) {
+	if (t->count == t->room) {
 		size_t room = t->room ? t->room * 2 : 1024;
 		struct timer *heap = realloc(t->heap, room * sizeof(*heap));
 
-		/* Somebody may be parked until then, whom nothing else would
-		 * wake. */
-		if (heap == NULL) {
-			pthread_mutex_unlock(&t->mutex);
-			memory_wait();
-			pthread_mutex_lock(&t->mutex);
-			continue;
+		if (heap != NULL) {
+			t->heap = heap;
+			t->room = room;
 		}
-		t->heap = heap;
-		t->room = room;
 	}
-	if (!t->stopping) {
+	if (!t->stopping && t->count == t->room) {
+		add_without_memory(t, at_ms, ino);
+	} else if (!t->stopping) {
 		t->heap[t->count] = (struct timer){ at_ms, ino };
 		sift_up(t, t->count++);
 		if (t->heap[0].at_ms == at_ms)
 			pthread_cond_signal(&t->sooner);
 	}
 	pthread_mutex_unlock(&t->mutex);
+}
+
+/* The next that is due now; false: none is, and *at_ms is when to look again.
+ * Mutex held. */
+static bool
+next_due(struct timers *t, uint64_t *at_ms, uint64_t *ino)
+{
+	uint64_t now = clock_ms();
+
+	*at_ms = now + RUN_LOOK_MS;
+	if (t->count > 0 && t->heap[0].at_ms <= now) {
+		*ino = t->heap[0].ino;
+		t->heap[0] = t->heap[--t->count];
+		sift_down(t, 0);
+		return true;
+	}
+	for (unsigned i = 0; i < t->few_count; i++) {
+		if (t->few[i].at_ms <= now) {
+			*ino = t->few[i].ino;
+			t->few[i] = t->few[--t->few_count];
+			return true;
+		}
+		if (t->few[i].at_ms < *at_ms)
+			*at_ms = t->few[i].at_ms;
+	}
+	if (t->lost_ms != 0 && t->lost_ms <= now) {
+		*ino = TIMERS_LOST;
+		t->lost_ms = 0;
+		return true;
+	}
+	if (t->count > 0 && t->heap[0].at_ms < *at_ms)
+		*at_ms = t->heap[0].at_ms;
+	if (t->lost_ms != 0 && t->lost_ms < *at_ms)
+		*at_ms = t->lost_ms;
+	return false;
 }
 
 static void *
@@ -348,20 +393,15 @@ timers_main(void *arg)
 	pthread_mutex_lock(&t->mutex);
 	while (!t->stopping) {
 		struct timespec ts;
-		uint64_t at = clock_ms() + RUN_LOOK_MS, ino;
+		uint64_t at, ino;
 
 		(void)run_clock_ms(t->clock);
-		if (t->count > 0 && t->heap[0].at_ms < at)
-			at = t->heap[0].at_ms;
-		if (at > clock_ms()) {
+		if (!next_due(t, &at, &ino)) {
 			ts.tv_sec = (time_t)(at / 1000);
 			ts.tv_nsec = (long)(at % 1000) * 1000000;
 			pthread_cond_timedwait(&t->sooner, &t->mutex, &ts);
 			continue;
 		}
-		ino = t->heap[0].ino;
-		t->heap[0] = t->heap[--t->count];
-		sift_down(t, 0);
 		pthread_mutex_unlock(&t->mutex);
 		t->fire(t->arg, ino);
 		pthread_mutex_lock(&t->mutex);

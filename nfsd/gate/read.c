@@ -425,9 +425,15 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 	if (r < 0)
 		return r;
 	silence_begin(n, rq);
-	if (node_kind(n) != GATE_REG)
+	if (rq->may_block) {
+		files_ease(&x->gate->files);
+	} else if (files_many(&x->gate->files)) {
+		rq->again = GATE_NEEDS_THREAD;
+		r = -EAGAIN;
+	}
+	if (r == 0 && node_kind(n) != GATE_REG)
 		r = node_kind(n) == GATE_DIR ? -EISDIR : -EINVAL;
-	else if (!is_pinned(n, rq, off))
+	else if (r == 0 && !is_pinned(n, rq, off))
 		r = lookup_refresh(n, rq);
 	p = node_perm(n);
 	/* Who may execute a program may read it (RFC 1813 4.4). */

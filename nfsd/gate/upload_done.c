@@ -66,9 +66,10 @@ become_clean_locked(struct node *n, struct sending *s,
 
 			if (len > end - off)
 				len = end - off;
-			if (now && at == old_at)
-				(void)place_set_locked(n, &n->d.clean, off,
-						       len, at);
+			/* What the map had there would be of the old one. */
+			if (now && at == old_at &&
+			    place_set_locked(n, &n->d.clean, off, len, at) < 0)
+				place_drop_locked(n, &n->d.clean);
 			off += len;
 		}
 	}
@@ -150,7 +151,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	}
 	n->i.marker = row->marker;
 	/* Copies of the old base are copies of the new one where nothing was
-	 * staged; they stay. */
+	 * staged; they stay.  (A cut to the end needs no memory.) */
 	(void)place_cut_locked(n, &n->d.clean, n->i.base_limit,
 			       UINT64_MAX - n->i.base_limit);
 	become_clean_locked(n, s, remaining);

@@ -240,6 +240,31 @@ due_run(void *arg)
 	free(due);
 }
 
+#define NO_MEMORY_MS 100	/* there may be some again */
+
+static int
+set_anew(void *arg, struct node *n)
+{
+	(void)arg;
+	pthread_mutex_lock(&n->mutex);
+	if (n->tick_ms != 0)
+		timers_add(&n->export->gate->timers, n->tick_ms, n->ino);
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
+/* Somebody's time has come, or comes, and it is not known whose: each sets his
+ * timer once more.  One that is there already does no harm. */
+static void
+tick_everybody(struct gate *g)
+{
+	delete_tick(g);
+	deletes_timer(g);
+	watch_timer(g);
+	if (each_node(g, set_anew, NULL) < 0)
+		timers_add(&g->timers, clock_ms() + NO_MEMORY_MS, TIMERS_LOST);
+}
+
 void
 node_tick(void *arg, uint64_t ino)
 {
@@ -251,6 +276,10 @@ node_tick(void *arg, uint64_t ino)
 
 	if (ino == WATCH_TICK) {
 		watch_tick(g);
+		return;
+	}
+	if (ino == TIMERS_LOST) {
+		tick_everybody(g);
 		return;
 	}
 	if (ino == 0) {		/* not a node's: a deletion is to be retried */

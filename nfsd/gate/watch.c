@@ -329,7 +329,17 @@ pass_ms(void)
 void
 watch_start(struct gate *g)
 {
-	timers_add(&g->timers, clock_ms() + pass_ms(), WATCH_TICK);
+	uint64_t next = clock_ms() + pass_ms();
+
+	__atomic_store_n(&g->watch_ms, next, __ATOMIC_RELAXED);
+	timers_add(&g->timers, next, WATCH_TICK);
+}
+
+void
+watch_timer(struct gate *g)
+{
+	timers_add(&g->timers, __atomic_load_n(&g->watch_ms, __ATOMIC_RELAXED),
+		   WATCH_TICK);
 }
 
 static void
@@ -348,6 +358,12 @@ patrol_job(void *arg)
 void
 watch_tick(struct gate *g)
 {
+	uint64_t next = __atomic_load_n(&g->watch_ms, __ATOMIC_RELAXED);
+
+	/* Of two timers the second comes too early, or for one at work. */
+	if (next == 0 || next > clock_ms())
+		return;
+	__atomic_store_n(&g->watch_ms, 0, __ATOMIC_RELAXED);
 	if (pool_add(&g->transfers, NULL, POOL_NEXT, patrol_job, g) < 0)
 		watch_start(g);
 }

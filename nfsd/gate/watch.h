@@ -26,5 +26,6 @@ void watch_key(struct sending *s);
 void watch_patrol(struct gate *g);
 void watch_start(struct gate *g);	/* the first is due in ten seconds */
 void watch_tick(struct gate *g);	/* it is due */
+void watch_timer(struct gate *g);	/* its timer may be lost: set it again */
 
 #endif

@@ -321,6 +321,8 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	if (r < 0)
 		return r;
 	silence_begin(n, rq);
+	if (rq->may_block)
+		files_ease(&x->gate->files);
 	wcc_before(n, rq, wcc);
 	r = write_checks(x, rq, n, off, len);
 	who_text(x, rq, who);
@@ -443,6 +445,8 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 	if (r < 0)
 		return r;
 	silence_begin(n, rq);
+	if (rq->may_block)
+		files_ease(&x->gate->files);
 	wcc_before(n, rq, wcc);
 	who_text(x, rq, who);
 	if (node_kind(n) != GATE_REG)
