@@ -406,6 +406,7 @@ int meta_each_name_between(struct meta *meta, uint64_t parent,
 struct meta_known {
 	struct meta_name name;
 	uint32_t mode, uid, gid;	/* but for these */
+	int64_t mtime_ns, base_mtime_ns;
 	bool plain;		/* nothing: unchanged, one name, nothing below
 				 * it, and no other row speaks of it */
 };

@@ -146,7 +146,8 @@ static const char *const texts[SQL_COUNT] = {
 	 * speaks of them elsewhere. */
 	[SQL_EACH_KNOWN] =
 		"SELECT n.id, n.parent, n.ino, n.kind, n.name,"
-		" i.mode, i.uid, i.gid, i.flags & 430 = 0"
+		" i.mode, i.uid, i.gid, i.mtime, i.base_mtime,"
+		" i.flags & 430 = 0"
 		" AND (i.kind = 2 OR length(i.base_key) > 0)"
 		" AND NOT EXISTS (SELECT 1 FROM name c WHERE c.parent = n.ino)"
 		" AND NOT EXISTS (SELECT 1 FROM handle h WHERE h.ino = n.ino)"

@@ -207,7 +207,9 @@ read_known(sqlite3_stmt *s, void *row)
 	k->mode = (uint32_t)col(s, 5);
 	k->uid = (uint32_t)col(s, 6);
 	k->gid = (uint32_t)col(s, 7);
-	k->plain = col(s, 8) != 0;
+	k->mtime_ns = sqlite3_column_int64(s, 8);
+	k->base_mtime_ns = sqlite3_column_int64(s, 9);
+	k->plain = col(s, 10) != 0;
 	return 0;
 }
 

@@ -308,6 +308,108 @@ a_directory_that_is_read_keeps_its_names_and_cookies(void)
 	bed_close(&b);
 }
 
+/* ... also when nobody has it in memory meanwhile. */
+static void
+so_does_one_that_has_left_memory(void)
+{
+	struct told t = { 0 };
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh dir, sub;
+	struct node *n;
+
+	client_init(&a, "a");
+	b.config.max_nodes = 16;
+	b.config.max_names = 20;
+	b.config.names_idle_ms = 100000;
+	bed_open(&b);
+	b.gate->known.started_ms = 0;
+	for (unsigned i = 0; i < 60; i++) {
+		char key[32];
+
+		snprintf(key, sizeof(key), "d/n%05u", i);
+		fake_s3_set(b.s3, key, "x", 1);
+	}
+	fill(&b, 100, 200);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
+	sub = b.root;
+	b.root = dir;
+	list_from(&b, &a, 0, 30, false, &t);
+	b.root = sub;
+	CU_ASSERT(t.count > 0 && t.count < 60);
+	/* Others take its place. */
+	for (uint64_t at = clock_ms() + WAIT_MS; clock_ms() < at; ) {
+		struct gate_fh fh;
+
+		n = node_find(b.gate, dir.ino);
+		if (n == NULL)
+			break;
+		node_put(&n);
+		for (unsigned i = 100; i < 200; i++) {
+			char key[32];
+
+			key_of(i, key);
+			CU_ASSERT_EQUAL(do_lookup(&b, &a, key, &fh), 0);
+		}
+	}
+	CU_ASSERT_PTR_NULL(n);
+	for (uint64_t at = clock_ms() + WAIT_MS,
+		      was = __atomic_load_n(&b.gate->known.unbroken,
+					    __ATOMIC_RELAXED);
+	     __atomic_load_n(&b.gate->known.unbroken, __ATOMIC_RELAXED) <=
+		     was && clock_ms() < at; )
+		usleep(2000);
+	b.root = dir;
+	list_from(&b, &a, t.cookie, 0, false, &t);
+	b.root = sub;
+	CU_ASSERT_EQUAL(t.count, 60);
+	for (unsigned i = 0; i < 60; i++)
+		CU_ASSERT_EQUAL(t.seen[i], 1);
+	bed_close(&b);
+}
+
+#define TIMED 8
+
+/* Nothing in the bucket would tell it again. */
+static void
+a_time_that_only_we_know_is_not_forgotten(void)
+{
+	struct gate_setattr set = { .mtime_how = GATE_TIME_CLIENT,
+				    .mtime_ns = 1000000000000000000LL };
+	struct gate_wcc wcc = { 0 };
+	struct gate_attr attr;
+	struct gate_fh fh;
+	struct bed b = BED;
+	struct client a;
+	char name[8];
+
+	client_init(&a, "a");
+	b.export.metadata = GATE_META_NONE;
+	open_small(&b);
+	for (int i = 0; i < TIMED; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		CU_ASSERT_EQUAL(do_file(&b, &a, name, "bytes", &fh), 0);
+		a.rq.may_block = true;
+		CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL,
+					     &wcc), 0);
+	}
+	CU_ASSERT(bed_settled(&b));
+	fill(&b, 0, SOME);
+	(void)list(&b, &a);
+	CU_ASSERT(shrinks_to(&b, MOST));
+	bed_restart(&b);
+	(void)list(&b, &a);
+	CU_ASSERT(shrinks_to(&b, MOST));
+	for (int i = 0; i < TIMED; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, name, &fh), 0);
+		a.rq.may_block = true;
+		CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
+		CU_ASSERT_EQUAL(attr.mtime_ns, set.mtime_ns);
+	}
+	bed_close(&b);
+}
+
 /* One try. */
 static int
 look_once(struct bed *b, struct client *c, const char *name)
@@ -360,4 +462,6 @@ TEST_MAIN("gate_known",
 	  T(a_handle_of_a_forgotten_file_is_stale_and_never_another),
 	  T(what_the_bucket_does_not_have_is_not_forgotten),
 	  T(a_directory_that_is_read_keeps_its_names_and_cookies),
+	  T(so_does_one_that_has_left_memory),
+	  T(a_time_that_only_we_know_is_not_forgotten),
 	  T(what_was_forgotten_is_not_denied_while_the_store_is_away))

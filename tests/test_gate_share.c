@@ -160,6 +160,65 @@ removes_that_wait_for_one_bucket_leave_those_of_another_their_wait(void)
 	bed_close(&b);
 }
 
+/* ---- memory for parts that are larger than it ---- */
+
+#define MEMORY (16 * MIB)
+#define LARGE (24 * MIB)
+
+static void
+change_large(struct bed *b, struct client *c)
+{
+	char *data = calloc(1, LARGE);
+	struct gate_fh fh;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(data);
+	fake_s3_set(b->s3, "f", data, LARGE);
+	CU_ASSERT_EQUAL(do_lookup(b, c, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(b, c, &fh, LARGE / 2, "x", 1,
+				 GATE_FILE_SYNC), 0);
+	free(data);
+}
+
+static void
+parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
+{
+	struct client a, c;
+	struct bed b = BED, y;
+	uint64_t used = 0, until;
+	bool waits = false;
+
+	client_init(&a, "a");
+	client_init(&c, "c");
+	b.two = true;
+	b.config.memory_size = MEMORY;
+	b.export.part_size = 32 * MIB;
+	b.export.equal_parts = true;
+	bed_open(&b);
+	y = other(&b);
+	fake_s3_hold(b.s3, S3_OP_PART);
+	fake_s3_hold(b.s3y, S3_OP_PART);
+	change_large(&b, &a);
+	change_large(&y, &c);
+	until = clock_ms() + 5000;
+	while (!waits && used <= MEMORY + LARGE && clock_ms() < until) {
+		pthread_mutex_lock(&b.gate->mutex);
+		used = b.gate->memory_used;
+		waits = b.x->uploads_waiting + b.y->uploads_waiting == 1 &&
+			used >= LARGE;
+		pthread_mutex_unlock(&b.gate->mutex);
+		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	}
+	CU_ASSERT(waits);
+	CU_ASSERT(used <= MEMORY + LARGE);
+	fake_s3_release(b.s3);
+	fake_s3_release(b.s3y);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT_EQUAL(b.gate->memory_used, 0);
+	CU_ASSERT_EQUAL(b.gate->memory_beyond, 0);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_share",
 	  T(what_a_silent_bucket_does_not_take_leaves_room_for_another),
-	  T(removes_that_wait_for_one_bucket_leave_those_of_another_their_wait))
+	  T(removes_that_wait_for_one_bucket_leave_those_of_another_their_wait),
+	  T(parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports))

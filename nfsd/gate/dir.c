@@ -320,6 +320,7 @@ note_reader(struct node *dir, int delta)
 	dir->walkers += (unsigned)delta;
 	dir->read_ms = clock_ms();
 	pthread_mutex_unlock(&dir->mutex);
+	known_read(dir->export->gate, dir->ino);
 }
 
 int

@@ -37,8 +37,20 @@
  * others' from beginning.  Uploads may have half of their export's, so that
  * its readers have some, too; one part that is larger than that goes alone.
  * While one of them waits, fetches keep to the other half: they are smaller,
- * and would take what is free before it is enough.  g->mutex held.
+ * and would take what is free before it is enough.
+ *
+ * What goes up beyond all of the memory, since it is larger than what is left
+ * of it, is one part of one export at a time.  g->mutex held.
  */
+static bool
+goes_beyond(const struct gate_export *x, uint64_t bytes, bool upload)
+{
+	const struct gate *g = x->gate;
+
+	return upload && bytes > FETCH_MAX &&
+	       g->memory_used + bytes > g->config.memory_size;
+}
+
 static bool
 memory_fits(const struct gate_export *x, uint64_t bytes, bool upload)
 {
@@ -51,6 +63,8 @@ memory_fits(const struct gate_export *x, uint64_t bytes, bool upload)
 
 	if (same > 0 && same + bytes > own / 2 &&
 	    (upload || x->uploads_waiting > 0))
+		return false;
+	if (goes_beyond(x, bytes, upload) && g->memory_beyond > 0)
 		return false;
 	if (upload && bytes > own / 2)
 		bytes = own / 2;
@@ -85,6 +99,11 @@ memory_try(struct gate_export *x, uint64_t bytes, bool upload, bool wait)
 		memory_await(x, bytes, upload);
 	fits = wait || memory_fits(x, bytes, upload);
 	if (fits) {
+		/* One of an export at most is as large as that. */
+		if (goes_beyond(x, bytes, upload) && x->memory_beyond == 0) {
+			x->memory_beyond = bytes;
+			g->memory_beyond++;
+		}
 		x->memory_used += bytes;
 		x->memory_uploads += upload ? bytes : 0;
 		g->memory_used += bytes;
@@ -99,6 +118,10 @@ memory_give(struct gate_export *x, uint64_t bytes, bool upload)
 	struct gate *g = x->gate;
 
 	pthread_mutex_lock(&g->mutex);
+	if (upload && x->memory_beyond == bytes) {
+		x->memory_beyond = 0;
+		g->memory_beyond--;
+	}
 	x->memory_used -= bytes;
 	x->memory_uploads -= upload ? bytes : 0;
 	g->memory_used -= bytes;
@@ -399,6 +422,20 @@ memory_take(struct node *n, uint64_t bytes, bool upload)
 	fetch_free(&gone);
 	(void)memory_try(x, bytes, upload, true);
 	__atomic_sub_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
+}
+
+void
+fetch_memory_borrow(struct gate_export *x, uint64_t bytes)
+{
+	__atomic_add_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
+	(void)memory_try(x, bytes, true, true);
+	__atomic_sub_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
+}
+
+void
+fetch_memory_return(struct gate_export *x, uint64_t bytes)
+{
+	memory_give(x, bytes, true);
 }
 
 void

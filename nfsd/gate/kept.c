@@ -380,6 +380,7 @@ struct range {			/* of the file, for one request */
 	struct kept *k;
 	uint64_t off;
 	char *memory;		/* its bytes, or NULL */
+	uint64_t taken;		/* of the budget, for those */
 };
 
 static ssize_t
@@ -400,13 +401,23 @@ range_read(void *arg, uint64_t off, void *buf, size_t len)
 static int
 range_open(struct kept *k, uint64_t off, uint64_t len, struct range *out)
 {
-	*out = (struct range){ k, off, NULL };
+	*out = (struct range){ .k = k, .off = off };
 	if (!needs_base(k, off, off + len))
 		return 0;
+	fetch_memory_borrow(k->x, len);
+	out->taken = len;
 	out->memory = malloc(len);
 	return out->memory == NULL
 		       ? -ENOMEM
 		       : kept_read(k, off, out->memory, len, false);
+}
+
+static void
+range_close(struct range *range)
+{
+	free(range->memory);
+	if (range->taken > 0)
+		fetch_memory_return(range->k->x, range->taken);
 }
 
 static int
@@ -423,7 +434,7 @@ put_whole(struct again *a)
 	if (r == 0)
 		r = s3_put(k->x->s3, k->q.key, &source, &a->headers, &a->cond,
 			   etag, &a->err);
-	free(range.memory);
+	range_close(&range);
 	return r;
 }
 
@@ -445,7 +456,7 @@ put_part(struct again *a, const char *upload, unsigned number,
 	if (r == 0)
 		r = s3_upload_part(k->x->s3, k->q.key, upload, number,
 				   &source, etag, &a->err);
-	free(range.memory);
+	range_close(&range);
 	return r;
 }
 

@@ -21,7 +21,8 @@
  *
  * Cookies of forgotten names would come again as others, and a reader would
  * be told such a name twice: so a directory keeps its names as long as it is
- * being read or listed, and for names_idle_ms after that.  One that has more
+ * being read or listed, and for names_idle_ms after that, or twice as long
+ * (that is kept apart, since its node may leave memory meanwhile).  One that has more
  * than max_names has them all as long as somebody reads it.  While directories
  * are on their way (move.h) nothing is forgotten.
  *
@@ -46,6 +47,7 @@
 #define USED_SHARE 4		/* of max_names: see above */
 #define BITS_PER_USED 8		/* with HASHES: one in forty by mistake */
 #define HASHES 4
+#define READ_WORDS 16384	/* 128 KiB: 100,000 directories at a time */
 #define WORDS_MAX (1U << 20)	/* 8 MiB a set */
 
 /* ---- who was used lately ---- */
@@ -60,12 +62,18 @@ hash_of(uint64_t ino)
 
 /* The ith bit of an inode: which word, and which in it. */
 static size_t
-place_of(const struct known *k, uint64_t hash, unsigned i, uint64_t *bit)
+place_in(size_t words, uint64_t hash, unsigned i, uint64_t *bit)
 {
 	uint64_t at = (hash & 0xffffffff) + i * (hash >> 32 | 1);
 
 	*bit = 1ULL << (at & 63);
-	return (size_t)(at >> 6) % k->words;
+	return (size_t)(at >> 6) % words;
+}
+
+static size_t
+place_of(const struct known *k, uint64_t hash, unsigned i, uint64_t *bit)
+{
+	return place_in(k->words, hash, i, bit);
 }
 
 static void
@@ -117,13 +125,70 @@ was_used(struct known *k, uint64_t ino)
 	return lately || before;
 }
 
-/* ---- a window of names ---- */
+/* ---- directories that were read ---- */
 
 static uint64_t
 idle_ms(const struct gate *g)
 {
 	return g->config.names_idle_ms > 0 ? g->config.names_idle_ms : IDLE_MS;
 }
+
+/* Each set is of so long a time: what is in neither was not read since. */
+static void
+turn_read_locked(struct gate *g)
+{
+	struct known *k = &g->known;
+	uint64_t now = clock_ms(), passed = now - k->read_turned_ms;
+	uint64_t *old = k->read_before;
+
+	if (passed < idle_ms(g))
+		return;
+	k->read_before = k->read_lately;
+	k->read_lately = old;
+	memset(old, 0, READ_WORDS * sizeof(*old));
+	if (passed >= 2 * idle_ms(g))
+		memset(k->read_before, 0, READ_WORDS * sizeof(*old));
+	k->read_turned_ms = now;
+}
+
+void
+known_read(struct gate *g, uint64_t ino)
+{
+	struct known *k = &g->known;
+	uint64_t hash = hash_of(ino), bit;
+
+	if (k->read_lately == NULL)
+		return;
+	pthread_mutex_lock(&k->mutex);
+	turn_read_locked(g);
+	for (unsigned i = 0; i < HASHES; i++) {
+		size_t at = place_in(READ_WORDS, hash, i, &bit);
+
+		k->read_lately[at] |= bit;
+	}
+	pthread_mutex_unlock(&k->mutex);
+}
+
+static bool
+was_read(struct gate *g, uint64_t ino)
+{
+	struct known *k = &g->known;
+	uint64_t hash = hash_of(ino), bit;
+	bool lately = true, before = true;
+
+	pthread_mutex_lock(&k->mutex);
+	turn_read_locked(g);
+	for (unsigned i = 0; i < HASHES; i++) {
+		size_t at = place_in(READ_WORDS, hash, i, &bit);
+
+		lately = lately && (k->read_lately[at] & bit) != 0;
+		before = before && (k->read_before[at] & bit) != 0;
+	}
+	pthread_mutex_unlock(&k->mutex);
+	return lately || before;
+}
+
+/* ---- a window of names ---- */
 
 struct window {
 	struct gate *g;
@@ -142,7 +207,19 @@ take_one(void *arg, const struct meta_known *k)
 	return w->count == WINDOW;
 }
 
-/* Without metadata the bucket tells the same of all of a kind. */
+#define SECOND_NS 1000000000
+
+/* The object's, which some answers tell to a second. */
+static bool
+is_objects_time(const struct meta_known *k)
+{
+	return k->mtime_ns == k->base_mtime_ns ||
+	       (k->mtime_ns % SECOND_NS == 0 &&
+		k->mtime_ns / SECOND_NS == k->base_mtime_ns / SECOND_NS);
+}
+
+/* Without metadata the bucket tells the same of all of a kind, and the time at
+ * which it got the object: not the one that a client set, or wrote at. */
 static bool
 is_told(const struct gate_export *x, const struct meta_known *k)
 {
@@ -152,7 +229,8 @@ is_told(const struct gate_export *x, const struct meta_known *k)
 	return x->c.metadata != GATE_META_NONE ||
 	       ((k->name.kind == GATE_REG || k->name.kind == GATE_DIR) &&
 		(k->mode & 07777) == (mode & 07777) && k->uid == x->c.uid &&
-		k->gid == x->c.gid);
+		k->gid == x->c.gid &&
+		(k->name.kind == GATE_DIR || is_objects_time(k)));
 }
 
 static int
@@ -240,7 +318,8 @@ forget_in(struct window *w, struct node *dir, size_t first)
 		last = i;
 	}
 	/* Names are not denied then, if all are known. */
-	if (w->leaving == 0 || offline_now(dir->export))
+	if (w->leaving == 0 || offline_now(dir->export) ||
+	    was_read(g, dir->ino))
 		return 0;
 	node_lock_wait(dir);
 	if (!node_dead(dir) && !moves_any(g) &&
@@ -378,8 +457,12 @@ known_init(struct gate *g)
 	}
 	k->lately = calloc(words, sizeof(*k->lately));
 	k->before = calloc(words, sizeof(*k->before));
-	if (k->lately == NULL || k->before == NULL)
+	k->read_lately = calloc(READ_WORDS, sizeof(*k->read_lately));
+	k->read_before = calloc(READ_WORDS, sizeof(*k->read_before));
+	if (k->lately == NULL || k->before == NULL ||
+	    k->read_lately == NULL || k->read_before == NULL)
 		return -ENOMEM;
+	k->read_turned_ms = clock_ms();
 	k->words = words;
 	k->marks_max = used > 0 ? used : 1;
 	return 0;
@@ -412,5 +495,7 @@ known_fini(struct gate *g)
 {
 	free(g->known.lately);
 	free(g->known.before);
+	free(g->known.read_lately);
+	free(g->known.read_before);
 	pthread_mutex_destroy(&g->known.mutex);
 }
