@@ -5,9 +5,6 @@
  * first bytes.  Everything ends in http_fake_stop, which shuts all sockets.
  */
 #include <config.h>
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "tests/http_fake.h"
+#include "tests/loopback.h"
 
 #define CONNECTIONS 64
 #define REQUESTS 256
@@ -41,64 +39,35 @@ struct connection {
 	int fd;
 };
 
-static bool
-send_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 /* A whole head and as much of the body as fits; false at the end. */
 static bool
-read_request(int fd, char *text)
+read_request(struct loopback *in, char *text)
 {
-	size_t len = 0, head, body = 0;
-	char *end = NULL, *length;
-	char drop[65536];
+	char *length, drop[65536], *head = loopback_head(in);
+	size_t len, body = 0;
 
-	while (end == NULL) {
-		ssize_t n = recv(fd, text + len, 1, 0);
-
-		if (n <= 0 || ++len >= REQUEST_MAX - 1)
-			return false;
-		text[len] = '\0';
-		if (len >= 4 && strcmp(text + len - 4, "\r\n\r\n") == 0)
-			end = text + len;
-	}
-	head = len;
+	if (head == NULL)
+		return false;
+	snprintf(text, REQUEST_MAX, "%s", head);
+	free(head);
+	len = strlen(text);
 	length = strcasestr(text, "\r\ncontent-length:");
 	if (length != NULL)
 		body = strtoul(length + 17, NULL, 10);
 	while (body > 0) {
-		ssize_t n = recv(fd, drop, body < sizeof(drop) ? body :
-				 sizeof(drop), 0);
+		ssize_t n = loopback_read(in, drop, body < sizeof(drop) ?
+					  body : sizeof(drop));
 
 		if (n <= 0)
 			return false;
-		if (head + (size_t)n < REQUEST_MAX - 1) {
-			memcpy(text + head, drop, (size_t)n);
-			head += (size_t)n;
-			text[head] = '\0';
+		if (len + (size_t)n < REQUEST_MAX - 1) {
+			memcpy(text + len, drop, (size_t)n);
+			len += (size_t)n;
+			text[len] = '\0';
 		}
 		body -= (size_t)n;
 	}
 	return true;
-}
-
-static void
-wait_for_client(int fd)
-{
-	char c;
-
-	while (recv(fd, &c, 1, 0) > 0)
-		;
 }
 
 /* The step of this request, NULL when the script is over. */
@@ -129,33 +98,35 @@ static void *
 serve(void *arg)
 {
 	struct connection c = *(struct connection *)arg;
-	const struct linger reset = { .l_onoff = 1 };
+	struct loopback *in = calloc(1, sizeof(*in));
 	char *text = malloc(REQUEST_MAX);
-	bool more = true;
+	bool more = in != NULL && text != NULL;
 
 	free(arg);
-	while (more && text != NULL && read_request(c.fd, text)) {
+	if (in != NULL)
+		in->fd = c.fd;
+	while (more && read_request(in, text)) {
 		const struct http_step *step = take_step(c.fake, text);
 
 		if (step == NULL) {
-			more = send_all(c.fd, "HTTP/1.1 500 Over\r\n"
+			more = loopback_send(c.fd, "HTTP/1.1 500 Over\r\n"
 					"Content-Length: 0\r\n\r\n", 38);
 			continue;
 		}
 		if (step->then == HTTP_LATE)
 			usleep(500000);
 		more = step->reply == NULL ||
-		       send_all(c.fd, step->reply, step->len ? step->len :
+		       loopback_send(c.fd, step->reply, step->len ? step->len :
 				strlen(step->reply));
 		if (step->then == HTTP_STALL)
-			wait_for_client(c.fd);
+			loopback_stall(c.fd);
 		if (step->then == HTTP_RESET)
-			setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &reset,
-				   sizeof(reset));
+			loopback_reset(c.fd);
 		if (step->then != HTTP_KEEP && step->then != HTTP_LATE)
 			more = false;
 	}
 	free(text);
+	free(in);
 	pthread_mutex_lock(&c.fake->lock);
 	for (size_t i = 0; i < c.fake->connections; i++)
 		if (c.fake->fds[i] == c.fd)
@@ -199,26 +170,15 @@ struct http_fake *
 http_fake_start(const struct http_step *steps, size_t count)
 {
 	struct http_fake *f = calloc(1, sizeof(*f));
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	socklen_t size = sizeof(in);
 
 	if (f == NULL)
 		abort();
 	f->steps = steps;
 	f->count = count;
 	pthread_mutex_init(&f->lock, NULL);
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (f->listener < 0 ||
-	    bind(f->listener, (struct sockaddr *)&in, sizeof(in)) < 0 ||
-	    listen(f->listener, 64) < 0 ||
-	    getsockname(f->listener, (struct sockaddr *)&in, &size) < 0 ||
-	    pthread_create(&f->acceptor, NULL, accept_all, f) != 0) {
-		perror("http_fake");
+	f->listener = loopback_listen(f->url);
+	if (pthread_create(&f->acceptor, NULL, accept_all, f) != 0)
 		abort();
-	}
-	snprintf(f->url, sizeof(f->url), "http://127.0.0.1:%u",
-		 ntohs(in.sin_port));
 	return f;
 }
 

@@ -5,7 +5,6 @@
  * or has the request done (s3_server_calls.c), and replies.
  */
 #include <config.h>
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 #include "s3/remote.h"
+#include "tests/loopback.h"
 #include "tests/s3_server.h"
 
 #define CONNECTIONS 512		/* at once */
-#define HEAD_MAX 65536
 #define BODY_MAX (64U << 20)
 #define PEAK_MS 100
 
@@ -48,9 +47,8 @@ struct s3_server {
 
 struct connection {
 	struct s3_server *v;
-	int slot, fd;
-	char in[HEAD_MAX + 1];
-	size_t in_len;
+	int slot;
+	struct loopback in;
 };
 
 /* ---- requests ---- */
@@ -153,22 +151,10 @@ request_fini(struct s3_server_request *rq)
 static bool
 read_request(struct connection *c, struct s3_server_request *rq)
 {
-	char text[32], *end;
-	size_t head;
+	char text[32];
 	ssize_t n;
 
-	c->in[c->in_len] = '\0';
-	while ((end = strstr(c->in, "\r\n\r\n")) == NULL) {
-		n = c->in_len < HEAD_MAX ? recv(c->fd, c->in + c->in_len,
-						HEAD_MAX - c->in_len, 0) : 0;
-		if (n <= 0)
-			return false;
-		c->in_len += (size_t)n;
-		c->in[c->in_len] = '\0';
-	}
-	head = (size_t)(end - c->in) + 4;
-	rq->head = strndup(c->in, head);
-	c->in_len -= head;
+	rq->head = loopback_head(&c->in);
 	if (rq->head == NULL || !parse_line(rq))
 		return false;
 	if (s3_server_header(rq, "content-length", text, sizeof(text)))
@@ -176,13 +162,9 @@ read_request(struct connection *c, struct s3_server_request *rq)
 	rq->body = rq->body_len <= BODY_MAX ? malloc(rq->body_len + 1) : NULL;
 	if (rq->body == NULL)
 		return false;
-	size_t have = c->in_len < rq->body_len ? c->in_len : rq->body_len;
-
-	memcpy(rq->body, c->in + head, have);
-	memmove(c->in, c->in + head + have, c->in_len - have);
-	c->in_len -= have;
-	for (; have < rq->body_len; have += (size_t)n) {
-		n = recv(c->fd, rq->body + have, rq->body_len - have, 0);
+	for (size_t have = 0; have < rq->body_len; have += (size_t)n) {
+		n = loopback_read(&c->in, rq->body + have,
+				  rq->body_len - have);
 		if (n <= 0)
 			return false;
 	}
@@ -192,38 +174,6 @@ read_request(struct connection *c, struct s3_server_request *rq)
 }
 
 /* ---- replies ---- */
-
-static bool
-send_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-static void
-reset(int fd)
-{
-	const struct linger now = { 1, 0 };
-
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-}
-
-/* Until the client goes. */
-static void
-stall(int fd)
-{
-	char drop[256];
-
-	while (recv(fd, drop, sizeof(drop), 0) > 0)
-		;
-}
 
 static const char *
 reason(unsigned status)
@@ -263,12 +213,12 @@ send_reply(int fd, const struct s3_server_request *rq,
 	if (reply->headers->len > 0)
 		s3_buf_add(&b, reply->headers->data, reply->headers->len);
 	if (cut && (head || reply->body->len == 0))
-		return send_all(fd, b.data, b.len / 2) && false;
+		return loopback_send(fd, b.data, b.len / 2) && false;
 	s3_buf_str(&b, "\r\n");
 	if (!head && reply->body->len > 0)
 		s3_buf_add(&b, reply->body->data,
 			   cut ? reply->body->len / 2 : reply->body->len);
-	return b.failed == 0 && send_all(fd, b.data, b.len) && !cut;
+	return b.failed == 0 && loopback_send(fd, b.data, b.len) && !cut;
 }
 
 /* The answer of somebody else. */
@@ -340,14 +290,14 @@ serve(struct connection *c, const struct s3_server_request *rq)
 	if (wait_ms > 0)
 		poll(NULL, 0, (int)wait_ms);
 	if (a != NULL && a->kind == ANSWER_SAY)
-		return say(c->fd, rq, a);
+		return say(c->in.fd, rq, a);
 	if (a != NULL && a->kind == ANSWER_STALL)
-		stall(c->fd);
+		loopback_stall(c->in.fd);
 	if (a == NULL || a->kind == ANSWER_CUT || a->kind == ANSWER_LOST)
 		s3_server_do(c->v->bucket, rq, &reply);
 	if (a == NULL || a->kind == ANSWER_CUT)
-		return send_reply(c->fd, rq, &reply, false, a != NULL);
-	reset(c->fd);
+		return send_reply(c->in.fd, rq, &reply, false, a != NULL);
+	loopback_reset(c->in.fd);
 	return false;
 }
 
@@ -366,7 +316,7 @@ serve_connection(void *arg)
 	}
 	pthread_mutex_lock(&v->lock);
 	v->fds[c->slot] = -1;
-	close(c->fd);
+	close(c->in.fd);
 	v->connections--;
 	pthread_cond_broadcast(&v->idle);
 	pthread_mutex_unlock(&v->lock);
@@ -390,7 +340,7 @@ take(struct s3_server *v, int fd)
 		slot++;
 	if (c != NULL && slot < CONNECTIONS && !v->stopping) {
 		c->v = v;
-		c->fd = v->fds[slot] = fd;
+		c->in.fd = v->fds[slot] = fd;
 		c->slot = slot;
 		v->connections++;
 	} else {
@@ -429,9 +379,6 @@ struct s3_server *
 s3_server_start(struct s3 *bucket)
 {
 	struct s3_server *v = calloc(1, sizeof(*v));
-	struct sockaddr_in a = { .sin_family = AF_INET,
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
 
 	if (v == NULL)
 		abort();
@@ -440,14 +387,7 @@ s3_server_start(struct s3 *bucket)
 		v->fds[i] = -1;
 	pthread_mutex_init(&v->lock, NULL);
 	pthread_cond_init(&v->idle, NULL);
-	v->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (v->listener < 0 ||
-	    bind(v->listener, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    listen(v->listener, 256) < 0 ||
-	    getsockname(v->listener, (struct sockaddr *)&a, &len) < 0)
-		abort();
-	snprintf(v->url, sizeof(v->url), "http://127.0.0.1:%u",
-		 ntohs(a.sin_port));
+	v->listener = loopback_listen(v->url);
 	if (pthread_create(&v->acceptor, NULL, accept_all, v) != 0)
 		abort();
 	return v;
