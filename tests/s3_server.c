@@ -35,6 +35,7 @@ struct s3_server {
 	int fds[CONNECTIONS];	/* -1: free */
 	unsigned connections;
 	/* what happens */
+	unsigned traits;
 	unsigned calls;
 	const struct s3_server_answer *answer;
 	char slow_key[64];
@@ -48,6 +49,7 @@ struct s3_server {
 struct connection {
 	struct s3_server *v;
 	int slot;
+	unsigned traits;
 	struct loopback in;
 };
 
@@ -279,7 +281,7 @@ look_up(struct s3_server *v, const struct s3_server_request *rq,
 
 /* False: the connection ends here. */
 static bool
-serve(struct connection *c, const struct s3_server_request *rq)
+serve(struct connection *c, struct s3_server_request *rq)
 {
 	CLEANUP_BUF struct s3_buf headers = {0}, body = {0};
 	struct s3_server_reply reply = { 200, &headers, &body, false };
@@ -287,6 +289,8 @@ serve(struct connection *c, const struct s3_server_request *rq)
 	unsigned wait_ms;
 
 	a = look_up(c->v, rq, &wait_ms);
+	if (a == NULL)
+		a = s3_server_trait(c->traits, rq);
 	if (wait_ms > 0)
 		poll(NULL, 0, (int)wait_ms);
 	if (a != NULL && a->kind == ANSWER_SAY)
@@ -295,6 +299,8 @@ serve(struct connection *c, const struct s3_server_request *rq)
 		loopback_stall(c->in.fd);
 	if (a == NULL || a->kind == ANSWER_CUT || a->kind == ANSWER_LOST)
 		s3_server_do(c->v->bucket, rq, &reply);
+	if (rq->call == CALL_LIST)
+		s3_server_trait_list(c->traits, &body);
 	if (a == NULL || a->kind == ANSWER_CUT)
 		return send_reply(c->in.fd, rq, &reply, false, a != NULL);
 	loopback_reset(c->in.fd);
@@ -342,6 +348,7 @@ take(struct s3_server *v, int fd)
 		c->v = v;
 		c->in.fd = v->fds[slot] = fd;
 		c->slot = slot;
+		c->traits = v->traits;
 		v->connections++;
 	} else {
 		slot = CONNECTIONS;
@@ -432,6 +439,14 @@ s3_server_answer(struct s3_server *v, unsigned calls,
 	pthread_mutex_lock(&v->lock);
 	v->calls = calls;
 	v->answer = answer;
+	pthread_mutex_unlock(&v->lock);
+}
+
+void
+s3_server_traits(struct s3_server *v, unsigned traits)
+{
+	pthread_mutex_lock(&v->lock);
+	v->traits = traits;
 	pthread_mutex_unlock(&v->lock);
 }
 

@@ -44,6 +44,20 @@ struct s3_server_answer {
 	} kind;
 };
 
+/* What real stores are seen to do. */
+enum s3_server_trait {
+	TRAIT_PUT_NONE_UNSEEN = 1, TRAIT_PUT_MATCH_UNSEEN = 2,
+	TRAIT_COMPLETE_UNSEEN = 4, TRAIT_COPY_MATCH_UNSEEN = 8,
+	TRAIT_DELETE_MATCH_UNSEEN = 16,
+	TRAIT_UNQUOTED = 32,	/* only If-Match without quotes can hold */
+	TRAIT_COMPLETE_REFUSES = 64,	/* a right If-Match, too */
+	TRAIT_WHOLE_PARTS = 128,	/* small ones are not copied */
+	TRAIT_BACKSLASH_SLASH = 256,
+	TRAIT_CONTROL_LISTED = 512,	/* as U+FFFD; and U+FFFE */
+	TRAIT_NEWLINE_PAGE = 1024,	/* 404 of its web server */
+	TRAIT_BACKSLASH_PAGE = 2048,
+};
+
 struct s3_server;
 
 /* bucket: an embedded one, the caller's; any bucket's name is taken for it. */
@@ -54,6 +68,8 @@ void s3_server_stop(struct s3_server **v);
 /* calls: bits 1 << enum s3_server_call; answer NULL: as they should be. */
 void s3_server_answer(struct s3_server *v, unsigned calls,
 		      const struct s3_server_answer *answer);
+/* Bits of enum s3_server_trait, before the first request. */
+void s3_server_traits(struct s3_server *v, unsigned traits);
 /* Requests for this key wait so long before anything else. */
 void s3_server_slow(struct s3_server *v, const char *key, unsigned ms);
 /* ... and there were so many. */
@@ -64,7 +80,7 @@ unsigned s3_server_answered(struct s3_server *v);
 /* The most requests in any 100 ms. */
 unsigned s3_server_peak(struct s3_server *v);
 
-/* ---- between its two files ---- */
+/* ---- between its files ---- */
 
 struct s3_buf;
 
@@ -92,6 +108,10 @@ bool s3_server_query(const struct s3_server_request *rq, const char *name,
 		     char *value, size_t size);
 void s3_server_decode(char *to, size_t size, const char *from, size_t len);
 enum s3_server_call s3_server_kind(const struct s3_server_request *rq);
+/* May change the request; not NULL: the answer to it. */
+const struct s3_server_answer *s3_server_trait(unsigned traits,
+					       struct s3_server_request *rq);
+void s3_server_trait_list(unsigned traits, struct s3_buf *body);
 void s3_server_do(struct s3 *bucket, const struct s3_server_request *rq,
 		  struct s3_server_reply *reply);
 
