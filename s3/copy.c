@@ -28,6 +28,33 @@ check_copy(const void *arg, const struct s3_reply *reply)
 	return r == 0 && etag[0] == '\0' ? -EBADMSG : r;
 }
 
+/* rclone does a copy, and tells no ETag of it; HEAD does. */
+static int
+check_whole_copy(const void *arg, const struct s3_reply *reply)
+{
+	char etag[S3_ETAG_MAX];
+
+	(void)arg;
+	return s3_xml_etag(reply->body.data, reply->body.len, etag);
+}
+
+static int
+copy_etag(struct s3_remote *r, const char *key, const struct s3_reply *reply,
+	  char *etag, struct s3_error *err)
+{
+	struct s3_object seen = {0};
+	int result = s3_xml_etag(reply->body.data, reply->body.len, etag);
+
+	if (result < 0 || etag[0] != '\0')
+		return result;
+	result = s3_remote_head(&r->base, key, &seen, err);
+	if (result < 0)
+		return result == -ENOENT ? -EAGAIN : result;
+	snprintf(etag, S3_ETAG_MAX, "%s", seen.etag);
+	s3_object_free(&seen);
+	return 0;
+}
+
 /*
  * x-amz-copy-source: /bucket/key, percent-encoded; the pin if honoured.
  * radosgw 16 decodes the source of a part twice ("a%2541b" is "aAb" to it):
@@ -279,7 +306,7 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 		s3_headers_get(headers, "x-amz-tagging") : NULL;
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .error_in_200 = true,
-		.check = check_copy,
+		.check = check_whole_copy,
 		.work = cond != NULL && cond->source_size > 0 ?
 			cond->source_size : S3_WORK_UNKNOWN,
 	};
@@ -331,5 +358,5 @@ s3_remote_copy(struct s3 *s3, const char *source_key, const char *if_match,
 				  headers, cond, etag, err);
 	if (result < 0)
 		return result;
-	return s3_xml_etag(reply.body.data, reply.body.len, etag);
+	return copy_etag(r, key, &reply, etag, err);
 }

@@ -113,7 +113,7 @@ ask(struct s3_remote *r, const char *key, const struct kind *k,
 	if (result == 0)
 		result = s3_request(r, &call, reply, e);
 	/* A page of somebody else has this status, too. */
-	if (result == 0 && r->numbers && s3_reply_number(reply) == NULL)
+	if (result == 0 && r->numbers.borne && s3_reply_number(reply) == NULL)
 		return s3_error_set(e, -EAGAIN, "the answer is not from S3");
 	if (result == 0 ||
 	    (result == -ENOENT && strncmp(e->code, "NoSuchTagSet", 12) == 0))

@@ -625,9 +625,8 @@ int
 s3_done_by_store(struct s3_remote *r, const struct s3_reply *reply,
 		 struct s3_error *err)
 {
-	if (s3_reply_number(reply) != NULL)
-		r->numbers_done = true;
-	else if (r->numbers_done)
+	if (!s3_numbers_agree(&r->numbers_done,
+			      s3_reply_number(reply) != NULL))
 		return s3_error_set(err, -EAGAIN, "HTTP status %d, not from "
 				    "S3", reply->http);
 	return 0;

@@ -213,6 +213,14 @@ enum s3_denial s3_denials_judge(struct s3_denials *d, const char *key);
 
 #define S3_COURTESIES 5
 
+/* numbers.c: do answers of a kind bear a request's number? */
+struct s3_numbers {
+	atomic_bool borne;	/* some did, */
+	atomic_llong lacking_ms;	/* and since then none; 0: they do */
+};
+/* A good answer has one, or not.  Is it the store's, then? */
+bool s3_numbers_agree(struct s3_numbers *n, bool has);
+
 struct s3_remote {
 	struct s3 base;
 	/* set by open, then constant */
@@ -231,9 +239,9 @@ struct s3_remote {
 	atomic_bool list_v1;	/* it knows no other listing: list.c */
 	atomic_bool bucket_seen, listed;
 	atomic_uint probes;	/* that ended amid the store's trouble */
-	atomic_bool numbers;	/* good answers bear a request's number, */
-	atomic_bool numbers_done;	/* those to DELETE, too, */
-	atomic_bool numbers_head;	/* and to HEAD */
+	struct s3_numbers numbers;	/* on good answers of any kind, */
+	struct s3_numbers numbers_done;	/* to DELETE and the like, */
+	struct s3_numbers numbers_head;	/* and to HEAD */
 	char scratch[13];	/* how names of its probes begin; "": none yet */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */

@@ -455,7 +455,7 @@ voice_of(const struct s3_remote *r, const struct s3_call *call,
 {
 	if (document)
 		return S3_VOICE_S3;
-	if (r->numbers && s3_reply_number(reply) == NULL)
+	if (r->numbers.borne && s3_reply_number(reply) == NULL)
 		return S3_VOICE_OTHER;
 	if (strcmp(call->method, "HEAD") == 0)
 		return S3_VOICE_S3;
@@ -683,9 +683,8 @@ static int
 head_of_store(struct s3_remote *r, const struct s3_reply *reply,
 	      struct s3_error *err)
 {
-	if (s3_reply_number(reply) != NULL)
-		r->numbers_head = true;
-	else if (r->numbers_head)
+	if (!s3_numbers_agree(&r->numbers_head,
+			      s3_reply_number(reply) != NULL))
 		return s3_error_set(err, -EAGAIN, "HTTP status %d, not from "
 				    "S3", reply->http);
 	return 0;
@@ -718,8 +717,8 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 	if (result == 0) {
 		r->heard_ms = s3_mono_ms();
 		r->bucket_seen = true;
-		if (s3_reply_number(reply) != NULL)
-			r->numbers = true;
+		(void)s3_numbers_agree(&r->numbers,
+				       s3_reply_number(reply) != NULL);
 		s3_pool_faster(r->pool);
 		return 0;
 	}

@@ -127,6 +127,7 @@ struct s3_ailment {
 	struct s3_trouble told;	/* result 0: nothing */
 	int64_t refused_ms[2];	/* reading, writing; the last time, 0: not */
 	int64_t said_ms;
+	bool said;		/* of this one */
 };
 /* A request has ended so, on which the store was asked.  err is only read when
  * the account was refused. */

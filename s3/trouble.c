@@ -4,6 +4,8 @@
  * requests are refused alike, so it is told once, when it begins, and when it
  * is over; whoever asks (status) hears what and since when.
  *
+ * One that comes and goes is told once a minute, or it would fill the log.
+ *
  * It is over when the store takes requests again of the kind that it refused,
  * reading or writing: a quota, or keys that may only read, let the others pass.
  */
@@ -34,18 +36,21 @@ begins_or_goes_on(struct s3 *s3, bool writes, int result,
 	snprintf(what, sizeof(what), "%s%s%s", err->code,
 		 err->code[0] != '\0' ? ": " : "", err->message);
 	pthread_mutex_lock(&a->mutex);
-	news = a->told.result == 0 || (a->told.result != result &&
-				       a->said_ms + SAY_MS <= s3_mono_ms());
 	if (a->told.result == 0) {
+		a->said = false;
 		a->told.since_ns = s3_now_ns();
 		a->told.refused = 0;
 	}
+	news = (!a->said || a->told.result != result) &&
+	       (a->said_ms == 0 || a->said_ms + SAY_MS <= s3_mono_ms());
 	a->told.refused++;
 	a->told.result = result;
 	a->refused_ms[writes] = s3_mono_ms();
 	strcpy(a->told.what, what);
-	if (news)
+	if (news) {
 		a->said_ms = s3_mono_ms();
+		a->said = true;
+	}
 	__atomic_store_n(&s3->ails, true, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&a->mutex);
 	snprintf(line, sizeof(line), "bucket=%s is refused for the account's "
@@ -59,7 +64,7 @@ ends(struct s3 *s3, bool writes)
 {
 	struct s3_ailment *a = &s3->ailment;
 	char line[256];
-	bool over;
+	bool over, say_it;
 
 	pthread_mutex_lock(&a->mutex);
 	a->refused_ms[writes] = 0;
@@ -75,8 +80,9 @@ ends(struct s3 *s3, bool writes)
 		a->told.result = 0;
 		__atomic_store_n(&s3->ails, false, __ATOMIC_RELAXED);
 	}
+	say_it = over && a->said;
 	pthread_mutex_unlock(&a->mutex);
-	if (over)
+	if (say_it)
 		say(s3, S3_LOG_INFO, line);
 }
 

@@ -273,7 +273,7 @@ bytes_that_are_refused_are_waited_for_a_while(void)
 	bed_close(&b);
 }
 
-/* UploadPartCopy: 501. */
+/* UploadPartCopy: 501; and that is not for ever. */
 static void
 unchanged_parts_are_sent_where_they_cannot_be_copied(void)
 {
@@ -282,6 +282,7 @@ unchanged_parts_are_sent_where_they_cannot_be_copied(void)
 	struct gate_fh fh;
 	size_t len = SMALL_UPLOAD + 1;
 	char *data = calloc(1, len);
+	unsigned before;
 
 	begin(&b, &a, 0);
 	memset(data, 'x', len);
@@ -293,6 +294,19 @@ unchanged_parts_are_sent_where_they_cannot_be_copied(void)
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_PART_COPY) > 0);
 	memcpy(data, "new", 3);
+	CU_ASSERT(fake_s3_is(b.s3, "f", data, len));
+	fake_s3_fail(b.s3, S3_OP_PART_COPY, 1, 0, 0);
+	before = fake_s3_calls(b.s3, S3_OP_PART_COPY);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "old", 3, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(settled(&b));
+	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PART_COPY), before);
+	/* The hour is over. */
+	__atomic_store_n(&b.x->no_part_copy_ms, 0, __ATOMIC_RELAXED);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "new", 3, GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	CU_ASSERT(settled(&b));
+	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_PART_COPY) > before);
 	CU_ASSERT(fake_s3_is(b.s3, "f", data, len));
 	CU_ASSERT_EQUAL(kept(&b), 0);
 	bed_close(&b);

@@ -471,6 +471,7 @@ struct gate_export {
 	/* atomic */
 	bool can_part_copy, can_put_if_none_match, can_put_if_match;
 	bool can_complete_if_match;
+	uint64_t no_part_copy_ms;	/* not before then; atomic */
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */

@@ -471,8 +471,7 @@ put_parts(struct again *a)
 		.staged = &k->staged,
 		.part_size = x->c.part_size < S3_PART_MIN ? S3_PART_MIN
 							  : x->c.part_size,
-		.can_copy = __atomic_load_n(&x->can_part_copy,
-					    __ATOMIC_RELAXED),
+		.can_copy = upload_may_copy_parts(x),
 		.equal = x->c.equal_parts,
 	};
 	struct plan_part *plan = NULL;

@@ -173,14 +173,19 @@ struct parts {
 	struct s3_error err;
 };
 
+#define NO_PART_COPY_MS 3600000
+
 /* The store does not copy parts after all, or not now: the next try sends the
- * bytes.  What it can do is found anew at the next start. */
+ * bytes.  It is asked again an hour later. */
 static int
 send_no_part_copies(struct gate_export *x)
 {
-	if (__atomic_exchange_n(&x->can_part_copy, false, __ATOMIC_RELAXED))
+	uint64_t now = clock_ms();
+
+	if (__atomic_exchange_n(&x->no_part_copy_ms, now + NO_PART_COPY_MS,
+				__ATOMIC_RELAXED) <= now)
 		gate_say(x->gate, 1, "the store refuses to copy parts; "
-			 "unchanged ones are sent from now on: export=%s",
+			 "unchanged ones are sent for an hour: export=%s",
 			 x->c.name);
 	return -EAGAIN;
 }
@@ -319,9 +324,7 @@ send_multipart(struct sending *s)
 		.staged = &s->snap.staged,
 		.part_size = x->c.part_size < S3_PART_MIN ? S3_PART_MIN
 							  : x->c.part_size,
-		.can_copy = !s->base_gone &&
-			    __atomic_load_n(&x->can_part_copy,
-					    __ATOMIC_RELAXED),
+		.can_copy = !s->base_gone && upload_may_copy_parts(x),
 		.equal = x->c.equal_parts,
 	};
 	struct parts p = { .s = s, .mutex = PTHREAD_MUTEX_INITIALIZER,

@@ -101,4 +101,13 @@ int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 /* The store was asked to begin one, and has answered, or nobody will. */
 void upload_created(struct sending *s);
 
+/* May parts be copied by the store, as far as is known? */
+static inline bool
+upload_may_copy_parts(const struct gate_export *x)
+{
+	return __atomic_load_n(&x->can_part_copy, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&x->no_part_copy_ms, __ATOMIC_RELAXED) <=
+		       clock_ms();
+}
+
 #endif
