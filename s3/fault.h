@@ -15,7 +15,7 @@ struct fault_action {
 	unsigned delay_ms;
 	bool lose, cut, corrupt, hold, hold_after, stale, etags;
 	bool caseless;
-	char ghosts[256];	/* keys, each with a ',' behind */
+	char ghosts[900];	/* keys, each with a ',' behind */
 	uint64_t rule;		/* which one, for holds; 0: none */
 };
 

@@ -286,6 +286,108 @@ forgets_nothing(struct scene *s)
 	CHECK(status_number(s, "invariant_failures") == 0);
 }
 
+/* A directory whose files were just changed is renamed; the listing of all
+ * that is below it is of the time before. */
+static void
+move_lags(struct scene *s)
+{
+	static const char *const all = "changed new old sub there ";
+	char rule[512];
+	struct nc_fh d, e, sub;
+
+	object_text(s, "d/changed", "one");
+	object_text(s, "d/gone", "to be removed");
+	object_text(s, "d/moved", "to be renamed");
+	object_text(s, "d/old", "as it was");
+	object_text(s, "d/sub/deep", "as it was");
+	DURING(1100, true);	/* stores tell whole seconds */
+	scene_faults(s, "op=list stale");
+	d = look(&s->a, s, "d");
+	CHECK(same(names(&s->b, &s->root), "d "));
+	CHECK(same(names(&s->b, &d), "changed gone moved old sub "));
+	/* Refused, after a look at all that it has. */
+	SOON(20000, nc_rename(&s->a, &s->root, "d", &d, "longer"),
+	     NFS3ERR_INVAL);
+	give(s, &d, "new", "that nobody lists");
+	give(s, &d, "changed", "two, and longer");
+	SOON(20000, nc_remove(&s->a, &d, "gone"), NFS3_OK);
+	SOON(20000, nc_rename(&s->a, &d, "moved", &d, "there"), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+
+	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, "e"), NFS3_OK);
+	OK(ctl_status(s, "flush --all"));
+	e = look(&s->b, s, "e");
+	for (int i = 0; i < 4; i++) {
+		CHECK(same(names(&s->b, &s->root), "e "));
+		CHECK(same(names(&s->b, &e), all));
+		CHECK(has_bytes(s, &e, "changed", "two, and longer"));
+		CHECK(has_bytes(s, &e, "new", "that nobody lists"));
+		CHECK(has_bytes(s, &e, "there", "to be renamed"));
+		CHECK(!has_name(&s->b, &s->root, "d"));
+		DURING(400, true);
+	}
+	CHECK(objects(s) == 5);
+	CHECK(object_is(s, "e/new", "that nobody lists") &&
+	      object_is(s, "e/changed", "two, and longer") &&
+	      object_is(s, "e/there", "to be renamed") &&
+	      object_is(s, "e/old", "as it was") &&
+	      object_is(s, "e/sub/deep", "as it was"));
+
+	/* The next start's listings are behind as well. */
+	snprintf(rule, sizeof(rule), "op=list ghosts=%sd/old,%sd/sub/deep,",
+		 s->prefix, s->prefix);
+	scene_faults(s, rule);
+	scene_crash(s);
+	e = look(&s->b, s, "e");
+	sub = look_in(&s->b, &e, "sub");
+	for (int i = 0; i < 3; i++) {
+		CHECK(same(names(&s->b, &s->root), "e "));
+		CHECK(same(names(&s->b, &e), all));
+		CHECK(same(names(&s->b, &sub), "deep "));
+		DURING(400, true);
+	}
+	CHECK(objects(s) == 5);
+	scene_faults(s, "");
+	WITHIN(15000, scene_logged(s, "a renamed directory has moved") > 0);
+	object_text(s, "d/new", "of others");
+	WITHIN(5000, strcmp(names(&s->b, &s->root), "d e ") == 0);
+	CHECK(same(names(&s->b, &e), all));
+	CHECK(status_number(s, "conflicts") == 0);
+	CHECK(status_number(s, "invariant_failures") == 0);
+}
+
+#define MANY 70
+
+static void
+many_lag(struct scene *s)
+{
+	char rule[900] = "op=list ghosts=", key[16];
+	struct nc_fh d;
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(key, sizeof(key), "d/%02d", i);
+		object_text(s, key, "to go");
+		snprintf(rule + strlen(rule), sizeof(rule) - strlen(rule),
+			 "%s,", key);
+	}
+	d = look(&s->a, s, "d");
+	CHECK(names_in(&s->a, &d) == MANY);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(key, sizeof(key), "%02d", i);
+		SOON(20000, nc_remove(&s->a, &d, key), NFS3_OK);
+	}
+	OK(ctl_status(s, "flush --all"));
+	/* Of the bucket as a whole. */
+	if (s->prefix[0] == '\0')
+		scene_faults(s, rule);
+	SOON(20000, nc_rmdir(&s->a, &s->root, "d"), NFS3_OK);
+	for (int i = 0; i < 3; i++) {
+		CHECK(same(names(&s->b, &s->root), ""));
+		DURING(400, true);
+	}
+	CHECK(objects(s) == 0);
+}
+
 SCENARIOS(
 	{ "list-lags", "listings are of the time before our PUTs, DELETEs and "
 	  "renames / what we did stays done, nothing is read again", lags,
@@ -299,4 +401,11 @@ SCENARIOS(
 	  "attr_ttl_ms=300 settle_ms=50", false },
 	{ "list-ghosts", "what we deleted is still listed, kill / it is not "
 	  "there, neither before nor after the next start", forgets_nothing,
-	  "attr_ttl_ms=300 settle_ms=50", false })
+	  "attr_ttl_ms=300 settle_ms=50", false },
+	{ "list-lag-move", "mv of a directory whose listing is of the time "
+	  "before its files were changed, kill / all of it moves as it is, "
+	  "nothing comes back", move_lags,
+	  "attr_ttl_ms=300 settle_ms=50", false },
+	{ "list-lag-many", "rm of 70 files that are still listed, rmdir / it is "
+	  "empty, and gone", many_lag, "attr_ttl_ms=300 settle_ms=50",
+	  false })

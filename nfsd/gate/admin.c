@@ -300,7 +300,7 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 			f.left += deletes_due_locked(g);
 		pthread_mutex_unlock(&g->mutex);
 		if (path == NULL)
-			f.left += moves_any(g);
+			f.left += moves_owed(g);
 		if (f.total > total)
 			total = f.total;
 		if (progress != NULL)

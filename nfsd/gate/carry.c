@@ -13,7 +13,9 @@
  *
  * What fails stays marked and is met by the next pass, after a pause that
  * grows.  A move is over when no inode below its source is marked any more,
- * and the source, listed once more, has nothing that belongs to it.
+ * and the source, listed once more, has nothing that belongs to it.  As long as
+ * that listing tells keys that have left, it lags, and may lack others: the
+ * move stays, and with it what keeps the old directory from being shown again.
  */
 
 #include <config.h>
@@ -35,6 +37,8 @@
 #define WAIT_MS 50		/* for what somebody else is at work on */
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 30000
+#define LOOK_FIRST_MS 100	/* while listings lag */
+#define LOOK_MAX_MS 10000
 
 static bool
 stopping(struct gate *g)
@@ -184,7 +188,7 @@ carry_one(struct gate_export *x, uint64_t ino)
 
 /* Is there anything left that belongs to it?  1: no. */
 static int
-look_again(struct move *m)
+look_again(struct move *m, bool *lags)
 {
 	struct move_cursor at = { .token = NULL };
 	uint64_t found = 0;
@@ -194,7 +198,26 @@ look_again(struct move *m)
 		r = move_list_page(m, true, &at, &found);
 	} while (r == 1 && !stopping(m->x->gate));
 	move_cursor_fini(&at);
+	*lags = at.lags;
 	return r < 0 ? r : found == 0;
+}
+
+/* The listing is behind.  True: for longer than any does; those keys stay in
+ * it for another reason. */
+static bool
+lagged_enough(struct move *m)
+{
+	uint64_t now = clock_ms(), wait = 2 * m->look_wait_ms;
+
+	if (m->lagging_ms == 0)
+		m->lagging_ms = now;
+	m->look_wait_ms = wait < LOOK_FIRST_MS ? LOOK_FIRST_MS
+			  : wait > LOOK_MAX_MS ? LOOK_MAX_MS : wait;
+	m->look_ms = now + m->look_wait_ms;
+	pthread_mutex_lock(&m->x->gate->moves.mutex);
+	m->lagging = true;
+	pthread_mutex_unlock(&m->x->gate->moves.mutex);
+	return m->lagging_ms < hidden_lag_from(now);
 }
 
 static int
@@ -205,10 +228,13 @@ finish(struct move *m)
 	struct meta_batch *b;
 	struct node *dir = NULL;
 	char path[4096] = "?";
-	int r = look_again(m);
+	bool lags = false;
+	int r = look_again(m, &lags);
 
 	if (r != 1)
 		return r;
+	if (lags && !lagged_enough(m))
+		return 0;
 	b = meta_batch_new();
 	if (b != NULL)
 		meta_del_move(b, m->row.id);
@@ -241,13 +267,21 @@ own_move_locked(const struct gate_export *x, struct move *m)
 	return m;
 }
 
-/* The moves that are listed and have nothing left.  1: something is. */
-static int
+/* Does it wait for a listing?  Else it has to be looked after soon. */
+static uint64_t
+wait_of(const struct move *m, uint64_t now)
+{
+	return m->look_ms > now + WAIT_MS ? m->look_ms - now : WAIT_MS;
+}
+
+/* The moves that are listed and have nothing left.  Some ms: something is, and
+ * is to be looked after then. */
+static uint64_t
 finish_all(struct gate_export *x)
 {
 	struct gate *g = x->gate;
 	struct move *m, *next;
-	int left = 0;
+	uint64_t left = 0, wait;
 
 	pthread_mutex_lock(&g->moves.mutex);
 	for (m = own_move_locked(x, LIST_FIRST(&g->moves.list)); m != NULL;
@@ -266,9 +300,12 @@ finish_all(struct gate_export *x)
 
 			r = meta_count_carried(g->meta, m->x->id,
 					       m->row.source, &count, &bytes);
-			if (r == 0 && count == 0 && !lost)
+			if (r == 0 && count == 0 && !lost &&
+			    m->look_ms <= clock_ms())
 				r = finish(m);
-			left |= r != 1;
+			wait = r == 1 ? 0 : wait_of(m, clock_ms());
+			if (wait != 0 && (left == 0 || wait < left))
+				left = wait;
 		}
 		pthread_mutex_lock(&g->moves.mutex);
 	}
@@ -364,13 +401,13 @@ carry_main(void *arg)
 	uint64_t retry = RETRY_FIRST_MS;
 
 	while (!stopping(g)) {
-		bool waiting = false, left;
-		uint64_t failed;
+		bool waiting = false;
+		uint64_t failed, left;
 		int r;
 
 		begin_pass(x);
 		r = pass(x, &waiting);
-		left = finish_all(x) != 0;
+		left = finish_all(x);
 		pthread_mutex_lock(&g->moves.mutex);
 		failed = x->carrying.failed;
 		pthread_mutex_unlock(&g->moves.mutex);
@@ -381,7 +418,7 @@ carry_main(void *arg)
 			continue;
 		}
 		retry = RETRY_FIRST_MS;
-		sleep_until_woken(x, waiting || left ? WAIT_MS : 0);
+		sleep_until_woken(x, waiting ? WAIT_MS : left);
 	}
 	return NULL;
 }

@@ -49,6 +49,7 @@
 #define LEASE_ALIVE_MAX_MS 300000	/* of a client that is connected */
 #define FENCE_QUIET_MS 1000	/* no late WRITE for so long: see admit_looked */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
+#define LAG_MAX_MS 600000	/* that a listing is behind what was done */
 #define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
 #define SMALL_FILES_MAX (32 * MIB)	/* memory for all of those */
 #define SMALL_UPLOAD (16ULL << 20)	/* up to here a file is one PUT */
@@ -973,6 +974,11 @@ void subdirs_gone(struct node *n);
 /* The store told a name behind one that it should follow.  From then on no
  * listing of the export is trusted to come in the order of bytes. */
 void page_disorder(struct gate_export *x);
+/* Does a listing that has this key with this time still tell of what we
+ * deleted lately?  1: so it does.  looks: how often S3 was asked; from a few
+ * dozen on it is not, and a key in doubt taken for gone.  NULL: always. */
+int page_lags(struct gate_export *x, const char *key, int64_t mtime_ns,
+	      unsigned *looks) __attribute__((warn_unused_result));
 bool page_unordered(struct gate_export *x);
 
 /* ---- sweep.c: names that a listing lacks ---- */

@@ -50,6 +50,22 @@ moves_any(struct gate *g)
 	return __atomic_load_n(&g->moves.count, __ATOMIC_ACQUIRE) > 0;
 }
 
+bool
+moves_owed(struct gate *g)
+{
+	struct move *m;
+
+	if (!moves_any(g))
+		return false;
+	pthread_mutex_lock(&g->moves.mutex);
+	LIST_FOREACH(m, &g->moves.list, link) {
+		if (!m->lagging)
+			break;
+	}
+	pthread_mutex_unlock(&g->moves.mutex);
+	return m != NULL;
+}
+
 static bool
 any_lists(struct gate *g)
 {

@@ -17,6 +17,10 @@ struct move {
 	uint64_t pages;		/* merged: somebody may wait for more */
 	uint64_t failed;	/* objects of the last pass, */
 	uint64_t failures;	/* of all passes */
+	bool lagging;		/* all is carried, and still listed there */
+	/* carry.c's alone */
+	uint64_t look_ms, look_wait_ms;	/* when it looks again */
+	uint64_t lagging_ms;	/* since */
 	char error[256];	/* the last one */
 };
 
@@ -24,6 +28,8 @@ struct move {
 
 /* Is any directory on its way?  Cheap. */
 bool moves_any(struct gate *g);
+/* ... that has objects which have not followed? */
+bool moves_owed(struct gate *g);
 /* Is the key below a source that is being listed?  Then whatever lies there
  * belongs to the directory that left. */
 bool move_claims(struct gate_export *x, const char *key);
@@ -85,6 +91,7 @@ void moves_free(struct gate *g);
 struct move_cursor {
 	char after[META_KEY_MAX + 2];
 	char *token;
+	bool lags;		/* keys were listed that are not there */
 };
 void move_cursor_fini(struct move_cursor *at);
 /* List one page and give inodes to what is there.  later: only what is older

@@ -25,6 +25,7 @@
 #include "nfsd/gate/names.h"
 
 #define LEVELS_MAX 1100	/* a key may be nothing but slashes */
+#define LOOKS_MAX 64		/* at keys of one page, at a move's end */
 
 struct listed {			/* one entry of the page, copied */
 	char *key;
@@ -57,6 +58,7 @@ struct lister {
 	struct level levels[LEVELS_MAX];
 	unsigned depth;		/* levels in use; [0] is the directory */
 	char path[META_KEY_MAX + 2];	/* "a/b/" below the source */
+	char last[META_KEY_MAX + 2];	/* key of the page, as it was told */
 	struct node *locked;	/* of one of the levels */
 	uint64_t page_ms;	/* when it was asked for */
 	bool later;
@@ -151,12 +153,20 @@ lock(struct lister *l, struct node *dir)
 
 /* ---- what is known already ---- */
 
-/* Its object was replaced by somebody else before we came.  Mutex held. */
+/* Its object was replaced by somebody else before we came.  Or the listing lags
+ * behind what we wrote: only what is newer is believed, and of the rest the
+ * copy tells, which is of the version that we know.  Mutex held. */
 static void
 take_over_locked(struct node *n, const struct listed *e)
 {
+	int64_t second = 1000000000;
+
 	if (strcmp(n->i.base_etag, e->etag) == 0 &&
 	    n->i.base_size == e->size)
+		return;
+	if (n->i.base_etag[0] != '\0' &&
+	    (n->i.base_mtime_ns == 0 ||
+	     e->mtime_ns / second <= n->i.base_mtime_ns / second))
 		return;
 	strcpy(n->i.base_etag, e->etag);
 	n->i.base_size = n->i.base_limit = e->size;
@@ -611,6 +621,78 @@ add_key(struct lister *l, const struct listed *e)
 	return r < 0 ? r : mark(l, dir, e);
 }
 
+/* ---- what is known and was not listed ---- */
+
+struct unlisted {
+	struct lister *l;
+	uint64_t *dirs;		/* yet to be looked at */
+	size_t count, room;
+};
+
+static int
+add_dir(struct unlisted *u, uint64_t ino)
+{
+	if (u->count == u->room) {
+		size_t room = u->room ? u->room * 2 : 64;
+		uint64_t *dirs = reallocarray(u->dirs, room, sizeof(*dirs));
+
+		if (dirs == NULL)
+			return -ENOMEM;
+		u->dirs = dirs;
+		u->room = room;
+	}
+	u->dirs[u->count++] = ino;
+	return 0;
+}
+
+/* Its object lies below the source, or did: the copy will tell. */
+static int
+one_unlisted(void *arg, const struct meta_uncarried *u)
+{
+	struct unlisted *all = arg;
+	struct lister *l = all->l;
+	const char *source = l->m->row.source;
+	struct listed e = { .key = (char *)u->key };
+	struct node *n = NULL;
+	int r = u->kind == GATE_DIR ? add_dir(all, u->ino) : 0;
+
+	if (r < 0 || strncmp(u->key, source, strlen(source)) != 0 ||
+	    move_claims_other(l->m, u->key))
+		return r;
+	r = node_get(l->g, u->ino, true, &n);
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	snprintf(e.etag, sizeof(e.etag), "%s", n->i.base_etag);
+	e.size = n->i.base_size;
+	pthread_mutex_unlock(&n->mutex);
+	r = mark(l, n, &e);
+	node_unlock(n);
+	node_put(&n);
+	return r;
+}
+
+/*
+ * Files whose object lies below the source and was not listed: the listing
+ * lags behind our own PUT, or somebody else has deleted it.  They are carried
+ * as the others are; what is gone, no copy finds.
+ */
+static int
+mark_unlisted(struct lister *l)
+{
+	struct unlisted all = { .l = l };
+	int r = flush(l);
+
+	if (r == 0)
+		r = add_dir(&all, l->m->row.ino);
+	while (r == 0 && all.count > 0)
+		r = meta_each_uncarried(l->g->meta, all.dirs[--all.count],
+					one_unlisted, &all);
+	free(all.dirs);
+	return r;
+}
+
 static int
 merge(struct lister *l, const struct page *p, bool last,
       struct move_cursor *at)
@@ -622,8 +704,12 @@ merge(struct lister *l, const struct page *p, bool last,
 		r = add_key(l, &p->list[i]);
 	if (r < 0)
 		return r;
-	if (p->count > 0)
-		strcpy(at->after, p->list[p->count - 1].key);
+	if (last)
+		r = mark_unlisted(l);
+	if (r < 0)
+		return r;
+	if (l->last[0] != '\0')
+		strcpy(at->after, l->last);
 	if (!l->later) {
 		/* Out of order a name says nothing: all of it once more. */
 		strcpy(row.after, page_unordered(l->x) ? "" : at->after);
@@ -669,6 +755,57 @@ ask_page(struct lister *l, struct page *page, struct move_cursor *at,
 	if (r == 0 && page->count > 0 &&
 	    strcmp(page->list[0].key, at->after) < 0)
 		page_disorder(l->x);
+	if (r == 0 && page->count > 0)
+		strcpy(l->last, page->list[page->count - 1].key);
+	return r;
+}
+
+/* Is the key listed, and not there?  1: so it is.  At the end of a move hardly
+ * any key is expected to be: each is looked at. */
+static int
+is_behind(struct lister *l, const struct listed *e, unsigned *looks)
+{
+	struct s3_object o = { 0 };
+	int r;
+
+	if (move_claims_other(l->m, e->key) || hidden_for_good(l->x, e->key))
+		return 0;
+	if (l->later) {
+		r = came_later(l, e) ? 1 : move_key_known(l->x, e->key);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	r = page_lags(l->x, e->key, e->mtime_ns, l->later ? looks : NULL);
+	if (r != 0 || !l->later)
+		return r;
+	if ((*looks)++ >= LOOKS_MAX)
+		return 1;
+	r = s3_head(l->x->s3, e->key, &o, NULL);
+	s3_object_free(&o);
+	return r == -ENOENT ? 1 : r;
+}
+
+/* Before anything is locked. */
+static int
+drop_behind(struct lister *l, struct page *page, struct move_cursor *at)
+{
+	unsigned looks = 0;
+	size_t kept = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < page->count; i++) {
+		int behind = r < 0 ? 0
+				   : is_behind(l, &page->list[i], &looks);
+
+		if (behind < 0)
+			r = behind;
+		at->lags |= behind == 1;
+		if (behind == 1)
+			free(page->list[i].key);
+		else
+			page->list[kept++] = page->list[i];
+	}
+	page->count = kept;
 	return r;
 }
 
@@ -692,6 +829,8 @@ move_list_page(struct move *m, bool later, struct move_cursor *at,
 	l->rq.may_block = true;
 	l->depth = 1;
 	r = ask_page(l, &page, at, &next);
+	if (r == 0)
+		r = drop_behind(l, &page, at);
 	if (r == 0) {
 		l->levels[0].ino = m->row.ino;
 		r = node_get(l->g, m->row.ino, true, &l->levels[0].node);

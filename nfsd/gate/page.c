@@ -134,11 +134,11 @@ page_in_order(const struct page *p, const char *at)
 /* ---- a listing that lags ---- */
 
 #define LOOKS_MAX 64		/* for one page; the others wait for the next */
+#define AGAIN_MAX (SCAN_PAGE / LOOKS_MAX + 1)
 
-/* Does it still tell of what we deleted?  1: so it does. */
-static int
-lags(struct gate_export *x, const char *key, int64_t mtime_ns,
-     unsigned *looks)
+int
+page_lags(struct gate_export *x, const char *key, int64_t mtime_ns,
+	  unsigned *looks)
 {
 	struct s3_object o = { 0 };
 	bool ask = false;
@@ -146,7 +146,7 @@ lags(struct gate_export *x, const char *key, int64_t mtime_ns,
 
 	if (!hidden_lately(x, key, mtime_ns, &ask))
 		return 0;
-	if (!ask || (*looks)++ >= LOOKS_MAX)
+	if (!ask || (looks != NULL && (*looks)++ >= LOOKS_MAX))
 		return 1;
 	r = s3_head(x->s3, key, &o, NULL);
 	s3_object_free(&o);
@@ -164,11 +164,13 @@ struct any {
 	uint64_t asked_ms;
 	size_t own_len;		/* of a key that does not count; 0: none */
 	bool found;
+	unsigned again;		/* times that this page was asked for anew */
 	struct doubt {			/* HEAD tells more of it */
 		char *key;
 		int64_t mtime_ns;
 	} doubts[LOOKS_MAX];
 	size_t doubt_count;
+	bool more;			/* ... than there was room for */
 	char last[META_KEY_MAX + 2];	/* that was met */
 };
 
@@ -184,6 +186,10 @@ is_doubtful(struct any *any, const struct s3_entry *e)
 		return false;
 	if (!ask)
 		return true;
+	if (any->doubt_count == LOOKS_MAX && any->again < AGAIN_MAX) {
+		any->more = true;
+		return true;
+	}
 	if (any->doubt_count == LOOKS_MAX ||
 	    (d->key = strdup(e->key)) == NULL)
 		return false;
@@ -199,8 +205,8 @@ look_at_doubts(struct any *any, int r)
 
 	for (size_t i = 0; i < any->doubt_count; i++) {
 		if (r == 0 && !any->found) {
-			r = lags(any->x, any->doubts[i].key,
-				 any->doubts[i].mtime_ns, &looks);
+			r = page_lags(any->x, any->doubts[i].key,
+				      any->doubts[i].mtime_ns, &looks);
 			any->found = r == 0;
 			r = r < 0 ? r : 0;
 		}
@@ -248,10 +254,18 @@ prefix_any(struct any *any, const char *prefix)
 								       : 16 };
 
 		next = NULL;
+		any->more = false;
 		any->last[0] = '\0';
 		any->asked_ms = clock_ms();
 		r = s3_list_page(x->s3, &list, any_entry, any, &next, NULL);
 		r = look_at_doubts(any, r);
+		/* What was denied is not asked about once more. */
+		if (r == 0 && !any->found && any->more) {
+			any->again++;
+			free(next);
+			continue;
+		}
+		any->again = 0;
 		free(token);
 		token = next;
 		past[0] = '\0';
@@ -260,7 +274,8 @@ prefix_any(struct any *any, const char *prefix)
 			free(token);
 			token = NULL;
 		}
-	} while (r == 0 && !any->found && (token != NULL || past[0] != '\0'));
+	} while (r == 0 && !any->found &&
+		 (any->more || token != NULL || past[0] != '\0'));
 	free(token);
 	return any->found ? 1 : r;
 }
@@ -359,7 +374,8 @@ is_left_file(struct node *dir, const char *key, const struct found *f,
 		return 0;
 	r = meta_get_name(dir->export->gate->meta, dir->ino, f->name, &name);
 	return r != -ENOENT ? (r < 0 ? r : 0)
-			    : lags(dir->export, key, f->mtime_ns, looks);
+			    : page_lags(dir->export, key, f->mtime_ns,
+					looks);
 }
 
 int

@@ -211,8 +211,7 @@ export_key(const struct gate_export *x, const char *key, char *out)
 /* An answer of S3 does not take this long. */
 #define ANSWER_MAX_MS 120000
 /* Those that are not hidden any more are kept for as long as an answer of S3
- * may be under way that knows them, or a listing lag. */
-#define LAG_MAX_MS 600000
+ * may be under way that knows them, or a listing lag (LAG_MAX_MS). */
 #define SHOWN_MAX 16384
 
 static void

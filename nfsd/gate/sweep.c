@@ -156,7 +156,17 @@ any_name(void *arg, const struct meta_name *name)
 }
 
 /* Uploaded by us, and no listing has shown it yet: perhaps after the listing
- * had passed its place, or listings lag.  Ask. */
+ * had passed its place, or listings lag.  Or it is young, and was shown by one
+ * that was further than the next.  Mutex held. */
+static bool
+may_be_unlisted_locked(const struct node *n)
+{
+	return n->i.base_mtime_ns == 0 ||
+	       s3_clock_ns(n->export->s3) - n->i.base_mtime_ns <
+		       LAG_MAX_MS * 1000000LL;
+}
+
+/* Ask. */
 static int
 still_there(struct node *n, bool *there)
 {
@@ -209,7 +219,7 @@ sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
 	} else {
 		pthread_mutex_lock(&n->mutex);
 		keep = n->i.base_key[0] == '\0';
-		ask = !keep && n->i.base_mtime_ns == 0;
+		ask = !keep && may_be_unlisted_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 		if (ask)
 			r = still_there(n, &keep);
