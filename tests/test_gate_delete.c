@@ -428,7 +428,99 @@ a_directory_made_where_one_left_waits_for_none_of_its_files(void)
 	bed_close(&b);
 }
 
-TEST_MAIN("gate_delete", T(what_somebody_else_has_put_there_since_stays),
+/* S3 has denied a deletion, and three times.  It hurries here. */
+static void
+deny(struct bed *b, struct client *c, const char *name)
+{
+	unsigned before = fake_s3_calls(b->s3, S3_OP_DELETE);
+
+	fake_s3_fail(b->s3, S3_OP_DELETE, 1, 1000000, -EACCES);
+	CU_ASSERT_EQUAL(do_remove(b, c, name), 0);
+	AWAIT((deletes_hurry(b->x),
+	       fake_s3_calls(b->s3, S3_OP_DELETE) > before + 4));
+}
+
+static void
+open_denied(struct bed *b, struct client *c, uint64_t grace_ms)
+{
+	struct gate_fh fh;
+
+	b->export.hold_ms = 20;
+	b->export.refuse_grace_ms = grace_ms;
+	client_init(c, "a");
+	bed_open(b);
+	fake_s3_set(b->s3, "f", "f", 1);
+	fake_s3_set(b->s3, "g", "g", 1);
+	fake_s3_set(b->s3, "d/h", "h", 1);
+	CU_ASSERT_EQUAL(do_lookup(b, c, "g", &fh), 0);
+	CU_ASSERT_EQUAL(do_lookup(b, c, "d", &fh), 0);
+	deny(b, c, "f");
+}
+
+static void
+a_removal_that_will_be_denied_is_refused(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	open_denied(&b, &a, 0);
+	AWAIT(b.x->deletes.denied > 0);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), -EACCES);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "g", "i"), -EACCES);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh), 0);
+	/* The rights are back, before the first deletion is tried again. */
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
+	AWAIT((deletes_hurry(b.x), !fake_s3_has(b.s3, "f") &&
+				   !fake_s3_has(b.s3, "g")));
+	CU_ASSERT(!fake_s3_has(b.s3, "f"));
+	CU_ASSERT(!fake_s3_has(b.s3, "g"));
+	bed_close(&b);
+}
+
+/* Where S3 cannot be asked with a condition. */
+static void
+a_denial_holds_for_its_directory(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, dir;
+	struct gate_wcc wcc = { 0 };
+
+	open_denied(&b, &a, 0);
+	b.x->can_delete_if_match = false;
+	AWAIT(b.x->deletes.denied > 0);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), -EACCES);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh), 0);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_remove(b.x, &a.rq, &dir, "h", &wcc), 0);
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
+	AWAIT((deletes_hurry(b.x), b.x->deletes.denied == 0));
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
+	CU_ASSERT(bed_settled(&b));
+	bed_close(&b);
+}
+
+static void
+a_denial_that_may_pass_refuses_nothing(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	open_denied(&b, &a, 600000);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
+	AWAIT((deletes_hurry(b.x), !fake_s3_has(b.s3, "f") &&
+				   !fake_s3_has(b.s3, "g")));
+	CU_ASSERT(!fake_s3_has(b.s3, "g"));
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_delete", T(a_removal_that_will_be_denied_is_refused),
+	  T(a_denial_holds_for_its_directory),
+	  T(a_denial_that_may_pass_refuses_nothing), T(what_somebody_else_has_put_there_since_stays),
 	  T(it_stays_after_a_restart_too),
 	  T(a_version_that_arrives_during_the_removal_goes_too),
 	  T(an_upload_whose_beginning_had_no_answer_leaves_no_parts),

@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/denied.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/upload.h"
 
@@ -41,6 +42,7 @@
 #define AT_ONCE 8		/* of an export */
 #define SAY_MS 60000
 #define PARTS_TRIES 10		/* with growing pauses: minutes */
+#define DENIALS_MIN 3
 #define SOFT_MS 1000		/* a moment */
 #define BELOW_FIRST_MS 20
 #define BELOW_MAX_MS 2000
@@ -53,6 +55,9 @@ struct deletion {
 	uint64_t since_ms, due_ms;
 	int64_t asked_ns;	/* wall clock; of old rows, the start's */
 	bool refused;		/* by S3, when it was tried last */
+	uint64_t denied_ms;	/* it is denied since then; 0: it is not, */
+	unsigned denials;	/* so often, */
+	bool denied;		/* which is no bad moment any more */
 	bool gone;		/* S3 has it no more; only the row is left */
 	bool wanted;		/* its key: it waits for nothing below it */
 	bool waiting;		/* in the heap, */
@@ -204,6 +209,7 @@ done(struct deletion *d)
 	s->running--;
 	s->failing -= d->attempts > 0;
 	s->refused -= d->refused;
+	s->denied -= d->denied;
 	g->deletes_pending--;
 	start_due_locked(x);
 	pthread_cond_broadcast(&g->progress);
@@ -323,6 +329,63 @@ set_refused(struct deletion *d, bool refused)
 	d->x->deletes.refused += (unsigned)refused - (unsigned)d->refused;
 	d->refused = refused;
 	pthread_mutex_unlock(&g->mutex);
+}
+
+/* Does it stay so?  As of uploads that are refused (upload.c). */
+static void
+set_denied(struct deletion *d, bool denied)
+{
+	struct gate_export *x = d->x;
+	uint64_t now = clock_ms();
+	bool lasts;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	d->denials = denied ? d->denials + 1 : 0;
+	if (d->denials <= 1)
+		d->denied_ms = now;
+	lasts = d->denials >= DENIALS_MIN &&
+		now - d->denied_ms >= x->c.refuse_grace_ms;
+	x->deletes.denied += (unsigned)lasts - (unsigned)d->denied;
+	d->denied = lasts;
+	pthread_mutex_unlock(&x->gate->mutex);
+}
+
+bool
+delete_any_denied(struct gate_export *x)
+{
+	bool any;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	any = x->deletes.denied > 0;
+	pthread_mutex_unlock(&x->gate->mutex);
+	return any;
+}
+
+static size_t
+directory_len(const char *key)
+{
+	size_t len = strlen(key);
+
+	while (len > 0 && key[len - 1] == '/')
+		len--;
+	while (len > 0 && key[len - 1] != '/')
+		len--;
+	return len;
+}
+
+bool
+delete_denied_beside(struct gate_export *x, const char *key)
+{
+	size_t len = directory_len(key);
+	const struct deletion *d;
+
+	pthread_mutex_lock(&x->gate->mutex);
+	for (d = x->deletes.by_id; d != NULL; d = d->hh.next)
+		if (d->denied && directory_len(d->row.key) == len &&
+		    memcmp(d->row.key, key, len) == 0)
+			break;
+	pthread_mutex_unlock(&x->gate->mutex);
+	return d != NULL;
 }
 
 /* For longer than a bad moment: thousands of those would be a storm each time
@@ -521,6 +584,7 @@ delete_run(void *arg)
 		return;
 	}
 	set_refused(d, !upload_is_transient(r));
+	set_denied(d, r == -EACCES);
 	longest = r == -EAGAIN ? RETRY_MAX_MS : REFUSED_MAX_MS;
 	for (unsigned i = 0; i < d->attempts && wait < longest; i++)
 		wait *= 2;

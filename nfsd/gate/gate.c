@@ -353,6 +353,8 @@ gate_export_caps(struct gate_export *x, const struct s3_caps *caps)
 			 __ATOMIC_RELAXED);
 	__atomic_store_n(&x->can_complete_if_match, caps->complete_if_match,
 			 __ATOMIC_RELAXED);
+	__atomic_store_n(&x->can_delete_if_match, caps->delete_if_match,
+			 __ATOMIC_RELAXED);
 	__atomic_store_n(&x->mangled, caps->mangled, __ATOMIC_RELAXED);
 }
 

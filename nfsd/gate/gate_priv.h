@@ -454,6 +454,7 @@ struct deletes {
 	unsigned waiters;	/* threads in delete_wait */
 	unsigned failing;	/* have been tried */
 	unsigned refused;	/* S3 says no to them */
+	unsigned denied;	/* for long: denied.c */
 	int said;		/* the error that was told last, */
 	uint64_t said_ms;	/* then, */
 	unsigned unsaid;	/* and how often it was not since */
@@ -471,7 +472,7 @@ struct gate_export {
 	uint64_t fsid;
 	/* atomic */
 	bool can_part_copy, can_put_if_none_match, can_put_if_match;
-	bool can_complete_if_match;
+	bool can_complete_if_match, can_delete_if_match;
 	uint64_t no_part_copy_ms;	/* not before then; atomic */
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
 	uint64_t odd_keys;	/* parts met that are no names; atomic */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/denied.h"
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
@@ -273,6 +274,15 @@ remove_name(struct change_dir *d, struct gate_request *rq, const char *name,
 	return remove_locked(d, rq, name, n, p->file, delete_id);
 }
 
+/* Who has no right hears of that first, where the names are locked. */
+static int
+object_may_go(struct change_dir *d, struct gate_request *rq, struct node *n)
+{
+	if (perm_remove(rq, node_perm(d->node), node_perm(n)) < 0)
+		return 0;
+	return denied_now(n, rq);
+}
+
 int
 gate_remove(struct gate_export *x, struct gate_request *rq,
 	    const struct gate_fh *dir, const char *name,
@@ -290,6 +300,8 @@ gate_remove(struct gate_export *x, struct gate_request *rq,
 		r = lookup_entry(d.node, rq, name, &n);
 	if (r == 0 && node_kind(n) == GATE_DIR)
 		r = -EISDIR;
+	if (r == 0)
+		r = object_may_go(&d, rq, n);
 	if (r == 0)
 		r = lock_victim(&d, rq, name, n, &pair);
 	if (r == 0) {
@@ -370,6 +382,8 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 		r = -ENOTDIR;
 	if (r == 0)
 		r = remove_dir_is_empty(n, rq, false);
+	if (r == 0)
+		r = object_may_go(&d, rq, n);
 	if (r == 0)
 		r = lock_victim(&d, rq, name, n, &pair);
 	if (r == 0) {

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "nfsd/gate/cold.h"
+#include "nfsd/gate/denied.h"
 #include "nfsd/gate/link.h"
 #include "nfsd/gate/lost.h"
 #include "nfsd/gate/move.h"
@@ -449,15 +450,16 @@ goes_aside(const struct rename *m)
 	       !m->files.alias->i.local_only;
 }
 
-/* Can its object follow?  One that is set aside to be removed need not. */
+/* Can its object leave, and follow?  One that is set aside to be removed need
+ * not do that. */
 static int
 object_follows(struct rename *m, struct gate_request *rq)
 {
 	char key[META_KEY_MAX + 2];
-	int r;
+	int r = denied_now(m->file, rq);
 
-	if (name_is_silly(m->to_name))
-		return 0;
+	if (r < 0 || name_is_silly(m->to_name))
+		return r;
 	r = path_child_key(m->to.node, m->to_name, false, key);
 	return r < 0 ? r : cold_may_copy(m->files.file, rq, key);
 }
