@@ -19,6 +19,7 @@
 
 #define STS_MS 10000
 #define SSO_MS 10000
+#define SSO_EARLY_S 900
 #define CONTAINER_MS 5000
 #define INSTANCE_MS 2000	/* of each of three requests */
 
@@ -301,9 +302,11 @@ sso_cache(const struct s3_plan *p, struct s3_buf *path)
 }
 
 static int
-sso_token(const struct s3_plan *p, char **token, struct s3_error *err)
+sso_token(const struct s3_asker *a, const struct s3_plan *p, char **token,
+	  struct s3_error *err)
 {
 	CLEANUP_BUF struct s3_buf path = {0}, text = {0};
+	struct s3_error why = {0};
 	int64_t until = 0;
 	int r = sso_cache(p, &path);
 
@@ -313,10 +316,15 @@ sso_token(const struct s3_plan *p, char **token, struct s3_error *err)
 		r = s3_json_sso_token(text.data, text.len, token, &until, err);
 		say(path.data, r, err);
 	}
-	if (r == 0 && until <= s3_now_s())
-		r = s3_error_set(err, -EACCES, "the SSO token in %s has "
-				 "expired: run aws sso login", path.data);
-	return r;
+	if (r < 0 || until > s3_now_s() + SSO_EARLY_S)
+		return r;
+	/* As long as it is good it does without another one. */
+	r = s3_sso_renew(a, p->sso.region, path.data, &text, token, &why);
+	if (r < 0 && until <= s3_now_s())
+		return s3_error_set(err, -EACCES, "the SSO token in %s has "
+				    "expired: run aws sso login (%s)",
+				    path.data, why.message);
+	return 0;
 }
 
 static int
@@ -329,7 +337,7 @@ by_sso(const struct s3_asker *a, const struct s3_plan *p, struct s3_keys *out,
 	struct s3_http http = exchange(a, what, SSO_MS);
 	const char *base = env("AWS_ENDPOINT_URL_SSO");
 	const char *headers[2] = {0};
-	int r = sso_token(p, &token, err);
+	int r = sso_token(a, p, &token, err);
 
 	if (r < 0)
 		return r;

@@ -48,6 +48,14 @@ int s3_json_sso_keys(const char *text, size_t len, struct s3_keys *out,
 /* The cached token of `aws sso login`; *token is malloced. */
 int s3_json_sso_token(const char *text, size_t len, char **token,
 		      int64_t *expires_s, struct s3_error *err);
+/* CreateToken's request to renew it, malloced.  -ENOENT: it is not one that
+ * can be. */
+int s3_json_sso_request(const char *text, size_t len, char **body,
+			struct s3_error *err);
+/* The cache's next text and token, by the answer; malloced. */
+int s3_json_sso_renewed(const char *text, size_t len, const char *answer,
+			size_t answer_len, char **next, char **token,
+			struct s3_error *err);
 /* What an error's document says, or "". */
 void s3_json_message(const char *text, size_t len, char *out, size_t size);
 /* Can these be sent as they are?  -EBADMSG. */
@@ -131,6 +139,12 @@ int s3_plan_make(const struct s3_asker *asker, enum s3_origin origin,
 		 struct s3_plan *out, struct s3_error *err);
 /* Must one wait for a process or a server? */
 bool s3_plan_is_slow(const struct s3_plan *plan);
+
+/* sso.c: *token becomes another one, and so does the file.  cache: its text.
+ * -ENOENT: it is not one that can be renewed. */
+int s3_sso_renew(const struct s3_asker *asker, const char *region,
+		 const char *path, const struct s3_buf *cache, char **token,
+		 struct s3_error *err);
 
 /* ask.c */
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <jansson.h>
 #include "s3/creds.h"
 
@@ -143,6 +144,72 @@ s3_json_sso_token(const char *text, size_t len, char **token,
 	*token = strdup(t);
 	*expires_s = end;
 	return *token != NULL ? 0 : -ENOMEM;
+}
+
+int
+s3_json_sso_request(const char *text, size_t len, char **body,
+		    struct s3_error *err)
+{
+	CLEANUP_JSON json_t *root = load(text, len, err);
+	CLEANUP_JSON json_t *ask = NULL;
+	const char *until = json_string_value(json_object_get(root,
+						"registrationExpiresAt"));
+
+	if (until == NULL || s3_date_iso(until) <= s3_now_s())
+		return s3_error_set(err, -ENOENT, "it cannot be renewed");
+	/* NULL: one of them is no text. */
+	ask = json_pack("{s:s, s:s, s:s, s:s}", "grantType", "refresh_token",
+			"clientId", json_string_value(json_object_get(root,
+							"clientId")),
+			"clientSecret", json_string_value(json_object_get(
+						root, "clientSecret")),
+			"refreshToken", json_string_value(json_object_get(
+						root, "refreshToken")));
+	if (ask == NULL)
+		return s3_error_set(err, -ENOENT, "it cannot be renewed");
+	*body = json_dumps(ask, JSON_COMPACT);
+	return *body != NULL ? 0 : -ENOMEM;
+}
+
+static int
+set_text(json_t *object, const char *member, const char *value)
+{
+	return json_object_set_new(object, member, json_string(value)) < 0 ?
+	       -ENOMEM : 0;
+}
+
+int
+s3_json_sso_renewed(const char *text, size_t len, const char *answer,
+		    size_t answer_len, char **next, char **token,
+		    struct s3_error *err)
+{
+	CLEANUP_JSON json_t *root = load(text, len, err);
+	CLEANUP_JSON json_t *got = load(answer, answer_len, err);
+	CLEANUP_FREE char *fresh = copy(got, "accessToken");
+	CLEANUP_FREE char *refresh = copy(got, "refreshToken");
+	json_int_t lasts = json_integer_value(json_object_get(got,
+							      "expiresIn"));
+	time_t end = (time_t)(s3_now_s() + lasts);
+	char until[32];
+	struct tm tm;
+	int r;
+
+	if (root == NULL || fresh == NULL || !is_plain(fresh, 32768) ||
+	    lasts <= 0 || lasts > 366 * 86400)
+		return s3_error_set(err, -EBADMSG, "accessToken or expiresIn "
+				    "is missing or not plain text");
+	gmtime_r(&end, &tm);
+	strftime(until, sizeof(until), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	r = set_text(root, "accessToken", fresh);
+	if (r == 0)
+		r = set_text(root, "expiresAt", until);
+	if (r == 0 && refresh != NULL)
+		r = set_text(root, "refreshToken", refresh);
+	if (r < 0 || (*next = json_dumps(root, 0)) == NULL)
+		return -ENOMEM;
+	*token = fresh;
+	fresh = NULL;
+	return 0;
 }
 
 void

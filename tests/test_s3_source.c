@@ -27,6 +27,13 @@
 #define SSO "[profile w]\nsso_session=corp\nsso_account_id=1\n" \
 	"sso_role_name=dev\n[sso-session corp]\nsso_region=eu-west-1\n" \
 	"sso_start_url=https://x/start\n"
+#define RENEWABLE(until) "{\"accessToken\":\"tok\",\"expiresAt\":\"" until  \
+	"\",\"refreshToken\":\"ref\",\"clientId\":\"id\","		     \
+	"\"clientSecret\":\"sec\",\"registrationExpiresAt\":"	     \
+	"\"2099-01-01T00:00:00Z\"}"
+#define SSO_KEYS "{\"roleCredentials\":{\"accessKeyId\":\"S\","		     \
+	"\"secretAccessKey\":\"s\",\"sessionToken\":\"t\","		     \
+	"\"expiration\":4070908800000}}"
 #define URL "@"			/* the fake's, in an environment's value */
 
 static const struct row {
@@ -171,6 +178,22 @@ static const struct row {
 	  SSO, NULL, "{\"accessToken\":\"tok\",\"expiresAt\":"
 	  "\"2001-01-01T00:00:00Z\"}", { "AWS_PROFILE", "w" },
 	  "has expired: run aws sso login", true, 0, {{0}}},
+	{ "an SSO token that has expired is renewed",
+	  SSO, NULL, RENEWABLE("2001-01-01T00:00:00Z"),
+	  { "AWS_PROFILE", "w", "AWS_ENDPOINT_URL_SSO", URL,
+	    "AWS_ENDPOINT_URL_SSO_OIDC", URL }, "S", false, 2,
+	  {{ OK "{\"accessToken\":\"new\",\"expiresIn\":3600,"
+	     "\"refreshToken\":\"next\"}", 0, HTTP_CLOSE,
+	     "{\"grantType\":\"refresh_token\",\"clientId\":\"id\","
+	     "\"clientSecret\":\"sec\",\"refreshToken\":\"ref\"}", NULL },
+	   { OK SSO_KEYS, 0, HTTP_CLOSE, "x-amz-sso_bearer_token: new\r\n",
+	     NULL }}},
+	{ "an SSO token that cannot be renewed",
+	  SSO, NULL, RENEWABLE("2001-01-01T00:00:00Z"),
+	  { "AWS_PROFILE", "w", "AWS_ENDPOINT_URL_SSO_OIDC", URL },
+	  "run aws sso login (SSO CreateToken: HTTP status 403", true, 1,
+	  {{ NO "{\"error\":\"invalid_grant\"}", 0, HTTP_CLOSE,
+	     "POST /token", NULL }}},
 	{ "no SSO token", SSO, NULL, NULL, { "AWS_PROFILE", "w" },
 	  "SSO token: ", true, 0, {{0}}},
 	{ "an SSO token that is none", SSO, NULL, "{}",
@@ -293,6 +316,9 @@ set_env(const struct row *row, const char *url)
 	}
 }
 
+/* SHA-1 of "corp". */
+#define CACHE ".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json"
+
 static void
 set_up(const struct row *row, const char *url)
 {
@@ -302,6 +328,7 @@ set_up(const struct row *row, const char *url)
 		"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ROLE_ARN",
 		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
 		"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_SSO",
+		"AWS_ENDPOINT_URL_SSO_OIDC",
 		"AWS_ENDPOINT_URL", "AWS_EC2_METADATA_SERVICE_ENDPOINT",
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI",
 		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -318,9 +345,7 @@ set_up(const struct row *row, const char *url)
 	put_file("config", row->config);
 	put_file("credentials", row->credentials);
 	put_file("token", "web.tok\n");
-	/* SHA-1 of "corp". */
-	put_file(".aws/sso/cache/"
-		 "ee0bfd2552fbd840c02cc48b6e823320543c450f.json", row->sso);
+	put_file(CACHE, row->sso);
 	set_env(row, url);
 }
 
@@ -332,6 +357,23 @@ clear(void)
 	snprintf(command, sizeof(command), "cd %s && rm -f config credentials "
 		 "token .aws/sso/cache/*", dir);
 	CU_ASSERT_EQUAL(system(command), 0);
+}
+
+/* For the next one, and for nobody else. */
+static bool
+is_cached(const char *text)
+{
+	char path[128], is[1024] = "";
+	struct stat st;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/" CACHE, dir);
+	f = fopen(path, "r");
+	if (f == NULL || stat(path, &st) < 0)
+		return false;
+	is[fread(is, 1, sizeof(is) - 1, f)] = '\0';
+	fclose(f);
+	return strstr(is, text) != NULL && (st.st_mode & 0777) == 0600;
 }
 
 /* What is wrong with it, for the one who reads the log; NULL: nothing. */
@@ -360,6 +402,10 @@ play(const struct row *row, const char **detail)
 	else if (http_fake_wrong(fake) != 0 ||
 		 http_fake_seen(fake) != row->steps)
 		bad = "the service was asked otherwise";
+	else if (!row->fails && row->sso != NULL &&
+		 strstr(row->sso, "clientId") != NULL &&
+		 !is_cached("\"refreshToken\": \"next\""))
+		bad = "what was renewed is not there for the next time";
 	s3_keys_fini(&k);
 	s3_creds_close(&c);
 	http_fake_stop(&fake);
