@@ -49,7 +49,7 @@ store_is() {
 			LocalAddr => "127.0.0.1:0");
 		print $s->sockport, "\n";'"$program" "$@" >"$dir/port" &
 	store=$!
-	within 10 test -s "$dir/port" || die "no store"
+	within 60 test -s "$dir/port" || die "no store"
 }
 
 # With $dir/conf; its log is $dir/log.

@@ -85,7 +85,7 @@ rpcc_open_from(struct rpcc *c, const char *local, uint16_t local_port,
 
 	memset(c, 0, sizeof(*c));
 	c->udp = udp;
-	c->timeout_ms = 5000;
+	c->timeout_ms = 60000;
 	if (getrandom(&c->next_xid, sizeof(c->next_xid), 0) < 0)
 		c->next_xid = (uint32_t)now_ms();
 	rpcc_identity(c, "testhost", 0, 0, 0, NULL);

@@ -54,7 +54,7 @@ struct rpcc {
 	int fd;
 	bool udp;
 	uint32_t next_xid;	/* random at first */
-	unsigned timeout_ms;	/* for calls that wait; 5000 */
+	unsigned timeout_ms;	/* for calls that wait; 60000 */
 	uint32_t flavor;	/* 1 AUTH_SYS, 0 AUTH_NONE */
 	char machine[256];
 	uint32_t uid, gid, group_count, groups[16];

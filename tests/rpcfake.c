@@ -13,7 +13,7 @@
 
 #include "tests/rpcfake.h"
 
-#define WAIT_S 5
+#define WAIT_S 30
 
 bool_t
 xdr_fake_args(XDR *xdrs, struct fake_args *args)

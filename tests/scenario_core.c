@@ -193,7 +193,7 @@ read_empty(struct rpcc *c, uint32_t xid)
 	bool eof = false;
 	fattr3 attr;
 
-	OK(nc_read_recv(c, xid, 10000, NULL, 100, &got, &eof, &attr));
+	OK(nc_read_recv(c, xid, 60000, NULL, 100, &got, &eof, &attr));
 	return got == 0 && eof && attr.size == 0 && attr.nlink == 1;
 }
 

@@ -243,7 +243,7 @@ s38(struct scene *s)
 	quiet_since = scene_now_ms();
 	for (;;) {
 		CHECK(scene_now_ms() - quiet_since < 60000);
-		r = nc_write_recv(&s->b, xid, 20000, NULL);
+		r = nc_write_recv(&s->b, xid, 60000, NULL);
 		if (r == NFS3_OK)
 			break;
 		IS(r, NFS3ERR_JUKEBOX);

@@ -14,7 +14,7 @@
 #include "rpcgen/nfs3.h"
 #include "tests/scenario.h"
 
-#define WAIT_MS 300		/* store_wait_ms of these */
+#define WAIT_MS 1000		/* store_wait_ms of these */
 #define AT_ONCE_MS 200
 #define FIRST_MS (WAIT_MS + 1000)
 
@@ -204,7 +204,7 @@ slow(struct scene *s)
 
 	know(s, &k);
 	object_text(s, "d/three", "new");
-	scene_faults(s, "op=list delay_ms=1000\n");
+	scene_faults(s, "op=list delay_ms=3000\n");
 	usleep(100 * 1000);
 	CHECK(names_in(&s->a, &k.dir) == 4);
 	CHECK(scene_logged(s, "is away, cl") == 0);
@@ -590,7 +590,7 @@ hour(struct scene *s)
 	hour_without(s, 60000);
 }
 
-#define SHORT "attr_ttl_ms=50 store_wait_ms=300"
+#define SHORT "attr_ttl_ms=50 store_wait_ms=1000"
 
 SCENARIOS(
 	{ "offline-ls", "a store is silent / names, attributes and bytes that "

@@ -41,7 +41,7 @@ s27(struct scene *s)
 			OK(nc_read_send(&clients[i], xid[i], &f, off, 65536));
 		}
 		for (unsigned i = 0; i < READERS; i++) {
-			OK(nc_read_recv(&clients[i], xid[i], 20000, buf,
+			OK(nc_read_recv(&clients[i], xid[i], 60000, buf,
 					sizeof(buf), &got, NULL, NULL));
 			CHECK(got == 65536 &&
 			      memcmp(buf, data + off, 65536) == 0);

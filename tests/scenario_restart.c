@@ -232,14 +232,14 @@ s74(struct scene *s)
 	uint32_t xid = rpcc_xid(&s->a);
 
 	OK(nc_write_send(&s->a, xid, &f, 0, "AAA", 3, FILE_SYNC));
-	OK(nc_write_recv(&s->a, xid, 5000, NULL));
+	OK(nc_write_recv(&s->a, xid, 60000, NULL));
 	SOON(10000, put(&s->b, &f, 0, "BBB", FILE_SYNC), NFS3_OK);
 	WITHIN(10000, object_is(s, "f", "BBB"));
 	/* As after a lost reply: the same call, over another connection. */
 	rpcc_close(&s->a);
 	scene_client(s, &s->a, 11, "a");
 	OK(nc_write_send(&s->a, xid, &f, 0, "AAA", 3, FILE_SYNC));
-	OK(nc_write_recv(&s->a, xid, 5000, NULL));
+	OK(nc_write_recv(&s->a, xid, 60000, NULL));
 	DURING(400, object_is(s, "f", "BBB"));
 	CHECK(reads(&s->b, &f, "BBB"));
 	CHECK(state_is(s, "f", ""));
@@ -280,12 +280,12 @@ s76(struct scene *s)
 
 	OK(put(&s->a, &f, 0, "A's", UNSTABLE));
 	OK(nc_write_send(&s->b, xid, &f, 0, "B", 1, FILE_SYNC));
-	IS(nc_write_recv(&s->b, xid, 10000, NULL), NFS3ERR_JUKEBOX);
+	IS(nc_write_recv(&s->b, xid, 60000, NULL), NFS3ERR_JUKEBOX);
 	OK(commit(&s->a, &f));
 	until = scene_now_ms() + 10000;
 	do {
 		OK(nc_write_send(&s->b, xid, &f, 0, "B", 1, FILE_SYNC));
-		r = nc_write_recv(&s->b, xid, 10000, NULL);
+		r = nc_write_recv(&s->b, xid, 60000, NULL);
 	} while (r == NFS3ERR_JUKEBOX && scene_now_ms() < until);
 	OK(r);
 	WITHIN(10000, object_is(s, "f", "B's"));

@@ -133,7 +133,7 @@ s82_moment(struct scene *s)
 	WITHIN(5000, scene_calls(s, "get", "f", "end") == 1);
 	/* The READ has its bytes, or will have the new ones. */
 	OK(commit(&s->a, &f));
-	OK(nc_read_recv(&s->b, xid, 10000, buf, sizeof(buf), &got, NULL,
+	OK(nc_read_recv(&s->b, xid, 60000, buf, sizeof(buf), &got, NULL,
 			&attr));
 	CHECK(attr.size == got);
 }
@@ -155,14 +155,14 @@ unread(struct scene *s)
 		OK(nc_read_send(&s->a, reads[i], &h, 0, 9));
 	}
 	OK(nc_write_send(&s->a, more, &f, 9, ", more", 6, UNSTABLE));
-	OK(nc_write_recv(&s->a, first, 10000, NULL));
+	OK(nc_write_recv(&s->a, first, 60000, NULL));
 	DURING(FLUSH + 500, size_of(&s->b, &f) == 3);
 	CHECK(holds(s, "f", "a", "ACTIVE"));
 	scene_faults(s, "");
 	for (unsigned i = 0; i < 16; i++)
-		OK(nc_read_recv(&s->a, reads[i], 10000, NULL, 9, NULL, NULL,
+		OK(nc_read_recv(&s->a, reads[i], 60000, NULL, 9, NULL, NULL,
 				NULL));
-	OK(nc_write_recv(&s->a, more, 10000, NULL));
+	OK(nc_write_recv(&s->a, more, 60000, NULL));
 	WITHIN(VISIBLE, sees(&s->b, &f, "A's bytes, more"));
 }
 
@@ -182,7 +182,7 @@ busy_elsewhere(struct scene *s)
 
 		CHECK(scene_now_ms() < until);
 		if (n >= 32)
-			OK(nc_write_recv(&s->a, *at, 10000, NULL));
+			OK(nc_write_recv(&s->a, *at, 60000, NULL));
 		*at = rpcc_xid(&s->a);
 		OK(nc_write_send(&s->a, *at, &g, n % 64 * sizeof(block), block,
 				 sizeof(block), UNSTABLE));
@@ -190,7 +190,7 @@ busy_elsewhere(struct scene *s)
 	CHECK(object_is(s, "f", "A's bytes"));
 	CHECK(holds(s, "g", "a", "ACTIVE"));
 	for (unsigned i = 0; i < 32; i++)
-		OK(nc_write_recv(&s->a, xid[i], 10000, NULL));
+		OK(nc_write_recv(&s->a, xid[i], 60000, NULL));
 }
 
 /* A is told to come back, for want of room: it is not silent until then. */

@@ -103,7 +103,7 @@ s19(struct scene *s)
 	SOON(5000, put(&s->a, &f, 0, "A", FILE_SYNC), NFS3_OK);
 	for (unsigned round = 0; round < rounds; round++) {
 		char text[3][LINE + 1];
-		uint64_t until = scene_now_ms() + 20000;
+		uint64_t until = scene_now_ms() + PATIENCE * 20000;
 		int r[3], winner = -1;
 
 		for (int i = 0; i < 3; i++) {
@@ -303,8 +303,8 @@ s26(struct scene *s)
 	WITHIN(5000, status_number(s, "held_requests") == 2);
 	WITHIN(5000, scene_calls(s, "put", "f", "held") == 1);
 	scene_faults(s, "");
-	IS(nc_write_recv(&s->b, xb, 10000, NULL), NFS3ERR_IO);
-	IS(nc_write_recv(&s->c, xc, 10000, NULL), NFS3ERR_IO);
+	IS(nc_write_recv(&s->b, xb, 60000, NULL), NFS3ERR_IO);
+	IS(nc_write_recv(&s->c, xc, 60000, NULL), NFS3ERR_IO);
 	CHECK(scene_calls(s, "put", "f", "begin") == 1);
 	CHECK(state_is(s, "f", "FAILED"));	/* A's, until it is told */
 	OK(put(&s->c, &f, 0, "C", UNSTABLE));

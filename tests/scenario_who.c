@@ -185,7 +185,7 @@ s58_unread(struct scene *s)
 			    UNSTABLE) == 0);
 	DURING(3500, scene_logged(s, "writer went silent") == 0);
 	scene_faults(s, "");
-	OK(nc_write_recv(&s->a, xid, 20000, NULL));
+	OK(nc_write_recv(&s->a, xid, 60000, NULL));
 	CHECK(state_is(s, "f", "ACTIVE"));
 	OK(commit(&s->a, &f));
 	WITHIN(10000, object_is(s, "f", "A's words"));

@@ -4,7 +4,8 @@
 # at any moment, and ends in its time.
 set -u
 . "${srcdir:-$(dirname "$0")/..}/tests/daemon.sh"
-end_ms=1000	# shutdown_timeout_ms; two seconds more are allowed
+end_ms=1000	# shutdown_timeout_ms
+more_ms=10000	# what a busy machine may need beside that; S3 would take for ever
 
 now() {		# milliseconds
 	echo $(($(date +%s%N) / 1000000))
@@ -39,18 +40,18 @@ ends() {	# WHAT
 	wait $pid || die "$1: exit code $?"
 	took=$(($(now) - began))
 	pid=
-	[ $took -lt $((end_ms + 2000)) ] || die "$1: the end took $took ms"
+	[ $took -lt $((end_ms + more_ms)) ] || die "$1: the end took $took ms"
 	echo "ok: $1 ($took ms)"
 }
 
 # ---- three silent buckets delay nobody
 began=$(now)
 launch
-serves /hung3 10
+serves /hung3 60
 took=$(($(now) - began))
-[ $took -lt 5000 ] || die "three silent buckets delay the start by $took ms"
+[ $took -lt $more_ms ] || die "three silent buckets delay the start by $took ms"
 echo "served after $took ms" >"$dir/a"
-timeout 5 nfs-cp "$dir/a" "nfs://127.0.0.1/good/a?$ports" >"$dir/out" 2>&1 ||
+timeout 60 nfs-cp "$dir/a" "nfs://127.0.0.1/good/a?$ports" >"$dir/out" 2>&1 ||
 	die "nfs-cp: $(tail -n 1 "$dir/out")"
 ends "silent buckets at start"
 cmp "$dir/a" "$dir/bucket/a" || die "a is not in the bucket"
@@ -62,13 +63,13 @@ forty_wait() {
 
 # ---- calls that wait for S3
 launch
-serves /hung3 10
+serves /hung3 60
 for i in $(seq 40); do
 	timeout 60 nfs-ls "nfs://127.0.0.1/hung$((i % 3 + 1))/$i?$ports" \
 		>/dev/null 2>&1 &
 	others="$others $!"
 done
-within 30 forty_wait || die "forty calls do not wait"
+within 60 forty_wait || die "forty calls do not wait"
 ends "forty calls that wait for a black hole"
 kill $others 2>/dev/null
 wait $others 2>/dev/null
@@ -81,7 +82,7 @@ cat >"$dir/config" <<END
 credential_process = echo run >>$dir/ran; exec sleep 1000
 END
 launch
-within 10 test -s "$dir/ran" || die "credential_process was not run"
+within 60 test -s "$dir/ran" || die "credential_process was not run"
 ends "credential_process hangs at the start"
 
 # ---- and later on
@@ -90,7 +91,7 @@ cat >"$dir/config" <<END
 credential_process = [ -e $dir/once ] && { echo >$dir/twice; exec sleep 1000; }; echo >$dir/once; echo '{ "Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "Expiration": "'\$(date -u -d '+60 seconds' +%Y-%m-%dT%H:%M:%SZ)'" }'
 END
 launch
-serves /hung3 10
-within 10 test -e "$dir/twice" || die "the keys were not asked for anew"
+serves /hung3 60
+within 60 test -e "$dir/twice" || die "the keys were not asked for anew"
 ends "credential_process hangs later"
 sound

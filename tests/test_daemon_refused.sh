@@ -46,11 +46,11 @@ END
 # refused WHAT: it serves the other export, and says why this one is not.
 refused() {
 	launch
-	serves /sick 20
-	within 10 grep -q "bucket=s3://sick cannot be used, trying on: .*$1" \
+	serves /sick 60
+	within 60 grep -q "bucket=s3://sick cannot be used, trying on: .*$1" \
 		"$dir/log" || die "$1: the log does not tell"
 	echo "$1" >"$dir/a"
-	timeout 10 nfs-cp "$dir/a" \
+	timeout 60 nfs-cp "$dir/a" \
 		"nfs://127.0.0.1/good/$((++files))?$ports" \
 		>"$dir/out" 2>&1 || die "$1: nfs-cp: $(tail -n 1 "$dir/out")"
 	"$ctl" --state-dir "$dir/state" status >"$dir/status" ||
@@ -77,7 +77,7 @@ done
 echo ExpiredToken >"$dir/code"
 refused ExpiredToken
 rm "$dir/code"
-within 30 grep -q 'bucket=s3://sick answers now' "$dir/log" ||
+within 60 grep -q 'bucket=s3://sick answers now' "$dir/log" ||
 	die "it is not found out that the keys are good"
 ends "keys that are good later"
 

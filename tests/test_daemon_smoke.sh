@@ -40,7 +40,7 @@ start() {
 		--portmap off --state-dir "$dir/state" \
 		--set export.settle_ms=200 2>"$dir/log" &
 	pid=$!
-	within 10 grep -q '^s3nfsd: serving /bucket on ' "$dir/log" ||
+	within 60 grep -q '^s3nfsd: serving /bucket on ' "$dir/log" ||
 		die "the daemon does not serve"
 	port=$(sed -n 's/^s3nfsd: serving \/bucket on .*:\([0-9]*\) .*/\1/p' \
 		"$dir/log")
@@ -52,19 +52,19 @@ url() {
 }
 
 put() {		# FILE NAME
-	timeout 20 nfs-cp "$1" "$(url "$2")" >"$dir/out" 2>&1 ||
+	timeout 60 nfs-cp "$1" "$(url "$2")" >"$dir/out" 2>&1 ||
 		die "nfs-cp $1 in: $(tail -n 1 "$dir/out")"
 }
 
 comes_back() {	# NAME FILE
 	rm -f "$dir/back/f"
-	timeout 20 nfs-cp "$(url "$1")" "$dir/back/f" >"$dir/out" 2>&1 ||
+	timeout 60 nfs-cp "$(url "$1")" "$dir/back/f" >"$dir/out" 2>&1 ||
 		die "nfs-cp $1 out: $(tail -n 1 "$dir/out")"
 	cmp "$dir/back/f" "$2" || die "$1 came back changed"
 }
 
 stored() {	# NAME FILE
-	within 10 cmp "$dir/bucket/$1" "$2" ||
+	within 60 cmp "$dir/bucket/$1" "$2" ||
 		die "the object $1 is not the file's bytes"
 }
 
@@ -78,7 +78,7 @@ put "$dir/b" b
 put "$dir/empty" empty
 comes_back a "$dir/a"
 comes_back b "$dir/b"
-timeout 20 nfs-ls "nfs://127.0.0.1/bucket?$ports" >"$dir/list" 2>&1
+timeout 60 nfs-ls "nfs://127.0.0.1/bucket?$ports" >"$dir/list" 2>&1
 [ "$(awk '{ print $NF }' "$dir/list" | sort | tr '\n' ' ')" = \
   "a b empty " ] || die "nfs-ls says: $(cat "$dir/list")"
 kill -TERM $pid

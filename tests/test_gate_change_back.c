@@ -117,7 +117,9 @@ run_and_make(struct rig *r)
 
 	rig_let_go(r);
 	r->hurry = true;
-	if (!rig_settled(r, rig_f_is_gone))
+	/* Unless it is there from the first try. */
+	if (do_lookup(&r->bed, &r->a, "f", &r->fh[0]) < 0 &&
+	    !rig_settled(r, rig_f_is_gone))
 		return -ETIMEDOUT;
 	result = do_file(&r->bed, &r->a, "f", "new", &r->fh[0]);
 	return result < 0 ? result : rig_run(r);

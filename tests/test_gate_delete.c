@@ -119,9 +119,10 @@ what_somebody_else_has_put_there_since_stays(void)
 		bed_open(&b);
 		ok = l->make(&b, &a) == 0 && bed_settled(&b) &&
 		     fake_s3_is(b.s3, l->key, l->made, strlen(l->made));
-		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1, -EAGAIN);
+		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1000, -EAGAIN);
 		ok = ok && l->leave(&b, &a) == 0;
 		fake_s3_set(b.s3, l->key, "theirs", 6);
+		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
 		ok = ok && bed_settled(&b);
 		ok = ok && fake_s3_is(b.s3, l->key, "theirs", 6);
 		ok = ok && conflicts(&b) == 1;

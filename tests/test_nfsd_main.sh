@@ -23,12 +23,12 @@ check() {
 	fi
 }
 
-# wait_for COMMAND...: until it succeeds, at most 10 s
+# wait_for COMMAND...: until it succeeds, at most a minute
 wait_for() {
 	n=0
 	until "$@" >/dev/null 2>&1; do
 		n=$((n + 1))
-		[ $n -ge 200 ] && return 1
+		[ $n -ge 1200 ] && return 1
 		sleep 0.05
 	done
 }

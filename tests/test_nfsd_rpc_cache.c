@@ -297,7 +297,7 @@ a_server_can_end_with_calls_held(void)
 				    1) == 0);
 	CU_ASSERT(fake_wait_held(&fake, 5));
 	rpc_server_stop(fake.server, 10);
-	CU_ASSERT(rpcc_wait_closed(&c, 1000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 30000) == 0);
 	rpcc_close(&c);
 	fake_stop(&fake);
 }
@@ -365,7 +365,7 @@ a_call_that_has_no_memory_ends_its_connection(void)
 	CU_ASSERT(fake_call(&c, FAKE_PLAIN, FAKE_NOW, 0, "x", 1, NULL) == 0);
 	__atomic_store_n(&fails, true, __ATOMIC_RELAXED);
 	CU_ASSERT(fake_send(&c, 7, FAKE_CACHED, FAKE_NOW, 0, "x", 1) == 0);
-	CU_ASSERT(rpcc_wait_closed(&c, 5000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 30000) == 0);
 	CU_ASSERT(!__atomic_load_n(&fails, __ATOMIC_RELAXED));
 	rpcc_close(&c);
 	CU_ASSERT(fake_connect(&fake, &c) == 0);

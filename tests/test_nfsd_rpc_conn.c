@@ -165,7 +165,7 @@ waits(struct fake *fake, uint64_t since_ms)
 static bool
 waits_soon(struct fake *fake, bool wanted)
 {
-	uint64_t until = now_ms() + 5000;
+	uint64_t until = now_ms() + 30000;
 
 	while (waits(fake, UINT64_MAX) != wanted && now_ms() < until)
 		tick();
@@ -230,14 +230,14 @@ serves_in(struct fake *fake, const char *from, bool udp, unsigned timeout_ms)
 static bool
 serves(struct fake *fake, const char *from, bool udp)
 {
-	return serves_in(fake, from, udp, 5000);
+	return serves_in(fake, from, udp, 30000);
 }
 
 /* All that are held, until so many have been. */
 static bool
 wake_in_all(struct fake *fake, unsigned count)
 {
-	uint64_t until = now_ms() + 10000;
+	uint64_t until = now_ms() + 30000;
 	unsigned woken = 0;
 
 	while (woken < count && now_ms() < until) {

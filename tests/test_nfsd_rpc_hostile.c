@@ -143,7 +143,7 @@ hangs_up(struct fake *fake, const void *bytes, size_t len)
 
 	CU_ASSERT(fake_connect(fake, &c) == 0);
 	(void)!rpcc_send_raw(&c, bytes, len);
-	CU_ASSERT(rpcc_wait_closed(&c, 2000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 30000) == 0);
 	rpcc_close(&c);
 }
 
@@ -347,7 +347,7 @@ connections_of_one_host_are_bounded(void)
 	for (int i = 0; i < 5; i++)
 		CU_ASSERT(rpcc_open(&c[i], "127.0.0.8", "127.0.0.1",
 				    fake.port, false) == 0);
-	CU_ASSERT(rpcc_wait_closed(&c[4], 2000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c[4], 30000) == 0);
 	CU_ASSERT(call(&c[0], FAKE_PROGRAM, FAKE_V3, FAKE_NULL) == 0);
 	still_serves(&fake);
 	for (int i = 0; i < 5; i++)
@@ -365,7 +365,7 @@ idle_connections_end(void)
 	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
 	CU_ASSERT(fake_connect(&fake, &c) == 0);
 	CU_ASSERT(call(&c, FAKE_PROGRAM, FAKE_V3, FAKE_NULL) == 0);
-	CU_ASSERT(rpcc_wait_closed(&c, 4000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 30000) == 0);
 	rpcc_close(&c);
 	fake_stop(&fake);
 }
@@ -391,7 +391,7 @@ running_out_of_descriptors_refuses_and_recovers(void)
 	CU_ASSERT_FATAL(count > 2);
 	close(fds[--count]);
 	CU_ASSERT(fake_connect(&fake, &c) == 0);
-	CU_ASSERT(rpcc_wait_closed(&c, 3000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 30000) == 0);
 	/* Who is connected is served. */
 	CU_ASSERT(call(&first, FAKE_PROGRAM, FAKE_V3, FAKE_NULL) == 0);
 	rpcc_close(&c);
@@ -418,7 +418,7 @@ a_half_closed_peer_gets_its_replies(void)
 	CU_ASSERT(fake_wait_held(&fake, 1));
 	CU_ASSERT(fake_wake_all(&fake) == 1);
 	CU_ASSERT(fake_result(&c, 1, NULL) == 0);
-	CU_ASSERT(rpcc_wait_closed(&c, 2000) == 0);
+	CU_ASSERT(rpcc_wait_closed(&c, 30000) == 0);
 	rpcc_close(&c);
 	fake_stop(&fake);
 }

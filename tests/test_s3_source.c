@@ -462,7 +462,7 @@ a_source_that_hangs_is_left_when_the_program_ends(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
 	set_up(&row, http_fake_url(fake));
 	CU_ASSERT_EQUAL(s3_creds_open(&config, &c, &err), -ECANCELED);
-	CU_ASSERT(s3_mono_ms() - began < 3000);
+	CU_ASSERT(s3_mono_ms() - began < 30000);
 	http_fake_stop(&fake);
 	put_file("config", "");
 	put_file("credentials", "");
