@@ -28,6 +28,7 @@ struct page {
 	const char *token;	/* of the list, without its version */
 	bool v1;		/* asked for so */
 	struct s3_xml_list *xml;
+	char max[16];		/* max-keys: the call keeps no copy */
 };
 
 static int
@@ -97,16 +98,15 @@ walk(const struct s3_xml_list *xml, const char *marker,
 }
 
 static void
-ask_for(struct s3_call *call, const struct page *page)
+ask_for(struct s3_call *call, struct page *page)
 {
 	const struct s3_list *list = page->list;
 	const char *after = list->start_after;
 	bool v1 = page->v1;
-	char max[16];
 
-	snprintf(max, sizeof(max), "%u", list->max_keys ? list->max_keys :
-		 1000);
-	s3_call_query(call, "max-keys", max);
+	snprintf(page->max, sizeof(page->max), "%u",
+		 list->max_keys ? list->max_keys : 1000);
+	s3_call_query(call, "max-keys", page->max);
 	if (!v1)
 		s3_call_query(call, "list-type", "2");
 	s3_call_query(call, "encoding-type", "url");
