@@ -14,8 +14,6 @@
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
 
-#define WAIT_MS 5000
-
 /* ---- what clients do ---- */
 
 struct told {
@@ -97,14 +95,8 @@ names(struct bed *b)
 static bool
 shrinks_to(struct bed *b, uint64_t most)
 {
-	uint64_t until = clock_ms() + WAIT_MS;
-
-	while (names(b) > most) {
-		if (clock_ms() > until)
-			return false;
-		usleep(2000);
-	}
-	return true;
+	AWAIT(names(b) <= most);
+	return names(b) <= most;
 }
 
 /* ---- those that are gone ---- */
@@ -163,16 +155,15 @@ database(struct bed *b)
 static void
 the_database_is_small_again_when_its_rows_have_gone(void)
 {
-	uint64_t bytes, until = clock_ms() + WAIT_MS;
 	struct bed b = BED;
+	uint64_t bytes;
 
 	bed_open(&b);
 	put_rows(&b, true);
 	bytes = database(&b);
 	CU_ASSERT(bytes > 1000000);
 	put_rows(&b, false);
-	while (database(&b) > bytes / 2 && clock_ms() < until)
-		usleep(2000);
+	AWAIT(database(&b) <= bytes / 2);
 	CU_ASSERT(database(&b) <= bytes / 2);
 	bed_close(&b);
 }
@@ -297,7 +288,7 @@ a_directory_that_is_read_keeps_its_names_and_cookies(void)
 	list_from(&b, &a, 0, SOME / 2, false, &t);
 	CU_ASSERT(t.count > 0 && t.count < SOME);
 	/* A round of the thread. */
-	for (uint64_t at = clock_ms() + WAIT_MS;
+	for (uint64_t at = clock_ms() + BED_WAIT_MS;
 	     __atomic_load_n(&b.gate->known.unbroken, __ATOMIC_RELAXED) == 0 &&
 	     clock_ms() < at; )
 		usleep(2000);
@@ -338,7 +329,7 @@ so_does_one_that_has_left_memory(void)
 	b.root = sub;
 	CU_ASSERT(t.count > 0 && t.count < 60);
 	/* Others take its place. */
-	for (uint64_t at = clock_ms() + WAIT_MS; clock_ms() < at; ) {
+	for (uint64_t at = clock_ms() + BED_WAIT_MS; clock_ms() < at; ) {
 		struct gate_fh fh;
 
 		n = node_find(b.gate, dir.ino);
@@ -353,7 +344,7 @@ so_does_one_that_has_left_memory(void)
 		}
 	}
 	CU_ASSERT_PTR_NULL(n);
-	for (uint64_t at = clock_ms() + WAIT_MS,
+	for (uint64_t at = clock_ms() + BED_WAIT_MS,
 		      was = __atomic_load_n(&b.gate->known.unbroken,
 					    __ATOMIC_RELAXED);
 	     __atomic_load_n(&b.gate->known.unbroken, __ATOMIC_RELAXED) <=
