@@ -630,7 +630,7 @@ def killed(c):
 
 def snapshot(c):
     shot = {}
-    for path, a in c.nfs.walk():
+    for path, a in c.nfs.walk(flat=b'many'):
         if path.startswith(b'many/'):
             shot[path] = (a.type, a.size if a.type == nfs.FILE else 0)
             continue

@@ -33,7 +33,8 @@ KEYS = {
     'moto': {'untaken': [b'new\nline'], 'refused': [b'new\nline']},
     's3mock': {'untaken': [b'back\\slash'], 'refused': [b'back\\slash']},
     's3proxy': {'untaken': [LONG], 'renamed': PATHS},
-    # Names in NFD and in NFC are one to it.
+    # Names in NFD and in NFC are one to it.  It lists control characters as
+    # they are until it reads the directory again: no probe sees that.
     'rclone': {'untaken': PATHS + [LONG],
                'renamed': [b'tab\there', b'new\nline', b'control\x01'],
                'lost': ['cafe\u0301'.encode()]},

@@ -263,11 +263,13 @@ class Client:
             eof = bool(r.u32())
         return out
 
-    def walk(self, path=b''):
-        """Each thing below: (path, Attr)"""
-        for name, _ in self.list(path):
+    def walk(self, path=b'', flat=b'/'):
+        """Each thing below: (path, Attr).  Of the directory `flat` what
+        READDIRPLUS tells, and no more."""
+        for name, a in self.list(path):
             below = path + b'/' + name if path else name
-            a = self.getattr(below)
+            if path != flat or a is None:
+                a = self.getattr(below)
             yield below, a
-            if a.type == DIR:
-                yield from self.walk(below)
+            if a.type == DIR and path != flat:
+                yield from self.walk(below, flat)

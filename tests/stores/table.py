@@ -18,7 +18,8 @@ Made by `tests/check-stores --all --table docs/stores.md`; do not edit. One
 conformance program uses a gateway over NFS and looks into the bucket beside
 it. **yes**: the line holds. *degraded*: it holds but for what the note says.
 *no*: this store cannot do it. **FAIL**: it could, and does not. A dash: not
-looked at.
+looked at. Each limit is exact: more or less than what is told fails
+(tests/stores/limits.py).
 """
 
 
@@ -60,7 +61,9 @@ def main():
     print('What a store ignores is found out at the start and done in the next '
           'safest\nway: a HEAD just before takes the place of a condition, '
           'which leaves a window of\none round trip; without UploadPartCopy a '
-          'change of a large file sends all of it.\n')
+          'change of a large file sends all of it.\nCharacters that it does '
+          'not keep in keys are found out, too: names with them\nare refused '
+          '(docs/objects.md).\n')
     print('| store | not honoured |\n|---|---|')
     for r in rows:
         print('| %s | %s |' % (NAMES[r['store']], r['missing'] or 'nothing'))
