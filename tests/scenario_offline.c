@@ -46,6 +46,18 @@ is_away(struct scene *s)
 	return is;
 }
 
+/* That wait for it. */
+static long long
+away_files(struct scene *s)
+{
+	json_t *status = ctl(s, "status");
+	const json_t *row = json_array_get(json_object_get(status, "away"), 0);
+	long long files = json_integer_value(json_object_get(row, "files"));
+
+	json_decref(status);
+	return files;
+}
+
 /* It goes, and the gateway finds out. */
 static void
 go_away(struct scene *s, const char *rules)
@@ -302,6 +314,8 @@ changes(struct scene *s)
 	know(s, &k);
 	go_away(s, "hold\n");
 	change_all(s, &k, &c);
+	/* Also those that nobody writes: made, sub, deep, to, uno. */
+	CHECK(away_files(s) >= 5);
 	see_all(s, &s->a, &c, true);
 	see_all(s, &s->b, &c, true);
 	come_back(s);

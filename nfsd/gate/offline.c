@@ -81,6 +81,24 @@ offline_absent(struct node *dir, struct gate_request *rq)
 	return offline_listed(dir) ? -ENOENT : come_back(rq);
 }
 
+struct owed {
+	const struct gate_export *x;
+	uint64_t files;
+};
+
+static int
+count_owed(void *arg, struct node *n)
+{
+	struct owed *o = arg;
+
+	if (n->export != o->x)
+		return 0;
+	pthread_mutex_lock(&n->mutex);
+	o->files += !n->dead && (n->up.pending || n->h.state != META_NONE);
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
 void
 gate_each_away(struct gate *g,
 	       void (*each)(void *arg, const struct gate_away_info *),
@@ -91,12 +109,16 @@ gate_each_away(struct gate *g,
 	LIST_FOREACH(x, &g->exports, link) {
 		struct gate_away_info info = { .name = x->c.name };
 		struct s3_absence absence;
+		struct owed owed = { .x = x };
 
 		if (!s3_is_away(x->s3, &absence))
 			continue;
 		info.since_ns = absence.since_ns;
 		info.why = absence.why;
-		info.files = __atomic_load_n(&x->pending, __ATOMIC_RELAXED);
+		if (each_node(g, count_owed, &owed) < 0)
+			gate_say(g, 1, "no memory to count what waits: "
+				 "export=%s", x->c.name);
+		info.files = owed.files;
 		info.deletions = deletes_count(x);
 		each(arg, &info);
 	}
