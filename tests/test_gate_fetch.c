@@ -149,7 +149,54 @@ a_version_that_was_replaced_is_not_served_from_memory(void)
 	end();
 }
 
-TEST_MAIN("gate_fetch", T(a_reader_does_not_wait_for_the_disk),
+static int
+read_once(void)
+{
+	struct gate_attr attr;
+	uint32_t got = 0;
+	char buf[4096];
+	bool eof;
+
+	c.rq.may_block = true;
+	c.rq.again = GATE_AGAIN_NONE;
+	return gate_read(b.x, &c.rq, &fh, 0, buf, sizeof(buf), &got, &eof,
+			 &attr);
+}
+
+static void
+back_in_time(uint64_t ms)
+{
+	struct node *n = node_find(b.gate, fh.ino);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	pthread_mutex_lock(&n->mutex);
+	n->d.doubt_ms -= ms;
+	n->d.doubted_ms -= ms;
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+}
+
+static void
+a_doubt_of_an_hour_ago_is_none_of_now(void)
+{
+	begin(16 * MIB);
+	b.x->c.refuse_grace_ms = 600000;
+	fake_s3_fail(b.s3, S3_OP_GET, 1, 1000, -EINVAL);
+	CU_ASSERT_EQUAL(read_once(), -EAGAIN);
+	/* In a row: hopeless after a while. */
+	back_in_time(29000);
+	CU_ASSERT_EQUAL(read_once(), -EAGAIN);
+	back_in_time(3000);
+	CU_ASSERT_EQUAL(read_once(), -EIO);
+	/* Nobody reads for an hour. */
+	back_in_time(3600000);
+	CU_ASSERT_EQUAL(read_once(), -EAGAIN);
+	fake_s3_fail(b.s3, S3_OP_GET, 1, 0, 0);
+	CU_ASSERT_TRUE(reads(0, MIB));
+	end();
+}
+
+TEST_MAIN("gate_fetch", T(a_doubt_of_an_hour_ago_is_none_of_now), T(a_reader_does_not_wait_for_the_disk),
 	  T(what_was_not_stored_is_fetched_again),
 	  T(what_was_stored_is_not_fetched_again),
 	  T(a_version_that_was_replaced_is_not_served_from_memory))

@@ -384,6 +384,7 @@ data_drop_clean_locked(struct node *n)
 
 	place_drop_locked(n, &d->clean);
 	memset(d->streams, 0, sizeof(d->streams));
+	d->doubt_ms = 0;	/* it was about these */
 	data_account_locked(n);
 }
 

@@ -496,10 +496,16 @@ doubt_locked(struct node *n, int r)
 {
 	bool refused = s3_meaning(r) == S3_REFUSED && r != -EACCES;
 
-	if (r == 0)
+	uint64_t now = clock_ms();
+
+	if (r == 0) {
 		n->d.doubt_ms = 0;
-	else if (n->d.doubt_ms == 0 && (refused || r == -EBADMSG))
-		n->d.doubt_ms = clock_ms();
+	} else if (refused || r == -EBADMSG) {
+		/* What nobody has asked for meanwhile says nothing of now. */
+		if (n->d.doubt_ms == 0 || n->d.doubted_ms + HOPE_MS < now)
+			n->d.doubt_ms = now;
+		n->d.doubted_ms = now;
+	}
 	if (!refused)
 		return r;
 	return fetch_is_hopeless_locked(n) ? -EIO : -EAGAIN;

@@ -146,6 +146,7 @@ struct data {
 	uint64_t fetch_failed_ms;
 	uint64_t doubt_ms;	/* since then its bytes are refused, or come
 				 * wrong; 0: they do not */
+	uint64_t doubted_ms;	/* when they were last */
 	struct stream streams[STREAMS];
 };
 
