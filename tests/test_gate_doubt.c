@@ -255,10 +255,47 @@ they_stay_when_our_next_try_clears_its_own(void)
 	bed_close(&b);
 }
 
+static int
+take_id(void *arg, const struct meta_quarantine *q)
+{
+	*(uint64_t *)arg = q->id;
+	return 0;
+}
+
+static void
+they_stay_when_a_kept_version_is_tried_again(void)
+{
+	char *data = calloc(1, MIB), why[256];
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	uint64_t id = 0, until = clock_ms() + 10000;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_fail(b.s3, S3_OP_COMPLETE, 1, 1, -EACCES);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	for (uint64_t off = 0; off < 17 * MIB; off += MIB)
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, off, data, MIB,
+					 GATE_UNSTABLE), 0);
+	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
+	while (id == 0 && clock_ms() < until) {
+		CU_ASSERT_EQUAL(meta_each_quarantine(b.meta, take_id, &id), 0);
+		pause_a_bit();
+	}
+	others_begin(&b);
+	CU_ASSERT_EQUAL(gate_quarantine_retry(b.gate, id, why), 0);
+	CU_ASSERT(fake_s3_has(b.s3, "f"));
+	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 2);
+	free(data);
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_doubt", T(what_somebody_else_has_put_there_stays),
 	  T(what_had_no_answer_goes),
 	  T(so_it_does_where_objects_have_no_metadata),
 	  T(what_was_there_before_goes),
 	  T(so_it_is_with_what_arrives_during_the_removal),
 	  T(parts_that_others_have_begun_stay),
-	  T(they_stay_when_our_next_try_clears_its_own))
+	  T(they_stay_when_our_next_try_clears_its_own),
+	  T(they_stay_when_a_kept_version_is_tried_again))

@@ -500,6 +500,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	if (r == 0)
 		r = epoch_advance(g);
 	g->opened = r == 0;
+	g->opened_ns = clock_ns();
 	if (r == 0)
 		r = data_clean_dir(g);
 	if (r == 0)

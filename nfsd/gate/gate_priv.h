@@ -562,6 +562,7 @@ struct gate {
 	struct epoch epoch_file;
 	bool accepted;			/* they did not belong together */
 	bool opened;			/* now they do */
+	int64_t opened_ns;		/* when this run began; wall clock */
 	bool promised;			/* committed since it went up; atomic */
 	bool replays;			/* some are on record from before */
 	bool beside;			/* odd.c has named files; atomic */

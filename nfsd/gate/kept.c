@@ -511,19 +511,15 @@ put_parts(struct again *a)
 	return r;
 }
 
-/* Parts of a try that a crash ended. */
-static int
-abort_parts(void *arg, const char *key, const char *upload, int64_t since_ns)
+/* Parts of a try that a crash ended: begun since there is this entry, and not by
+ * who came after that crash. */
+static void
+abort_parts(struct kept *k)
 {
-	struct kept *k = arg;
-
-	/* Not what another tool had begun before there was this entry. */
-	if (strcmp(key, k->q.key) == 0 &&
-	    (since_ns == 0 || since_ns + CLOCKS_NS >= k->q.since_ns) &&
-	    s3_upload_abort(k->x->s3, key, upload, NULL) < 0)
+	if (delete_parts(k->x, k->q.key, k->q.since_ns,
+			 k->x->gate->opened_ns) < 0)
 		gate_say(k->x->gate, 1,
-			 "cannot abort a multipart upload: key=%s", key);
-	return 0;
+			 "cannot abort a multipart upload: key=%s", k->q.key);
 }
 
 /* Is the object at the key this version, stored by a try of which nothing
@@ -596,13 +592,11 @@ try_again(struct again *a)
 {
 	struct kept *k = a->k;
 	bool large = k->q.size > SMALL_UPLOAD;
-	int r = 0;
+	int r;
 
 	if (large)
-		r = s3_upload_list(k->x->s3, k->q.key, abort_parts, k,
-				   &a->err);
-	if (r == 0 || r == -ENOTSUP)
-		r = prepare(a);
+		abort_parts(k);
+	r = prepare(a);
 	failpoint("retry-before-put");
 	if (r == 0)
 		r = large ? put_parts(a) : put_whole(a);

@@ -192,12 +192,16 @@ name_settle(struct node *n, struct name_settled *was)
 	was->carried = n->i.carried;
 	was->name_dirty = n->i.name_dirty;
 	strcpy(was->dest_etag, n->i.dest_etag);
-	if (was->changed) {
-		n->i.carried = false;
-		n->i.name_dirty = true;
-		n->i.dest_etag[0] = '\0';
-		hidden_add(n->export, n->i.base_key);
-	}
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	if (!was->changed)
+		return 0;
+	/* May wait for memory: without the mutex, before it is told. */
+	hidden_add(n->export, key);
+	pthread_mutex_lock(&n->mutex);
+	n->i.carried = false;
+	n->i.name_dirty = true;
+	n->i.dest_etag[0] = '\0';
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
 }

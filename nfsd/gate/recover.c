@@ -282,15 +282,19 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 static int
 hide_left(struct gate *g, const struct meta_upload *u)
 {
+	char key[META_KEY_MAX + 2];
 	struct node *n = NULL;
+	bool left;
 	int r = load(g, u->ino, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
-	if (name_left_key(n) && !n->i.carried)
-		hidden_add(n->export, n->i.base_key);
+	left = name_left_key(n) && !n->i.carried;
+	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
+	if (left)
+		hidden_add(n->export, key);
 	node_put(&n);
 	return 0;
 }
