@@ -59,6 +59,7 @@ struct deletion {
 	unsigned denials;	/* so often, */
 	bool denied;		/* which is no bad moment any more */
 	bool gone;		/* S3 has it no more; only the row is left */
+	bool looked;		/* in doubt, and there was nothing */
 	bool wanted;		/* its key: it waits for nothing below it */
 	bool waiting;		/* in the heap, */
 	size_t at;		/* here */
@@ -485,7 +486,7 @@ below_pause(const struct deletion *d)
 
 /* Requests to the key had no answer: what lies there goes if it is one that
  * they may have left, or the one that was known before.  -ESTALE: it is
- * somebody else's. */
+ * somebody else's; -EBUSY: it is to be looked at again. */
 static int
 remove_ours(struct deletion *d, struct s3_error *err)
 {
@@ -495,8 +496,9 @@ remove_ours(struct deletion *d, struct s3_error *err)
 	bool ours_or_known;
 	int r = s3_head(x->s3, d->row.key, &o, err);
 
+	/* The request may be on its way still: once more, in a moment. */
 	if (r == -ENOENT)
-		return 0;
+		return d->looked ? 0 : -EBUSY;
 	/* Where only what is there may be looked at, a refusal says no more
 	 * than that; it does not keep the key for ever. */
 	if (r == -EACCES && d->attempts >= PARTS_TRIES) {
@@ -522,7 +524,7 @@ remove_ours(struct deletion *d, struct s3_error *err)
 	return r;
 }
 
-/* The key is ours.  -ESTALE: what is there is somebody else's. */
+/* The key is ours.  -ESTALE: what is there is somebody else's; -EBUSY. */
 static int
 remove_object(struct deletion *d, struct s3_error *err)
 {
@@ -565,6 +567,12 @@ delete_run(void *arg)
 	failpoint("delete-before-s3");
 	r = remove_object(d, &err);
 	failpoint("delete-after-s3");
+	if (r == -EBUSY) {
+		d->looked = true;
+		key_release(d->x, d->row.key, KEY_ROW | d->row.id);
+		try_later(d, RETRY_FIRST_MS, 1);
+		return;
+	}
 	theirs = r == -ESTALE;
 	gone = r == 0 || theirs || r == -ENOENT;
 	if (gone && d->row.parts)
