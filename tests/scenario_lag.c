@@ -356,6 +356,59 @@ move_lags(struct scene *s)
 	CHECK(status_number(s, "invariant_failures") == 0);
 }
 
+/* The names below the long one's directory: five of 200. */
+static struct nc_fh
+deepest(struct scene *s, const struct nc_fh *top, char part[201])
+{
+	struct nc_fh at = *top;
+
+	for (int i = 0; i < 4; i++)
+		at = look_in(&s->b, &at, part);
+	return at;
+}
+
+static void
+too_long(struct scene *s)
+{
+	char part[201], longer[121], key[1400];
+	struct nc_fh d, deep;
+
+	memset(part, 'z', 200);
+	part[200] = '\0';
+	memset(longer, 'l', 120);
+	longer[120] = '\0';
+	for (int i = 0; i < 12; i++) {
+		snprintf(key, sizeof(key), "d/a%02d", i);
+		object_text(s, key, "short");
+	}
+	snprintf(key, sizeof(key), "d/%s/%s/%s/%s/f", part, part, part, part);
+	memset(key + strlen(key), 'f', 120);
+	key[2 + 4 * 201 + 121] = '\0';
+	object_text(s, key, "far below");
+	/* Pages of three, so that a rename does not see it before. */
+	scene_faults(s, "op=list caseless");
+	d = look(&s->a, s, "d");
+	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, longer),
+	     NFS3_OK);
+	WITHIN(20000, objects(s) == 13 && object_absent(s, "d/a00"));
+	WITHIN(20000, scene_logged(s, "stays under its old key") == 1);
+	deep = deepest(s, &d, part);
+	DURING(2500, true);	/* it is tried again */
+	CHECK(has_bytes(s, &deep, key + 2 + 4 * 201, "far below"));
+	CHECK(scene_logged(s, "longer than a key") == 1);
+	CHECK(object_is(s, key, "far below"));
+	CHECK(!has_name(&s->b, &s->root, "d"));
+
+	/* Shorter again: all of it follows. */
+	SOON(20000, nc_rename(&s->a, &s->root, longer, &s->root, "e"),
+	     NFS3_OK);
+	key[0] = 'e';
+	WITHIN(40000, object_is(s, key, "far below"));
+	WITHIN(40000, object_is(s, "e/a11", "short"));
+	WITHIN(40000, objects(s) == 13);
+	CHECK(has_bytes(s, &deep, key + 2 + 4 * 201, "far below"));
+}
+
 #define MANY 70
 
 static void
@@ -405,6 +458,10 @@ SCENARIOS(
 	{ "list-lag-move", "mv of a directory whose listing is of the time "
 	  "before its files were changed, kill / all of it moves as it is, "
 	  "nothing comes back", move_lags,
+	  "attr_ttl_ms=300 settle_ms=50", false },
+	{ "list-too-long", "mv of a directory with a key far below that is too "
+	  "long then / the rest moves, that file is read where it is and told "
+	  "once, and follows a shorter name", too_long,
 	  "attr_ttl_ms=300 settle_ms=50", false },
 	{ "list-lag-many", "rm of 70 files that are still listed, rmdir / it is "
 	  "empty, and gone", many_lag, "attr_ttl_ms=300 settle_ms=50",

@@ -64,12 +64,15 @@ wait_for_room(struct gate_export *x, unsigned room)
 	pthread_mutex_unlock(&all->mutex);
 }
 
-/* An object could not be carried: told with the moves it belongs to. */
+#define TOO_LONG "the new path is longer than a key may be"
+
+/* An object could not be carried: told with the moves it belongs to.  One that
+ * never can be is told once: it stays where it is, and is read there. */
 static void
 note_failure(struct gate_export *x, const char *key, const char *error)
 {
 	struct moves *all = &x->gate->moves;
-	bool first = false;
+	bool first = false, too_long = strcmp(error, TOO_LONG) == 0;
 	struct move *m;
 
 	pthread_mutex_lock(&all->mutex);
@@ -77,13 +80,19 @@ note_failure(struct gate_export *x, const char *key, const char *error)
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x != x || !begins(key, m->row.source))
 			continue;
-		first |= m->failed == 0;
+		first |= too_long ? !m->too_long : m->failed == 0;
+		m->too_long |= too_long;
 		m->failed++;
 		m->failures++;
 		snprintf(m->error, sizeof(m->error), "%s", error);
 	}
 	pthread_mutex_unlock(&all->mutex);
-	if (first)
+	if (first && too_long)
+		gate_say(x->gate, 1, "a file of a renamed directory stays "
+			 "under its old key, since " TOO_LONG "; it moves when "
+			 "it or a directory above gets a shorter name: key=%s",
+			 key);
+	else if (first)
 		gate_say(x->gate, 1, "an object of a renamed directory cannot "
 			 "be moved, will be tried again: key=%s error=%s",
 			 key, error);
@@ -147,8 +156,7 @@ carry_one(struct gate_export *x, uint64_t ino)
 		return 1;
 	}
 	if (r == -ENAMETOOLONG) {
-		note_failure(n->export, n->i.base_key,
-			     "the new path is longer than a key may be");
+		note_failure(n->export, n->i.base_key, TOO_LONG);
 		node_put(&n);
 		return 0;
 	}

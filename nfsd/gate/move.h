@@ -17,6 +17,7 @@ struct move {
 	uint64_t pages;		/* merged: somebody may wait for more */
 	uint64_t failed;	/* objects of the last pass, */
 	uint64_t failures;	/* of all passes */
+	bool too_long;		/* told: a path that no key can be */
 	bool lagging;		/* all is carried, and still listed there */
 	/* carry.c's alone */
 	uint64_t look_ms, look_wait_ms;	/* when it looks again */
