@@ -185,6 +185,7 @@ status_errno(int http)
 	case 409:
 	case 425:
 	case 429: return -EAGAIN;
+	case 304:			/* S3Mock, of CompleteMultipartUpload */
 	case 412: return -ESTALE;
 	case 413: return -EFBIG;
 	case 505: return -ENOTSUP;

@@ -56,6 +56,7 @@ enum s3_server_trait {
 	TRAIT_CONTROL_LISTED = 512,	/* as U+FFFD; and U+FFFE */
 	TRAIT_NEWLINE_PAGE = 1024,	/* 404 of its web server */
 	TRAIT_BACKSLASH_PAGE = 2048,
+	TRAIT_COMPLETE_304 = 4096,	/* If-None-Match does not hold */
 };
 
 struct s3_server;

@@ -16,6 +16,8 @@ static const struct s3_server_answer page = {
 	.body = "<!doctype html><title>404 Not Found</title>",
 }, failed = {
 	.name = "412", .status = 412, .code = "PreconditionFailed",
+}, unchanged = {
+	.name = "304", .status = 304,
 }, too_small = {
 	.name = "400", .status = 400, .code = "InvalidRequest",
 };
@@ -68,6 +70,9 @@ of_conditions(unsigned traits, const struct s3_server_request *rq)
 		overlook(rq, "if-match");
 		overlook(rq, "if-none-match");
 	}
+	if (rq->call == CALL_COMPLETE && traits & TRAIT_COMPLETE_304 &&
+	    has(rq, "if-none-match", '\0'))
+		return &unchanged;
 	if (rq->call == CALL_COMPLETE && traits & TRAIT_COMPLETE_REFUSES &&
 	    has(rq, "if-match", '\0'))
 		return &failed;

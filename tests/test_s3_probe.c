@@ -32,8 +32,8 @@ static const struct store {
 	  { .put_if_match = true, .complete_if_match = true,
 	    .copy_if_match = true, .delete_if_match = true,
 	    .mangled = S3_ODD_NEWLINE } },
-	{ "S3Mock", TRAIT_COMPLETE_UNSEEN | TRAIT_BACKSLASH_PAGE,
-	  { .complete_if_match = true, .mangled = S3_ODD_BACKSLASH } },
+	{ "S3Mock", TRAIT_COMPLETE_304 | TRAIT_BACKSLASH_PAGE,
+	  { .mangled = S3_ODD_BACKSLASH } },
 	{ "s3proxy", TRAIT_PUT_NONE_UNSEEN | TRAIT_PUT_MATCH_UNSEEN |
 	  TRAIT_COMPLETE_UNSEEN | TRAIT_DELETE_MATCH_UNSEEN,
 	  { .put_if_none_match = true, .put_if_match = true,
