@@ -586,7 +586,8 @@ SCENARIOS(
 	{ "s76", "JUKEBOX was answered, same xid comes again / executed, not "
 	  "replayed", s76, NULL, false },
 	{ "s77", "two files, two clients, any order / verifier equal in every "
-	  "reply of one run", s77, "hold_ms=20", false },
+	  "reply of one run", s77,
+	  "hold_ms=20 server.shutdown_timeout_ms=60000", false },
 	{ "s78", "open-time setup fails after registration (bad SSE key) / "
 	  "error, and the file is free again", s78, "settle_ms=60000", false },
 	{ "s79", "handle limit reached / new writer JUKEBOX, no state left, "
