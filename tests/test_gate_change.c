@@ -387,8 +387,8 @@ a_database_that_somebody_holds_delays_and_loses_nothing(void)
 
 	rig_open(&r);
 	written(&r);
-	CU_ASSERT_EQUAL(host_fault_set("sql op=begin error=SQLITE_BUSY "
-				       "nth=1 times=1"), 0);
+	/* Any: the first may be a batch that nobody waits for. */
+	CU_ASSERT_EQUAL(host_fault_set("sql op=begin error=SQLITE_BUSY"), 0);
 	/* JUKEBOX to the client: it keeps its bytes and comes back. */
 	CU_ASSERT_EQUAL(do_commit(&r.bed, &r.a, &r.fh[0]), -EBUSY);
 	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
