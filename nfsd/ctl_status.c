@@ -15,7 +15,7 @@
 #include "nfsd/ctl_priv.h"
 #include "nfsd/log.h"
 #include "nfsd/mount3.h"
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 
 #define REFUSALS_MAX 16		/* that are told */
 

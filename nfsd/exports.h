@@ -15,7 +15,7 @@
 #include <stdio.h>
 
 #include "nfsd/gate/gate.h"
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 
 struct exports;
 struct exports_entry;

@@ -5,7 +5,7 @@
 /* mount3: the MOUNT protocol, version 3 (RFC 1813 5) and 1 (RFC 1094 A). */
 
 #include "nfsd/nfs3.h"
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 #include "rpcgen/mount.h"
 
 #define MOUNT3_TABLE_MAX 1024	/* rows of DUMP; the oldest goes first */

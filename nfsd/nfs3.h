@@ -15,7 +15,7 @@
 #include "nfsd/fh.h"
 #include "nfsd/gate/gate.h"
 #include "nfsd/log.h"
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 #include "rpcgen/nfs3.h"
 
 #define NFS3_FILE_MAX (5ULL << 40)	/* S3: the largest object */

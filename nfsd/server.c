@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "nfsd/log.h"
-#include "nfsd/portmap.h"
+#include "nfsd/rpc/portmap.h"
 #include "nfsd/server.h"
 
 struct server {

@@ -13,7 +13,7 @@
 #include "nfsd/exports.h"
 #include "nfsd/gate/gate.h"
 #include "nfsd/mount3.h"
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 #include "nfsd/settings.h"
 
 struct server;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 #include "rpcgen/mount.h"
 #include "rpcgen/nfs3.h"
 #include "rpcgen/pmap.h"

@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 #include "rpcgen/nfs3.h"
 #include "tests/rpcclient.h"
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nfsd/portmap.h"
+#include "nfsd/rpc/portmap.h"
 #include "rpcgen/pmap.h"
 #include "tests/rpcclient.h"
 #include "tests/unit.h"

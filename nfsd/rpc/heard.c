@@ -14,7 +14,7 @@
 
 #include <sys/ioctl.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 /* Guarded by conn->lock, which the owner takes to close the socket. */
 static uint64_t

@@ -12,7 +12,7 @@
  * themselves, its replies.  A host begins more calls only while it holds no more
  * than is left of that quarter: a lone one gets half of it, two a third each,
  * and a newcomer finds something.  Each connection may have one call beyond.
- * Datagrams, whose sender is not known for sure, are few (rpc_udp.c).
+ * Datagrams, whose sender is not known for sure, are few (rpc/udp.c).
  *
  * Large buffers are shared by dynamic thresholds.  A connection that holds some
  * for its replies gets more only while it then holds no more than half of what
@@ -20,7 +20,7 @@
  * than twice of that.  So one connection that gives nothing back takes a third
  * of the memory, one host two thirds, and a newcomer finds something without
  * anybody being counted, while a lone one is hardly limited.  When little is
- * left all the same, who does not read is closed (rpc_evict.c).
+ * left all the same, who does not read is closed (rpc/evict.c).
  *
  * The budget stops new work, not work that has begun: who reads from a socket
  * or fetches bulk asks first, and what was begun gets what it needs to end.  So
@@ -31,7 +31,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 static const uint32_t class_bytes[RPC_CLASSES] = {
 	4096, 16384, 65536 + 4096, 262144 + 4096, RPC_RECORD_MAX + 4096,

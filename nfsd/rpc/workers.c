@@ -22,7 +22,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 struct rpc_lane {		/* a host's calls of one key */
 	struct in6_addr host;

@@ -8,7 +8,7 @@
  */
 #include <config.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define EVICT_IDLE_MS 1000
 #define EVICT_STALLED_MS 2000

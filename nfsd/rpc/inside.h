@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef NFSD_RPC_PRIV_H
-#define NFSD_RPC_PRIV_H
+#ifndef NFSD_RPC_INSIDE_H
+#define NFSD_RPC_INSIDE_H
 
 /*
  * What the files of the transport share.  A call's way:
  *
- *	rpc_event.c	a socket is readable
- *	rpc_conn.c	bytes come in
- *	rpc_send.c	replies go out
- *	rpc_record.c	bytes become records
- *	rpc_message.c	a record's header is taken apart; reply headers
- *	rpc_call.c	a call is made, charged, forgotten
- *	rpc_dispatch.c	the procedure is found and run; its reply encoded
- *	rpc_cache.c	... or an old reply found
- *	rpc_workers.c	... or run on a thread, because it must wait
- *	rpc_udp.c	the same for datagrams
- *	rpc_listen.c	connections begin
- *	rpc_evict.c	who is closed when something runs out
- *	rpc_buffer.c	all the memory for that
+ *	rpc/event.c	a socket is readable
+ *	rpc/conn.c	bytes come in
+ *	rpc/send.c	replies go out
+ *	rpc/record.c	bytes become records
+ *	rpc/message.c	a record's header is taken apart; reply headers
+ *	rpc/call.c	a call is made, charged, forgotten
+ *	rpc/dispatch.c	the procedure is found and run; its reply encoded
+ *	rpc/cache.c	... or an old reply found
+ *	rpc/workers.c	... or run on a thread, because it must wait
+ *	rpc/udp.c	the same for datagrams
+ *	rpc/listen.c	connections begin
+ *	rpc/evict.c	who is closed when something runs out
+ *	rpc/buffer.c	all the memory for that
  *
  * Lock order: rpc_thread.lock, rpc_cache lock, rpc_conn.lock, then the leaves
  * (pool, hosts, workers, calls).
@@ -33,13 +33,13 @@
 
 #include "nfsd/gate/clock.h"
 #include "nfsd/log.h"
-#include "nfsd/rpc.h"
+#include "nfsd/rpc/rpc.h"
 
 #define RPC_SCRATCH_BYTES 65536	/* read at once, encoded at once */
 #define RPC_IOV 64
 #define RPC_AUTH_BYTES 400	/* RFC 5531 8.2 */
 
-/* ---- rpc_buffer.c ---- */
+/* ---- rpc/buffer.c ---- */
 
 /*
  * A piece of pooled memory.  Queued for sending, [start, end) of data is
@@ -92,7 +92,7 @@ void rpc_buffer_put(struct rpc_buffer **buffer);
 /* More is handed out than the budget: no new work may begin. */
 bool rpc_pool_short(struct rpc_pool *pool);
 /* May a connection that holds `held` bytes, of a host with host_large bytes in
- * large buffers, take `size` more?  See rpc_buffer.c. */
+ * large buffers, take `size` more?  See rpc/buffer.c. */
 bool rpc_pool_share(struct rpc_pool *pool, uint64_t held, uint64_t host_large,
 		    uint64_t size);
 /* The largest buffer that such a host may take for a record. */
@@ -102,7 +102,7 @@ uint64_t rpc_pool_small_left(struct rpc_pool *pool);
 /* Others may be waiting for memory: who has some and idles gets less time. */
 bool rpc_pool_tight(struct rpc_pool *pool);
 
-/* ---- rpc_record.c ---- */
+/* ---- rpc/record.c ---- */
 
 #define RPC_FRAGMENTS_MAX 16384	/* of one record */
 #define RPC_EMPTY_FRAGMENTS_MAX 16
@@ -147,7 +147,7 @@ int rpc_record_filled(struct rpc_record *record, size_t len,
 bool rpc_record_partial(const struct rpc_record *record);
 void rpc_record_fini(struct rpc_record *record);
 
-/* ---- rpc_message.c ---- */
+/* ---- rpc/message.c ---- */
 
 enum rpc_verdict {
 	RPC_CALL_GOOD,
@@ -234,7 +234,7 @@ struct rpc_call {
 	const unsigned char *twin_args;
 	UT_hash_handle hh;
 	uint32_t tail_want;	/* rpc_tail_alloc had no room for so many */
-	struct rpc_lane *lane;	/* rpc_workers.c */
+	struct rpc_lane *lane;	/* rpc/workers.c */
 	uint64_t share_key;
 	STAILQ_ENTRY(rpc_call) queue;	/* workers or conn->throttled */
 	LIST_ENTRY(rpc_call) parked;	/* server->parked */
@@ -255,7 +255,7 @@ struct rpc_host {
 	UT_hash_handle hh;
 };
 
-/* ---- rpc_conn.c ---- */
+/* ---- rpc/conn.c ---- */
 
 /* Why a connection ends. */
 enum rpc_end {
@@ -314,9 +314,9 @@ struct rpc_conn {
 	uint64_t out_held;	/* size of the buffers there; the same */
 	struct rpc_buffers out;
 	struct rpc_buffer *out_last;
-	struct rpc_calls throttled;	/* see rpc_send.c */
+	struct rpc_calls throttled;	/* see rpc/send.c */
 	unsigned throttled_count;	/* also read without lock */
-	uint64_t heard_ms;	/* rpc_heard.c: all from before was handed
+	uint64_t heard_ms;	/* rpc/heard.c: all from before was handed
 				 * over */
 	uint64_t heard_mark;	/* that many bytes were here, at: 0: none */
 	uint64_t heard_mark_ms;
@@ -343,7 +343,7 @@ void rpc_conn_starve(struct rpc_conn *conn);
 /* Any thread: call left conn's count. */
 void rpc_conn_call_ended(struct rpc_conn *conn);
 
-/* ---- rpc_send.c ---- */
+/* ---- rpc/send.c ---- */
 
 /* Any thread: queue buffers (taken) and send what goes. */
 void rpc_conn_send(struct rpc_conn *conn, struct rpc_buffer *head,
@@ -364,7 +364,7 @@ void rpc_conn_finish_locked(struct rpc_conn *conn);
 /* What epoll is to watch it for. */
 void rpc_conn_watch_locked(struct rpc_conn *conn, uint32_t on, uint32_t off);
 
-/* ---- rpc_event.c ---- */
+/* ---- rpc/event.c ---- */
 
 /* The replies of one look at one connection, on their way to one writev. */
 struct rpc_batch {
@@ -414,7 +414,7 @@ void rpc_thread_wake(struct rpc_thread *thread);
 /* Any thread: have the owner look at conn again. */
 void rpc_thread_kick(struct rpc_conn *conn);
 
-/* ---- rpc_listen.c ---- */
+/* ---- rpc/listen.c ---- */
 
 struct rpc_listener {
 	struct rpc_server *server;
@@ -445,20 +445,20 @@ void rpc_address(const struct sockaddr_storage *from, struct in6_addr *to);
 const char *rpc_peer_text(const struct sockaddr_storage *peer,
 			  char text[RPC_PEER_TEXT]);
 
-/* ---- rpc_evict.c ---- */
+/* ---- rpc/evict.c ---- */
 
 /* Have a silent connection closed soon.  false: there is none. */
 bool rpc_evict_idle(struct rpc_server *server);
 /* Memory is tight: have who holds the most and does not read closed. */
 void rpc_evict_hog(struct rpc_server *server, uint64_t now_ms);
 
-/* ---- rpc_udp.c ---- */
+/* ---- rpc/udp.c ---- */
 
 void rpc_udp_readable(struct rpc_thread *thread,
 		      struct rpc_listener *listener);
 void rpc_udp_send(struct rpc_call *call, const void *data, size_t len);
 
-/* ---- rpc_dispatch.c ---- */
+/* ---- rpc/dispatch.c ---- */
 
 /*
  * One record came over conn, or over udp; payload->buffer is taken.  Replies
@@ -473,7 +473,7 @@ int rpc_dispatch(struct rpc_thread *thread, struct rpc_conn *conn,
 /* A worker's: run it with may_block, and whatever follows. */
 void rpc_dispatch_blocking(struct rpc_call *call, bool far);
 
-/* ---- rpc_call.c ---- */
+/* ---- rpc/call.c ---- */
 
 struct rpc_call *rpc_call_new(struct rpc_server *server);
 void rpc_call_free(struct rpc_call **call);
@@ -495,7 +495,7 @@ void rpc_call_may_come_again(struct rpc_call *call, const unsigned char *args,
 /* Forget it, unanswered if it was not answered. */
 void rpc_call_drop(struct rpc_call *call);
 
-/* ---- rpc_cache.c ---- */
+/* ---- rpc/cache.c ---- */
 
 struct rpc_cache;
 struct rpc_cache *rpc_cache_new(size_t bytes, struct rpc_server *server);
@@ -519,7 +519,7 @@ void rpc_cache_end(struct rpc_cache *cache, struct rpc_call *call,
 int rpc_cache_digest(void *ctx, struct rpc_request *rq,
 		     const unsigned char *args, uint32_t len);
 
-/* ---- rpc_workers.c ---- */
+/* ---- rpc/workers.c ---- */
 
 struct rpc_workers;
 struct rpc_workers_config {
@@ -542,7 +542,7 @@ unsigned rpc_workers_busy(struct rpc_workers *workers);
 void rpc_workers_expire(struct rpc_workers *workers, uint64_t before_ms,
 			struct rpc_workers *to);
 
-/* ---- rpc_server.c ---- */
+/* ---- rpc/server.c ---- */
 
 struct rpc_server {
 	struct rpc_server_config config;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef NFSD_PORTMAP_H
-#define NFSD_PORTMAP_H
+#ifndef NFSD_RPC_PORTMAP_H
+#define NFSD_RPC_PORTMAP_H
 
 /*
  * How clients find our programs on port 111 (RFC 1833): we register with the

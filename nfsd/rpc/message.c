@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 enum { CALL, REPLY };
 

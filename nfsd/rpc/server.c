@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define DEFAULT(limit, value) ((limit) = (limit) != 0 ? (limit) : (value))
 

@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define SAMPLE 4096
 #define REPLY_MAX 4096		/* longer ones are not kept */

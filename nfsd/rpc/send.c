@@ -6,7 +6,7 @@
  *
  * A peer that does not read must cost nobody else anything.  Every large buffer
  * for a reply is charged to its connection before it is filled (held), and a
- * connection gets no more than its share of the pool (rpc_buffer.c).  A call
+ * connection gets no more than its share of the pool (rpc/buffer.c).  A call
  * that needs more is held back without a thread and without memory:
  *
  *	running --choked, or no room for its tail--> throttled --> queued
@@ -22,7 +22,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define JOIN_MAX 2048
 #define BATCH_BULK (1U << 20)

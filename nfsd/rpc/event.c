@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define EVENTS 64
 #define SWEEP_MS 1000

@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 /* ---- the call ---- */
 
@@ -113,7 +113,7 @@ rpc_call_take_tail(struct rpc_call *call)
 
 /*
  * Charged to the connection.  The reply of a cached procedure may go over
- * another one in the end (rpc_cache.c): it is not charged.
+ * another one in the end (rpc/cache.c): it is not charged.
  */
 void *
 rpc_tail_alloc(struct rpc_request *rq, uint32_t len)

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 /* Where the results begin: behind a record marker and a reply header. */
 #define MARKER 4

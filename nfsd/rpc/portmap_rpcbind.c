@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "nfsd/log.h"
-#include "nfsd/portmap.h"
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/portmap.h"
+#include "nfsd/rpc/inside.h"
 
 #define PROBE_MS 1000
 

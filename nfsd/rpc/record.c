@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 bool
 rpc_record_partial(const struct rpc_record *record)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef NFSD_RPC_H
-#define NFSD_RPC_H
+#ifndef NFSD_RPC_RPC_H
+#define NFSD_RPC_RPC_H
 
 /*
  * rpc: an ONC-RPC server (RFC 5531) of our own: sockets, record marking,
@@ -135,11 +135,11 @@ struct rpc_limits {		/* 0 takes the default named */
 	unsigned connections_per_host;	/* 256 */
 	unsigned in_flight_per_connection;	/* 128, then no more is read */
 	size_t buffer_bytes;	/* 64 MiB of records and replies in all; how
-				 * they are shared: rpc_buffer.c */
+				 * they are shared: rpc/buffer.c */
 	size_t reply_cache_bytes;	/* 16 MiB */
 	unsigned idle_s;	/* 0: never; else idle connections close */
 	unsigned record_ms;	/* 60000; no record's arrival may rest so
-				 * long: rpc_conn.c */
+				 * long: rpc/conn.c */
 };
 
 struct rpc_server_config {

@@ -6,7 +6,7 @@
  *
  * Bytes are received into the owner's scratch buffer, so that an idle
  * connection has no buffer at all; a record that is not whole moves to one of
- * its own.  How replies leave: rpc_send.c.
+ * its own.  How replies leave: rpc/send.c.
  *
  * Reading stops (back-pressure), and the peer's TCP with it, when
  *	too many calls or bytes of it are with the workers (paused: the end of
@@ -16,7 +16,7 @@
  *	    is large, for those, or memory is short for everyone (starved: the
  *	    owner looks every 10 ms),
  *	the server stops.
- * A small call waits for none of the bulk: see rpc_buffer.c.  Whoever has
+ * A small call waits for none of the bulk: see rpc/buffer.c.  Whoever has
  * memory and lets others wait, by not reading or not finishing a record, is
  * closed; each end of a connection is logged with its reason.
  *
@@ -34,7 +34,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define READ_ROUNDS 4		/* then the others' turn */
 #define SCARCE_BYTES 4000	/* a small buffer's */

@@ -20,7 +20,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/inside.h"
 
 #define ACCEPT_ROUNDS 64
 #define ACCEPT_PAUSE_MS 100

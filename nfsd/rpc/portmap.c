@@ -20,8 +20,8 @@
 #include <time.h>
 
 #include "nfsd/log.h"
-#include "nfsd/portmap.h"
-#include "nfsd/rpc_priv.h"
+#include "nfsd/rpc/portmap.h"
+#include "nfsd/rpc/inside.h"
 #include "rpcgen/pmap.h"
 
 struct portmap {
