@@ -88,7 +88,7 @@ chmod_file(struct bed *b, struct client *c)
 }
 
 static int
-rename_dir(struct bed *b, struct client *c)
+rename_the_dir(struct bed *b, struct client *c)
 {
 	return do_rename(b, c, "d", "e");
 }
@@ -111,8 +111,8 @@ static const struct story stories[] = {
 	{ "mv and chmod", "f", "g", make_file, rename_and_chmod },
 	{ "chmod", "f", "f", make_file, chmod_file },
 	{ "mv of a directory, a file in it", "d/f", NULL, make_dir,
-	  rename_dir },
-	{ "mv of a directory, its marker", "d/", NULL, make_dir, rename_dir },
+	  rename_the_dir },
+	{ "mv of a directory, its marker", "d/", NULL, make_dir, rename_the_dir },
 	{ "ln", "f", NULL, make_file, link_file },
 };
 

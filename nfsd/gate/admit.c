@@ -40,7 +40,7 @@ count_state(struct gate_export *x, enum meta_state state, int by)
 }
 
 static void
-count_move(struct gate_export *x, enum meta_state from, enum meta_state to)
+handle_counted(struct gate_export *x, enum meta_state from, enum meta_state to)
 {
 	if (from == to)
 		return;
@@ -58,7 +58,7 @@ handle_move_locked(struct node *n, enum meta_event event)
 				    "cannot make", n->h.who);
 		return;
 	}
-	count_move(n->export, from, n->h.state);
+	handle_counted(n->export, from, n->h.state);
 	if (from == META_ACTIVE && n->h.state != META_ACTIVE)
 		shown_drop_locked(n);
 	if (from != n->h.state)
@@ -125,7 +125,7 @@ fenced_free(struct node *n, struct fenced *f)
 
 /* An upload that this client waited for has failed: told, once. */
 static bool
-owed_locked(struct node *n, const char *who)
+admit_owed_locked(struct node *n, const char *who)
 {
 	struct refused *r;
 
@@ -151,7 +151,7 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 			bool told = f->told;
 
 			/* It may have waited for others as well: once. */
-			(void)owed_locked(n, who);
+			(void)admit_owed_locked(n, who);
 			/* Told once; but where COMMIT speaks for S3 it must
 			 * not say OK before something new was written. */
 			if (commit && n->export->c.commit_s3) {
@@ -220,7 +220,7 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 /* ---- refusals ---- */
 
 static struct refused *
-refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
+admit_refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
 	       bool *fresh)
 {
 	struct refused *r, *next;
@@ -328,7 +328,7 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 	      uint64_t now, uint64_t at_most_ms, bool *log)
 {
 	const struct gate_export_config *c = &n->export->c;
-	struct refused *r = refusal_locked(n, who, false, now, log);
+	struct refused *r = admit_refusal_locked(n, who, false, now, log);
 
 	if (r == NULL)
 		return -ENOMEM;
@@ -391,7 +391,7 @@ admit_failed_locked(struct node *n)
 	if (n->reserved_who != NULL) {
 		bool fresh;
 
-		r = refusal_locked(n, n->reserved_who, false,
+		r = admit_refusal_locked(n, n->reserved_who, false,
 				   run_ms(n->export->gate), &fresh);
 		if (r != NULL)
 			r->owed_error = true;
@@ -412,7 +412,7 @@ admit_failed_locked(struct node *n)
 void
 admit_drop_locked(struct node *n)
 {
-	count_move(n->export, n->h.state, META_NONE);
+	handle_counted(n->export, n->h.state, META_NONE);
 	shown_drop_locked(n);
 	n->h.state = META_NONE;
 }
@@ -745,7 +745,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 			return r;
 		s.own = true;
 	}
-	if (owed_locked(n, who))
+	if (admit_owed_locked(n, who))
 		return -EIO;
 	/* Set aside as a whole: it has no name to upload it to. */
 	if (n->i.nlink == 0)
@@ -777,7 +777,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	if (!s.own) {
 		reserve_locked(n, who, now);
 		/* Who waits here is owed the error if it fails. */
-		if (refusal_locked(n, who, false, now, &fresh) == NULL)
+		if (admit_refusal_locked(n, who, false, now, &fresh) == NULL)
 			return -ENOMEM;
 	}
 	if (s.own)
@@ -826,7 +826,7 @@ beside_active_locked(struct node *n, struct gate_request *rq, const char *who,
 		.idle_flush_ms = c->idle_flush_ms,
 		.busy_limit_ms = c->busy_limit_ms,
 	};
-	struct refused *r = refusal_locked(n, who, true, now, log);
+	struct refused *r = admit_refusal_locked(n, who, true, now, log);
 	uint64_t wait_ms;
 
 	if (r == NULL)

@@ -7,7 +7,7 @@
  * keys, and sends each off as an upload (upload.c, send.c): a copy inside
  * the store, pinned to the version that was listed, then the transaction
  * that records the new key and the deletion of the old one.  At most
- * AT_ONCE are on their way, so that clients' own uploads, which have their
+ * CARRY_AT_ONCE are on their way, so that clients' own uploads, which have their
  * own threads, are not kept waiting, and memory does not grow with the
  * directory.  Nothing is carried before its whole source is listed.
  *
@@ -32,7 +32,7 @@
 #include "nfsd/gate/names.h"
 #include "nfsd/gate/upload.h"
 
-#define AT_ONCE 16
+#define CARRY_AT_ONCE 16
 #define BATCH 128
 #define WAIT_MS 50		/* for what somebody else is at work on */
 #define RETRY_FIRST_MS 500
@@ -46,39 +46,33 @@ stopping(struct gate *g)
 	return __atomic_load_n(&g->stopping, __ATOMIC_RELAXED);
 }
 
-static bool
-begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
 /* The pass goes on when there is room. */
 static void
-wait_for_room(struct gate_export *x, unsigned room)
+move_wait_for_room(struct gate_export *x, unsigned room)
 {
 	struct moves *all = &x->gate->moves;
 
 	pthread_mutex_lock(&all->mutex);
-	while (x->carrying.in_flight > AT_ONCE - room)
+	while (x->carrying.in_flight > CARRY_AT_ONCE - room)
 		pthread_cond_wait(&all->changed, &all->mutex);
 	pthread_mutex_unlock(&all->mutex);
 }
 
-#define TOO_LONG "the new path is longer than a key may be"
+#define MOVE_TOO_LONG "the new path is longer than a key may be"
 
 /* An object could not be carried: told with the moves it belongs to.  One that
  * never can be is told once: it stays where it is, and is read there. */
 static void
-note_failure(struct gate_export *x, const char *key, const char *error)
+move_failed(struct gate_export *x, const char *key, const char *error)
 {
 	struct moves *all = &x->gate->moves;
-	bool first = false, too_long = strcmp(error, TOO_LONG) == 0;
+	bool first = false, too_long = strcmp(error, MOVE_TOO_LONG) == 0;
 	struct move *m;
 
 	pthread_mutex_lock(&all->mutex);
 	x->carrying.failed++;
 	LIST_FOREACH(m, &all->list, link) {
-		if (m->x != x || !begins(key, m->row.source))
+		if (m->x != x || !text_begins(key, m->row.source))
 			continue;
 		first |= too_long ? !m->too_long : m->failed == 0;
 		m->too_long |= too_long;
@@ -89,7 +83,7 @@ note_failure(struct gate_export *x, const char *key, const char *error)
 	pthread_mutex_unlock(&all->mutex);
 	if (first && too_long)
 		gate_say(x->gate, 1, "a file of a renamed directory stays "
-			 "under its old key, since " TOO_LONG "; it moves when "
+			 "under its old key, since " MOVE_TOO_LONG "; it moves when "
 			 "it or a directory above gets a shorter name: key=%s",
 			 key);
 	else if (first)
@@ -111,7 +105,7 @@ carry_ended(struct node *n, int r, const char *error)
 	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
 	if (left && r < 0 && r != -EBUSY && r != -ECANCELED)
-		note_failure(n->export, key,
+		move_failed(n->export, key,
 			     error[0] != '\0' ? error : strerror(-r));
 	pthread_mutex_lock(&all->mutex);
 	n->export->carrying.in_flight--;
@@ -156,11 +150,11 @@ carry_one(struct gate_export *x, uint64_t ino)
 		return 1;
 	}
 	if (r == -ENAMETOOLONG) {
-		note_failure(n->export, n->i.base_key, TOO_LONG);
+		move_failed(n->export, n->i.base_key, MOVE_TOO_LONG);
 		node_put(&n);
 		return 0;
 	}
-	wait_for_room(x, 1);
+	move_wait_for_room(x, 1);
 	meta_ease(g->meta);	/* deletions post, too */
 	pthread_mutex_lock(&n->mutex);
 	if (!n->i.carried || n->dead) {
@@ -359,7 +353,7 @@ pass(struct gate_export *x, bool *waiting)
 			r = one < 0 ? one : 0;
 		}
 	}
-	wait_for_room(x, AT_ONCE);
+	move_wait_for_room(x, CARRY_AT_ONCE);
 	return r;
 }
 
@@ -517,7 +511,7 @@ same_metadata(const struct s3_headers *a, const struct s3_headers *b)
 
 		if (v == NULL || strcmp(v, a->list[i].value) != 0)
 			return false;
-		any |= begins(a->list[i].name, "x-amz-meta-");
+		any |= text_begins(a->list[i].name, "x-amz-meta-");
 	}
 	return any && a->count == b->count;
 }

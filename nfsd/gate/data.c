@@ -96,7 +96,7 @@ data_open_locked(struct node *n, bool make)
 
 /* Its file, open.  Mutex held; file_done gives it back. */
 static int
-use_locked(struct node *n, struct data_file **out)
+data_use_locked(struct node *n, struct data_file **out)
 {
 	int r = file_use(n->d.file);
 
@@ -169,7 +169,7 @@ data_spill_locked(struct node *n)
 		return 0;
 	r = data_open_locked(n, true);
 	if (r == 0)
-		r = use_locked(n, &f);
+		r = data_use_locked(n, &f);
 	if (f != NULL)
 		r = file_write(f, n->d.memory, n->d.memory_len, 0);
 	file_done(&f);
@@ -234,7 +234,7 @@ data_put_locked(struct node *n, const void *buf, uint64_t len, uint64_t at)
 
 	if (n->d.file == NULL)
 		return memory_put(n, buf, len, at);
-	r = use_locked(n, &f);
+	r = data_use_locked(n, &f);
 	if (r < 0)
 		return r;
 	n->d.writing++;
@@ -267,7 +267,7 @@ data_sync(struct node *n)
 	if (r != 0)
 		return r < 0 ? r : -EIO;
 	pthread_mutex_lock(&n->mutex);
-	r = n->d.file == NULL ? 0 : use_locked(n, &f);
+	r = n->d.file == NULL ? 0 : data_use_locked(n, &f);
 	pthread_mutex_unlock(&n->mutex);
 	if (f == NULL)
 		return r;
@@ -288,7 +288,7 @@ data_punch(struct node *n, uint64_t at, uint64_t len)
 
 	/* Best effort: a file system without holes keeps the bytes until the
 	 * file goes. */
-	if (n->d.file != NULL && use_locked(n, &f) == 0)
+	if (n->d.file != NULL && data_use_locked(n, &f) == 0)
 		(void)fallocate(f->fd,
 				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				(off_t)at, (off_t)len);
@@ -543,7 +543,7 @@ rewrite(struct node *n)
 	int r;
 
 	pthread_mutex_lock(&n->mutex);
-	r = n->d.file == NULL ? 0 : use_locked(n, &w.file);
+	r = n->d.file == NULL ? 0 : data_use_locked(n, &w.file);
 	pthread_mutex_unlock(&n->mutex);
 	if (w.file != NULL) {
 		r = meta_each_journal(n->export->gate->meta, rewrite_one, &w);
@@ -568,7 +568,7 @@ data_mend(struct node *n)
 
 	pthread_mutex_lock(&n->mutex);
 	if (d->file != NULL)
-		r = use_locked(n, &f);
+		r = data_use_locked(n, &f);
 	if (f != NULL && file_failed(f)) {
 		/* What is being written may be gone as well. */
 		while (d->writing > 0)

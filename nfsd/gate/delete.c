@@ -35,7 +35,7 @@
 
 #define KEY_BUSY_MS 20
 #define WAITERS_MAX 4
-#define RETRY_FIRST_MS 500
+#define DELETE_RETRY_FIRST_MS 500
 #define MOMENT_MS 600000		/* what passes has passed by then */
 #define RETRY_MAX_MS 30000
 #define REFUSED_MAX_MS 300000	/* of one that is refused: nobody's haste */
@@ -87,7 +87,7 @@ sift_up(struct deletes *s, struct deletion *d, size_t at)
 
 /* There is room: each deletion has its place from the start. */
 static void
-wait_locked(struct deletes *s, struct deletion *d)
+deletes_wait_locked(struct deletes *s, struct deletion *d)
 {
 	d->waiting = true;
 	sift_up(s, d, s->waiting++);
@@ -115,8 +115,6 @@ soonest_locked(struct deletes *s)
 	return top;
 }
 
-static void delete_run(void *arg);
-
 static bool
 has_doubt(const struct deletion *d)
 {
@@ -125,7 +123,7 @@ has_doubt(const struct deletion *d)
 
 /* Send off what is due, as many as may be on their way. */
 static void
-start_due_locked(struct gate_export *x)
+deletes_start_locked(struct gate_export *x)
 {
 	struct gate *g = x->gate;
 	struct deletes *s = &x->deletes;
@@ -135,10 +133,9 @@ start_due_locked(struct gate_export *x)
 	       s->heap[0]->due_ms <= now) {
 		struct deletion *d = soonest_locked(s);
 
-		if (pool_add(&g->transfers, x, POOL_NEXT, delete_run, d) <
-		    0) {
-			d->due_ms = now + RETRY_FIRST_MS;
-			wait_locked(s, d);
+		if (pool_add(&g->transfers, x, POOL_NEXT, s->run, d) < 0) {
+			d->due_ms = now + DELETE_RETRY_FIRST_MS;
+			deletes_wait_locked(s, d);
 			timers_add(&g->timers, d->due_ms, 0);
 			break;
 		}
@@ -169,8 +166,8 @@ try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
 	d->attempts += attempts;
 	d->due_ms = due;
 	s->running--;
-	wait_locked(s, d);
-	start_due_locked(x);
+	deletes_wait_locked(s, d);
+	deletes_start_locked(x);
 	/* Who waits for it has waited long enough. */
 	if (attempts > 0)
 		pthread_cond_broadcast(&g->progress);
@@ -196,7 +193,7 @@ done(struct deletion *d)
 	pthread_mutex_unlock(&g->mutex);
 	meta_del_delete(b, d->row.id);
 	if (meta_commit(g->meta, &b) < 0) {
-		try_later(d, RETRY_FIRST_MS, 0);
+		try_later(d, DELETE_RETRY_FIRST_MS, 0);
 		return;
 	}
 	failpoint("delete-done");
@@ -212,7 +209,7 @@ done(struct deletion *d)
 	s->refused -= d->refused;
 	s->denied -= d->denied;
 	g->deletes_pending--;
-	start_due_locked(x);
+	deletes_start_locked(x);
 	pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	deletion_end(d);
@@ -221,7 +218,7 @@ done(struct deletion *d)
 
 /* One line for all of a kind, then one a minute. */
 static void
-say_failure(const struct deletion *d, int r, const struct s3_error *err)
+delete_say_failure(const struct deletion *d, int r, const struct s3_error *err)
 {
 	struct gate *g = d->x->gate;
 	struct deletes *s = &d->x->deletes;
@@ -322,7 +319,7 @@ parts_of(struct deletion *d)
 }
 
 static void
-set_refused(struct deletion *d, bool refused)
+delete_set_refused(struct deletion *d, bool refused)
 {
 	struct gate *g = d->x->gate;
 
@@ -392,13 +389,13 @@ delete_denied_beside(struct gate_export *x, const char *key)
 /* For longer than a bad moment: thousands of those would be a storm each time
  * that S3 takes something else. */
 static bool
-stays_refused(const struct deletion *d)
+delete_stays_refused(const struct deletion *d)
 {
 	return d->refused && d->since_ms + MOMENT_MS <= clock_ms();
 }
 
 static void
-put_row(struct deletion *d)
+delete_put_row(struct deletion *d)
 {
 	struct meta_batch *b = meta_batch_new();
 
@@ -407,7 +404,7 @@ put_row(struct deletion *d)
 }
 
 static void
-nothing_left(struct deletion *d)
+delete_nothing_left(struct deletion *d)
 {
 	struct gate *g = d->x->gate;
 
@@ -416,7 +413,7 @@ nothing_left(struct deletion *d)
 		strcpy(d->row.etag, DELETE_NOTHING);
 		if (d->row.ours != NULL)
 			d->row.ours->count = 0;
-		put_row(d);
+		delete_put_row(d);
 	}
 	pthread_mutex_unlock(&g->mutex);
 }
@@ -542,13 +539,13 @@ remove_object(struct deletion *d, struct s3_error *err)
 
 /* ---- the run ---- */
 
-static void
+void
 delete_run(void *arg)
 {
 	struct deletion *d = arg;
 	struct gate *g = d->x->gate;
 	struct s3_error err = { 0 };
-	uint64_t wait = RETRY_FIRST_MS, longest;
+	uint64_t wait = DELETE_RETRY_FIRST_MS, longest;
 	bool theirs, gone;
 	int r;
 
@@ -570,7 +567,7 @@ delete_run(void *arg)
 	if (r == -EBUSY) {
 		d->looked = true;
 		key_release(d->x, d->row.key, KEY_ROW | d->row.id);
-		try_later(d, RETRY_FIRST_MS, 1);
+		try_later(d, DELETE_RETRY_FIRST_MS, 1);
 		return;
 	}
 	theirs = r == -ESTALE;
@@ -586,19 +583,19 @@ delete_run(void *arg)
 	}
 	/* Should its parts keep it: what comes to the key now is not ours. */
 	if (gone)
-		nothing_left(d);
+		delete_nothing_left(d);
 	if (r == 0 || r == -ESTALE || r == -ENOENT) {
 		done(d);
 		return;
 	}
-	set_refused(d, !upload_is_transient(r));
+	delete_set_refused(d, !upload_is_transient(r));
 	set_denied(d, r == -EACCES);
 	longest = r == -EAGAIN ? RETRY_MAX_MS : REFUSED_MAX_MS;
 	for (unsigned i = 0; i < d->attempts && wait < longest; i++)
 		wait *= 2;
-	say_failure(d, r, &err);
+	delete_say_failure(d, r, &err);
 	wait = wait < longest ? wait : longest;
-	try_later(d, stays_refused(d) ? wait : heal_pause(d->x, wait), 1);
+	try_later(d, delete_stays_refused(d) ? wait : heal_pause(d->x, wait), 1);
 }
 
 void
@@ -608,7 +605,7 @@ delete_tick(struct gate *g)
 
 	pthread_mutex_lock(&g->mutex);
 	LIST_FOREACH(x, &g->exports, link)
-		start_due_locked(x);
+		deletes_start_locked(x);
 	pthread_mutex_unlock(&g->mutex);
 }
 
@@ -636,12 +633,12 @@ deletes_hurry(struct gate_export *x)
 	for (size_t i = 0; i < s->waiting; i++) {
 		struct deletion *d = s->heap[i];
 
-		if (d->due_ms <= now || stays_refused(d))
+		if (d->due_ms <= now || delete_stays_refused(d))
 			continue;
 		d->due_ms = now;
 		sift_up(s, d, i);
 	}
-	start_due_locked(x);
+	deletes_start_locked(x);
 	pthread_mutex_unlock(&g->mutex);
 }
 
@@ -706,8 +703,8 @@ delete_start(struct deletion *d, const struct meta_delete *row)
 	HASH_ADD(hh, s->by_id, row.id, sizeof(d->row.id), d);
 	HASH_ADD_KEYPTR(hh_key, s->by_key, d->row.key, strlen(d->row.key), d);
 	g->deletes_pending++;
-	wait_locked(s, d);
-	start_due_locked(x);
+	deletes_wait_locked(s, d);
+	deletes_start_locked(x);
 	pthread_mutex_unlock(&g->mutex);
 }
 
@@ -726,7 +723,7 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 			d->row.ours->count = 0;
 		/* Before the row that takes it out.  Only posted: what is not
 		 * refined is another version, and stays. */
-		put_row(d);
+		delete_put_row(d);
 	}
 	pthread_mutex_unlock(&g->mutex);
 }
@@ -753,7 +750,7 @@ delete_doubt(struct gate_export *x, const struct meta_sent *sent)
 			d->row.ours = ours;
 			if (strcmp(d->row.etag, DELETE_NOTHING) == 0)
 				d->row.etag[0] = '\0';
-			put_row(d);
+			delete_put_row(d);
 		}
 	}
 	pthread_mutex_unlock(&g->mutex);

@@ -336,7 +336,8 @@ gate_export_add(struct gate *g, const struct gate_export_config *config,
 	}
 	x->fsid = gate_root_is_named(x) ? name_number(x->c.name)
 					: 0x73336e6673640000ULL + x->id;
-	schedule_init(&x->schedule);
+	schedule_init(&x->schedule, upload_run);
+	x->deletes.run = delete_run;
 	LIST_INSERT_HEAD(&g->exports, x, link);
 	*out = x;
 	return 0;

@@ -448,6 +448,7 @@ void timers_add(struct timers *t, uint64_t at_ms, uint64_t ino);
 /* Deletions that are owed (delete.c); gate->mutex. */
 struct deletes {
 	struct deletion *by_id, *by_key;
+	void (*run)(void *deletion);	/* one try: delete_run */
 	struct deletion **heap;	/* those that wait, the soonest on top */
 	size_t waiting, room;
 	size_t places;		/* of those promised or given */
@@ -1304,6 +1305,7 @@ void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 struct deletion;
 struct deletion *delete_new(struct gate_export *x);	/* NULL: no memory */
 void delete_free(struct deletion *d);
+void delete_run(void *deletion);	/* a pool's job */
 /* Takes row->ours over. */
 void delete_start(struct deletion *d, const struct meta_delete *row);
 /* Give S3 a moment, so that what is removed is gone when `rm` returns. */

@@ -53,7 +53,7 @@
 /* ---- who was used lately ---- */
 
 static uint64_t
-hash_of(uint64_t ino)
+known_hash(uint64_t ino)
 {
 	ino = (ino ^ ino >> 30) * 0xbf58476d1ce4e5b9ULL;
 	ino = (ino ^ ino >> 27) * 0x94d049bb133111ebULL;
@@ -71,13 +71,13 @@ place_in(size_t words, uint64_t hash, unsigned i, uint64_t *bit)
 }
 
 static size_t
-place_of(const struct known *k, uint64_t hash, unsigned i, uint64_t *bit)
+known_place(const struct known *k, uint64_t hash, unsigned i, uint64_t *bit)
 {
 	return place_in(k->words, hash, i, bit);
 }
 
 static void
-turn_locked(struct known *k)
+known_turn_locked(struct known *k)
 {
 	uint64_t *old = k->before;
 
@@ -91,32 +91,32 @@ void
 known_used(struct gate *g, uint64_t ino)
 {
 	struct known *k = &g->known;
-	uint64_t hash = hash_of(ino), bit, fresh = 0;
+	uint64_t hash = known_hash(ino), bit, fresh = 0;
 
 	if (k->words == 0)
 		return;
 	pthread_mutex_lock(&k->mutex);
 	for (unsigned i = 0; i < HASHES; i++) {
-		size_t at = place_of(k, hash, i, &bit);
+		size_t at = known_place(k, hash, i, &bit);
 
 		fresh |= ~k->lately[at] & bit;
 		k->lately[at] |= bit;
 	}
 	k->marked += fresh != 0;
 	if (k->marked >= k->marks_max)
-		turn_locked(k);
+		known_turn_locked(k);
 	pthread_mutex_unlock(&k->mutex);
 }
 
 static bool
 was_used(struct known *k, uint64_t ino)
 {
-	uint64_t hash = hash_of(ino), bit;
+	uint64_t hash = known_hash(ino), bit;
 	bool lately = true, before = true;
 
 	pthread_mutex_lock(&k->mutex);
 	for (unsigned i = 0; i < HASHES; i++) {
-		size_t at = place_of(k, hash, i, &bit);
+		size_t at = known_place(k, hash, i, &bit);
 
 		lately = lately && (k->lately[at] & bit) != 0;
 		before = before && (k->before[at] & bit) != 0;
@@ -155,7 +155,7 @@ void
 known_read(struct gate *g, uint64_t ino)
 {
 	struct known *k = &g->known;
-	uint64_t hash = hash_of(ino), bit;
+	uint64_t hash = known_hash(ino), bit;
 
 	if (k->read_lately == NULL)
 		return;
@@ -173,7 +173,7 @@ static bool
 was_read(struct gate *g, uint64_t ino)
 {
 	struct known *k = &g->known;
-	uint64_t hash = hash_of(ino), bit;
+	uint64_t hash = known_hash(ino), bit;
 	bool lately = true, before = true;
 
 	pthread_mutex_lock(&k->mutex);
@@ -381,7 +381,7 @@ end_round(struct gate *g, uint64_t began_ms, int r)
 
 	if (r == 0 && k->round == 0) {
 		pthread_mutex_lock(&k->mutex);
-		turn_locked(k);
+		known_turn_locked(k);
 		pthread_mutex_unlock(&k->mutex);
 		/* Nothing may go: ten times as much rest as work. */
 		if (__atomic_add_fetch(&k->unbroken, 1, __ATOMIC_RELAXED) > 2)

@@ -38,7 +38,7 @@
 /* ---- looking ---- */
 
 static uint64_t
-file_of(struct node *n)
+link_file_of(struct node *n)
 {
 	uint64_t ino;
 
@@ -51,7 +51,7 @@ file_of(struct node *n)
 bool
 link_is_alias(struct node *n)
 {
-	return file_of(n) != 0;
+	return link_file_of(n) != 0;
 }
 
 /* Both uploaded, and not the same? */
@@ -76,7 +76,7 @@ int
 link_resolve(struct node **np, struct gate_request *rq)
 {
 	struct node *n = *np, *file = NULL;
-	uint64_t ino = file_of(n);
+	uint64_t ino = link_file_of(n);
 	int r;
 
 	if (ino == 0)
@@ -146,7 +146,7 @@ int
 link_pair_get(struct node *n, struct link_pair *out)
 {
 	struct gate *g = n->export->gate;
-	uint64_t ino = file_of(n);
+	uint64_t ino = link_file_of(n);
 	struct choice c = { .file = n };
 	bool linked;
 	int r = 0;
@@ -195,7 +195,7 @@ link_pair_check(struct node *n, const struct link_pair *p)
 					   take_ino, &any);
 		return r < 0 ? r : any != 0 ? -EAGAIN : 0;
 	}
-	return p->alias->dead || file_of(p->alias) != p->file->ino ? -EAGAIN
+	return p->alias->dead || link_file_of(p->alias) != p->file->ino ? -EAGAIN
 								    : 0;
 }
 
@@ -234,7 +234,7 @@ new_id(char id[META_LINK_MAX])
 }
 
 static void
-touch(struct meta_inode *row)
+link_touch(struct meta_inode *row)
 {
 	int64_t now = clock_ns();
 
@@ -263,7 +263,7 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 		return r;
 	l->file.nlink++;
 	l->file.attr_dirty = true;
-	touch(&l->file);
+	link_touch(&l->file);
 	l->alias = (struct meta_inode){
 		.export_id = n->export->id,
 		.generation = gate_generation(n->export->gate),
@@ -444,7 +444,7 @@ link_less_rows(struct node *file, struct change *c, struct meta_inode *row)
 		if (row->nlink > 1)
 			row->nlink--;
 		row->attr_dirty = true;
-		touch(row);
+		link_touch(row);
 		change_upload_locked(c, file, row);
 		meta_put_inode(c->batch, row);
 	}
@@ -666,7 +666,7 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		if (less && t->row.nlink > 1)
 			t->row.nlink--;
 		t->row.attr_dirty = true;
-		touch(&t->row);
+		link_touch(&t->row);
 		turn_rows_locked(t, c);
 	}
 	pthread_mutex_unlock(&file->mutex);

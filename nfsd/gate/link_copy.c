@@ -110,7 +110,7 @@ link_mark_apply(struct gate *g, const struct link_mark *mark,
 /* It was noted once more after it had been copied.  The node's lock is held.
  * What cannot be written down is looked at again. */
 static void
-nothing_to_do(struct node *n, uint64_t content_version)
+link_nothing_to_do(struct node *n, uint64_t content_version)
 {
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct meta_batch *b = meta_batch_new();
@@ -180,7 +180,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 	}
 	pthread_mutex_unlock(&file->mutex);
 	if (done)
-		nothing_to_do(n, content_version);
+		link_nothing_to_do(n, content_version);
 	node_put(&file);
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0 && n->dead)

@@ -23,7 +23,7 @@
 
 /* Write a row back that only remembers S3; need not survive a crash. */
 static void
-post_inode(struct node *n)
+lookup_post(struct node *n)
 {
 	struct meta_batch *b = meta_batch_new();
 
@@ -138,7 +138,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
 		if (n->i.cold != o->cold) {
 			n->i.cold = o->cold;
-			post_inode(n);
+			lookup_post(n);
 		}
 		r = 0;
 		goto out;
@@ -185,7 +185,7 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 			n->content_version++;
 			n->replaced++;
 		}
-		post_inode(n);
+		lookup_post(n);
 	}
 	meta_inode_fini(&row);
 out:
@@ -325,7 +325,7 @@ lookup_learn(struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0 && strcmp(key, now) == 0) {
 		n->i.attr_known = true;
-		post_inode(n);
+		lookup_post(n);
 	}
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);

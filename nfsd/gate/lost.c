@@ -57,7 +57,7 @@ forget(struct lost *l)
 }
 
 static bool
-same(const struct meta_sent *a, const struct meta_sent *b)
+lost_same(const struct meta_sent *a, const struct meta_sent *b)
 {
 	return strcmp(a->key, b->key) == 0 && strcmp(a->etag, b->etag) == 0 &&
 	       strcmp(a->link_id, b->link_id) == 0 &&
@@ -75,7 +75,7 @@ remember_locked(struct node *n, const struct meta_sent *sent)
 	unsigned count = 0;
 
 	LIST_FOREACH(l, &n->up.lost, link) {
-		if (same(&l->sent, sent))
+		if (lost_same(&l->sent, sent))
 			return 0;
 		oldest = l;
 		count++;
@@ -193,7 +193,7 @@ lost_elsewhere_locked(const struct node *n, const char *key,
 /* ---- on record ---- */
 
 static bool
-is_one_of(const char *key, const char *const but[2])
+lost_is_key_of(const char *key, const char *const but[2])
 {
 	return but != NULL &&
 	       (strcmp(key, but[0]) == 0 || strcmp(key, but[1]) == 0);
@@ -208,7 +208,7 @@ lost_rows_locked(struct node *n, struct change *c, const char *const but[2],
 	const struct lost *l;
 
 	LIST_FOREACH(l, &n->up.lost, link)
-		count += !is_one_of(l->sent.key, but);
+		count += !lost_is_key_of(l->sent.key, but);
 	if (count == 0 && !n->up.sent_rows)
 		return;
 	rows = calloc(count + 1, sizeof(*rows));
@@ -217,7 +217,7 @@ lost_rows_locked(struct node *n, struct change *c, const char *const but[2],
 		return;
 	}
 	LIST_FOREACH(l, &n->up.lost, link) {
-		if (!is_one_of(l->sent.key, but))
+		if (!lost_is_key_of(l->sent.key, but))
 			rows[i++] = l->sent;
 	}
 	for (size_t j = 0; more != NULL && j < more->count; j++)
@@ -400,7 +400,7 @@ lost_doubt(struct sending *s, const char *key)
 	lost_sent(key, i, md5, &sent);
 	pthread_mutex_lock(&s->node->mutex);
 	LIST_FOREACH(l, &s->node->up.lost, link) {
-		if (same(&l->sent, &before))
+		if (lost_same(&l->sent, &before))
 			l->sent = sent;
 	}
 	dead = s->node->dead;

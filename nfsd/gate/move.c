@@ -38,12 +38,6 @@
 #define RETRY_FIRST_MS 200
 #define RETRY_MAX_MS 30000
 
-static bool
-begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
 bool
 moves_any(struct gate *g)
 {
@@ -67,7 +61,7 @@ moves_owed(struct gate *g)
 }
 
 static bool
-any_lists(struct gate *g)
+moves_any_lists(struct gate *g)
 {
 	return __atomic_load_n(&g->moves.listing, __ATOMIC_ACQUIRE) > 0;
 }
@@ -80,11 +74,11 @@ move_claims(struct gate_export *x, const char *key)
 	struct moves *all = &x->gate->moves;
 	struct move *m;
 
-	if (!any_lists(x->gate))
+	if (!moves_any_lists(x->gate))
 		return false;
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
-		if (m->x == x && !m->row.listed && begins(key, m->row.source))
+		if (m->x == x && !m->row.listed && text_begins(key, m->row.source))
 			break;
 	}
 	pthread_mutex_unlock(&all->mutex);
@@ -101,7 +95,7 @@ move_claims_other(struct move *mine, const char *key)
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == mine->x && !m->row.listed && m != mine &&
-		    strlen(m->row.source) > len && begins(key, m->row.source))
+		    strlen(m->row.source) > len && text_begins(key, m->row.source))
 			break;
 	}
 	pthread_mutex_unlock(&all->mutex);
@@ -118,8 +112,8 @@ move_touches(struct gate_export *x, const char *prefix)
 		return false;
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
-		if (m->x == x && (begins(prefix, m->row.source) ||
-				  begins(m->row.source, prefix)))
+		if (m->x == x && (text_begins(prefix, m->row.source) ||
+				  text_begins(m->row.source, prefix)))
 			break;
 	}
 	pthread_mutex_unlock(&all->mutex);
@@ -137,7 +131,7 @@ move_skip(struct gate_export *x, const char *key, char past[META_KEY_MAX + 8])
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && m->row.listed &&
-		    m->row.objects > SCAN_PAGE && begins(key, m->row.source) &&
+		    m->row.objects > SCAN_PAGE && text_begins(key, m->row.source) &&
 		    (in == NULL ||
 		     strlen(m->row.source) > strlen(in->row.source)))
 			in = m;
@@ -262,7 +256,7 @@ move_lists(struct node *n)
 {
 	struct climb c = { .x = n->export, .only_ask = true };
 
-	return any_lists(n->export->gate) && climb(&c, n) == 1;
+	return moves_any_lists(n->export->gate) && climb(&c, n) == 1;
 }
 
 static int
@@ -285,7 +279,7 @@ owned_by_other(struct gate_export *x, const struct candidate *c)
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && !m->row.listed &&
 		    strlen(m->row.source) > c->source_len &&
-		    begins(c->prefix, m->row.source))
+		    text_begins(c->prefix, m->row.source))
 			break;
 	}
 	pthread_mutex_unlock(&all->mutex);
@@ -300,7 +294,7 @@ move_sources(struct node *dir, bool all,
 	int r;
 
 	if (all ? !moves_any(dir->export->gate)
-		: !any_lists(dir->export->gate))
+		: !moves_any_lists(dir->export->gate))
 		return 0;
 	c.list = calloc(CANDIDATES_MAX, sizeof(*c.list));
 	if (c.list == NULL)
@@ -332,7 +326,7 @@ move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 	uint64_t parent;
 	int r;
 
-	if (!any_lists(n->export->gate))
+	if (!moves_any_lists(n->export->gate))
 		return path_key(n, key);
 	node_name(n, &parent, name);
 	r = node_get(n->export->gate, parent, true, &dir);
@@ -352,7 +346,7 @@ move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 /* ---- waiting for a listing ---- */
 
 static uint64_t
-pages_locked(const struct moves *all)
+moves_pages_locked(const struct moves *all)
 {
 	const struct move *m;
 	uint64_t pages = 0;
@@ -373,17 +367,17 @@ move_wait(struct node *n, struct gate_request *rq)
 	unsigned listing;
 	int r = 0;
 
-	if (!any_lists(n->export->gate))
+	if (!moves_any_lists(n->export->gate))
 		return 0;
 	pthread_mutex_lock(&all->mutex);
-	pages = pages_locked(all);
+	pages = moves_pages_locked(all);
 	listing = all->listing;
 	pthread_mutex_unlock(&all->mutex);
 	/* After the numbers were read: what comes now is seen. */
 	if (!move_lists(n))
 		return 0;
 	pthread_mutex_lock(&all->mutex);
-	while (r == 0 && pages == pages_locked(all) &&
+	while (r == 0 && pages == moves_pages_locked(all) &&
 	       listing == all->listing)
 		r = pthread_cond_timedwait(&all->changed, &all->mutex, &ts);
 	pthread_mutex_unlock(&all->mutex);
@@ -414,7 +408,7 @@ move_mark(struct meta_inode *row, const char *key)
 /* ---- life of a move ---- */
 
 static void
-count_locked(struct moves *all)
+moves_count_locked(struct moves *all)
 {
 	unsigned count = 0, listing = 0;
 	struct move *m;
@@ -442,7 +436,7 @@ move_add(struct gate_export *x, const struct meta_move *row)
 	m->row = *row;
 	pthread_mutex_lock(&all->mutex);
 	LIST_INSERT_HEAD(&all->list, m, link);
-	count_locked(all);
+	moves_count_locked(all);
 	pthread_mutex_unlock(&all->mutex);
 	return m;
 }
@@ -454,7 +448,7 @@ move_undo(struct move *m)
 
 	pthread_mutex_lock(&all->mutex);
 	LIST_REMOVE(m, link);
-	count_locked(all);
+	moves_count_locked(all);
 	pthread_mutex_unlock(&all->mutex);
 	free(m);
 }
@@ -498,7 +492,7 @@ page_done(struct move *m, bool listed)
 	m->pages++;
 	m->row.listed |= listed;
 	m->error[0] = '\0';
-	count_locked(all);
+	moves_count_locked(all);
 	pthread_mutex_unlock(&all->mutex);
 }
 

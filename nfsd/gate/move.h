@@ -2,7 +2,15 @@
 #ifndef NFSD_GATE_MOVE_H
 #define NFSD_GATE_MOVE_H
 
+#include <string.h>
+
 #include "nfsd/gate/change.h"
+
+static inline bool
+text_begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
 
 /*
  * Directories that were renamed, until their objects have followed; move.c

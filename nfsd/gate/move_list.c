@@ -41,7 +41,7 @@ struct level {
 	size_t end;		/* of its part of the key in `path`, past '/' */
 };
 
-struct page {
+struct move_page {
 	struct listed *list;
 	size_t count, room;
 };
@@ -49,7 +49,7 @@ struct page {
 struct lister {
 	struct move *m;
 	struct gate_export *x;
-	const struct page *page;
+	const struct move_page *page;
 	struct gate *g;
 	struct gate_request rq;	/* for lookups */
 	struct change c;
@@ -69,7 +69,7 @@ struct lister {
 static int
 take_entry(void *arg, const struct s3_entry *e)
 {
-	struct page *p = arg;
+	struct move_page *p = arg;
 	struct listed *l;
 
 	if (e->key_len > META_KEY_MAX)
@@ -96,7 +96,7 @@ take_entry(void *arg, const struct s3_entry *e)
 }
 
 static void
-page_free(struct page *p)
+move_page_free(struct move_page *p)
 {
 	for (size_t i = 0; i < p->count; i++)
 		free(p->list[i].key);
@@ -694,7 +694,7 @@ mark_unlisted(struct lister *l)
 }
 
 static int
-merge(struct lister *l, const struct page *p, bool last,
+merge(struct lister *l, const struct move_page *p, bool last,
       struct move_cursor *at)
 {
 	struct meta_move row = l->m->row;
@@ -740,7 +740,7 @@ move_cursor_fini(struct move_cursor *at)
 
 /* One page, from where the cursor is.  An empty *next: that was the last. */
 static int
-ask_page(struct lister *l, struct page *page, struct move_cursor *at,
+move_ask_page(struct lister *l, struct move_page *page, struct move_cursor *at,
 	 char **next)
 {
 	struct s3_list list = { .prefix = l->m->row.source,
@@ -787,7 +787,7 @@ is_behind(struct lister *l, const struct listed *e, unsigned *looks)
 
 /* Before anything is locked. */
 static int
-drop_behind(struct lister *l, struct page *page, struct move_cursor *at)
+move_drop_behind(struct lister *l, struct move_page *page, struct move_cursor *at)
 {
 	unsigned looks = 0;
 	size_t kept = 0;
@@ -814,7 +814,7 @@ move_list_page(struct move *m, bool later, struct move_cursor *at,
 	       uint64_t *found)
 {
 	struct lister *l = calloc(1, sizeof(*l));
-	struct page page = { 0 };
+	struct move_page page = { 0 };
 	char *next = NULL;
 	int r;
 
@@ -828,9 +828,9 @@ move_list_page(struct move *m, bool later, struct move_cursor *at,
 	l->page_ms = clock_ms();
 	l->rq.may_block = true;
 	l->depth = 1;
-	r = ask_page(l, &page, at, &next);
+	r = move_ask_page(l, &page, at, &next);
 	if (r == 0)
-		r = drop_behind(l, &page, at);
+		r = move_drop_behind(l, &page, at);
 	if (r == 0) {
 		l->levels[0].ino = m->row.ino;
 		r = node_get(l->g, m->row.ino, true, &l->levels[0].node);
@@ -859,7 +859,7 @@ move_list_page(struct move *m, bool later, struct move_cursor *at,
 	at->token = r < 0 ? NULL : next;
 	if (r < 0)
 		free(next);
-	page_free(&page);
+	move_page_free(&page);
 	free(l->marks);
 	free(l);
 	return r;

@@ -62,7 +62,7 @@ enum form {
 };
 
 /* In the order of reading. */
-static const struct known {
+static const struct known_key {
 	const char *name;
 	enum field field;
 	enum form form;
@@ -198,7 +198,7 @@ read_seconds(const char *s, int64_t *out)
 
 /* A key's value in the unit of its field; false if it makes no sense. */
 static bool
-read_value(const struct known *k, const char *text, int64_t *out)
+read_value(const struct known_key *k, const char *text, int64_t *out)
 {
 	uint64_t n = 0;
 	bool ok;
@@ -258,7 +258,7 @@ read_fields(const struct s3_headers *headers, struct fields *f)
 {
 	memset(f, 0, sizeof(*f));
 	for (size_t i = 0; i < KNOWN; i++) {
-		const struct known *k = &known[i];
+		const struct known_key *k = &known[i];
 		const char *text = s3_headers_get(headers, k->name);
 		int64_t value;
 
@@ -364,7 +364,7 @@ print_seconds(int64_t ns, char *out, size_t size)
 }
 
 static void
-print_value(const struct known *k, int64_t value, char *out, size_t size)
+print_value(const struct known_key *k, int64_t value, char *out, size_t size)
 {
 	switch (k->form) {
 	case OCTAL_TYPE:
@@ -388,7 +388,7 @@ print_value(const struct known *k, int64_t value, char *out, size_t size)
 
 /* Does the text say the same?  Type bits may be missing. */
 static bool
-says_same(const struct known *k, int64_t said, int64_t value)
+says_same(const struct known_key *k, int64_t said, int64_t value)
 {
 	if (k->field == F_MODE &&
 	    ((said & S_IFMT) == 0 || k->form == OCTAL))
@@ -397,7 +397,7 @@ says_same(const struct known *k, int64_t said, int64_t value)
 }
 
 static int
-format_key(const struct known *k, enum gate_dialect dialect, bool want,
+format_key(const struct known_key *k, enum gate_dialect dialect, bool want,
 	   int64_t value, struct s3_headers *headers)
 {
 	const char *text = s3_headers_get(headers, k->name);

@@ -28,7 +28,7 @@
 
 /* The last part of a key, without the slash of a directory. */
 static int
-last_part(const char *key, char part[PART_MAX + 1])
+path_last_part(const char *key, char part[PART_MAX + 1])
 {
 	size_t len = strlen(key), from;
 
@@ -49,7 +49,7 @@ odd_note(struct gate_export *x, const char *key, struct meta_inode *i)
 	char part[PART_MAX + 1], name[META_NAME_MAX + 1], back[PART_MAX + 1];
 
 	if (i->kind != GATE_DIR || i->target != NULL ||
-	    last_part(key, part) < 0)
+	    path_last_part(key, part) < 0)
 		return 0;
 	part_to_name(x->any_bytes, part, false, name);
 	if (part_from_name(x->any_bytes, name, back) != PART_LONG)
@@ -73,7 +73,7 @@ odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
 	beside = form == PART_BESIDE_LONG;
 	pthread_mutex_lock(&n->mutex);
 	if (n->i.kind != GATE_DIR)
-		r = last_part(n->i.base_key, part);
+		r = path_last_part(n->i.base_key, part);
 	else if (n->i.target != NULL && strlen(n->i.target) <= PART_MAX)
 		strcpy(part, n->i.target);
 	else
@@ -102,7 +102,7 @@ find_entry(void *arg, const struct s3_entry *e)
 	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
 
 	if (e->key_len < f->prefix_len || (f->beside && e->is_prefix) ||
-	    last_part(e->key + f->prefix_len, part) < 0)
+	    path_last_part(e->key + f->prefix_len, part) < 0)
 		return 0;
 	part_to_name(f->x->any_bytes, part, f->beside, name);
 	if (strcmp(name, f->name) != 0)

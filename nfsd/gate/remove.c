@@ -42,7 +42,7 @@ writer_allows(struct node *n, struct gate_request *rq, const char *who)
 
 /* Everything of a node leaves memory. */
 static void
-bury(struct node *n)
+remove_detach(struct node *n)
 {
 	node_unname(n);
 	pthread_mutex_lock(&n->mutex);
@@ -144,7 +144,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	negative_removed(x->gate, d->node->ino, name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	change_dir_apply(d);
-	bury(n);
+	remove_detach(n);
 	if (file != n)
 		link_less_apply(file, &row);
 	*delete_id = del != NULL ? del->id : 0;
@@ -429,5 +429,5 @@ remove_check(struct node *n, struct gate_request *rq, const char *who)
 void
 remove_bury(struct node *n)
 {
-	bury(n);
+	remove_detach(n);
 }

@@ -31,9 +31,10 @@
 #define CARRIED_AT_ONCE 16
 
 void
-schedule_init(struct schedule *s)
+schedule_init(struct schedule *s, void (*run)(void *node))
 {
 	memset(s, 0, sizeof(*s));
+	s->run = run;
 	pthread_mutex_init(&s->mutex, NULL);
 	pthread_cond_init(&s->work_ready, NULL);
 	for (unsigned i = 0; i < URGENCIES; i++)
@@ -124,7 +125,7 @@ schedule_main(void *arg)
 		if (any_may_run_locked(s))
 			(void)see_to_threads_locked(s);
 		pthread_mutex_unlock(&s->mutex);
-		upload_run(n);
+		s->run(n);
 		pthread_mutex_lock(&s->mutex);
 		s->running[urgency]--;
 		/* What had to wait for its end may be another's to take. */

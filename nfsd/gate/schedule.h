@@ -27,10 +27,12 @@ struct schedule {
 	pthread_t threads[UPLOAD_THREADS_MAX];
 	unsigned count, idle;
 	bool stopping;
+	void (*run)(void *node);
 };
 
-void schedule_init(struct schedule *s);
-/* Run upload_run(node), which takes over the reference, when its turn comes.
+/* run: an upload (upload_run), which owns a reference to the node. */
+void schedule_init(struct schedule *s, void (*run)(void *node));
+/* Run it with this node when its turn comes; it takes over the reference.
  * -EAGAIN: there is no thread for it; it was not taken.  Does not block. */
 int schedule_add(struct schedule *s, struct node *n, enum urgency urgency)
 	__attribute__((warn_unused_result));

@@ -164,7 +164,7 @@ is_silent_locked(const struct node *n, uint64_t now, uint64_t for_ms)
 }
 
 static bool
-flush_due_locked(const struct node *n, uint64_t now)
+silence_due_locked(const struct node *n, uint64_t now)
 {
 	return n->h.state == META_ACTIVE &&
 	       is_silent_locked(n, now, n->export->c.idle_flush_ms);
@@ -201,7 +201,7 @@ silence_tick_locked(struct node *n, uint64_t now)
 	}
 	if (c->idle_flush_ms == 0)
 		return false;
-	if (flush_due_locked(n, now)) {
+	if (silence_due_locked(n, now)) {
 		node_tick_run_locked(n, now + 1000);	/* should that fail */
 		return true;
 	}
@@ -225,7 +225,7 @@ silence_tell_locked(const struct node *n, struct gate_handle_info *out)
 }
 
 static void
-log_flush(struct node *n, const char *who, uint64_t silent, uint64_t bytes)
+silence_log(struct node *n, const char *who, uint64_t silent, uint64_t bytes)
 {
 	char path[512];
 
@@ -248,7 +248,7 @@ silence_flush(struct node *n)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	now = run_ms(g);
-	due = !n->dead && flush_due_locked(n, now);
+	due = !n->dead && silence_due_locked(n, now);
 	/* What it sent is not committed as far as it knows, and may come once
 	 * more: not over what somebody else has begun by then. */
 	owed = due && n->d.live.count > 0;
@@ -275,6 +275,6 @@ silence_flush(struct node *n)
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	if (due && r == 0)
-		log_flush(n, who, silent, bytes);
+		silence_log(n, who, silent, bytes);
 	return r;
 }

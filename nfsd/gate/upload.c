@@ -99,14 +99,14 @@ upload_planned_locked(struct node *n, int64_t since_ns, bool fresh)
 
 /* When its oldest change is as old as one may become. */
 static uint64_t
-too_old_ms(const struct node *n)
+upload_too_old_ms(const struct node *n)
 {
 	return n->up.dirty_ms + n->export->c.max_dirty_age_ms;
 }
 
 /* Beside a writer: is there a version of before, to be sent for itself? */
 static bool
-has_version_locked(const struct node *n)
+upload_has_version_locked(const struct node *n)
 {
 	return n->d.staged.count > 0 ||
 	       (!n->h.created && !n->settle_empty &&
@@ -132,9 +132,9 @@ upload_schedule_locked(struct node *n, bool kick)
 	if (n->h.state == META_ACTIVE && !n->i.local_only) {
 		/* Only for a log that is written without end, or for who
 		 * waits: the version of its last COMMIT. */
-		if (n->up.failing_ms == 0 || due < too_old_ms(n))
-			due = too_old_ms(n);
-		if (!has_version_locked(n))
+		if (n->up.failing_ms == 0 || due < upload_too_old_ms(n))
+			due = upload_too_old_ms(n);
+		if (!upload_has_version_locked(n))
 			return;
 	} else if (n->up.kicked && n->up.failing_ms == 0) {
 		due = now;
@@ -150,7 +150,7 @@ upload_schedule_locked(struct node *n, bool kick)
 	ref = node_ref(n);
 	n->up.run = UP_QUEUED;
 	if (schedule_add(&n->export->schedule, ref,
-			 n->up.wanted || too_old_ms(n) <= now
+			 n->up.wanted || upload_too_old_ms(n) <= now
 				 ? UPLOAD_WANTED
 				 : UPLOAD_SETTLED) < 0) {
 		n->up.run = UP_IDLE;
@@ -185,7 +185,7 @@ upload_outdate_locked(struct node *n)
 		handle_move_locked(n, META_EV_STOP);
 	n->up.kicked = false;
 	if (n->up.run != UP_RUNNING || n->up.cancel || n->up.keep ||
-	    n->up.stopped || again >= too_old_ms(n))
+	    n->up.stopped || again >= upload_too_old_ms(n))
 		return;
 	n->up.cancel = n->up.stopped = true;
 }
@@ -537,8 +537,8 @@ upload_begin(struct node *n, struct sending *s)
 		r = -ECANCELED;
 	else if (n->h.state == META_ACTIVE && !n->i.local_only &&
 		 (!n->up.rowless || n->settle_empty) &&
-		 (!has_version_locked(n) ||
-		  (!wanted && too_old_ms(n) > clock_ms())))
+		 (!upload_has_version_locked(n) ||
+		  (!wanted && upload_too_old_ms(n) > clock_ms())))
 		r = -ECANCELED;
 	else if (n->h.state == META_FLUSHED && !kicked && !wanted &&
 		 n->up.due_ms > clock_ms())
@@ -558,7 +558,7 @@ upload_begin(struct node *n, struct sending *s)
 	if (r == 0) {
 		n->up.run = UP_RUNNING;
 		n->up.cancel = false;
-		n->up.keep |= too_old_ms(n) <= clock_ms();
+		n->up.keep |= upload_too_old_ms(n) <= clock_ms();
 		n->up.begun_ms = clock_ms();
 		n->up.begun_content = s->snap.content_version;
 		n->up.begun_attr = s->snap.attr_version;

@@ -39,7 +39,7 @@
 /* ---- telling ---- */
 
 static void
-count(struct gate *g)
+watch_count(struct gate *g)
 {
 	__atomic_add_fetch(&g->invariant_failures, 1, __ATOMIC_RELAXED);
 }
@@ -53,7 +53,7 @@ watch_broken(struct gate *g, const char *what, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(about, sizeof(about), format, ap);
 	va_end(ap);
-	count(g);
+	watch_count(g);
 	gate_say(g, 0, "broken invariant: %s: %s", what, about);
 }
 
@@ -86,7 +86,7 @@ watch_broken_locked(struct node *n, const char *what, const char *client)
 	struct gate *g = n->export->gate;
 	struct line *l = calloc(1, sizeof(*l));
 
-	count(g);
+	watch_count(g);
 	if (l != NULL) {
 		l->node = node_ref(n);
 		l->what = what;
