@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How much is remembered: names are counted, so that somebody can see to it
- * that they do not grow without end (nfsd/gate/known.c), and the file gives
+ * that they do not grow without end (nfsd/gate/dir/known.c), and the file gives
  * back the room of rows that went.
  *
  * The count is read once, when the database is opened, from the smallest index

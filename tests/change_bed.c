@@ -14,8 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nfsd/gate/move.h"
-#include "nfsd/gate/names.h"
+#include "nfsd/gate/change/change.h"
+#include "nfsd/gate/node/node.h"
+#include "nfsd/gate/worker/worker.h"
 #include "tests/change_bed.h"
 #include "tests/host_fault.h"
 #include "tests/unit.h"

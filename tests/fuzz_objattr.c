@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/objattr.h"
+#include "nfsd/gate/object/object.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

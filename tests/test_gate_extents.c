@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/extents.h"
+#include "nfsd/gate/state/state.h"
 #include "tests/unit.h"
 
 #define BYTES 300

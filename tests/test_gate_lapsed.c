@@ -13,8 +13,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "nfsd/gate/change.h"
-#include "nfsd/gate/watch.h"
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
 

@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "nfsd/gate/lost.h"
-#include "nfsd/gate/upload.h"
 #include "tests/gate_bed.h"
 #include "tests/host_fault.h"
 #include "tests/unit.h"

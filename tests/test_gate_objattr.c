@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* nfsd/gate/objattr.c: the dialects, read and written. */
+/* nfsd/gate/object/attr.c: the dialects, read and written. */
 
 #include <config.h>
 
 #include <limits.h>
 #include <stdlib.h>
 
-#include "nfsd/gate/objattr.h"
+#include "nfsd/gate/object/object.h"
 #include "tests/unit.h"
 
 #define M "x-amz-meta-"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/part.h"
+#include "nfsd/gate/path/path.h"
 #include "tests/unit.h"
 
 static bool

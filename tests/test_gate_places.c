@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nfsd/gate/silence.h"
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
 

@@ -9,12 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "nfsd/gate/plan.h"
+#include "nfsd/gate/upload/upload.h"
 #include "s3/s3.h"
 #include "tests/unit.h"
 
 #define KIB 1024ULL
-#define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 #define TIB (1024 * GIB)
 

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nfsd/gate/watch.h"
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
 

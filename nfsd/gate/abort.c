@@ -20,7 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/keys/keys.h"
+#include "nfsd/gate/worker/worker.h"
 
 struct abort {
 	STAILQ_ENTRY(abort) link;

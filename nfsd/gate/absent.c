@@ -10,7 +10,8 @@
 
 #include <config.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/worker/worker.h"
 
 struct absent_walk {
 	struct gate *g;

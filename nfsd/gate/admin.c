@@ -9,49 +9,19 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/move.h"
-#include "nfsd/gate/silence.h"
+#include "nfsd/gate/dir/dir.h"
+#include "nfsd/gate/dirmove/dirmove.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/keys/keys.h"
+#include "nfsd/gate/node/node.h"
+#include "nfsd/gate/path/path.h"
+#include "nfsd/gate/pending/pending.h"
+#include "nfsd/gate/worker/worker.h"
+#include "nfsd/gate/writer/writer.h"
 
 #define HINT_LEASE_MS 15000
-
-/* Call each() for every node in memory, with a reference and no lock. */
-int
-each_node(struct gate *g, int (*each)(void *arg, struct node *n), void *arg)
-{
-	int r = 0;
-
-	for (unsigned i = 0; r == 0 && i < SHARDS; i++) {
-		struct shard *s = &g->shards[i];
-		struct node *n, *next, **list;
-		size_t count = 0;
-
-		pthread_mutex_lock(&s->mutex);
-		list = calloc(s->count + 1, sizeof(*list));
-		if (list == NULL) {
-			pthread_mutex_unlock(&s->mutex);
-			return -ENOMEM;
-		}
-		HASH_ITER(hh, s->nodes, n, next) {
-			if (n->in_lru) {
-				TAILQ_REMOVE(&s->lru, n, lru);
-				n->in_lru = false;
-			}
-			n->refs++;
-			list[count++] = n;
-		}
-		pthread_mutex_unlock(&s->mutex);
-		for (size_t j = 0; j < count; j++) {
-			if (r == 0)
-				r = each(arg, list[j]);
-			node_put(&list[j]);
-		}
-		free(list);
-	}
-	return r;
-}
 
 static bool
 below(const char *path, const char *want)
@@ -399,15 +369,6 @@ refresh_one(void *arg, struct node *n)
 	return 0;
 }
 
-uint64_t
-answer_ms(struct gate *g, uint64_t asked_ms)
-{
-	uint64_t refreshed =
-		__atomic_load_n(&g->refreshed_ms, __ATOMIC_RELAXED);
-
-	return asked_ms > refreshed ? asked_ms : 0;
-}
-
 int
 gate_refresh(struct gate *g, const char *path)
 {
@@ -481,69 +442,6 @@ gate_each_trouble(struct gate *g,
 	return r;
 }
 
-static int
-count_one(void *arg, const struct gate_quarantine_info *info)
-{
-	(void)info;
-	++*(uint64_t *)arg;
-	return 0;
-}
-
-static int
-count_pending(void *arg, struct node *n)
-{
-	struct gate_status *out = arg;
-
-	pthread_mutex_lock(&n->mutex);
-	out->uploads += n->up.pending && !n->dead;
-	out->refused += n->up.pending && !n->dead && n->up.refusals != 0;
-	pthread_mutex_unlock(&n->mutex);
-	return 0;
-}
-
-void
-gate_status(struct gate *g, struct gate_status *out)
-{
-	struct gate_export *x;
-
-#define LOAD(field) __atomic_load_n(&g->field, __ATOMIC_RELAXED)
-	*out = (struct gate_status){
-		.staged_bytes = LOAD(staged_bytes),
-		.clean_bytes = LOAD(clean_bytes),
-		.cache_size = g->config.cache_size,
-		.handles_active = LOAD(active),
-		.handles_pending = LOAD(pending),
-		.nodes = LOAD(nodes),
-		.open_files = files_open(&g->files),
-		.max_files = g->files.limit,
-		.names = meta_names(g->meta),
-		.max_names = g->config.max_names,
-		.names_forgotten = LOAD(known.forgotten),
-		.state_lost = LOAD(state_lost),
-		.held_requests = LOAD(held),
-		.conflicts = LOAD(conflicts),
-		.invariant_failures = LOAD(invariant_failures),
-		.idle_shown = LOAD(idle_shown),
-		.idle_flushed = LOAD(idle_flushed),
-	};
-#undef LOAD
-	pthread_mutex_lock(&g->mutex);
-	out->deletes = g->deletes_pending;
-	LIST_FOREACH(x, &g->exports, link) {
-		struct s3_stats stats;
-
-		out->deletes_failing += x->deletes.failing;
-		s3_stats(x->s3, &stats);
-		out->extras_lost += stats.extras_lost;
-		out->unordered += page_unordered(x);
-	}
-	pthread_mutex_unlock(&g->mutex);
-	if (meta_bytes(g->meta, &out->database_bytes) < 0 ||
-	    each_node(g, count_pending, out) < 0 ||
-	    gate_each_quarantined(g, count_one, &out->quarantined) < 0)
-		gate_say(g, 1, "status is incomplete");
-}
-
 /* ---- clients ---- */
 
 static int
@@ -569,4 +467,57 @@ gate_who_hint(struct gate *g, const struct gate_who *who)
 	if (__atomic_load_n(&g->active, __ATOMIC_RELAXED) > 0 &&
 	    each_node(g, hint_one, (void *)who) < 0)
 		gate_say(g, 1, "no memory to look for a client's handles");
+}
+
+int
+path_walk(struct gate *g, const char *path, struct node **out)
+{
+	struct gate_request rq = { .may_block = true };
+	struct gate_export *x, *best = NULL;
+	size_t best_len = 0;
+	struct node *n = NULL;
+	int r;
+
+	LIST_FOREACH(x, &g->exports, link) {
+		size_t len = strlen(x->c.name);
+
+		if (len > best_len && strncmp(path, x->c.name, len) == 0 &&
+		    (path[len] == '/' || path[len] == '\0')) {
+			best = x;
+			best_len = len;
+		}
+	}
+	if (best == NULL)
+		return -ENOENT;
+	r = node_get(g, best->root, true, &n);
+	path += best_len;
+	while (r == 0 && *path != '\0') {
+		char name[META_NAME_MAX + 1];
+		struct node *child = NULL;
+		size_t len;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		if (len == 0)
+			break;
+		if (!path_name_ok(path, len)) {
+			r = -ENOENT;
+			break;
+		}
+		memcpy(name, path, len);
+		name[len] = '\0';
+		path += len;
+		if (node_kind(n) != GATE_DIR)
+			r = -ENOTDIR;
+		else
+			r = lookup_child(n, &rq, name, &child);
+		node_put(&n);
+		n = child;
+	}
+	if (r < 0) {
+		node_put(&n);
+		return r;
+	}
+	*out = n;
+	return 0;
 }

@@ -4,7 +4,7 @@
  * mended, a lock has run out, or it was not for good.  So each entry of the
  * quarantine is tried again once in quarantine_retry_ms (a day), counted from
  * when it came there; where nobody has asked for that, only what S3 refused,
- * and onto nothing but what it was made from (may_by_itself in kept.c).  When
+ * and onto nothing but what it was made from (may_by_itself in quarantine_ctl.c).  When
  * that was looked at last is on record, so that a gateway that is started each
  * day does it, too.
  *
@@ -16,7 +16,8 @@
 
 #include <stdlib.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/worker/worker.h"
 
 #define SETTING "quarantine_looked"
 

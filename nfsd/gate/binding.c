@@ -17,10 +17,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/worker/worker.h"
 
 #define PLACE_MAX 4096
 #define WHERE_MAX (PLACE_MAX + META_NAME_MAX + 4)
@@ -193,4 +194,53 @@ binding_check(struct gate_export *x)
 	if (r == 0)
 		r = meta_export_id(meta, x->c.name, &x->id);
 	return r < 0 ? r : put_place(x);
+}
+
+/* ---- exports ---- */
+
+/* FNV-1a */
+uint64_t
+name_number(const char *name)
+{
+	uint64_t number = 0xcbf29ce484222325ULL;
+
+	for (; *name != '\0'; name++)
+		number = (number ^ (unsigned char)*name) * 0x100000001b3ULL;
+	return number;
+}
+
+uint64_t
+named_root(const struct gate_export *x)
+{
+	uint64_t number = name_number(x->c.name);
+
+	return META_ROOTS_FROM |
+	       ((number ^ number >> 32) & (META_ROOTS_FROM - 1));
+}
+
+/*
+ * Clients keep a mount by the root's handle, its number and the number of its
+ * file system.  All three follow from the export's name alone, so that a
+ * gateway with a new state directory is the one that they have mounted.  The
+ * numbers of a database that an older version made stay as they are, and so
+ * does one whose number another export has.
+ */
+int
+export_root_number(struct gate_export *x, uint64_t *out)
+{
+	struct meta *meta = x->gate->meta;
+	struct meta_inode row = { 0 };
+	int r;
+
+	*out = named_root(x);
+	r = meta_get_inode(meta, *out, &row);
+	if (r == 0)
+		meta_inode_fini(&row);
+	return r == -ENOENT ? 0 : r < 0 ? r : meta_new_ino(meta, out);
+}
+
+bool
+gate_root_is_named(const struct gate_export *x)
+{
+	return x->root >= META_ROOTS_FROM && x->root < META_ROOTS_TO;
 }

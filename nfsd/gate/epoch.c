@@ -36,7 +36,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nfsd/gate/gate_priv.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/worker/worker.h"
 
 #define SETTING "epoch"
 #define FILE_NAME "../epoch"

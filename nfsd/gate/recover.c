@@ -21,11 +21,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/link.h"
-#include "nfsd/gate/lost.h"
-#include "nfsd/gate/move.h"
-#include "nfsd/gate/silence.h"
-#include "nfsd/gate/watch.h"
+#include "nfsd/gate/change/change.h"
+#include "nfsd/gate/dirmove/dirmove.h"
+#include "nfsd/gate/inside.h"
+#include "nfsd/gate/keys/keys.h"
+#include "nfsd/gate/link/link.h"
+#include "nfsd/gate/node/node.h"
+#include "nfsd/gate/path/path.h"
+#include "nfsd/gate/pending/pending.h"
+#include "nfsd/gate/upload/upload.h"
+#include "nfsd/gate/worker/worker.h"
+#include "nfsd/gate/writer/writer.h"
 
 #define LAPSED_NS 600000000000LL
 

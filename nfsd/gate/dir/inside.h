@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_DIR_INSIDE_H
+#define NFSD_GATE_DIR_INSIDE_H
+
+/*
+ * Directories and their names as the bucket has them: LOOKUP, listings, and
+ * what they lack.
+ * For its own files alone.
+ */
+
+/*
+ * A page of ListObjectsV2 as entries of a directory: copied while the reply
+ * is read, merged afterwards (scan.c).
+ */
+
+#include "nfsd/gate/dir/dir.h"
+#include "nfsd/gate/path/path.h"
+
+struct found {			/* one entry of a page, copied */
+	char *name, *part;	/* the same, most of the time */
+	bool is_dir;
+	bool left;		/* something below it has left, or is to go */
+	uint64_t size;
+	int64_t mtime_ns;
+	enum s3_cold cold;
+	char etag[META_ETAG_MAX];
+};
+
+struct page {
+	struct gate_export *x;
+	size_t prefix_len;
+	struct found *list;
+	size_t count, room;
+	uint64_t odd;
+};
+
+/* ---- mangle.c ---- */
+/* The part that a LONG name in the directory stands for; asks S3. */
+int odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+	__attribute__((warn_unused_result));
+
+/* ---- offline.c ---- */
+/* 0: its attributes are known; -EAGAIN with rq->again set. */
+int offline_attr(struct node *n, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+/* A name that is not known here: -ENOENT, or -EAGAIN with rq->again set. */
+int offline_absent(struct node *dir, struct gate_request *rq)
+	__attribute__((warn_unused_result));
+
+/* ---- refresh.c ---- */
+/* A directory: HEAD of its own object, or a look at what is below it.
+ * -ESTALE: it is gone. */
+int lookup_refresh_dir(struct node *n, uint64_t asked_ms)
+	__attribute__((warn_unused_result));
+
+/* ---- adopt.c ---- */
+/* S3, asked at asked_ms, has another version of a clean file, or none: take
+ * that over, unless the node was brought in step since. */
+int lookup_adopt(struct node *n, const struct s3_object *o,
+		 uint64_t asked_ms);
+int lookup_vanish(struct node *n, uint64_t asked_ms);
+/* Write a row back that only remembers S3; need not survive a crash. */
+void lookup_post(struct node *n);
+
+/* ---- scan.c ---- */
+/* Make it complete and fresh if that is cheaper than asking for one name.
+ * 1: it is, 0: ask for the name. */
+int scan_if_small(struct node *dir) __attribute__((warn_unused_result));
+/* Does S3 have anything below this directory, hidden keys aside?  0 no, 1 */
+int scan_any(struct node *dir) __attribute__((warn_unused_result));
+/* Names of it are about to be forgotten: what it was listed for no longer
+ * tells of those.  False: it is being listed, or was read after since_ms.  It
+ * is locked. */
+bool scan_unlearn(struct node *dir, uint64_t since_ms);
+
+/* ---- dir/page.c ---- */
+/* Does S3 have anything below the prefix, hidden keys aside?  0 no, 1 */
+int scan_prefix_any(struct gate_export *x, const char *prefix)
+	__attribute__((warn_unused_result));
+/* As scan_prefix_any where only keys count that nobody here knows of. */
+int scan_source_any(struct gate_export *x, const char *prefix)
+	__attribute__((warn_unused_result));
+void found_free(struct found *f);
+void page_free(struct page *p);
+/* For s3_list_page, with the page for its argument. */
+int page_take(void *page, const struct s3_entry *e);
+/* Where an entry stands in the order of keys; malloced. */
+char *found_place(const struct found *f);
+/* Does each entry stand behind the one before, the first behind `at`?  A
+ * store whose pages do not follow each other proves no name gone.  One that
+ * goes back is told and remembered (unordered). */
+bool page_in_order(const struct page *p, const char *at);
+/* Directories that are only seen since objects below them have not left yet,
+ * or were deleted since the listing began, are not there: they leave the
+ * page.  Nothing is locked. */
+int page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
+		   struct page *p) __attribute__((warn_unused_result));
+
+/* ---- nlink.c ---- */
+/* Its listing has reached the end: count.  No lock is held. */
+int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
+
+/* ---- prune.c ---- */
+/* One more that is gone.  -ENOMEM. */
+int sweep_add(struct sweep *s, uint64_t ino)
+	__attribute__((warn_unused_result));
+/* A name that is not the part of its key. */
+bool sweep_odd(const struct gate_export *x, const char *name);
+bool sweep_passed(const struct meta_name *name, const char *at);
+/* Names of the directory between two places of a listing (upto NULL: its
+ * end) that are older than start_id and not has(). */
+int sweep_range(struct node *dir, const char *after, const char *upto,
+		uint64_t start_id, bool (*has)(void *arg, const char *name),
+		void *arg, struct sweep *out)
+	__attribute__((warn_unused_result));
+/* A name that the listing lacks.  What S3 was never told stays.  1: it went. */
+int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
+	__attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names that a listing lacks.  Pages come in the order of keys, so that each
+ * speaks for all names between the end of the page before it and its own end:
+ * what SQLite has there and the page has not is gone, if the pages that follow
+ * keep to that order.  So a directory of a million is brought up to date in the
+ * memory of one page and of what is gone, and whoever reads it meanwhile is
+ * told of names that the listing has passed.  Of a store that sorts otherwise
+ * (directory buckets, some by the rules of a language) all names are noted
+ * that are met, and what is missing at the end is gone.
+ *
+ * A file's place in that order is its name, a directory's its name and '/':
+ * "d-x" stands between a file "d" and a directory "d".  Names that are not
+ * the part of their key (component.c) stand elsewhere; they are looked after at
+ * the end of a listing (scan.c).
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nfsd/gate/dir/inside.h"
+#include "nfsd/gate/keys/keys.h"
+#include "nfsd/gate/node/node.h"
+#include "nfsd/gate/path/path.h"
+#include "nfsd/gate/worker/worker.h"
+
+bool
+sweep_odd(const struct gate_export *x, const char *name)
+{
+	char part[PART_MAX + 1];
+
+	return part_from_name(x->any_bytes, name, part) != PART_PLAIN ||
+	       strcmp(part, name) != 0;
+}
+
+static void
+place_of(const struct meta_name *name, char place[META_NAME_MAX + 2])
+{
+	strcpy(place, name->name);
+	if (name->kind == GATE_DIR)
+		strcat(place, "/");
+}
+
+bool
+sweep_passed(const struct meta_name *name, const char *at)
+{
+	char place[META_NAME_MAX + 2];
+
+	place_of(name, place);
+	return strcmp(place, at) <= 0;
+}
+
+int
+sweep_add(struct sweep *s, uint64_t ino)
+{
+	if (s->count == s->room) {
+		size_t room = s->room ? s->room * 2 : 64;
+		uint64_t *inos = realloc(s->inos, room * sizeof(*inos));
+
+		if (inos == NULL)
+			return -ENOMEM;
+		s->inos = inos;
+		s->room = room;
+	}
+	s->inos[s->count++] = ino;
+	return 0;
+}
+
+struct range {
+	struct node *dir;
+	const char *after, *upto;
+	uint64_t start_id;
+	bool (*has)(void *arg, const char *name);
+	void *arg;
+	struct sweep *out;
+	int error;
+};
+
+static int
+check_row(void *arg, const struct meta_name *name)
+{
+	struct range *r = arg;
+	char place[META_NAME_MAX + 2];
+
+	place_of(name, place);
+	if (strcmp(place, r->after) <= 0 ||
+	    (r->upto != NULL && strcmp(place, r->upto) > 0) ||
+	    name->id >= r->start_id || r->has(r->arg, name->name) ||
+	    sweep_odd(r->dir->export, name->name))
+		return 0;
+	r->error = sweep_add(r->out, name->ino);
+	return r->error;
+}
+
+/* Directories whose name comes before `after`, and whose place behind it:
+ * "d" where the page before ended with "d-x". */
+static int
+check_overhang(struct range *r)
+{
+	struct gate *g = r->dir->export->gate;
+	char name[META_NAME_MAX + 1];
+	struct meta_name row;
+
+	for (size_t i = 1; i <= META_NAME_MAX && r->after[i - 1] != '\0' &&
+			   r->after[i] != '\0' && r->after[i] != '/'; i++) {
+		int e;
+
+		if ((unsigned char)r->after[i] > '/')
+			continue;
+		memcpy(name, r->after, i);
+		name[i] = '\0';
+		e = meta_get_name(g->meta, r->dir->ino, name, &row);
+		if (e == 0 && row.kind == GATE_DIR)
+			e = check_row(r, &row);
+		if (e < 0 && e != -ENOENT)
+			return e;
+	}
+	return 0;
+}
+
+int
+sweep_range(struct node *dir, const char *after, const char *upto,
+	    uint64_t start_id, bool (*has)(void *arg, const char *name),
+	    void *arg, struct sweep *out)
+{
+	struct range r = { dir, after, upto, start_id, has, arg, out, 0 };
+	char from[META_NAME_MAX + 2];
+	size_t len = strnlen(after, META_NAME_MAX + 1);
+	int e;
+
+	memcpy(from, after, len);
+	if (len > 0 && from[len - 1] == '/')
+		len--;
+	from[len] = '\0';
+	e = meta_each_name_between(dir->export->gate->meta, dir->ino, from,
+				   upto, check_row, &r);
+	if (e == 0)
+		e = r.error;
+	return e < 0 ? e : check_overhang(&r);
+}
+
+/* ---- what is gone ---- */
+
+static int
+any_name(void *arg, const struct meta_name *name)
+{
+	(void)name;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* Uploaded by us, and no listing has shown it yet: perhaps after the listing
+ * had passed its place, or listings lag.  Or it is young, and was shown by one
+ * that was further than the next.  Mutex held. */
+static bool
+may_be_unlisted_locked(const struct node *n)
+{
+	return n->i.base_mtime_ns == 0 ||
+	       s3_clock_ns(n->export->s3) - n->i.base_mtime_ns <
+		       LAG_MAX_MS * 1000000LL;
+}
+
+/* Ask. */
+static int
+still_there(struct node *n, bool *there)
+{
+	struct s3_object o = { 0 };
+	char key[META_KEY_MAX + 2];
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	r = s3_head(n->export->s3, key, &o, NULL);
+	*there = r == 0;
+	s3_object_free(&o);
+	return r == -ENOENT ? 0 : r;
+}
+
+int
+sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
+{
+	struct node *n = node_find(g, ino);
+	bool keep = false, ask = false;
+	int r = 0;
+
+	if (n == NULL && moves_any(g)) {
+		struct meta_inode row = { 0 };
+
+		/* There may be many of these: no need to load them. */
+		r = meta_get_inode(g->meta, ino, &row);
+		keep = r == 0 && row.carried;
+		meta_inode_fini(&row);
+		if (keep)
+			return 0;
+	}
+	if (n == NULL)
+		r = node_get(g, ino, true, &n);
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	if (node_kind(n) == GATE_DIR) {
+		/* Files below it may wait for their first upload, or have
+		 * gone with it; its own object may not be listed yet. */
+		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
+		pthread_mutex_lock(&n->mutex);
+		keep |= n->i.marker;
+		pthread_mutex_unlock(&n->mutex);
+		if (r >= 0 && keep && !move_covers(n)) {
+			r = lookup_refresh_dir(n, clock_ms());
+			node_put(&n);
+			return r == -ESTALE ? 1 : r;
+		}
+	} else {
+		pthread_mutex_lock(&n->mutex);
+		keep = n->i.base_key[0] == '\0';
+		ask = !keep && may_be_unlisted_locked(n);
+		pthread_mutex_unlock(&n->mutex);
+		if (ask)
+			r = still_there(n, &keep);
+	}
+	if (r == 0 && !keep) {
+		r = lookup_vanish(n, start_ms);
+		if (r == 0)
+			r = node_dead(n);
+	}
+	node_put(&n);
+	return r;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_DIRMOVE_DIRMOVE_H
+#define NFSD_GATE_DIRMOVE_DIRMOVE_H
+
+/* Renamed directories: their objects follow. */
+
+#include "nfsd/gate/state/state.h"
+
+struct change;
+struct move;
+
+/* Where a listing goes on.  The store's own token, while there is one: only
+ * where names come in the order of their bytes is the last one as good. */
+struct move_cursor {
+	char after[META_KEY_MAX + 2];
+	char *token;
+	bool lags;		/* keys were listed that are not there */
+};
+
+/* ---- dirmove.c ---- */
+/* ... that has objects which have not followed? */
+bool moves_owed(struct gate *g);
+/* A row for the change, and what memory has to know before that is committed;
+ * after that, go on.  NULL: no memory, no number. */
+struct move *move_prepare(struct node *dir, const char *source,
+			  struct change *c);
+void move_begin(struct move *m);
+/* After a restart: what is on record; and to work, once all is hidden that a
+ * listing must not find. */
+int moves_load(struct gate *g) __attribute__((warn_unused_result));
+int moves_start(struct gate *g) __attribute__((warn_unused_result));
+void moves_stop(struct gate *g);	/* threads end soon */
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_INSIDE_H
+#define NFSD_GATE_INSIDE_H
+
+/*
+ * The gate as a whole.
+ * For its own files alone.
+ */
+
+#include "nfsd/gate/state/state.h"
+
+/* Which file of which run of the machine the epoch is in: another one after
+ * the directory was put back.  False: it cannot be told. */
+#define EPOCH_MARK 96
+
+#define WATCH_TICK UINT64_MAX	/* the timer's number for the patrol */
+
+/* ---- tick.c ---- */
+/* A node's time has come.  A timer's. */
+void node_tick(void *gate, uint64_t ino);
+/* Created, and nothing came: the empty file is what was meant. */
+int write_settle_empty(struct node *n);
+/* The writer's lease is over. */
+int write_abandon(struct node *n);
+
+/* ---- admin.c ---- */
+/* From such a text to the node, through memory, SQLite and S3. */
+int path_walk(struct gate *g, const char *path, struct node **out)
+	__attribute__((warn_unused_result));
+
+/* ---- again.c ---- */
+void again_tick(struct gate *g);	/* now and then, of one thread */
+
+/* ---- quarantine_ctl.c ---- */
+/* out NULL: is it there?  -ENOENT. */
+/* gate_quarantine_retry; by_itself: nobody has asked for it, so that it is
+ * done only where it can take nothing from anybody, and what S3 refused. */
+int kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
+	__attribute__((warn_unused_result));
+
+/* ---- abort.c ---- */
+/* One is to be aborted; its key is taken until that was tried. */
+int abort_later(struct gate_export *x, uint64_t ino, const char *key,
+		const char *upload_id, int64_t since_ns)
+	__attribute__((warn_unused_result));
+int abort_start(struct gate *g) __attribute__((warn_unused_result));
+void abort_stop(struct gate *g);	/* after s3_cancel and quota_stop */
+
+/* ---- recover.c ---- */
+int recover(struct gate *g) __attribute__((warn_unused_result));
+
+/* ---- binding.c ---- */
+/* May change x->id.  -EXDEV: refused, and told why. */
+int binding_check(struct gate_export *x) __attribute__((warn_unused_result));
+/* What its root is to be called. */
+int export_root_number(struct gate_export *x, uint64_t *out)
+	__attribute__((warn_unused_result));
+/* FNV-1a */
+uint64_t name_number(const char *name);
+uint64_t named_root(const struct gate_export *x);
+
+/* ---- epoch.c ---- */
+/* Before anything is touched.  -EUCLEAN: they do not. */
+int epoch_check(struct gate *g) __attribute__((warn_unused_result));
+int epoch_advance(struct gate *g) __attribute__((warn_unused_result));
+void epoch_tick(struct gate *g);	/* now and then, of one thread */
+bool epoch_mark(struct gate *g, char mark[EPOCH_MARK]);
+
+/* ---- absent.c ---- */
+/* One line for each. */
+int absent_say(struct gate *g) __attribute__((warn_unused_result));
+
+/* ---- audit.c ---- */
+/* One pass over all nodes; no lock is held. */
+void watch_patrol(struct gate *g);
+void watch_start(struct gate *g);	/* the first is due in ten seconds */
+void watch_tick(struct gate *g);	/* it is due */
+void watch_timer(struct gate *g);	/* its timer may be lost: set it again */
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_NODE_INSIDE_H
+#define NFSD_GATE_NODE_INSIDE_H
+
+/*
+ * Nodes: inodes in memory, their locks, attributes, clients, permissions.
+ * For its own files alone.
+ */
+
+#include "nfsd/gate/node/node.h"
+
+/* ---- client.c ---- */
+/* It asks for something, whatever it is. */
+void who_seen(struct gate *g, const struct gate_request *rq);
+/* Is anybody fenced, or to be told of a failure? */
+bool admit_owes(const struct node *n);
+
+/* ---- listing.c ---- */
+/* Nothing is known of its listing any more. */
+void scan_forget(struct node *dir);
+
+/* ---- lock.c ---- */
+/* Who is parked is woken, and comes again. */
+void fetch_woken_locked(struct node *n);
+
+/* ---- dir/known.c ---- */
+/* Somebody had a use for this inode. */
+void known_used(struct gate *g, uint64_t ino);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys may hold what no file name can, and file names what no key can.  Each
+ * such thing has one form, and each form one meaning, so that nothing in a
+ * bucket is out of reach and two things never share a name:
+ *
+ *	part of a key				name
+ *	"" (a//b, or / in front), . and ..	%s3%PART
+ *	begins with %s3				%s3%PART
+ *	is not UTF-8, in a bucket that refuses
+ *	such keys				%s3%PART
+ *	a file beside a directory of its name	%s3-file%PART
+ *	either, too long for a name		%s3-long%HEAD%HASH,
+ *						%s3-file-long%HEAD%HASH
+ *	%s3-raw%NAME, where NAME, percent-
+ *	encoded, is not UTF-8			NAME
+ *	anything else				the same
+ *
+ * HEAD is the beginning of the part, cut between characters; HASH the first
+ * half of its SHA-256.  Names that begin with %s3 and mean nothing by this
+ * table cannot be made, nor those of a probe's scratch keys.  Control
+ * characters are bytes like others, and NFC and NFD are two names.
+ */
+
+#include <config.h>
+
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nfsd/gate/path/inside.h"
+
+#define MARK "%s3"
+#define ODD "%s3%"
+#define BESIDE "%s3-file%"
+#define LONG "%s3-long%"
+#define BESIDE_LONG "%s3-file-long%"
+#define RAW "%s3-raw%"
+#define HEAD_MAX 180
+#define HASH_HEX 32
+
+static bool
+begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Bytes of the character at p, 0 if it is none (RFC 3629 4). */
+static size_t
+utf8_char(const unsigned char *p)
+{
+	static const struct {
+		unsigned char first, last, low, high;
+		size_t len;
+	} rows[] = {
+		{ 0x01, 0x7f, 0, 0, 1 }, { 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (*p < rows[i].first || *p > rows[i].last)
+			continue;
+		if (rows[i].len > 1 &&
+		    (p[1] < rows[i].low || p[1] > rows[i].high))
+			return 0;
+		for (size_t k = 2; k < rows[i].len; k++)
+			if ((p[k] & 0xc0) != 0x80)
+				return 0;
+		return rows[i].len;
+	}
+	return 0;
+}
+
+static bool
+is_utf8(const char *text)
+{
+	const unsigned char *p = (const unsigned char *)text;
+
+	while (*p != '\0') {
+		size_t n = utf8_char(p);
+
+		if (n == 0)
+			return false;
+		p += n;
+	}
+	return true;
+}
+
+/* ---- names that are not UTF-8 ---- */
+
+static void
+raw_encode(const char *name, char part[PART_MAX + 1])
+{
+	char *out = part + sprintf(part, "%s", RAW);
+
+	/* At most 255 bytes, each three. */
+	for (; *name != '\0'; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (c >= 0x80 || c == '%')
+			out += sprintf(out, "%%%02X", c);
+		else
+			*out++ = (char)c;
+	}
+	*out = '\0';
+}
+
+static int
+hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0'
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+				      : -1;
+}
+
+/* Is this part what raw_encode makes of a name that needs it? */
+static bool
+raw_decode(const char *part, char name[META_NAME_MAX + 1])
+{
+	char again[PART_MAX + 1];
+	size_t len = 0;
+
+	if (!begins(part, RAW))
+		return false;
+	for (const char *p = part + strlen(RAW); *p != '\0'; p++) {
+		int c = (unsigned char)*p;
+
+		if (c == '%') {
+			if (hex(p[1]) < 0 || hex(p[2]) < 0)
+				return false;
+			c = hex(p[1]) << 4 | hex(p[2]);
+			p += 2;
+		}
+		if (c == '\0' || c == '/' || len == META_NAME_MAX)
+			return false;
+		name[len++] = (char)c;
+	}
+	name[len] = '\0';
+	if (is_utf8(name) || begins(name, MARK))
+		return false;
+	raw_encode(name, again);
+	return strcmp(again, part) == 0;
+}
+
+/* ---- parts that are no names ---- */
+
+static bool
+is_odd(bool any_bytes, const char *part)
+{
+	return part[0] == '\0' || strcmp(part, ".") == 0 ||
+	       strcmp(part, "..") == 0 || begins(part, MARK) ||
+	       strlen(part) > META_NAME_MAX ||
+	       (!any_bytes && !is_utf8(part));
+}
+
+static void
+long_name(const char *form, const char *part, char name[META_NAME_MAX + 1])
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	size_t head = HEAD_MAX;
+	char *out;
+
+	/* Not in the middle of a character. */
+	while (head > HEAD_MAX - 4 && ((unsigned char)part[head] & 0xc0) == 0x80)
+		head--;
+	SHA256((const unsigned char *)part, strlen(part), digest);
+	out = name + sprintf(name, "%s%.*s%%", form, (int)head, part);
+	for (size_t i = 0; i < HASH_HEX / 2; i++)
+		out += sprintf(out, "%02x", digest[i]);
+}
+
+void
+part_to_name(bool any_bytes, const char *part, bool beside,
+	     char name[META_NAME_MAX + 1])
+{
+	const char *form = beside ? BESIDE : ODD;
+
+	if (!beside && !is_odd(any_bytes, part))
+		strcpy(name, part);
+	else if (!beside && !any_bytes && raw_decode(part, name))
+		return;
+	else if (strlen(form) + strlen(part) <= META_NAME_MAX)
+		sprintf(name, "%s%s", form, part);
+	else
+		long_name(beside ? BESIDE_LONG : LONG, part, name);
+}
+
+/* ---- names ---- */
+
+static bool
+is_long_form(const char *name, const char *form)
+{
+	size_t len = strlen(name), tail = HASH_HEX + 1;
+
+	return begins(name, form) && len > strlen(form) + tail &&
+	       name[len - tail] == '%' &&
+	       strspn(name + len - HASH_HEX, "0123456789abcdef") == HASH_HEX;
+}
+
+void
+part_head(const char *name, char head[META_NAME_MAX + 1])
+{
+	const char *from = name + strlen(begins(name, LONG) ? LONG :
+							      BESIDE_LONG);
+
+	sprintf(head, "%.*s", (int)(strlen(from) - HASH_HEX - 1), from);
+}
+
+/* What is behind the form, if that is what the part would be called. */
+static enum part_form
+spelled(bool any_bytes, const char *name, const char *rest, bool beside,
+	char part[PART_MAX + 1])
+{
+	char again[META_NAME_MAX + 1];
+
+	if (beside ? rest[0] == '\0' : !is_odd(any_bytes, rest))
+		return PART_NONE;
+	part_to_name(any_bytes, rest, beside, again);
+	if (strcmp(again, name) != 0)
+		return PART_NONE;
+	strcpy(part, rest);
+	return beside ? PART_BESIDE : PART_ODD;
+}
+
+enum part_form
+part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
+{
+	if (s3_is_scratch(name))
+		return PART_NONE;
+	if (!begins(name, MARK)) {
+		if (any_bytes || is_utf8(name))
+			strcpy(part, name);
+		else
+			raw_encode(name, part);
+		return PART_PLAIN;
+	}
+	if (begins(name, ODD))
+		return spelled(any_bytes, name, name + strlen(ODD), false,
+			       part);
+	if (begins(name, BESIDE))
+		return spelled(any_bytes, name, name + strlen(BESIDE), true,
+			       part);
+	return is_long_form(name, LONG) ? PART_LONG
+	       : is_long_form(name, BESIDE_LONG) ? PART_BESIDE_LONG
+						 : PART_NONE;
+}
+
+unsigned
+part_odd(const char *part)
+{
+	unsigned odd = 0;
+
+	for (const char *p = part; *p != '\0'; p++) {
+		odd |= *p == '\\' ? S3_ODD_BACKSLASH
+		       : *p == '\n' ? S3_ODD_NEWLINE
+		       : *p == '\t' ? S3_ODD_TAB
+		       : *p > 0 && *p < ' ' ? S3_ODD_CONTROL
+					    : 0;
+		if (strncmp(p, "\xef\xbf\xbe", 3) == 0 ||
+		    strncmp(p, "\xef\xbf\xbf", 3) == 0)
+			odd |= S3_ODD_NONCHAR;
+	}
+	return odd;
+}

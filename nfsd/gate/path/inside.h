@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NFSD_GATE_PATH_INSIDE_H
+#define NFSD_GATE_PATH_INSIDE_H
+
+/*
+ * From a node to the key that its path spells, and to the one where it may lie.
+ * For its own files alone.
+ */
+
+#include "nfsd/gate/path/path.h"
+
+/* ---- path.c ---- */
+/* The part behind a name of this file or directory.  -EINVAL. */
+int odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
+	__attribute__((warn_unused_result));
+
+/* ---- component.c ---- */
+
+/* Bits of enum s3_odd: what is in it that some stores do not keep. */
+unsigned part_odd(const char *part);
+
+#endif

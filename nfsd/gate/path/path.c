@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Paths and keys.  The key of a file is the export's prefix and the path
+ * that its names spell; a directory's ends in '/'.
+ *
+ * Three small tables stand beside that: names that S3 was just seen not to
+ * have (negative answers, for attr_ttl), keys whose object is on its way out
+ * because its file was removed or renamed (hidden: lookups and listings must
+ * not meet them), and keys that a transfer is changing (one at a time).
+ */
+
+#include <config.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nfsd/gate/node/node.h"
+#include "nfsd/gate/path/inside.h"
+
+#define DEPTH_MAX 1100		/* a key may be nothing but slashes */
+
+bool
+path_name_ok(const char *name, size_t len)
+{
+	return len > 0 && len <= META_NAME_MAX &&
+	       memchr(name, '/', len) == NULL &&
+	       !(len == 1 && name[0] == '.') &&
+	       !(len == 2 && name[0] == '.' && name[1] == '.');
+}
+
+/*
+ * Write the names from the root down, or the parts of the key that they
+ * stand for, into the end of buf.  Returns where the text begins, or NULL if
+ * it does not fit.
+ */
+static char *
+spell(struct node *n, bool parts, char *buf, size_t size)
+{
+	struct gate *g = n->export->gate;
+	struct node *at = node_ref(n);
+	char *p = buf + size - 1;
+
+	*p = '\0';
+	for (int depth = 0; at != NULL && at->ino != n->export->root;
+	     depth++) {
+		char name[META_NAME_MAX + 1], part[PART_MAX + 1];
+		const char *text = parts ? part : name;
+		struct node *up = NULL;
+		uint64_t parent;
+		size_t len = 0;
+		bool ok;
+
+		node_name(at, &parent, name);
+		ok = depth < DEPTH_MAX && name[0] != '\0' &&
+		     (!parts || odd_part(at, name, part) == 0);
+		if (ok)
+			len = strlen(text);
+		if (!ok || (size_t)(p - buf) < len + 1 ||
+		    node_get(g, parent, true, &up) < 0) {
+			node_put(&at);
+			return NULL;
+		}
+		p -= len;
+		memcpy(p, text, len);
+		*--p = '/';
+		node_put(&at);
+		at = up;
+	}
+	node_put(&at);
+	return p;
+}
+
+/* path: "" or "/PART/PART"; name: "" or one more. */
+static int
+finish_key(struct gate_export *x, const char *path, const char *name,
+	   bool is_dir, char key[META_KEY_MAX + 2])
+{
+	int len;
+
+	if (path == NULL)
+		return -ENAMETOOLONG;
+	/* The first slash is not the key's; an empty part is nothing
+	 * between two slashes. */
+	len = snprintf(key, META_KEY_MAX + 2, "%s%s%s%s%s", x->c.prefix,
+		       path[0] == '/' ? path + 1 : path,
+		       path[0] != '\0' && name != NULL ? "/" : "",
+		       name != NULL ? name : "",
+		       is_dir && (path[0] != '\0' || name != NULL) ? "/"
+								     : "");
+	return len > META_KEY_MAX ? -ENAMETOOLONG : 0;
+}
+
+int
+path_key(struct node *n, char key[META_KEY_MAX + 2])
+{
+	char buf[META_KEY_MAX + 2];
+
+	return finish_key(n->export, spell(n, true, buf, sizeof(buf)), NULL,
+			  node_kind(n) == GATE_DIR, key);
+}
+
+int
+path_child_key(struct node *dir, const char *name, bool is_dir,
+	       char key[META_KEY_MAX + 2])
+{
+	char part[PART_MAX + 1];
+	enum part_form form = part_from_name(dir->export->any_bytes, name,
+					     part);
+
+	if (form != PART_PLAIN && form != PART_ODD)
+		return -EINVAL;
+	/* It would be out of reach, or another's. */
+	if (part_odd(part) &
+	    __atomic_load_n(&dir->export->mangled, __ATOMIC_RELAXED))
+		return -EINVAL;
+	return path_part_key(dir, part, is_dir, key);
+}
+
+int
+path_part_key(struct node *dir, const char *part, bool is_dir,
+	      char key[META_KEY_MAX + 2])
+{
+	char buf[META_KEY_MAX + 2];
+
+	return finish_key(dir->export, spell(dir, true, buf, sizeof(buf)),
+			  part, is_dir, key);
+}
+
+void
+path_text(struct node *n, char *out, size_t size)
+{
+	char buf[4096], *p = spell(n, false, buf, sizeof(buf));
+
+	if (p == NULL)
+		snprintf(out, size, "%s/?inode=%llu", n->export->c.name,
+			 (unsigned long long)n->ino);
+	else
+		snprintf(out, size, "%s%s", n->export->c.name, p);
+}
+
+/* The last part of a key, without the slash of a directory. */
+int
+path_last_part(const char *key, char part[PART_MAX + 1])
+{
+	size_t len = strlen(key), from;
+
+	if (len > 0 && key[len - 1] == '/')
+		len--;
+	for (from = len; from > 0 && key[from - 1] != '/'; from--)
+		;
+	if (len - from > PART_MAX)
+		return -ENAMETOOLONG;
+	memcpy(part, key + from, len - from);
+	part[len - from] = '\0';
+	return 0;
+}
+
+int
+odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
+{
+	bool any = n->export->any_bytes, beside;
+	enum part_form form = part_from_name(any, name, part);
+	char again[META_NAME_MAX + 1];
+	int r = 0;
+
+	if (form == PART_NONE)
+		return -EINVAL;
+	if (form != PART_LONG && form != PART_BESIDE_LONG)
+		return 0;
+	beside = form == PART_BESIDE_LONG;
+	pthread_mutex_lock(&n->mutex);
+	if (n->i.kind != GATE_DIR)
+		r = path_last_part(n->i.base_key, part);
+	else if (n->i.target != NULL && strlen(n->i.target) <= PART_MAX)
+		strcpy(part, n->i.target);
+	else
+		r = -EINVAL;
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0)
+		return r;
+	part_to_name(any, part, beside, again);
+	return strcmp(again, name) == 0 ? 0 : -EINVAL;
+}
