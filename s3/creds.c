@@ -408,12 +408,21 @@ are_good_locked(const struct s3_creds *c)
 	       (c->keys.expires_s == 0 || s3_now_s() < c->keys.expires_s);
 }
 
+static bool
+is_patient(const struct s3_patience *p, int64_t since_ms)
+{
+	return p == NULL ||
+	       ((p->limit_ms == 0 ||
+		 s3_mono_ms() - since_ms < (int64_t)p->limit_ms) &&
+		(p->refused == NULL || !atomic_load(p->refused)));
+}
+
 /* What the store refused is used again if there is nothing new: it may have
  * been wrong, or not know a key yet. */
 static void
-await_keys_locked(struct s3_creds *c)
+await_keys_locked(struct s3_creds *c, const struct s3_patience *patience)
 {
-	int64_t now = s3_now_s();
+	int64_t now = s3_now_s(), since_ms = s3_mono_ms();
 
 	look_at_files_locked(c, now);
 	if (are_good_locked(c) && !c->refused)
@@ -423,7 +432,8 @@ await_keys_locked(struct s3_creds *c)
 		pthread_cond_broadcast(&c->changed);
 	}
 	while (c->running && (c->wanted || c->asking) &&
-	       (c->refused || !are_good_locked(c)) && !is_over(c))
+	       (c->refused || !are_good_locked(c)) && !is_over(c) &&
+	       is_patient(patience, since_ms))
 		wait_locked(c, WAIT_MS);
 }
 
@@ -439,18 +449,21 @@ copy_keys_locked(const struct s3_creds *c, struct s3_keys *out)
 }
 
 int
-s3_creds_get(struct s3_creds *c, struct s3_keys *out, struct s3_error *err)
+s3_creds_get(struct s3_creds *c, const struct s3_patience *patience,
+	     struct s3_keys *out, struct s3_error *err)
 {
 	struct s3_keys keys = {0};
+	const char *why;
 	int r;
 
 	pthread_mutex_lock(&c->lock);
-	await_keys_locked(c);
+	await_keys_locked(c, patience);
+	why = c->why[0] != '\0' ? c->why : "no answer yet";
 	if (are_good_locked(c))
 		r = copy_keys_locked(c, &keys);
 	else if (c->keys.access == NULL)
 		r = s3_error_set(err, -EKEYREJECTED, "credentials from %s: %s",
-				 c->source, c->why);
+				 c->source, why);
 	else
 		r = s3_error_set(err, -EKEYREJECTED, "the credentials have "
 				 "expired and there are no new ones: %s",

@@ -121,10 +121,17 @@ int s3_creds_open(const struct s3_config *config, struct s3_creds **out,
 void s3_creds_close(struct s3_creds **creds);
 /* Who asks for keys leaves off; cannot be undone. */
 void s3_creds_cancel(struct s3_creds *creds);
-/* A copy of keys that are good; waits for new ones only if there are none.
- * -EKEYREJECTED with the source's last error. */
-int s3_creds_get(struct s3_creds *creds, struct s3_keys *out,
-		 struct s3_error *err);
+/* How long somebody waits: so long (0: no limit), and until it is set, if it is
+ * not NULL. */
+struct s3_patience {
+	unsigned limit_ms;
+	const atomic_bool *refused;
+};
+/* A copy of keys that are good; waits for new ones only if there are none,
+ * patience NULL: for as long as the source takes.  -EKEYREJECTED with the
+ * source's last error. */
+int s3_creds_get(struct s3_creds *creds, const struct s3_patience *patience,
+		 struct s3_keys *out, struct s3_error *err);
 /* The store refused these: ask the source before the next get.  False: there
  * is no use in it, or it was done a moment ago. */
 bool s3_creds_expire(struct s3_creds *creds, const char *access);

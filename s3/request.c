@@ -698,7 +698,8 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 {
 	__attribute__((cleanup(s3_keys_fini))) struct s3_keys keys = {0};
 	char region[64] = "", endpoint[S3_HOST_MAX] = "";
-	int result = s3_creds_get(r->creds, &keys, err);
+	const struct s3_patience patience = { call->limit_ms, call->refused };
+	int result = s3_creds_get(r->creds, &patience, &keys, err);
 
 	*again = false;
 	if (result == 0)

@@ -87,7 +87,7 @@ expect(const char *profile, const char *access, const char *secret,
 		return;
 	}
 	CU_ASSERT_EQUAL_FATAL(r, 0);
-	CU_ASSERT_EQUAL_FATAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, access);
 	CU_ASSERT_STRING_EQUAL(k.secret, secret);
 	CU_ASSERT_STRING_EQUAL(k.token ? k.token : "(none)",
@@ -239,7 +239,7 @@ old_keys_go_on_while_new_ones_are_asked_for(void)
 	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
 	CU_ASSERT(eventually(second_run_began, NULL));
 	began = s3_mono_ms();
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, "P");
 	CU_ASSERT(s3_mono_ms() - began < 1500);
 	s3_keys_fini(&k);
@@ -269,20 +269,20 @@ keys_that_the_store_calls_expired_are_asked_for_anew(void)
 	begin();
 	put_counting_process();
 	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, "P0");
 	CU_ASSERT(s3_creds_expire(c, "another"));
 	s3_keys_fini(&k);
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, "P0");
 	CU_ASSERT(s3_creds_expire(c, k.access));
 	s3_keys_fini(&k);
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, "P1");
 	/* A store that says so of all keys is not believed each time. */
 	CU_ASSERT_FALSE(s3_creds_expire(c, k.access));
 	s3_keys_fini(&k);
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, "P1");
 	s3_keys_fini(&k);
 	s3_creds_close(&c);
@@ -297,7 +297,7 @@ gives(void *arg)
 {
 	struct s3_keys k = {0};
 
-	if (s3_creds_get(arg, &k, &err) < 0)
+	if (s3_creds_get(arg, NULL, &k, &err) < 0)
 		return false;
 	if (strcmp(k.access, seen) == 0) {
 		s3_keys_fini(&k);
@@ -314,7 +314,7 @@ tells_an_error(void *arg)
 	struct s3_keys k = {0};
 	bool told;
 
-	if (s3_creds_get(arg, &k, &err) == 0)
+	if (s3_creds_get(arg, NULL, &k, &err) == 0)
 		s3_keys_fini(&k);
 	s3_creds_tell(arg, &who);
 	told = who.error[0] != '\0';
@@ -544,7 +544,7 @@ opening_waits_for_no_source(void)
 	begin();
 	put_file("config", "[default]\ncredential_process = false\n");
 	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), -EKEYREJECTED);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), -EKEYREJECTED);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.message,
 				      "(credential_process): "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "it failed"));
@@ -552,17 +552,47 @@ opening_waits_for_no_source(void)
 	put_file("config", "[default]\ncredential_process = printf "
 		 "'{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}'\n");
 	CU_ASSERT_EQUAL_FATAL(s3_creds_open(&config, &c, &err), 0);
-	CU_ASSERT_EQUAL(s3_creds_get(c, &k, &err), 0);
+	CU_ASSERT_EQUAL(s3_creds_get(c, NULL, &k, &err), 0);
 	CU_ASSERT_STRING_EQUAL(k.access, "a");
 	s3_keys_fini(&k);
 	s3_creds_close(&c);
 	end();
 }
 
+/* ... however long the source takes: who asks for a file is told that the store
+ * is away, and nobody's thread is kept. */
+static void
+a_source_that_hangs_holds_no_request(void)
+{
+	const struct s3_config config = {
+		.url = "s3://bucket", .endpoint = "http://127.0.0.1:9",
+		.retry_ms = 60000, .ask_later = true,
+	};
+	const struct s3_watch watch = { .wait_ms = 300, .refuse = true };
+	struct s3_object o = {0};
+	struct s3 *s3 = NULL;
+	int64_t began;
+
+	begin();
+	put_file("config", "[default]\ncredential_process = echo $$ "
+		 ">$AWS_CONFIG_FILE.pid; exec sleep 1000\n");
+	CU_ASSERT_EQUAL_FATAL(s3_open(&config, &s3, &err), 0);
+	CU_ASSERT_EQUAL(s3_watch(s3, &watch), 0);
+	began = s3_mono_ms();
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EKEYREJECTED);
+	CU_ASSERT(s3_mono_ms() - began < 20000);
+	/* The next one at once. */
+	CU_ASSERT_EQUAL(s3_head(s3, "key", &o, &err), -EAGAIN);
+	s3_close(&s3);
+	CU_ASSERT(has_ended());
+	end();
+}
+
 TEST_MAIN("s3_creds", T(the_environment_comes_first),
 	  T(profiles_are_found_in_both_files), T(the_region_is_found),
 	  T(a_process_gives_keys_and_fails_loudly),
-	  T(a_process_that_hangs_is_ended), T(opening_waits_for_no_source),
+	  T(a_process_that_hangs_is_ended),
+	  T(a_source_that_hangs_holds_no_request), T(opening_waits_for_no_source),
 	  T(old_keys_go_on_while_new_ones_are_asked_for),
 	  T(keys_that_the_store_calls_expired_are_asked_for_anew),
 	  T(files_are_read_again_when_they_change), T(a_container_gives_keys),

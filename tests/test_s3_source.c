@@ -395,7 +395,7 @@ play(const struct row *row, const char **detail)
 	if (row->fails && (r != -EINVAL ||
 			   strstr(err.message, row->expect) == NULL))
 		bad = "the error is another";
-	else if (!row->fails && (r < 0 || s3_creds_get(c, &k, &err) < 0))
+	else if (!row->fails && (r < 0 || s3_creds_get(c, NULL, &k, &err) < 0))
 		bad = "there are no keys";
 	else if (!row->fails && strcmp(k.access, row->expect) != 0)
 		bad = "the keys are others";
