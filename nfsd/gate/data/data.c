@@ -417,31 +417,24 @@ data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 		  struct piece *out)
 {
 	const struct data *d = &n->d;
-	uint64_t len = end - off, run, at;
+	const struct extents *const maps[] = { &d->live, &d->hard, &d->staged,
+					       &d->clean };
+	uint64_t len = end - off, run;
 
 	*out = (struct piece){ PIECE_FILE, off, len, 0, NULL };
-	if (live) {
-		if (extents_at(&d->live, off, &at, &run))
-			goto in_file;
+	for (unsigned i = live ? 0 : 2; i < 4; i++) {
+		bool here = extents_at(maps[i], off, &out->at, &run);
+
 		len = run < len ? run : len;
-		if (extents_at(&d->hard, off, &at, &run))
-			goto in_file;
-		len = run < len ? run : len;
+		if (here) {
+			out->len = len;
+			return;
+		}
 	}
-	if (extents_at(&d->staged, off, &at, &run))
-		goto in_file;
-	len = run < len ? run : len;
-	if (extents_at(&d->clean, off, &at, &run))
-		goto in_file;
-	len = run < len ? run : len;
 	out->kind = off < n->i.base_limit ? PIECE_BASE : PIECE_ZERO;
 	if (off < n->i.base_limit && n->i.base_limit - off < len)
 		len = n->i.base_limit - off;
 	out->len = len;
-	return;
-in_file:
-	out->at = at;
-	out->len = run < len ? run : len;
 }
 
 /* ---- after a failed flush ---- */

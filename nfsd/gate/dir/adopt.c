@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nfsd/gate/change/change.h"
 #include "nfsd/gate/data/data.h"
 #include "nfsd/gate/dir/inside.h"
 #include "nfsd/gate/link/link.h"
@@ -106,43 +107,71 @@ take_target(struct meta_inode *seen, struct meta_inode *row)
 	seen->target = NULL;
 }
 
-int
-lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
+/* It is as it was: S3 agrees as of then.  Mutex held. */
+static void
+agree_locked(struct node *n, const struct s3_object *o, uint64_t asked_ms)
+{
+	/* 0 until a listing has shown it: see still_there. */
+	n->settled = n->doubt;
+	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
+	if (n->i.cold != o->cold) {
+		n->i.cold = o->cold;
+		lookup_post(n);
+	}
+}
+
+/* The row is what the node is from now on, and is taken.  Mutex held. */
+static void
+become_locked(struct node *n, struct meta_inode *row, bool same_bytes,
+	      uint64_t asked_ms)
+{
+	/* A version from outside: its change time is when it came. */
+	if (!same_bytes && n->i.attr_known && row->ctime_ns <= n->i.ctime_ns)
+		row->ctime_ns = clock_ns();
+	meta_inode_fini(&n->i);
+	n->i = *row;
+	memset(row, 0, sizeof(*row));
+	quota_size_locked(n, n->i.size);
+	n->live_mtime_ns = n->i.mtime_ns;
+	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
+	n->settled = same_bytes ? n->doubt : 0;
+	if (!same_bytes) {
+		data_drop_clean_locked(n);
+		n->content_version++;
+		n->replaced++;
+	}
+	lookup_post(n);
+}
+
+/* What lookup_adopt does, with the lock and the mutex, which is released
+ * meanwhile.  *other: the name is another file's now. */
+static int
+adopt_locked(struct node *n, const struct s3_object *o,
+	     struct meta_inode *seen, uint64_t asked_ms, bool *other)
 {
 	struct gate_export *x = n->export;
-	struct meta_inode row = { 0 }, seen = { 0 };
+	CLEANUP_INODE struct meta_inode row = { 0 };
 	struct link_mark mark = { 0 };
-	bool same_bytes, unread, other = false;
-	int r = read_target(n, o, &seen);
+	bool same_bytes, unread;
+	int r;
 
-	if (r < 0)
-		return r;
-	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
 	(void)link_mark_read(x, n->i.base_key, &o->headers, &mark);
 	unread = object_unread_locked(n);
-	if (n->dead || (node_is_local_locked(n) && !unread) ||
-	    (n->i.attr_known && n->checked_ms >= asked_ms)) {
-		r = n->dead ? -ESTALE : 0;
-		goto out;
-	}
+	if (n->dead)
+		return -ESTALE;
+	if ((node_is_local_locked(n) && !unread) ||
+	    (n->i.attr_known && n->checked_ms >= asked_ms))
+		return 0;
 	same_bytes = strcmp(n->i.base_etag, o->etag) == 0 &&
 		     n->i.base_size == o->size;
 	if (same_bytes && n->i.attr_known &&
 	    (n->i.base_mtime_ns == o->mtime_ns || n->i.base_mtime_ns == 0)) {
-		/* 0 until a listing has shown it: see still_there. */
-		n->settled = n->doubt;
-		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
-		if (n->i.cold != o->cold) {
-			n->i.cold = o->cold;
-			lookup_post(n);
-		}
-		r = 0;
-		goto out;
+		agree_locked(n, o, asked_ms);
+		return 0;
 	}
 	r = meta_inode_copy(&n->i, &row);
 	if (r < 0)
-		goto out;
+		return r;
 	pthread_mutex_unlock(&n->mutex);
 	if (!same_bytes && row.kind != GATE_DIR)
 		meta_inode_fini(&row);
@@ -151,41 +180,38 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 		row.base_mtime_ns = 0;
 	if (unread)	/* of the key that its name spells it says nothing */
 		strcpy(row.dest_etag, n->i.dest_etag);
-	take_target(&seen, &row);
+	take_target(seen, &row);
 	if (row.kind == GATE_LNK && row.target == NULL)
 		r = -EAGAIN;	/* replaced twice meanwhile */
 	else
-		r = adopt_link(n, &mark, &row, &other);
+		r = adopt_link(n, &mark, &row, other);
 	pthread_mutex_lock(&n->mutex);
-	if (r == 0 && other)
-		r = -ESTALE;
+	if (r == 0 && *other)
+		return -ESTALE;
 	if (r == 0 && row.kind != n->i.kind) {
 		/* Another kind is another file (RFC 1813 3.3.1: a handle
 		 * never changes its type); the name finds the new one. */
-		other = n->i.attr_known;
-		r = other ? -ESTALE : 0;
+		*other = n->i.attr_known;
+		r = *other ? -ESTALE : 0;
 	}
-	if (r == 0) {
-		/* A version from outside: its change time is when it came. */
-		if (!same_bytes && n->i.attr_known &&
-		    row.ctime_ns <= n->i.ctime_ns)
-			row.ctime_ns = clock_ns();
-		meta_inode_fini(&n->i);
-		n->i = row;
-		memset(&row, 0, sizeof(row));
-		quota_size_locked(n, n->i.size);
-		n->live_mtime_ns = n->i.mtime_ns;
-		n->checked_ms = answer_ms(x->gate, asked_ms) ? clock_ms() : 0;
-		n->settled = same_bytes ? n->doubt : 0;
-		if (!same_bytes) {
-			data_drop_clean_locked(n);
-			n->content_version++;
-			n->replaced++;
-		}
-		lookup_post(n);
-	}
-	meta_inode_fini(&row);
-out:
+	if (r == 0)
+		become_locked(n, &row, same_bytes, asked_ms);
+	return r;
+}
+
+int
+lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
+{
+	struct gate *g = n->export->gate;
+	struct meta_inode seen = { 0 };
+	bool other = false;
+	int r = read_target(n, o, &seen);
+
+	if (r < 0)
+		return r;
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	r = adopt_locked(n, o, &seen, asked_ms, &other);
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	meta_inode_fini(&seen);
@@ -193,7 +219,7 @@ out:
 	if (other) {
 		uint64_t parent = n->parent;
 		int gone = lookup_vanish(n, UINT64_MAX);
-		struct node *dir = node_find(x->gate, parent);
+		struct node *dir = node_find(g, parent);
 
 		/* The listing that told of it was of the old one. */
 		if (dir != NULL)
