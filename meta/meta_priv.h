@@ -12,8 +12,9 @@
 /* ---- sql.c: SQLite with errno and a cache of prepared statements ---- */
 
 enum sql_id {		/* one prepared statement each, sql.c has the texts */
-	SQL_PUT_INODE, SQL_ADD_INODE, SQL_ADD_NAME, SQL_DEL_INODE, SQL_DEL_INODE_NAMES,
-	SQL_DEL_INODE_HANDLES, SQL_DEL_INODE_EXTENTS, SQL_DEL_INODE_UPLOAD,
+	SQL_PUT_INODE, SQL_ADD_INODE, SQL_ADD_NAME, SQL_DEL_INODE,
+	SQL_DEL_INODE_NAMES, SQL_DEL_INODE_HANDLES, SQL_DEL_INODE_EXTENTS,
+	SQL_DEL_INODE_UPLOAD,
 	SQL_DEL_INODE_HARD, SQL_DEL_HARD, SQL_PUT_HARD,
 	SQL_DEL_NAME, SQL_PUT_HANDLE, SQL_DEL_HANDLE,
 	SQL_DEL_EXTENTS, SQL_PUT_EXTENT, SQL_PUT_JOURNAL, SQL_DEL_JOURNAL,
@@ -77,6 +78,24 @@ bool ballast_drop(struct ballast *b, const char *db);
 /* ---- batch.c ---- */
 
 struct change;
+/* What a change is; its arguments are a, b, c, text and data, by kind. */
+enum change_kind {
+	PUT_INODE, ADD_INODE, DEL_INODE, PUT_NAME, ADD_NAME, DEL_NAME,
+	PUT_HANDLE, DEL_HANDLE, PUT_EXTENTS, PUT_HARD, PUT_JOURNAL,
+	DEL_JOURNAL, PUT_UPLOAD, DEL_UPLOAD, PUT_SENT,
+	PUT_DELETE, DEL_DELETE, PUT_REPLAY, PUT_QUARANTINE, DEL_QUARANTINE,
+	PUT_SETTING, PUT_MOVE, DEL_MOVE
+};
+struct change {
+	STAILQ_ENTRY(change) link;
+	enum change_kind kind;
+	uint64_t a, b, c;	/* plain arguments, by kind */
+	int64_t when;
+	size_t len;		/* of what follows */
+	char *text;		/* second argument, malloced, or NULL */
+	unsigned char data[] __attribute__((aligned(16)));
+};
+
 struct meta_batch {
 	STAILQ_HEAD(, change) changes;
 	int error;		/* what it lacks, from when it was made */
@@ -90,6 +109,7 @@ struct meta_batch {
 				 * lock to go on */
 	int result;
 };
+/* apply.c */
 int batch_apply(const struct meta_batch *batch, struct sql *sql);
 
 /* ---- there.c ---- */
