@@ -224,6 +224,7 @@ enum s3_denial s3_denials_judge(struct s3_denials *d, const char *key);
 struct s3_numbers {
 	atomic_bool borne;	/* some did, */
 	atomic_llong lacking_ms;	/* and since then none; 0: they do */
+	atomic_uint lacking;		/* so many answers */
 };
 /* A good answer has one, or not.  Is it the store's, then? */
 bool s3_numbers_agree(struct s3_numbers *n, bool has);
@@ -249,7 +250,7 @@ struct s3_remote {
 	struct s3_numbers numbers;	/* on good answers of any kind, */
 	struct s3_numbers numbers_done;	/* to DELETE and the like, */
 	struct s3_numbers numbers_head;	/* and to HEAD */
-	char scratch[13];	/* how names of its probes begin; "": none yet */
+	char scratch[13]; /* how names of its probes begin; "": none yet */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */
 	struct s3_denials tags_denied, acl_denied, heads_denied;
@@ -319,7 +320,7 @@ struct s3_call {
 	size_t buf_len;		/* into reply->body */
 	bool error_in_200;	/* a 2xx whose root is <Error> is one */
 	bool once;		/* do not repeat: the probe's */
-	unsigned limit_ms;	/* of a try, and it waits for no slot; 0: none */
+	unsigned limit_ms; /* of a try, and it waits for no slot; 0: none */
 	const atomic_bool *refused;	/* a question: it ends when set */
 	uint64_t work;		/* bytes that the store moves by itself before
 				 * it answers: it may be silent for longer */

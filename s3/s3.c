@@ -569,10 +569,13 @@ static int
 not_scratch(void *arg, const struct s3_entry *e)
 {
 	const struct listing *l = arg;
-	const char *slash = strrchr(e->key, '/');
 
-	if (s3_is_scratch(slash != NULL ? slash + 1 : e->key))
-		return 0;
+	/* Some stores make a directory of one. */
+	for (const char *p = e->key; p != NULL; p = strchr(p, '/')) {
+		p += *p == '/';
+		if (s3_is_scratch(p))
+			return 0;
+	}
 	return l->each(l->arg, e);
 }
 

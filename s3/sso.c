@@ -4,18 +4,22 @@
  * it is one of an [sso-session]: CreateToken of SSO OIDC, with the refresh
  * token and the client's registration that lie beside it in the cache.  What
  * comes takes the old one's place in the same file, since the refresh token may
- * be another one from then on; so the file is made before anybody is asked,
- * and a cache that cannot be written is renewed by those who can.
+ * be another one from then on; so the file is made, as large as it will be,
+ * before anybody is asked, and a cache that cannot be written is renewed by
+ * those who can.
  */
 #include <config.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "s3/creds.h"
 
 #define SSO_MS 10000
+#define ROOM 16384		/* what a new token may have more */
 
 static int
 create_token(const struct s3_asker *a, const char *region, const char *body,
@@ -50,13 +54,26 @@ create_token(const struct s3_asker *a, const char *region, const char *body,
 			    r, why);
 }
 
+/* Its space is there, and it is the other one's owner's, before the token is
+ * asked for: the old one ends with that. */
+static int
+make_room(int fd, const char *path, size_t len)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && st.st_uid != geteuid() &&
+	    fchown(fd, st.st_uid, st.st_gid) < 0)
+		return -errno;
+	return -posix_fallocate(fd, 0, (off_t)(len + ROOM));
+}
+
 /* For nobody else to read; as a whole, or not at all. */
 static int
 put_cache(int fd, const char *temporary, const char *path, const char *text)
 {
 	size_t len = strlen(text);
-	int r = write(fd, text, len) == (ssize_t)len && fsync(fd) == 0 ? 0
-		: -EIO;
+	int r = write(fd, text, len) == (ssize_t)len &&
+		ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0 ? 0 : -EIO;
 
 	return r == 0 && rename(temporary, path) < 0 ? -errno : r;
 }
@@ -77,7 +94,12 @@ s3_sso_renew(const struct s3_asker *a, const char *region, const char *path,
 		return s3_error_set(err, -errno, "the SSO token cannot be "
 				    "renewed in %s: %s", path,
 				    strerror(errno));
-	r = create_token(a, region, body, &answer, err);
+	r = make_room(fd, path, cache->len);
+	if (r < 0)
+		s3_error_set(err, r, "the SSO token cannot be renewed in %s: "
+			     "%s", path, strerror(-r));
+	if (r == 0)
+		r = create_token(a, region, body, &answer, err);
 	if (r == 0)
 		r = s3_json_sso_renewed(cache->data, cache->len, answer.data,
 					answer.len, &text, &fresh, err);

@@ -466,7 +466,7 @@ a_removal_that_will_be_denied_is_refused(void)
 	struct gate_fh fh;
 
 	open_denied(&b, &a, 0);
-	AWAIT(b.x->deletes.denied > 0);
+	AWAIT(delete_any_denied(b.x));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), -EACCES);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "g", "i"), -EACCES);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh), 0);
@@ -491,14 +491,14 @@ a_denial_holds_for_its_directory(void)
 
 	open_denied(&b, &a, 0);
 	b.x->can_delete_if_match = false;
-	AWAIT(b.x->deletes.denied > 0);
+	AWAIT(delete_any_denied(b.x));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), -EACCES);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh), 0);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(gate_remove(b.x, &a.rq, &dir, "h", &wcc), 0);
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
-	AWAIT((deletes_hurry(b.x), b.x->deletes.denied == 0));
+	AWAIT((deletes_hurry(b.x), !delete_any_denied(b.x)));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
 	CU_ASSERT(bed_settled(&b));
 	bed_close(&b);

@@ -598,7 +598,7 @@ a_probe_amid_trouble_learns_nothing_and_says_so(void)
 }
 
 struct seen {
-	char keys[256];
+	char keys[512];
 };
 
 static int
@@ -720,7 +720,9 @@ scratch_keys_of_a_probe_are_nobodys_files(void)
 
 	for (int i = 0; i < 2; i++) {
 		START({ V1("false", ITEM(SCRATCH "%41", WHOLE)
-			   ITEM(SCRATCH "-2", WHOLE)
+			   ITEM(SCRATCH "-2", WHOLE) ITEM(SCRATCH "-k0/k", WHOLE)
+			   "<CommonPrefixes><Prefix>" SCRATCH "-k0/</Prefix>"
+			   "</CommonPrefixes>"
 			   ITEM("d/.s3nfsd-probe-mine", WHOLE)
 			   ITEM("d/z", WHOLE)), 0, HTTP_CLOSE, "list-type=2",
 			NULL });
@@ -731,6 +733,7 @@ scratch_keys_of_a_probe_are_nobodys_files(void)
 	}
 	CU_ASSERT_STRING_EQUAL(seen.keys, "d/.s3nfsd-probe-mine;d/z;");
 	CU_ASSERT_STRING_EQUAL(all.keys, SCRATCH "%41;" SCRATCH "-2;"
+			       SCRATCH "-k0/;" SCRATCH "-k0/k;"
 			       "d/.s3nfsd-probe-mine;d/z;");
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys that name nothing any more, though an object may lie there: of deletions
- * under way, of files that were renamed.  And, for as long as a listing may lag,
- * those that did so lately.
+ * under way, of files that were renamed.  Lookups and listings must not meet
+ * them.  And, for as long as a listing may lag, those that did so lately.
  */
 
 #include <config.h>
@@ -12,8 +12,6 @@
 
 #include "nfsd/gate/keys/inside.h"
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- keys on their way out ---- */
 
 size_t
 export_key(const struct gate_export *x, const char *key, char *out)
@@ -127,14 +125,15 @@ hidden_was(struct gate_export *x, const char *key, uint64_t ms)
 	uint64_t now = clock_ms();
 	struct hidden *h;
 
-	if (ms >= LAG_MAX_MS || ms >= now)
+	if (ms >= LAG_MAX_MS)
 		return;
 	pthread_mutex_lock(&x->gate->mutex);
 	h = hidden_add_locked(x, key);
 	hidden_del_locked(x, h);
 	/* Without memory for it: as if it were long ago. */
 	if (h != NULL && h->count == 0)
-		h->gone_ms = now - ms;
+		h->gone_ms = ms < now ? now - ms : 0;	/* the machine began
+							 * since */
 	pthread_mutex_unlock(&x->gate->mutex);
 }
 
