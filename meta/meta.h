@@ -33,7 +33,8 @@ struct meta;
 #define META_ETAG_MAX 128
 #define META_LINK_MAX 33	/* of link_id, 32 digits */
 #define META_WHO_MAX 320	/* "name@address" */
-/* Inode numbers that meta_new_ino never gives: roots have them (gate.c). */
+/* Inode numbers that meta_new_ino never gives: roots have them
+ * (nfsd/gate/binding.c). */
 #define META_ROOTS_FROM (1ULL << 31)
 #define META_ROOTS_TO (1ULL << 32)
 

@@ -293,8 +293,9 @@ do_handles(struct connection *c)
 		ctl_answer(c, r, NULL);
 		return;
 	}
-	list_end(c, gate_each_handle(c->ctl->config.gate,
-				     ctl_request_text(c, "path"), handle_item, c));
+	list_end(c,
+		 gate_each_handle(c->ctl->config.gate,
+				  ctl_request_text(c, "path"), handle_item, c));
 }
 
 static void
@@ -392,9 +393,11 @@ do_save(struct connection *c, uint64_t id, const char *file)
 	char line[512];
 
 	if (r == 0 && missing > 0) {
-		snprintf(line, sizeof(line), "saved, and still kept; %llu "
+		snprintf(line, sizeof(line),
+			 "saved, and still kept; %llu "
 			 "bytes that it had in common with an object are gone "
-			 "with that, and are zeros", (unsigned long long)missing);
+			 "with that, and are zeros",
+			 (unsigned long long)missing);
 		ctl_answer(c, 0, json_pack("{s:I, s:s}", "missing_bytes",
 				       (json_int_t)missing, "note", line));
 	} else if (r == 0) {
@@ -432,7 +435,8 @@ do_quarantine(struct connection *c, const char *verb)
 	else if (strcmp(verb, "drop") == 0)
 		ctl_answer(c, gate_quarantine_drop(gate, id), NULL);
 	else if (file == NULL || file[0] != '/')
-		ctl_answer_error(c, EINVAL, "save needs a file's absolute path");
+		ctl_answer_error(c, EINVAL,
+				 "save needs a file's absolute path");
 	else
 		do_save(c, id, file);
 }
@@ -520,7 +524,8 @@ serve(void *arg)
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &talk, sizeof(talk));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &talk, sizeof(talk));
 	if (!peer_allowed(c->fd)) {
-		ctl_answer_error(c, EPERM, "only root and the daemon's user may");
+		ctl_answer_error(c, EPERM,
+				 "only root and the daemon's user may");
 	} else {
 		c->request = receive(c->fd);
 		if (c->request == NULL)

@@ -132,8 +132,8 @@ retry_each(struct connection *c, const struct entries *all)
 	}
 	fclose(c->list);
 	free(c->list_bytes);
-	snprintf(text, sizeof(text), "%zu are in the bucket, and no longer kept",
-		 all->count);
+	snprintf(text, sizeof(text),
+		 "%zu are in the bucket, and no longer kept", all->count);
 	ctl_answer(c, 0, json_pack("{s:I, s:s}", "retried",
 				   (json_int_t)all->count, "note", text));
 }

@@ -44,7 +44,8 @@ add_move(void *arg, const struct gate_move_info *m)
 		 m->error);
 	json_array_append_new(arg, json_pack(
 		"{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
-		"path", ctl_text_json(m->path), "source", ctl_text_json(m->source),
+		"path", ctl_text_json(m->path),
+		"source", ctl_text_json(m->source),
 		"phase", m->phase, "objects", (json_int_t)m->objects,
 		"objects_left", (json_int_t)m->objects_left,
 		"bytes", (json_int_t)m->bytes,

@@ -255,7 +255,8 @@ fh_unpack(struct fh_signer *signer, const void *data, size_t len,
 	uint8_t mac[MAC_SIZE];
 	int r;
 
-	if (len == FH_SIZE && get32(handle) == (uint32_t)FH_ROOT_VERSION << 24) {
+	if (len == FH_SIZE && get32(handle) == (uint32_t)FH_ROOT_VERSION
+						   << 24) {
 		root = root_by_handle(signer, handle);
 		if (root == NULL)
 			return -ESTALE;

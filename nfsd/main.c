@@ -19,8 +19,8 @@
  *
  * The end has a time, shutdown_timeout_ms: requests are answered, staged bytes
  * uploaded.  Then all that still waits for S3 is cancelled, and the rest is
- * moments.  Should it not be, the process ends all the same (end_for_sure): what
- * is owed is on disk, as it is after a crash.
+ * moments.  Should it not be, the process ends all the same (end_for_sure):
+ * what is owed is on disk, as it is after a crash.
  */
 #include <config.h>
 
@@ -598,8 +598,8 @@ struct sure_end {
 	int status;
 };
 
-/* Whatever still hangs: what is owed is on disk, and the next start goes on with
- * it as after a crash. */
+/* Whatever still hangs: what is owed is on disk, and the next start goes on
+ * with it as after a crash. */
 static void *
 end_for_sure(void *arg)
 {
@@ -661,8 +661,10 @@ stop_serving(struct daemon *d)
 	if (gate_drain(d->gate, until(deadline)) == 0)
 		return;
 	gate_status(d->gate, &status);
-	log_info("main", "stopped with staged_bytes=%llu; they are uploaded "
-		 "after the next start", (unsigned long long)status.staged_bytes);
+	log_info("main",
+		 "stopped with staged_bytes=%llu; they are uploaded "
+		 "after the next start",
+		 (unsigned long long)status.staged_bytes);
 }
 
 static void

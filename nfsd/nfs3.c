@@ -332,7 +332,8 @@ nfs3_share_key(const struct rpc_request *rq, const void *args)
 
 	if (rq->procedure == NFSPROC3_NULL || fh == NULL)
 		return 0;
-	return fh_export_hint(nfs->signer, fh->data.data_val, fh->data.data_len);
+	return fh_export_hint(nfs->signer, fh->data.data_val,
+			      fh->data.data_len);
 }
 
 /* libtirpc's xdr_void has another type than every other codec. */

@@ -113,8 +113,9 @@ static const struct option_row rows[] = {
 
 	S3(endpoint, STRING, NULL, 0, 0, NULL,
 	   "http://HOST:PORT or https://HOST of an S3 server, with a path "
-	   "behind it where the server has one; [IPv6]:PORT. AWS_ENDPOINT_URL_S3 "
-	   "or AWS_ENDPOINT_URL, else AWS in the region if it is not set."),
+	   "behind it where the server has one; [IPv6]:PORT. "
+	   "AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else AWS in the region "
+	   "if it is not set."),
 	S3(region, STRING, NULL, 0, 0, NULL,
 	   "Region for signing and for the address of AWS; from the "
 	   "environment or the profile, else us-east-1."),

@@ -74,7 +74,8 @@ ask(const struct probe *p, struct s3_caps *caps, struct s3_error *err)
 }
 
 /* Keys expire, quotas fill and buckets are made later: nobody who has bytes
- * for it here should have to wait for that with a daemon that does not start. */
+ * for it here should have to wait for that with a daemon that does not
+ * start. */
 static enum probe_verdict
 verdict_of(int r)
 {
@@ -149,8 +150,10 @@ log_mangled(const struct settings_export *export, unsigned mangled)
 static void
 explain(int r, const struct s3_error *err, char *out, size_t size)
 {
-	const char *what = r == -EACCES || r == -EKEYREJECTED ?
-			   "access denied: " : r == -ENODEV ? "no such bucket: " : "";
+	const char *what = r == -EACCES || r == -EKEYREJECTED
+			       ? "access denied: "
+			   : r == -ENODEV ? "no such bucket: "
+					  : "";
 
 	snprintf(out, size, "%s%s", what, err->code[0] != '\0' ? err->code :
 		 err->message[0] != '\0' ? err->message : strerror(-r));

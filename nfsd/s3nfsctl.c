@@ -462,7 +462,9 @@ run(struct client *c, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	enum { STATE_DIR = 256, SOCKET, JSON, ALL, TIMEOUT, DAYS, VERSION, HELP };
+	enum {
+		STATE_DIR = 256, SOCKET, JSON, ALL, TIMEOUT, DAYS, VERSION, HELP
+	};
 	static const struct option options[] = {
 		{"state-dir", required_argument, NULL, STATE_DIR},
 		{"socket", required_argument, NULL, SOCKET},

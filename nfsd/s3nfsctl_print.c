@@ -2,8 +2,8 @@
 /*
  * Columns are as wide as their widest cell; numbers stand right, texts left.
  * The last column is not padded.  A character of UTF-8 counts as one, however
- * many bytes it has (and wide ones as one too).  Control characters of names come out as
- * '?': a file's name must not move the cursor of who lists it.
+ * many bytes it has (and wide ones as one too).  Control characters of names
+ * come out as '?': a file's name must not move the cursor of who lists it.
  */
 #include <config.h>
 

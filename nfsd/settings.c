@@ -254,8 +254,11 @@ settings_listen(const char *text, struct sockaddr_storage *out, socklen_t *len)
 
 /* ---- the command line ---- */
 
-enum { OPT_BUCKET = 256, OPT_ENDPOINT, OPT_REGION, OPT_LISTEN, OPT_PORTMAP,
-       OPT_STATE_DIR, OPT_ACCEPT_STATE, OPT_SET, OPT_CHECK, OPT_VERSION, OPT_HELP };
+enum {
+	OPT_BUCKET = 256, OPT_ENDPOINT, OPT_REGION, OPT_LISTEN, OPT_PORTMAP,
+	OPT_STATE_DIR, OPT_ACCEPT_STATE, OPT_SET, OPT_CHECK, OPT_VERSION,
+	OPT_HELP
+};
 
 static const struct option long_options[] = {
 	{"config", required_argument, NULL, 'c'},

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The codecs that rpcgen cannot write: names without NULs, bulk data in place,
- * and directory listings without recursion.  nfs3.x says what each does.  They fail like
- * rpcgen's own, by FALSE; what was decoded until then is freed by XDR_FREE,
- * which is idempotent here as it is there.
+ * and directory listings without recursion.  nfs3.x says what each does.  They
+ * fail like rpcgen's own, by FALSE; what was decoded until then is freed by
+ * XDR_FREE, which is idempotent here as it is there.
  */
 #include <config.h>
 

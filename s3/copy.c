@@ -239,8 +239,9 @@ read_nothing(void *arg, uint64_t off, void *buf, size_t len)
  */
 static int
 put_marker(struct s3_remote *r, int refusal, const char *source_key,
-	   const char *if_match, const char *key, const struct s3_headers *headers,
-	   const struct s3_cond *cond, char *etag, struct s3_error *err)
+	   const char *if_match, const char *key,
+	   const struct s3_headers *headers, const struct s3_cond *cond,
+	   char *etag, struct s3_error *err)
 {
 	const struct s3_source nothing = { .read = read_nothing };
 	struct s3_error refused = {0}, own;

@@ -569,7 +569,8 @@ fault_hurry(struct s3 *s3)
 }
 
 static const struct s3_ops fault_ops = {
-	.close = fault_close, .cancel = fault_cancel, .clock = fault_clock, .probe = fault_probe,
+	.close = fault_close, .cancel = fault_cancel, .clock = fault_clock,
+	.probe = fault_probe,
 	.head = fault_head, .get = fault_get, .put = fault_put,
 	.upload_create = fault_create, .upload_part = fault_part,
 	.upload_part_copy = fault_part_copy,

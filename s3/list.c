@@ -8,9 +8,9 @@
  * Baidu BOS and others know version 1 of the call only: they overlook
  * list-type, or refuse it.  From then on they are asked by marker, which is the
  * last name of the page before (of a store whose order is not that of bytes,
- * what it calls the next, or the last that it told).  A continuation begins with the version that
- * it was made with, and is used with that one: what is learnt of the store
- * while somebody lists must not make a marker of his token.
+ * what it calls the next, or the last that it told).  A continuation begins
+ * with the version that it was made with, and is used with that one: what is
+ * learnt of the store while somebody lists must not make a marker of his token.
  */
 #include <config.h>
 #include <errno.h>
@@ -160,8 +160,8 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 		return result;
 	ask_for(&call, &page);
 	result = s3_request(r, &call, &reply, e);
-	if ((result == -EINVAL || result == -ENOTSUP) && !page.v1 && !r->listed &&
-	    list->token == NULL) {
+	if ((result == -EINVAL || result == -ENOTSUP) && !page.v1 &&
+	    !r->listed && list->token == NULL) {
 		r->list_v1 = true;
 		result = s3_remote_list_page(s3, list, each, arg, next, err);
 		if (result < 0)

@@ -246,8 +246,9 @@ say_unread(struct s3_local *l, const char *key, int r)
 	    !__atomic_compare_exchange_n(&l->unread_said_s, &said, now, false,
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
-	snprintf(line, sizeof(line), "cannot be read, but is listed: key=%s: %s",
-		 key, strerror(-r));
+	snprintf(line, sizeof(line),
+		 "cannot be read, but is listed: key=%s: %s", key,
+		 strerror(-r));
 	c->log(c->log_arg, S3_LOG_WARN, line);
 }
 

@@ -143,7 +143,8 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	if (reply->http == 206) {
 		r = parse_range(s3_reply_get(reply, "content-range"), &range);
 		out->size = range.total;
-	} else if (size == NULL || parse_u64(size, '\0', &out->size, NULL) < 0) {
+	} else if (size == NULL ||
+		   parse_u64(size, '\0', &out->size, NULL) < 0) {
 		r = -EBADMSG;
 	}
 	/* s3proxy tells none of a directory's empty object. */

@@ -2,15 +2,16 @@
 /*
  * One request from a filled struct s3_call to a judged answer.
  *
- *	hash body ─▶ keys ─▶ sign ─▶ transfer ─▶ judge ─▶ done
- *	               ▲                           │
- *	               └── learn / wait (retry.c) ─┘
+ *	hash body -> keys -> sign -> transfer -> judge -> done
+ *	              ^                            |
+ *	              +-- learn / wait (retry.c) <-+
  *
  * Judging: a transport failure is -EAGAIN (a certificate that is refused
  * -EKEYREJECTED), a body cut short -EBADMSG, a status of 300 and above what
- * error.c makes of it, a 2xx whose root is <Error> the same, and a 2xx that the call's own check refuses -EBADMSG.
- * The body of an error never reaches the caller's buffer.  Learning, once a
- * call each: another region, another host, the store's clock, new keys.
+ * error.c makes of it, a 2xx whose root is <Error> the same, and a 2xx that the
+ * call's own check refuses -EBADMSG.  The body of an error never reaches the
+ * caller's buffer.  Learning, once a call each: another region, another host,
+ * the store's clock, new keys.
  */
 #include <config.h>
 #include <ctype.h>
@@ -367,7 +368,7 @@ set_options(struct s3_remote *r, struct transfer *x,
 		curl_easy_setopt(e, CURLOPT_SSLKEY, r->client_key);
 	if (strcmp(call->method, "HEAD") == 0)
 		curl_easy_setopt(e, CURLOPT_NOBODY, 1L);
-	else if (*call->method == 'P') {	/* PUT and POST always have one */
+	else if (*call->method == 'P') { /* PUT and POST always have one */
 		curl_easy_setopt(e, CURLOPT_UPLOAD, 1L);
 		curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
 		curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE,
@@ -772,8 +773,8 @@ try_until_done(struct s3_remote *r, struct s3_call *call,
 	if (result < 0)
 		return result;
 	if (call->sent == 0)
-		call->first_sent_s = s3_now_s() + (r->ahead_s != 0 ? r->ahead_s :
-							 r->skew_s);
+		call->first_sent_s =
+		    s3_now_s() + (r->ahead_s != 0 ? r->ahead_s : r->skew_s);
 	for (;;) {
 		reply_reset(reply);
 		s3_error_clear(e);

@@ -149,7 +149,8 @@ void s3_close(struct s3 **s3);
 
 /*
  * Make requests that are under way, wait or retry fail soon with -EAGAIN, and
- * what asks for credentials, for a quick end of the program.  May be called from any thread; cannot be undone.
+ * what asks for credentials, for a quick end of the program.  May be called
+ * from any thread; cannot be undone.
  */
 void s3_cancel(struct s3 *s3);
 
@@ -341,9 +342,10 @@ int s3_set_options(struct s3 *s3, const struct s3_options *options)
  * What else a new version must be told to keep, beside the headers that HEAD
  * tells: tags, grants of the ACL, storage class, KMS key.  They are added to
  * *headers as the headers of the request that writes it (x-amz-tagging,
- * x-amz-grant-*, x-amz-storage-class, x-amz-server-side-encryption).
- * object: what s3_head told of key.  copy: it is for s3_copy.  Takes up to two requests.  What the store does not tell, or
- * not us, is left out, with one line to the log.
+ * x-amz-grant-*, x-amz-storage-class, x-amz-server-side-encryption).  object:
+ * what s3_head told of key.  copy: it is for s3_copy.  Takes up to two
+ * requests.  What the store does not tell, or not us, is left out, with one
+ * line to the log.
  */
 int s3_extras(struct s3 *s3, const char *key, const struct s3_object *object,
 	      bool copy, struct s3_headers *headers, struct s3_error *err)
@@ -442,8 +444,9 @@ int s3_copy(struct s3 *s3, const char *source_key, const char *if_match,
 
 /*
  * DeleteObject; a key that is not there is 0.  if_match NULL: whatever is
- * there, and nothing is repeated inside.  Where the store ignores the condition, a HEAD just before takes its
- * place (a window of one round trip remains).
+ * there, and nothing is repeated inside.  Where the store ignores the
+ * condition, a HEAD just before takes its place (a window of one round trip
+ * remains).
  */
 int s3_delete(struct s3 *s3, const char *key, const char *if_match,
 	      struct s3_error *err) __attribute__((warn_unused_result));

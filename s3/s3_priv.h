@@ -140,7 +140,7 @@ struct s3 {
 	char *bucket;
 	bool any_bytes;		/* keys need not be UTF-8 */
 	struct s3_caps caps;
-	struct s3_config config;	/* numbers and log only; defaults filled */
+	struct s3_config config; /* numbers and log only; defaults filled */
 	struct s3_options options;	/* strings owned */
 	struct s3_stats stats;		/* fields by __atomic builtins */
 	struct s3_ailment ailment;

@@ -3,8 +3,8 @@
  * Scratch keys of probes that stayed in the bucket: the probe's DELETE failed,
  * the answer to its first PUT was lost, or the gateway was killed in it.  The
  * bucket itself is the record of them: they are listed, and what is ours or so
- * old that no probe can be at it any more goes, with the uploads that were begun
- * for them.  Whoever asked for the probe repeats this until it succeeds.
+ * old that no probe can be at it any more goes, with the uploads that were
+ * begun for them.  Whoever asked for the probe repeats this until it succeeds.
  *
  * A name is the scratch prefix, 24 digits of which the first 12 are the same
  * for all probes of one struct s3, and an end that probe.c knows.

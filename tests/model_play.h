@@ -30,7 +30,8 @@ struct play {
 	char why[WHY_MAX];
 };
 
-/* true: all agreed, or no verdict.  Else *told, if not NULL, is how it went; free() it. */
+/* true: all agreed, or no verdict.  Else *told, if not NULL, is how it went;
+ * free() it. */
 bool play(struct lane *l, const struct schedule *s, char **told,
 	  struct play *p);
 /* The daemon's own count of broken invariants. */

@@ -190,7 +190,7 @@ become_daemon(struct scene *s, int log)
 	setenv("S3NFSD_FAULTS", path, 1);
 	snprintf(path, sizeof(path), "%s/calls", s->dir);
 	setenv("S3NFSD_FAULTS_LOG", path, 1);
-	setenv("S3NFSD_WATCH_MS", "100", 0);	/* watch.c */
+	setenv("S3NFSD_WATCH_MS", "100", 0);	/* audit.c */
 	for (unsigned i = 0; i < s->env_count; i++)
 		putenv(s->env[i]);
 	snprintf(state_dir, sizeof(state_dir), "%s/state", s->dir);

@@ -3,21 +3,21 @@
  * Machines that do not COMMIT at close, beside one that does: an hour of them,
  * by a clock that goes twenty times as fast.
  *
- * A and B are as FreeBSD and OpenBSD: a program writes a file and closes it, the
- * WRITEs go out, and a syncer comes round every 30 s (1.5 s here) with the
+ * A and B are as FreeBSD and OpenBSD: a program writes a file and closes it,
+ * the WRITEs go out, and a syncer comes round every 30 s (1.5 s here) with the
  * COMMITs; bytes whose verifier has changed are sent again.  C is as Linux:
  * COMMIT, and again if need be, before close returns.  They create, overwrite,
  * append, patch, rename a temporary file over another and remove, at random, on
  * a few files, and read each other's; the gateway is killed now and then.
  *
  * The oracle has each file's history: what it was after each truncation and
- * each close.  A reader may see one of these, whole, from the last that is known
- * to be flushed on, and nothing older than it has seen; the newest, once its
- * writer has been silent for long enough.  Where this process had to wait for
- * its turn between two WRITEs, that may have been silence too, and what was
- * there then is one of them.  Who has just written reads back what
- * he wrote laid over one of them.  What was committed is never missing, and at
- * the end the bucket has the newest of each.
+ * each close.  A reader may see one of these, whole, from the last that is
+ * known to be flushed on, and nothing older than it has seen; the newest, once
+ * its writer has been silent for long enough.  Where this process had to wait
+ * for its turn between two WRITEs, that may have been silence too, and what was
+ * there then is one of them.  Who has just written reads back what he wrote
+ * laid over one of them.  What was committed is never missing, and at the end
+ * the bucket has the newest of each.
  */
 #include <config.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys that are no paths, through the gate: each is there under one name, can
- * be read, changed, renamed and removed, and hides nothing else (part.c,
- * odd.c).
+ * be read, changed, renamed and removed, and hides nothing else
+ * (path/component.c, dir/mangle.c).
  */
 
 #include <config.h>

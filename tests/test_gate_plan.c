@@ -33,7 +33,7 @@ is_base(const struct plan_file *f, const struct plan_part *p)
 	       !extents_at(f->staged, p->off, &at, &run) && run >= p->len;
 }
 
-/* The rules of plan.h; and only what is base is copied. */
+/* The rules of plan_parts(); and only what is base is copied. */
 static struct plan
 plan(const struct plan_file *f)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each invariant that the program watches (watch.c) is broken here on
+ * Each invariant that the program watches (audit.c) is broken here on
  * purpose, and the watch has to see it: it counts, and says of which file
  * and whose handle it speaks.  What keeps the invariant is taken out at link
  * time (--wrap), or the state is changed under the gate's feet.

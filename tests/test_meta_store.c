@@ -509,7 +509,8 @@ replay_rows_are_found_for_two_minutes_and_trimmed_later(void)
 	CU_ASSERT_EQUAL(ino, 11);
 	CU_ASSERT_EQUAL(get_replay(m, 1, start + 1, &ino), -ENOENT);
 	CU_ASSERT_EQUAL(get_replay(m, 3, 0, &ino), -ENOENT);
-	/* After 200 s the first is swept out by the next few, not the second. */
+	/* After 200 s the first is swept out by the next few, not the
+	 * second. */
 	for (int i = 0; i < 256; i++)
 		CU_ASSERT_EQUAL(put_replay(m, 3, 13, start + 200 * s), 0);
 	CU_ASSERT_EQUAL(get_replay(m, 1, 0, &ino), -ENOENT);

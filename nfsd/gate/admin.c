@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What operators see and do: handles, uploads, flush, refresh, status.
- * Lists are made from nodes in memory; whoever has state that matters is
- * there.
+ * What operators see and do: handles, uploads, flush, what is left, refresh,
+ * restore, buckets in trouble (counts are in status.c, the quarantine is in
+ * quarantine_ctl.c); and the way from a path to its node.  Lists are made from
+ * nodes in memory; whoever has state that matters is there.
  */
 
 #include <config.h>
@@ -418,7 +419,7 @@ gate_restore(struct gate *g, const char *path, unsigned days, char *why,
 	return r;
 }
 
-/* ---- status ---- */
+/* ---- buckets in trouble ---- */
 
 int
 gate_each_trouble(struct gate *g,
@@ -468,6 +469,8 @@ gate_who_hint(struct gate *g, const struct gate_who *who)
 	    each_node(g, hint_one, (void *)who) < 0)
 		gate_say(g, 1, "no memory to look for a client's handles");
 }
+
+/* ---- from a path to its node ---- */
 
 int
 path_walk(struct gate *g, const char *path, struct node **out)

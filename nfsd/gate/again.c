@@ -4,9 +4,9 @@
  * mended, a lock has run out, or it was not for good.  So each entry of the
  * quarantine is tried again once in quarantine_retry_ms (a day), counted from
  * when it came there; where nobody has asked for that, only what S3 refused,
- * and onto nothing but what it was made from (may_by_itself in quarantine_ctl.c).  When
- * that was looked at last is on record, so that a gateway that is started each
- * day does it, too.
+ * and onto nothing but what it was made from (may_by_itself in
+ * quarantine_ctl.c).  When that was looked at last is on record, so that a
+ * gateway that is started each day does it, too.
  *
  * One job an export, one entry after the other.  What still does not do stays
  * as it is; it was told when it came.
@@ -14,6 +14,7 @@
 
 #include <config.h>
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "nfsd/gate/inside.h"

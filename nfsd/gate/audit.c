@@ -10,13 +10,13 @@
  *	reservations end	none outlives its time
  *
  * Some of it is looked at where it would go wrong: when a writer is let in,
- * when bytes are staged, before the request that changes an object.  The
- * rest is the patrol's, which passes all nodes every ten seconds, takes no
- * lock for longer than a look and asks the disk only about files with
- * staged bytes.  What it sees must be there in two passes running: nodes
- * change while it walks.  Each failure is told once as long as it lasts, in
- * one line with file and client, and counted (`s3nfsctl status`).  Nothing
- * is mended here.
+ * when bytes are staged (pending/invariant.c), before the request that changes
+ * an object (upload/progress.c).  The rest is the patrol's, which passes all
+ * nodes every ten seconds, takes no lock for longer than a look and asks the
+ * disk only about files with staged bytes.  What it sees must be there in two
+ * passes running: nodes change while it walks.  Each failure is told once as
+ * long as it lasts, in one line with file and client, and counted (`s3nfsctl
+ * status`).  Nothing is mended here.
  */
 
 #include <config.h>
@@ -37,8 +37,6 @@
 #define PASS_MS 10000
 #define LATE_MS 1000		/* a timer may be that late */
 #define BAD_ROWS_MAX 16		/* of one pass */
-
-/* ---- the patrol ---- */
 
 enum {
 	SEES_RESERVED = 1, SEES_STUCK = 2, SEES_UNSENT = 4, SEES_ASTRAY = 8,

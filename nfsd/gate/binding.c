@@ -11,6 +11,8 @@
  *	rebind=other	what is owed is parked under the name of its place, like
  *			that of an export that is not served (absent.c), and
  *			taken up when the name points there again
+ *
+ * And by which number its root is known.
  */
 
 #include <config.h>
@@ -18,7 +20,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "nfsd/gate/inside.h"
 #include "nfsd/gate/worker/worker.h"
@@ -196,9 +197,8 @@ binding_check(struct gate_export *x)
 	return r < 0 ? r : put_place(x);
 }
 
-/* ---- exports ---- */
+/* ---- numbers of roots ---- */
 
-/* FNV-1a */
 uint64_t
 name_number(const char *name)
 {

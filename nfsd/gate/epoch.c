@@ -14,13 +14,13 @@
  * the two is not taken for a database that was put back.
  *
  *	database	file		is
- *	none, new	none		a fresh start, if there are no data files
+ *	none, new	none		a fresh start if there are no data files
  *	none		none		made by an older version
  *	E, before P	E or P		in order
  *	anything else			refused, unless it is asked for:
  *
  * with accept_state the data files that the database does not explain are
- * set aside first (stray.c), and then both get a new epoch.
+ * set aside first (upload/stray.c), and then both get a new epoch.
  */
 
 #include <config.h>

@@ -173,7 +173,7 @@ struct gate_config {
 	const char *state_dir;
 	uint64_t cache_size;	/* bytes on disk, staged and clean */
 	uint64_t memory_size;	/* bytes of buffers in flight */
-	unsigned transfer_threads;	/* S3 requests in flight for an export */
+	unsigned transfer_threads;	/* S3 requests of an export in flight */
 	unsigned max_nodes;	/* inodes kept in memory */
 	uint64_t max_names;	/* remembered in the database; 0: any number */
 	uint64_t names_idle_ms;	/* those of a directory that was read stay for

@@ -9,9 +9,7 @@
 
 #include "nfsd/gate/state/state.h"
 
-/* Which file of which run of the machine the epoch is in: another one after
- * the directory was put back.  False: it cannot be told. */
-#define EPOCH_MARK 96
+#define EPOCH_MARK 96		/* bytes of epoch_mark */
 
 #define WATCH_TICK UINT64_MAX	/* the timer's number for the patrol */
 
@@ -24,7 +22,8 @@ int write_settle_empty(struct node *n);
 int write_abandon(struct node *n);
 
 /* ---- admin.c ---- */
-/* From such a text to the node, through memory, SQLite and S3. */
+/* From a path as path_text() spells it to the node, through memory, SQLite and
+ * S3. */
 int path_walk(struct gate *g, const char *path, struct node **out)
 	__attribute__((warn_unused_result));
 
@@ -32,7 +31,6 @@ int path_walk(struct gate *g, const char *path, struct node **out)
 void again_tick(struct gate *g);	/* now and then, of one thread */
 
 /* ---- quarantine_ctl.c ---- */
-/* out NULL: is it there?  -ENOENT. */
 /* gate_quarantine_retry; by_itself: nobody has asked for it, so that it is
  * done only where it can take nothing from anybody, and what S3 refused. */
 int kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
@@ -47,6 +45,7 @@ int abort_start(struct gate *g) __attribute__((warn_unused_result));
 void abort_stop(struct gate *g);	/* after s3_cancel and quota_stop */
 
 /* ---- recover.c ---- */
+/* What the last run left in the database goes on. */
 int recover(struct gate *g) __attribute__((warn_unused_result));
 
 /* ---- binding.c ---- */
@@ -55,19 +54,23 @@ int binding_check(struct gate_export *x) __attribute__((warn_unused_result));
 /* What its root is to be called. */
 int export_root_number(struct gate_export *x, uint64_t *out)
 	__attribute__((warn_unused_result));
-/* FNV-1a */
+/* FNV-1a of it. */
 uint64_t name_number(const char *name);
+/* The number that the root of an export of this name has, if it is free. */
 uint64_t named_root(const struct gate_export *x);
 
 /* ---- epoch.c ---- */
-/* Before anything is touched.  -EUCLEAN: they do not. */
+/* Do the database and the data files belong together?  Before anything is
+ * touched.  -EUCLEAN: they do not. */
 int epoch_check(struct gate *g) __attribute__((warn_unused_result));
 int epoch_advance(struct gate *g) __attribute__((warn_unused_result));
 void epoch_tick(struct gate *g);	/* now and then, of one thread */
+/* Which file of which run of the machine the epoch is in: another one after
+ * the directory was put back.  False: it cannot be told. */
 bool epoch_mark(struct gate *g, char mark[EPOCH_MARK]);
 
 /* ---- absent.c ---- */
-/* One line for each. */
+/* One line for each export that is not served, and is owed something. */
 int absent_say(struct gate *g) __attribute__((warn_unused_result));
 
 /* ---- audit.c ---- */
@@ -75,6 +78,7 @@ int absent_say(struct gate *g) __attribute__((warn_unused_result));
 void watch_patrol(struct gate *g);
 void watch_start(struct gate *g);	/* the first is due in ten seconds */
 void watch_tick(struct gate *g);	/* it is due */
-void watch_timer(struct gate *g);	/* its timer may be lost: set it again */
+/* Its timer may be lost: set it again. */
+void watch_timer(struct gate *g);
 
 #endif

@@ -54,9 +54,8 @@ struct clean {			/* what a run that ended in order leaves */
 /*
  * The verifier of the last run is used again only if that ended in order, and
  * nobody has put its state directory back since: another run may have used it,
- * for bytes that are gone now;
- * it is taken off the record first, so that a crash from here on makes a new
- * one (rule.md 9).
+ * for bytes that are gone now; it is taken off the record first, so that a
+ * crash from here on makes a new one (rule.md 9).
  */
 static int
 load_verifier(struct gate *g)
@@ -168,7 +167,7 @@ make_root(struct gate_export *x)
 		.mode = x->c.top_mode != 0 ? x->c.top_mode : x->c.dir_mode,
 		.uid = x->c.uid,
 		.gid = x->c.gid,
-		.nlink = 1,	/* nlink.c */
+		.nlink = 1,	/* dir/nlink.c */
 		.atime_ns = now,
 		.mtime_ns = now,
 		.ctime_ns = now,

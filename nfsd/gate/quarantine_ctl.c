@@ -488,8 +488,8 @@ put_parts(struct again *a)
 	return r;
 }
 
-/* Parts of a try that a crash ended: begun since there is this entry, and not by
- * who came after that crash. */
+/* Parts of a try that a crash ended: begun since there is this entry, and not
+ * by who came after that crash. */
 static void
 abort_parts(struct kept *k)
 {
@@ -661,7 +661,7 @@ kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
 	if (r < 0)
 		;
 	else if (a.k->q.key[0] == '\0')
-		r = -ENOTSUP;	/* stray.c */
+		r = -ENOTSUP;	/* upload/stray.c */
 	else if (a.k->x == NULL)
 		r = -ENODEV;
 	else if (is_busy(a.k))

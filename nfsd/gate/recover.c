@@ -5,8 +5,8 @@
  * bytes and get a full lease; reservations are dropped, their clients come
  * back; errors that are owed stay owed; uploads start over, those that may
  * have ended look first; deletions go on, and keys that were deleted lately
- * are not believed to be back because a listing says so; multipart uploads that a crash
- * left in the bucket are aborted.
+ * are not believed to be back because a listing says so; multipart uploads that
+ * a crash left in the bucket are aborted.
  *
  * Rows of an export that is not in the configuration now, and rows that
  * nothing explains, stay as they are, and are told at each start (absent.c).
@@ -17,7 +17,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

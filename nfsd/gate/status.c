@@ -10,8 +10,6 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/worker/worker.h"
 
-/* ---- status ---- */
-
 static int
 count_one(void *arg, const struct gate_quarantine_info *info)
 {

@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "nfsd/gate/cache/cache.h"
 #include "nfsd/gate/data/data.h"
@@ -20,8 +19,6 @@
 #include "nfsd/gate/upload/upload.h"
 #include "nfsd/gate/worker/worker.h"
 #include "nfsd/gate/writer/writer.h"
-
-/* ---- waiting ---- */
 
 /* Wake those whose time is up. */
 static uint64_t

@@ -9,10 +9,10 @@
  * small calls of everybody are still read and answered.
  *
  * Small buffers are charged to the host that they serve: its records, the calls
- * themselves, its replies.  A host begins more calls only while it holds no more
- * than is left of that quarter: a lone one gets half of it, two a third each,
- * and a newcomer finds something.  Each connection may have one call beyond.
- * Datagrams, whose sender is not known for sure, are few (rpc/udp.c).
+ * themselves, its replies.  A host begins more calls only while it holds no
+ * more than is left of that quarter: a lone one gets half of it, two a third
+ * each, and a newcomer finds something.  Each connection may have one call
+ * beyond.  Datagrams, whose sender is not known for sure, are few (rpc/udp.c).
  *
  * Large buffers are shared by dynamic thresholds.  A connection that holds some
  * for its replies gets more only while it then holds no more than half of what

@@ -374,7 +374,8 @@ begin(struct portmap *portmap, const struct portmap_config *config)
 		there = portmap_rpcbind_answers(port);
 	if (there) {
 		r = start_rpcbind(portmap);
-		portmap->used = r == 0 ? PORTMAP_MODE_RPCBIND : PORTMAP_MODE_OFF;
+		portmap->used =
+		    r == 0 ? PORTMAP_MODE_RPCBIND : PORTMAP_MODE_OFF;
 		if (r < 0)
 			log_warn("portmap", "rpcbind is running and does not "
 				 "register us: %s%s", strerror(-r),
@@ -384,7 +385,8 @@ begin(struct portmap *portmap, const struct portmap_config *config)
 		return -ECONNREFUSED;
 	} else {
 		r = start_builtin(portmap, config, port);
-		portmap->used = r == 0 ? PORTMAP_MODE_BUILTIN : PORTMAP_MODE_OFF;
+		portmap->used =
+		    r == 0 ? PORTMAP_MODE_BUILTIN : PORTMAP_MODE_OFF;
 		if (r < 0)
 			log_warn("portmap", "cannot answer on port %u: %s",
 				 port, strerror(-r));

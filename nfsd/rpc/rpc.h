@@ -148,8 +148,8 @@ struct rpc_server_config {
 	struct rpc_limits limits;
 	/*
 	 * Requests with the same key (an export) share workers_per_key, near
-	 * and far, so that a slow bucket cannot stop a fast one.  Called with decoded
-	 * args when a request goes to a worker; may be NULL.
+	 * and far, so that a slow bucket cannot stop a fast one.  Called with
+	 * decoded args when a request goes to a worker; may be NULL.
 	 */
 	uint64_t (*share_key)(const struct rpc_request *rq, const void *args);
 	/* A host connects (+1) and its last request or connection goes (-1),

@@ -7,15 +7,17 @@
 #include "nfsd/gate/state/state.h"
 
 /* ---- fetch.c ---- */
-/* A request for the object was refused so: the log has it once. */
+/* A request for the object was refused, for it is archived or encrypted
+ * (dir/cold.c): the log has it once. */
 void cold_say(struct node *n, const char *key, enum s3_locked why);
 /* A reader is at [off, off + len): fetch what it wants and what it will want.
  * Mutex held. */
 void fetch_want_locked(struct node *n, uint64_t off, uint64_t len);
+/* Have its bytes been refused, or come wrong, for too long to be a bad moment
+ * of the store? */
+bool fetch_is_hopeless_locked(const struct node *n);
 /* Bytes at off of the base are needed.  Mutex held, released while it waits.
  * 0 when something changed (look again), or a negative errno. */
-/* Has that been so for too long to be a bad moment of the store? */
-bool fetch_is_hopeless_locked(const struct node *n);
 int fetch_wait_locked(struct node *n, uint64_t off, uint64_t end);
 /* The same for a request that must not wait here: it is parked until they
  * have come.  -EAGAIN with rq->again set. */
@@ -49,8 +51,8 @@ uint64_t fetch_tick_locked(struct node *n, uint64_t now,
 
 /* ---- space.c ---- */
 /* May so many bytes be staged for a file of the export that has `own` staged
- * already?  0,
- * -ENOSPC, or -EAGAIN (other uploads will make room, or room_make) */
+ * already?  0, -ENOSPC, or -EAGAIN (other uploads will make room, or
+ * room_make). */
 int room_reserve(struct gate_export *x, uint64_t len, uint64_t own);
 /* Is there more than there shall be, in the cache or on the disk? */
 bool room_short(struct gate *g);

@@ -33,7 +33,7 @@
 #define NEAR (8 * MIB)		/* disorder of READs of one stream */
 #define FETCHES_MAX 8		/* in flight for one file */
 #define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
-#define HOPE_MS 30000		/* refused, or wrong, for so long: it stays so */
+#define HOPE_MS 30000		/* refused, or wrong, so long: it stays so */
 
 /*
  * Of several exports each has half of the memory at most, and one fetch and

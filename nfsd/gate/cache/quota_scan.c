@@ -7,8 +7,8 @@
  * puts right; until the first one is complete it is less than the truth.
  *
  * A WRITE or SETATTR that would make a file grow past the quota is refused
- * with EDQUOT, before any byte of it is taken; what is written over, and
- * files of no bytes, are let through.
+ * with EDQUOT, before any byte of it is taken (data/quota.c); what is written
+ * over, and files of no bytes, are let through.
  */
 
 #include <config.h>

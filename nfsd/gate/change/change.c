@@ -371,6 +371,8 @@ change_end(struct change *c)
 	}
 }
 
+/* ---- repetitions, and names that are settled ---- */
+
 void
 replay_note(struct meta_batch *b, const struct gate_request *rq,
 	    const struct meta_inode *made)

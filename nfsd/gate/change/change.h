@@ -42,7 +42,8 @@ struct change {
 #define CLEANUP_CHANGE __attribute__((cleanup(change_end)))
 #define CLEANUP_INODE __attribute__((cleanup(meta_inode_fini)))
 
-/* A directory that is about to change: checked, locked, with its wcc. */
+/* A directory that is about to change: checked, then locked
+ * (ops/change_dir.c). */
 struct change_dir {
 	struct node *node;
 	struct meta_inode row;	/* what it will be */
@@ -100,6 +101,8 @@ int change_settle_name(struct change *c, struct node *n, bool *was_carried)
 void change_subdir(struct change *c, struct node *dir);
 /* A directory is on its way (dirmove/dirmove.h). */
 void change_move(struct change *c, struct move *m);
+/* How a repetition of this call is answered, after a restart too.  made: what
+ * it has made, or NULL. */
 void replay_note(struct meta_batch *b, const struct gate_request *rq,
 		 const struct meta_inode *made);
 

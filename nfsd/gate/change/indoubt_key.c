@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests without an answer (upload/indoubt.c) whose key the path does not spell any
- * more, since a directory above was renamed.  An object of ours may lie there,
- * or come to lie there, that belongs to no name: the old one must not find
- * it, and what gets the old name must not be uploaded before it is known
- * what is there.  So the key is hidden, and looked at when the file is uploaded
- * next (look_back in upload.c).  The directory's move does not end before
- * that.
+ * Requests without an answer (upload/indoubt.c) whose key the path does not
+ * spell any more, since a directory above was renamed.  An object of ours may
+ * lie there, or come to lie there, that belongs to no name: the old one must
+ * not find it, and what gets the old name must not be uploaded before it is
+ * known what is there.  So the key is hidden, and looked at when the file is
+ * uploaded next (look_back in upload/upload.c).  The directory's move does not
+ * end before that.
  *
  * The rename writes those down that it leaves behind, in its own transaction.
  * A request that goes out in the same moment is seen by the rename, or sees it
@@ -15,6 +15,8 @@
  *
  * A file that is removed takes its keys with it: what may lie there is
  * deleted, whatever comes of the request.
+ *
+ * And the rows of all such requests of a file.
  */
 
 #include <config.h>

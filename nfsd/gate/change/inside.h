@@ -23,6 +23,8 @@ void change_delete_soft(struct change *c, const char *key);
 /* What is on record of requests without an answer is about to be written
  * (node/node.h).  Mutex held. */
 void change_sent_locked(struct change *c, struct node *n);
+/* For change_settle_name: the key of its object is hidden, and memory says so;
+ * and back.  Take the mutex. */
 int name_settle(struct node *n, struct name_settled *was)
 	__attribute__((warn_unused_result));
 void name_unsettle(struct node *n, const struct name_settled *was);

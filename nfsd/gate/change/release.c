@@ -13,8 +13,6 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/path/path.h"
 
-/* ---- a file that goes ---- */
-
 void
 lost_ours_locked(struct node *n, const char *key, struct change *c)
 {

@@ -14,8 +14,8 @@
  * Creating, writing and forgetting a file costs more than its bytes do.
  *
  * SQLite has the staged and the hard maps; clean and live ones are memory
- * only, and after a restart files without staged or hard bytes are removed, since
- * the database is known to be theirs (epoch.c).
+ * only, and after a restart files without staged or hard bytes are removed,
+ * since the database is known to be theirs (epoch.c).
  */
 
 #include <config.h>
@@ -113,7 +113,8 @@ fits_memory(const struct node *n, uint64_t off, uint64_t len)
 	return d->file == NULL && off + len <= SMALL_FILE &&
 	       (d->memory != NULL ||
 		(d->live.count == 0 && d->hard.count == 0 &&
-		 d->staged.count == 0 && d->clean.count == 0 && d->journal_bytes == 0)) &&
+		 d->staged.count == 0 && d->clean.count == 0 &&
+		 d->journal_bytes == 0)) &&
 	       __atomic_load_n(&n->export->gate->small_bytes,
 			       __ATOMIC_RELAXED) +
 			       len <=
@@ -678,6 +679,8 @@ data_clean_dir(struct gate *g)
 	}
 	return fsync(g->data_dir) < 0 && errno != EBADF ? -EIO : 0;
 }
+
+/* ---- for other rooms, and a flush that failed ---- */
 
 void
 quarantine_file_name(uint64_t id, char out[64])

@@ -19,9 +19,10 @@ void files_flush(struct files *all);
  * at most, with no lock held. */
 bool files_many(struct files *all);
 void files_ease(struct files *all);
-/* From here to file_done the descriptor is open, and file->fd good.  Errors
- * as above; -EIO if the file is not there any more.  Not by two at once: its
- * node's mutex is held. */
+/* From here to file_done the descriptor is open, and file->fd good.  -EAGAIN:
+ * no descriptor is left, though all that can be closed at once is; -EIO: also
+ * if the file is not there any more.  Not by two at once: its node's mutex is
+ * held. */
 int file_use(struct data_file *file) __attribute__((warn_unused_result));
 void file_done(struct data_file **file);
 /* Has anything been written since the last good flush began? */
@@ -29,7 +30,7 @@ bool file_written(struct data_file *file);
 /* Has a flush, or the kernel by itself, failed to write it?  What was read
  * before the question was good if not. */
 bool file_failed(struct data_file *file);
-/* Below STATE_DIR/data. */
+/* Of an inode's, below STATE_DIR/data. */
 void data_file_name(uint64_t ino, char out[32]);
 
 /* ---- data.c ---- */
@@ -63,7 +64,7 @@ int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
  * mutex; blocks.  After an error uncommitted bytes may be gone (data_mend),
  * but for -EAGAIN: no descriptor, nothing was done. */
 int data_sync(struct node *n) __attribute__((warn_unused_result));
-/* It was not: the place is free again. */
+/* The place was not written: it is free again. */
 void data_unplace_locked(struct node *n, uint64_t off, uint64_t len,
 			 uint64_t at);
 /* The hard map becomes part of the staged one.  Mutex held.  -ENOMEM. */
@@ -72,9 +73,11 @@ int data_publish_locked(struct node *n) __attribute__((warn_unused_result));
 uint64_t data_hard_end(const struct data *d);
 /* Cut what lies past size from every map.  Mutex held. */
 int data_truncate_locked(struct node *n, uint64_t size);
+/* All of the copy of the object, or this range, is none any more.  Mutex
+ * held. */
 void data_drop_clean_locked(struct node *n);
-/* This range of the copy is none any more.  Mutex held. */
 void data_unclean_locked(struct node *n, uint64_t off, uint64_t len);
+/* What was written and not committed is gone.  Mutex held. */
 void data_drop_live_locked(struct node *n);
 void data_remove_locked(struct node *n);	/* and the file */
 /* The name of the file only: of a node that leaves the tables. */
@@ -89,20 +92,23 @@ int data_read_file(int fd, char *buf, uint64_t len, uint64_t at)
 	__attribute__((warn_unused_result));
 /* After a crash: bytes that only SQLite has. */
 int data_replay(struct gate *g);
+/* ... and data files without rows go: caches, and what nobody was promised. */
 int data_clean_dir(struct gate *g);
 /* What lies at off, as seen with or without uncommitted bytes; goes no
  * further than `end`.  Mutex held. */
 void data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 		       struct piece *out);
-/* From STATE_DIR/data. */
+/* Of a kept version's file, as seen from STATE_DIR/data. */
 void quarantine_file_name(uint64_t id, char out[64]);
 
 /* ---- places.c ---- */
 /* Its share of what the gate has staged and clean has changed.  Mutex held. */
 void data_account_locked(struct node *n);
-/* All of a map that is none any more; frees it. */
+/* Places that a map gives up are free when nobody is at them any more: all of
+ * a map that is none from here on; frees it.  Mutex held, as for what
+ * follows. */
 void place_release_all_locked(struct node *n, struct extents *old);
-/* What it has where `over` lies. */
+/* Of a map, what it has where `over` lies. */
 void place_release_below_locked(struct node *n, const struct extents *old,
 				const struct extents *over);
 /* extents_cut, extents_set, extents_free, with that. */
@@ -122,14 +128,14 @@ void place_snapshot_end_locked(struct node *n, struct snapshot *s);
 void there_look(struct gate *g);
 bool there_is(const struct gate *g);	/* as of the last look */
 
-/* ---- quota_scan.c ---- */
+/* ---- quota.c ---- */
 /* May a file grow from one size to the other?  -EDQUOT. */
 int quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 	__attribute__((warn_unused_result));
 /* Sets live_size, and counts the difference.  Mutex held. */
 void quota_size_locked(struct node *n, uint64_t size);
 
-/* ---- data/shown.c ---- */
+/* ---- shown.c ---- */
 
 /* The ctime that others are to see with what they get next: it has to move
  * with the bytes, or clients keep what they have in their caches.  Mutex held,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Descriptors of data files (data/data.h).
+ * Descriptors of data files (state/files.h), and what flushes have said.
  *
  *	 open, in use  <->  open, idle  ->  closed
  *	      ^                               |
@@ -514,7 +514,7 @@ data_file_name(uint64_t ino, char out[32])
 		 (unsigned long long)ino);
 }
 
-/* Its file, open.  Mutex held; file_done gives it back. */
+/* The node's file, open.  Mutex held; file_done gives it back. */
 int
 data_use_locked(struct node *n, struct data_file **out)
 {

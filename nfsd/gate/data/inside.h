@@ -25,7 +25,7 @@ int file_write(struct data_file *file, const void *buf, uint64_t len,
 int file_flush(struct data_file *file);
 /* It had, and what may be lost is not believed in any more. */
 void file_forgive(struct data_file *file);
-/* Its file, open.  Mutex held; file_done gives it back. */
+/* The node's file, open.  Mutex held; file_done gives it back. */
 int data_use_locked(struct node *n, struct data_file **out);
 
 /* ---- places.c ---- */
@@ -51,7 +51,7 @@ void place_tidy_locked(struct node *n);
  * are to know.  Mutex held. */
 void write_lost_locked(struct node *n);
 
-/* ---- data/shown.c ---- */
+/* ---- shown.c ---- */
 /* Do bytes lie in [off, off + len) of the file, at their own offset, that are
  * shown? */
 bool shown_in_place(const struct node *n, uint64_t off, uint64_t len);

@@ -476,6 +476,8 @@ place_tidy_locked(struct node *n)
 	file_done(&f);
 }
 
+/* ---- blocks, and how many bytes there are ---- */
+
 void
 data_punch(struct node *n, uint64_t at, uint64_t len)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How large an export's files may become together.
+ * How large an export's files may become together: what changes here is added
+ * to what was counted last (cache/quota_scan.c tells the whole story).
  */
 
 #include <config.h>

@@ -6,8 +6,9 @@
  * asks) and not given up; where the writer goes on, its bytes take places of
  * their own.
  *
- * It is there as long as the writer is active, until the next one or the
- * flush.  It is in memory alone: a crash leaves what was flushed.
+ * It is there as long as the writer is active, until the next one or the flush.
+ * It is in memory alone: a crash leaves what was flushed.  Who makes it, and
+ * who sees it: node/shown.c.
  */
 
 #include <config.h>

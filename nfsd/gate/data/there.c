@@ -9,7 +9,6 @@
 
 #include <config.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
 

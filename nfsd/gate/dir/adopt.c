@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * S3 tells something else of a file than is known here: take it over, or see
- * that the file is gone.
+ * that the file is gone.  And the HEAD for what a listing has not told.
  */
 
 #include <config.h>
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/data/data.h"
@@ -319,7 +318,6 @@ object_learn(struct node *n)
 	uint64_t asked = clock_ms();
 	bool moved = true;
 	int r;
-
 
 	for (r = -ENOENT; r == -ENOENT && moved;) {
 		pthread_mutex_lock(&n->mutex);

@@ -7,12 +7,6 @@
  * what they lack.
  */
 
-/*
- * What needs bytes of an object that cannot be read (cold.c).  0, -EACCES: not
- * before it is restored, or never; -EAGAIN with rq->again set.  Asked after
- * rights were, and before anything is changed, with no lock held.
- */
-
 #include "nfsd/gate/state/state.h"
 
 /* Some archived objects below a directory: at so many is looked. */
@@ -27,6 +21,12 @@ struct cold_list {
 
 /* ---- cold.c ---- */
 
+/*
+ * What needs bytes of an object that cannot be read.  0, -EACCES: not before it
+ * is restored, or never; -EAGAIN with rq->again set.  Asked after rights were,
+ * and before anything is changed, with no lock held.
+ */
+
 /* [off, off + len) gets other bytes, and all other stay. */
 int cold_may_write(struct node *n, struct gate_request *rq, uint64_t off,
 		   uint64_t len) __attribute__((warn_unused_result));
@@ -36,9 +36,11 @@ int cold_may_resize(struct node *n, struct gate_request *rq, uint64_t size)
 int cold_may_copy(struct node *n, struct gate_request *rq,
 		  const char *new_key) __attribute__((warn_unused_result));
 void cold_list_free(struct cold_list *l);
+/* One more that is archived; more than COLD_LOOKS are left out. */
 void cold_note(struct cold_list *l, const char *key, size_t len);
 /* Has the export met any?  0, 1 */
 int cold_any(struct gate_export *x) __attribute__((warn_unused_result));
+/* Those below the prefix that are known here. */
 int cold_known_below(struct gate_export *x, const char *prefix,
 		     struct cold_list *l) __attribute__((warn_unused_result));
 /* Can one of them not be copied?  -EACCES */
@@ -80,9 +82,9 @@ bool offline_failed(const struct gate_export *x, const struct gate_request *rq,
 /* Are all names of the directory known?  Takes its mutex. */
 bool offline_listed(struct node *dir);
 
-/* ---- dir/lookup.c ---- */
+/* ---- lookup.c ---- */
 /* The child of a locked or unlocked directory; asks S3 if need be.  A
- * further name of a file (link.h) leads to the file; */
+ * further name of a file (link/link.h) leads to the file; */
 int lookup_child(struct node *dir, struct gate_request *rq, const char *name,
 		 struct node **out) __attribute__((warn_unused_result));
 /* ... here to the node that has the name itself, for who changes names. */
@@ -110,8 +112,9 @@ void scan_begin(struct node *dir);
 /* Has the listing under way (or a fresh one) passed this name? */
 bool scan_passed(struct node *dir, const struct meta_name *name);
 
-/* ---- dir/page.c ---- */
-/* The same, and an object of no bytes at the prefix itself is nothing. */
+/* ---- page.c ---- */
+/* Does S3 have anything below the prefix, hidden keys aside, but for an object
+ * of no bytes at the prefix itself?  0 no, 1 */
 int scan_prefix_below(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 /* The store told a name behind one that it should follow.  From then on no
@@ -129,11 +132,13 @@ bool page_unordered(struct gate_export *x);
  * its parent's next listing is due. */
 void subdirs_gone(struct node *n);
 
-/* ---- dir/known.c ---- */
+/* ---- known.c ---- */
+/* The thread that forgets names, and the sets of who was used. */
 int known_init(struct gate *g) __attribute__((warn_unused_result));
 int known_start(struct gate *g) __attribute__((warn_unused_result));
 void known_stop(struct gate *g);
 void known_fini(struct gate *g);
+
 /* Somebody reads this directory. */
 void known_read(struct gate *g, uint64_t ino);
 

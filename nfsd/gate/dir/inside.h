@@ -8,14 +8,13 @@
  * For its own files alone.
  */
 
-/*
- * A page of ListObjectsV2 as entries of a directory: copied while the reply
- * is read, merged afterwards (scan.c).
- */
-
 #include "nfsd/gate/dir/dir.h"
 #include "nfsd/gate/path/path.h"
 
+/*
+ * A page of ListObjectsV2 as entries of a directory: copied while the reply
+ * is read (page.c), merged afterwards (scan.c).
+ */
 struct found {			/* one entry of a page, copied */
 	char *name, *part;	/* the same, most of the time */
 	bool is_dir;
@@ -73,13 +72,14 @@ int scan_any(struct node *dir) __attribute__((warn_unused_result));
  * is locked. */
 bool scan_unlearn(struct node *dir, uint64_t since_ms);
 
-/* ---- dir/page.c ---- */
+/* ---- page.c ---- */
 /* Does S3 have anything below the prefix, hidden keys aside?  0 no, 1 */
 int scan_prefix_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 /* As scan_prefix_any where only keys count that nobody here knows of. */
 int scan_source_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
+
 void found_free(struct found *f);
 void page_free(struct page *p);
 /* For s3_list_page, with the page for its argument. */

@@ -10,21 +10,21 @@
  * others, in the order of their cookies, a small batch at a time.  A name may
  * be forgotten if its rows say nothing but what the bucket says (meta_known),
  * nobody has its inode in memory, and it was not used lately.  That is kept in
- * two sets of bits, by a hash of the inode's number: now and then (after a
- * quarter of max_names was used, or when a round over all names has found
- * nothing) the younger set becomes the older, and a new one begins.  A hash
- * that meets another's keeps a name longer, no more.
+ * two sets of bits (node/known.c), by a hash of the inode's number: now and
+ * then (after a quarter of max_names was used, or when a round over all names
+ * has found nothing) the younger set becomes the older, and a new one begins.
+ * A hash that meets another's keeps a name longer, no more.
  *
  * A handle of a forgotten file is STALE.  Its object is found again under its
  * name, with another number: nothing in a handle could tell which object it
  * was, and a number is never given twice.
  *
- * Cookies of forgotten names would come again as others, and a reader would
- * be told such a name twice: so a directory keeps its names as long as it is
- * being read or listed, and for names_idle_ms after that, or twice as long
- * (that is kept apart, since its node may leave memory meanwhile).  One that has more
+ * Cookies of forgotten names would come again as others, and a reader would be
+ * told such a name twice: so a directory keeps its names as long as it is being
+ * read or listed, and for names_idle_ms after that, or twice as long (that is
+ * kept apart, since its node may leave memory meanwhile).  One that has more
  * than max_names has them all as long as somebody reads it.  While directories
- * are on their way (dirmove/dirmove.h) nothing is forgotten.
+ * are on their way (dirmove/) nothing is forgotten.
  *
  * Nobody can bring the inodes of a batch into memory until it is over
  * (nodes_leave), and its directory is locked: so rows that were seen to be

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/dir/inside.h"
@@ -248,10 +247,12 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	return node_add(dir->export, row, &entry, false, out);
 }
 
+/* ---- LOOKUP ---- */
+
 /* Memory, then SQLite.  -ENOENT: neither has it. */
 int
 lookup_known(struct node *dir, struct gate_request *rq, const char *name,
-	   struct node **out)
+	     struct node **out)
 {
 	struct gate *g = dir->export->gate;
 	struct meta_name entry;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files and directories whose name is not the last part of their key
- * (component.c): how to come from one to the other where that takes more than the
- * name.
+ * (path/component.c): how to come from one to the other where that takes more
+ * than the name.
  *
  * The part of a LONG name is in the row: of a file its object's key, of a
  * directory, which may have no object, `target`.  Nobody can make such a

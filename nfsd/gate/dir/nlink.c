@@ -2,11 +2,12 @@
 /*
  * Link counts of directories: 2, and one for each sub-directory.
  *
- * How many there are is known when the directory was made here, or was
- * listed to its end.  Before that the count is 1, as file systems say it that
- * do not count: find(1) and fts(3) take 2 for "no directories in here" and
- * would not look.  From then on it is part of the row and follows each name
- * that comes and goes here; listings set right what others have done.
+ * How many there are is known when the directory was made here, or was listed
+ * to its end.  Before that the count is 1, as file systems say it that do not
+ * count: find(1) and fts(3) take 2 for "no directories in here" and would not
+ * look.  From then on it is part of the row and follows each name that comes
+ * and goes here (subdirs_more, subdirs_less in node/view.c); listings set right
+ * what others have done.
  */
 
 #include <config.h>

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages of a listing (dir/inside.h).  A part of a key that is no file name gets its
- * own form here (component.c); nothing is left out but what has more than 1024
- * bytes, which no key has.
+ * Pages of a listing: what they tell, and how far that can be believed.  A part
+ * of a key that is no file name gets its own form (path/component.c); nothing
+ * is left out but what has more than 1024 bytes, which no key has.  A store may
+ * sort otherwise than by bytes, or tell for a while of what we have deleted:
+ * HEAD decides, for so many keys of a page.  Directories that are seen only
+ * since objects below them have not left yet are not there.
  */
 
 #include <config.h>
@@ -158,7 +161,6 @@ page_lags(struct gate_export *x, const char *key, int64_t mtime_ns,
 }
 
 /* ---- is there anything? ---- */
-
 
 struct any {
 	struct gate_export *x;

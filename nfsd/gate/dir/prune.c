@@ -11,8 +11,8 @@
  *
  * A file's place in that order is its name, a directory's its name and '/':
  * "d-x" stands between a file "d" and a directory "d".  Names that are not
- * the part of their key (component.c) stand elsewhere; they are looked after at
- * the end of a listing (scan.c).
+ * the part of their key (path/component.c) stand elsewhere; they are looked
+ * after at the end of a listing (scan.c).
  */
 
 #include <config.h>

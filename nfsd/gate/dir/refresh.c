@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Is what is known of a node still so?  A HEAD, or a page of its directory's
- * listing, whichever is cheaper.
+ * listing, whichever is cheaper.  What they tell is adopt.c's to take over.
  */
 
 #include <config.h>

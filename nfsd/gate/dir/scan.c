@@ -8,7 +8,7 @@
  * (ids) when they are first met and keep them, so that a reader of a
  * directory that changes neither skips nor repeats.  A page tells which names
  * between its ends are gone (prune.c); only a scan that has seen its last page
- * knows the directory.
+ * knows the directory.  Whether that is recent: node/listing.c.
  */
 
 #include <config.h>
@@ -243,7 +243,7 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 	return r;
 }
 
-/* ---- a file and a directory of one name: the file steps aside (mangle.c) ---- */
+/* ---- a file and a directory of one name (mangle.c) ---- */
 
 static int
 call_aside(struct merge *m, struct found *f)
@@ -401,7 +401,7 @@ drop_all(struct node *dir, struct scan *s, const struct sweep *gone)
 {
 	for (size_t i = 0; i < gone->count; i++) {
 		int r = sweep_drop(dir->export->gate, gone->inos[i],
-				  s->start_ms);
+				   s->start_ms);
 
 		if (r < 0)
 			return r;

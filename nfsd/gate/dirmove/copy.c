@@ -3,13 +3,14 @@
  * Carrying objects to the keys that their names spell, after a directory
  * above them was renamed.
  *
- * One thread an export goes over the inodes that are marked, in the order of their old
- * keys, and sends each off as an upload (upload.c, send.c): a copy inside
- * the store, pinned to the version that was listed, then the transaction
- * that records the new key and the deletion of the old one.  At most
- * CARRY_AT_ONCE are on their way, so that clients' own uploads, which have their
- * own threads, are not kept waiting, and memory does not grow with the
- * directory.  Nothing is carried before its whole source is listed.
+ * One thread an export goes over the inodes that are marked, in the order of
+ * their old keys, and sends each off as an upload (upload/upload.c,
+ * upload/send.c): a copy inside the store, pinned to the version that was
+ * listed, then the transaction that records the new key and the deletion of the
+ * old one.  At most CARRY_AT_ONCE are on their way, so that clients' own
+ * uploads, which have their own threads, are not kept waiting, and memory does
+ * not grow with the directory.  Nothing is carried before its whole source is
+ * listed.
  *
  * What fails stays marked and is met by the next pass, after a pause that
  * grows.  A move is over when no inode below its source is marked any more,

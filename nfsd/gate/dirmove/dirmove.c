@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories on their way (RENAME of a directory: rename_dir.c).
+ * Directories on their way (RENAME of a directory: ops/rename_dir.c).
  *
  * The names change in one transaction, whatever is below.  A row (a move)
  * says that the keys below the old prefix, the source, belong below the
@@ -14,15 +14,18 @@
  *			the source is hidden from the old name, should that
  *			be created anew.
  *	carrying	From here on no path stands for a key any more: each
- *			inode knows its object.  dirmove/copy.c copies object by
- *			object to the key that its name spells at that
- *			moment, records it, and deletes the old one.
+ *			inode knows its object.  copy.c has object by object
+ *			copied to the key that its name spells at that
+ *			moment, which is recorded, and the old one deleted.
  *
  * So a second rename, of the tree, above it, inside it or out of it, is no
  * more than the first: another source (or several, while a listing is under
  * way), and names that spell other keys.  Of nested sources the longest owns
  * a key.  After a crash, listings go on behind the page that was merged last,
  * and the flags tell what is still to be carried.
+ *
+ * The list of moves, which other rooms ask, is in keys/renames.c; where a name
+ * below one of them may lie is path/source.c's to tell.
  */
 
 #include <config.h>
@@ -67,7 +70,6 @@ move_prepare(struct node *dir, const char *source, struct change *c)
 	struct meta_move row = { .export_id = x->id,
 				 .ino = dir->ino,
 				 .since_ns = s3_clock_ns(x->s3) };
-
 	struct move *m;
 
 	if (meta_new_id(x->gate->meta, &row.id) < 0)
@@ -171,7 +173,7 @@ move_begin(struct move *m)
 	/* Without memory it waits for the next start; until then its tree
 	 * goes on as it is. */
 	if (!m->row.listed && pool_add(&g->moves.listers, m->x, POOL_NEXT,
-				        list_run, m) < 0)
+				       list_run, m) < 0)
 		gate_say(g, 0, "no memory to list a renamed directory: "
 			 "prefix=%s", m->row.source);
 }
@@ -276,6 +278,8 @@ gate_each_move(struct gate *g,
 	free(list);
 	return r;
 }
+
+/* ---- the end ---- */
 
 void
 moves_stop(struct gate *g)

@@ -18,7 +18,7 @@ struct move_cursor {
 };
 
 /* ---- dirmove.c ---- */
-/* ... that has objects which have not followed? */
+/* Is any directory on its way that has objects which have not followed? */
 bool moves_owed(struct gate *g);
 /* A row for the change, and what memory has to know before that is committed;
  * after that, go on.  NULL: no memory, no number. */

@@ -23,7 +23,7 @@ struct listed {			/* one entry of the page, copied */
 	char etag[META_ETAG_MAX];
 };
 
-struct level {
+struct level {			/* a directory on the path of the key at hand */
 	uint64_t ino;
 	struct node *node;	/* NULL: made from this page, not committed */
 	size_t end;		/* of its part of the key in `path`, past '/' */
@@ -34,7 +34,7 @@ struct move_page {
 	size_t count, room;
 };
 
-struct lister {
+struct lister {			/* one page on its way into the database */
 	struct move *m;
 	struct gate_export *x;
 	const struct move_page *page;
@@ -54,19 +54,22 @@ struct lister {
 	uint64_t claimed;	/* of those: there is something to do */
 };
 
-/* ---- dir/page.c ---- */
+/* ---- page.c ---- */
 void move_cursor_fini(struct move_cursor *at);
 /* Does the key as a path lead to a file?  By what is known here.  0, 1 */
 int move_key_known(struct gate_export *x, const char *key)
 	__attribute__((warn_unused_result));
 void move_page_free(struct move_page *p);
-/* By the store's clock, whose times are whole seconds mostly. */
+/* Is it younger than the move?  By the store's clock, whose times are whole
+ * seconds mostly. */
 bool came_later(const struct lister *l, const struct listed *e);
 /* One page, from where the cursor is.  An empty *next: that was the last. */
-int move_ask_page(struct lister *l, struct move_page *page, struct move_cursor *at,
-	 char **next);
-/* Before anything is locked. */
-int move_drop_behind(struct lister *l, struct move_page *page, struct move_cursor *at);
+int move_ask_page(struct lister *l, struct move_page *page,
+		  struct move_cursor *at, char **next);
+/* Keys that are listed and not there leave the page.  Before anything is
+ * locked. */
+int move_drop_behind(struct lister *l, struct move_page *page,
+		     struct move_cursor *at);
 
 /* ---- list.c ---- */
 /* List one page and give inodes to what is there.  later: only what is older

@@ -191,8 +191,9 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 	bool hide = false;
 	int r = path_key(n, key);
 
-	/* A path that no key can spell, and that nobody knew of (fits.c): it
-	 * stays where it is, and is read there, until it is renamed again. */
+	/* A path that no key can spell, and that nobody knew of (ops/fits.c):
+	 * it stays where it is, and is read there, until it is renamed
+	 * again. */
 	if (r == -ENAMETOOLONG)
 		strcpy(key, "");
 	if (r == 0 || r == -ENAMETOOLONG)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A page of a renamed directory's old keys, as the store tells it: what it tells
- * of what has left already is not taken.
+ * A page of a renamed directory's old keys, as the store tells it: what it
+ * tells of what has left already is not taken.
  */
 
 #include <config.h>
@@ -55,7 +55,7 @@ move_page_free(struct move_page *p)
 	free(p->list);
 }
 
-/* ---- the walk ---- */
+/* ---- what a key is by now ---- */
 
 int
 move_key_known(struct gate_export *x, const char *key)
@@ -97,7 +97,7 @@ came_later(const struct lister *l, const struct listed *e)
 	return e->mtime_ns >= since_ns;
 }
 
-/* ---- what is known and was not listed ---- */
+/* ---- asking, and what lags ---- */
 
 void
 move_cursor_fini(struct move_cursor *at)
@@ -109,7 +109,7 @@ move_cursor_fini(struct move_cursor *at)
 /* One page, from where the cursor is.  An empty *next: that was the last. */
 int
 move_ask_page(struct lister *l, struct move_page *page, struct move_cursor *at,
-	 char **next)
+	      char **next)
 {
 	struct s3_list list = { .prefix = l->m->row.source,
 				.token = at->token };
@@ -155,7 +155,8 @@ is_behind(struct lister *l, const struct listed *e, unsigned *looks)
 
 /* Before anything is locked. */
 int
-move_drop_behind(struct lister *l, struct move_page *page, struct move_cursor *at)
+move_drop_behind(struct lister *l, struct move_page *page,
+		 struct move_cursor *at)
 {
 	unsigned looks = 0;
 	size_t kept = 0;

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deletions of objects.  Each is a row before it is a request, so that a
- * crash or an S3 that does not answer forgets none; its key is hidden until
- * it is done.  A deletion takes the key as uploads do: it never overtakes an
- * upload of the file that was removed, nor meets the next one's.  It says
- * which version it is about (If-Match, or a look where the store ignores
- * that): what somebody else has put there since stays, and what this gateway
- * made after the copy from which its state directory was put back.  Only the
- * first try, a moment after the request, may go without that.  Where an upload
- * had no answer it may be one of several, and it is looked at first; of
- * multipart uploads only those go that may be ours, by their id, or by the time
- * at which they began.
+ * Deletions of objects: what is owed, and when it is tried.  One try, from the
+ * look at the object to the end of the row, is upload/delete.c.
+ *
+ * Each is a row before it is a request, so that a crash or an S3 that does not
+ * answer forgets none; its key is hidden until it is done.  A deletion takes
+ * the key as uploads do: it never overtakes an upload of the file that was
+ * removed, nor meets the next one's.  It says which version it is about
+ * (If-Match, or a look where the store ignores that): what somebody else has
+ * put there since stays, and what this gateway made after the copy from which
+ * its state directory was put back.  Only the first try, a moment after the
+ * request, may go without that.  Where an upload had no answer it may be one of
+ * several, and it is looked at first; of multipart uploads only those go that
+ * may be ours, by their id, or by the time at which they began.
  *
  * Those of an export that wait stand in a heap, the soonest on top, and some
  * of them are on their way: neither a bucket that says nothing nor one that
  * refuses thousands of them keeps anybody else waiting.  A directory's object
  * goes after what lay below it, since stores that keep directories (SeaweedFS)
  * would show an empty one for ever; but nobody who needs its key waits for
- * that.  Each that fails
- * waits longer the next time; what is said of it is one line a minute, with
- * the number of the others.
+ * that.  Each that fails waits longer the next time; what is said of it is one
+ * line a minute, with the number of the others.
  */
 
 #include <config.h>
@@ -132,8 +133,8 @@ struct orphan {
 	int error;
 };
 
-/* Within those times it may be ours; before or after, it is another tool's.  The
- * store has just answered, so that its clock is known. */
+/* Within those times it may be ours; before or after, it is another tool's.
+ * The store has just answered, so that its clock is known. */
 static bool
 may_be_ours(const struct orphan *o, int64_t initiated_ns)
 {
@@ -169,6 +170,8 @@ delete_parts(struct gate_export *x, const char *key, int64_t since_ns,
 
 	return r == -ENOTSUP || r == -ENOENT ? 0 : r < 0 ? r : o.error;
 }
+
+/* ---- what S3 says no to ---- */
 
 bool
 delete_any_denied(struct gate_export *x)
@@ -225,7 +228,7 @@ delete_put_row(struct deletion *d)
 	meta_post(d->x->gate->meta, &b);
 }
 
-/* ---- the run ---- */
+/* ---- life of a deletion ---- */
 
 void
 delete_tick(struct gate *g)

@@ -12,8 +12,6 @@
 #include "nfsd/gate/keys/inside.h"
 #include "nfsd/gate/worker/worker.h"
 
-/* ---- keys on their way out ---- */
-
 uint64_t
 key_owner(struct gate_export *x, const char *key)
 {

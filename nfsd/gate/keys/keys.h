@@ -9,8 +9,7 @@
 
 #include "nfsd/gate/state/state.h"
 
-/* Only one transfer may change a key at a time; owner: the inode, or KEY_ROW
- * and the number of a row, for who is no file's.  Blocks.  -ENOMEM. */
+/* With the number of a row: the owner of a key who is no file's. */
 #define KEY_ROW (1ULL << 63)
 
 /* How far the store's clock and ours may be apart. */
@@ -20,9 +19,9 @@
 #define DELETE_NOTHING "-"
 
 /*
- * Directories that were renamed, until their objects have followed; dirmove.c
- * tells how.  A move lists (all keys below its source get inodes), then it is
- * listed, and the objects are carried.
+ * Directories that were renamed, until their objects have followed;
+ * dirmove/dirmove.c tells how.  A move lists (all keys below its source get
+ * inodes), then it is listed, and the objects are carried.
  */
 struct move {
 	LIST_ENTRY(move) link;
@@ -40,9 +39,10 @@ struct move {
 	char error[256];	/* the last one */
 };
 
-#define CARRY_AT_ONCE 16
+#define CARRY_AT_ONCE 16	/* objects on their way, of an export */
 
 #define MOVE_TOO_LONG "the new path is longer than a key may be"
+
 #define DELETE_RETRY_FIRST_MS 500
 
 struct deletion {
@@ -64,11 +64,13 @@ struct deletion {
 	UT_hash_handle hh_key;	/* by key; two may have the same */
 };
 
-/* ---- keys/delete.c ---- */
+/* ---- delete.c ---- */
 /* Has S3 denied any deletion of the export for long? */
 bool delete_any_denied(struct gate_export *x);
 /* ... of an object in the directory of this key? */
 bool delete_denied_beside(struct gate_export *x, const char *key);
+/* Delete an object, after its row is committed.  What it takes is there
+ * before, while there is a way back. */
 struct deletion *delete_new(struct gate_export *x);	/* NULL: no memory */
 void delete_free(struct deletion *d);
 /* Takes row->ours over. */
@@ -99,15 +101,18 @@ int deletes_each(struct gate *g,
 /* All that wait are due, but for those that S3 has refused for long.  No mutex
  * is held. */
 void deletes_hurry(struct gate_export *x);
-/* There is room: each deletion has its place from the start. */
+/* It waits until it is due.  There is room: each deletion has its place from
+ * the start. */
 void deletes_wait_locked(struct deletes *s, struct deletion *d);
+/* Is it also about what requests without an answer may have left? */
 bool has_doubt(const struct deletion *d);
 /* Send off what is due, as many as may be on their way. */
 void deletes_start_locked(struct gate_export *x);
-void deletion_end(struct deletion *d);
-/* For longer than a bad moment: thousands of those would be a storm each time
- * that S3 takes something else. */
+void deletion_end(struct deletion *d);	/* frees it */
+/* Has S3 refused it for longer than a bad moment?  Thousands of those would be
+ * a storm each time that S3 takes something else. */
 bool delete_stays_refused(const struct deletion *d);
+/* As it is now.  Only posted. */
 void delete_put_row(struct deletion *d);
 
 /* ---- hidden.c ---- */
@@ -146,11 +151,15 @@ bool hidden_for_good(struct gate_export *x, const char *key);
  * tell of it. */
 bool hidden_gone_since(struct gate_export *x, const char *key,
 		       uint64_t since_ms);
+/* A request without an answer may have left something there, which is no
+ * path's (change/indoubt_key.c); or that is known now. */
 void hidden_stray(struct gate_export *x, const char *key, bool stray);
 
 /* ---- key_lock.c ---- */
 /* Is it in somebody's hands? */
 bool key_busy(struct gate_export *x, const char *key);
+/* Only one transfer may change a key at a time; owner: the inode, or KEY_ROW
+ * and the number of a row, for who is no file's.  Blocks.  -ENOMEM. */
 int key_take(struct gate_export *x, const char *key, uint64_t owner)
 	__attribute__((warn_unused_result));
 /* The same for threads of a pool, which must not wait for each other: parts
@@ -192,9 +201,11 @@ bool move_touches(struct gate_export *x, const char *prefix);
  */
 bool move_skip(struct gate_export *x, const char *key,
 	       char past[META_KEY_MAX + 8]);
-void move_undo(struct move *m);
+
+void move_undo(struct move *m);		/* off the list, and free */
 void moves_wake(struct gate *g);	/* there is something to be carried */
 void moves_free(struct gate *g);
+
 /* An upload that dirmove/copy.c started has ended, well or not. */
 void carry_ended(struct node *n, int r, const char *error);
 /* The pass goes on when there is room. */
@@ -202,9 +213,14 @@ void move_wait_for_room(struct gate_export *x, unsigned room);
 /* An object could not be carried: told with the moves it belongs to.  One that
  * never can be is told once: it stays where it is, and is read there. */
 void move_failed(struct gate_export *x, const char *key, const char *error);
+
+/* Is any being listed?  Cheap. */
 bool moves_any_lists(struct gate *g);
+/* Pages merged of all.  moves.mutex held, as for the next one. */
 uint64_t moves_pages_locked(const struct moves *all);
+/* The list, or a phase, has changed: so do the counts, and who waits looks. */
 void moves_count_locked(struct moves *all);
-struct move * move_add(struct gate_export *x, const struct meta_move *row);
+/* Into the list.  NULL: no memory. */
+struct move *move_add(struct gate_export *x, const struct meta_move *row);
 
 #endif

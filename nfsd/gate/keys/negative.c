@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names that S3 was asked for and does not have.
+ * Names that S3 was asked for and does not have (good for attr_ttl_ms), and
+ * names that were removed here (for as long as an older answer may be under
+ * way).
  */
 
 #include <config.h>
@@ -13,12 +15,8 @@
 
 #define NEGATIVES_MAX 65536
 
-/* ---- keys on their way out ---- */
-
 /* An answer of S3 does not take this long. */
 #define ANSWER_MAX_MS 120000
-
-/* ---- names that are not there ---- */
 
 static size_t
 negative_key(uint64_t parent, const char *name, char *out)
@@ -33,7 +31,6 @@ negative_key(uint64_t parent, const char *name, char *out)
 #define NEGATIVE_KEY_MAX (sizeof(uint64_t) + META_NAME_MAX)
 
 /* Entries are forgotten when nobody can need them any more. */
-
 static struct negative *
 negative_find(struct gate *g, const char *key, size_t len)
 {

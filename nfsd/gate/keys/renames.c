@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories on their way (dirmove/): which keys below their old names are
- * still theirs.
+ * Directories on their way (dirmove/): the list of their moves, which keys
+ * below their old names are still theirs, and what has come of objects that
+ * were sent off to follow them.
  */
 
 #include <config.h>
@@ -13,6 +14,8 @@
 
 #include "nfsd/gate/keys/keys.h"
 #include "nfsd/gate/worker/worker.h"
+
+/* ---- objects that follow ---- */
 
 /* The pass goes on when there is room. */
 void
@@ -49,8 +52,9 @@ move_failed(struct gate_export *x, const char *key, const char *error)
 	pthread_mutex_unlock(&all->mutex);
 	if (first && too_long)
 		gate_say(x->gate, 1, "a file of a renamed directory stays "
-			 "under its old key, since " MOVE_TOO_LONG "; it moves when "
-			 "it or a directory above gets a shorter name: key=%s",
+			 "under its old key, since " MOVE_TOO_LONG
+			 "; it moves when it or a directory above gets a "
+			 "shorter name: key=%s",
 			 key);
 	else if (first)
 		gate_say(x->gate, 1, "an object of a renamed directory cannot "
@@ -72,13 +76,15 @@ carry_ended(struct node *n, int r, const char *error)
 	pthread_mutex_unlock(&n->mutex);
 	if (left && r < 0 && r != -EBUSY && r != -ECANCELED)
 		move_failed(n->export, key,
-			     error[0] != '\0' ? error : strerror(-r));
+			    error[0] != '\0' ? error : strerror(-r));
 	pthread_mutex_lock(&all->mutex);
 	n->export->carrying.in_flight--;
 	all->carried += !left;
 	pthread_cond_broadcast(&all->changed);
 	pthread_mutex_unlock(&all->mutex);
 }
+
+/* ---- whose is a key? ---- */
 
 bool
 moves_any(struct gate *g)
@@ -92,8 +98,6 @@ moves_any_lists(struct gate *g)
 	return __atomic_load_n(&g->moves.listing, __ATOMIC_ACQUIRE) > 0;
 }
 
-/* ---- whose is a key? ---- */
-
 bool
 move_claims(struct gate_export *x, const char *key)
 {
@@ -104,7 +108,8 @@ move_claims(struct gate_export *x, const char *key)
 		return false;
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
-		if (m->x == x && !m->row.listed && text_begins(key, m->row.source))
+		if (m->x == x && !m->row.listed &&
+		    text_begins(key, m->row.source))
 			break;
 	}
 	pthread_mutex_unlock(&all->mutex);
@@ -121,7 +126,8 @@ move_claims_other(struct move *mine, const char *key)
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == mine->x && !m->row.listed && m != mine &&
-		    strlen(m->row.source) > len && text_begins(key, m->row.source))
+		    strlen(m->row.source) > len &&
+		    text_begins(key, m->row.source))
 			break;
 	}
 	pthread_mutex_unlock(&all->mutex);
@@ -157,7 +163,8 @@ move_skip(struct gate_export *x, const char *key, char past[META_KEY_MAX + 8])
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && m->row.listed &&
-		    m->row.objects > SCAN_PAGE && text_begins(key, m->row.source) &&
+		    m->row.objects > SCAN_PAGE &&
+		    text_begins(key, m->row.source) &&
 		    (in == NULL ||
 		     strlen(m->row.source) > strlen(in->row.source)))
 			in = m;
@@ -170,7 +177,7 @@ move_skip(struct gate_export *x, const char *key, char past[META_KEY_MAX + 8])
 	return in != NULL && strlen(past) <= META_KEY_MAX;
 }
 
-/* ---- waiting for a listing ---- */
+/* ---- the list of moves ---- */
 
 uint64_t
 moves_pages_locked(const struct moves *all)
@@ -182,8 +189,6 @@ moves_pages_locked(const struct moves *all)
 		pages += m->pages;
 	return pages;
 }
-
-/* ---- life of a move ---- */
 
 void
 moves_count_locked(struct moves *all)
@@ -230,8 +235,6 @@ move_undo(struct move *m)
 	pthread_mutex_unlock(&all->mutex);
 	free(m);
 }
-
-/* ---- for operators ---- */
 
 void
 moves_wake(struct gate *g)

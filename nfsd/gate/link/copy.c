@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The objects of a file with several names (link/link.c).  Each is whole, and
- * bears a mark, x-amz-meta-s3nfsd-link:
+ * The objects of a file with several names (link.c).  Each is whole, and bears
+ * a mark, x-amz-meta-s3nfsd-link (object/link_mark.c):
  *
  *	ID COUNT VERSION KEY
  *
@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/link/inside.h"

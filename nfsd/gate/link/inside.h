@@ -27,14 +27,14 @@ void snapshot_piece(const struct snapshot *s, uint64_t off, uint64_t end,
 		    struct piece *out);
 
 /* ---- copy.c ---- */
-/* This one alone. */
+/* This alias follows, and no other. */
 void link_follow(struct node *alias);
-/* It was noted once more after it had been copied.  The node's lock is held.
- * What cannot be written down is looked at again. */
+/* The alias was noted once more after it had been copied.  The node's lock is
+ * held.  What cannot be written down is looked at again. */
 void link_nothing_to_do(struct node *n, uint64_t content_version);
 
-/* ---- link/link.c ---- */
-/* The file that a further name leads to.  -ENOENT, -EAGAIN. */
+/* ---- link.c ---- */
+/* The inode of the file that a further name leads to; 0: it is no such name. */
 uint64_t link_file_of(struct node *n);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hard links.  In the bucket each name is a whole object with the same bytes
- * (link/copy.c has the mark that they carry).  Here one node is the file:
+ * (copy.c tells of the mark that they carry).  Here one node is the file:
  * it has the writers, the staged bytes, the attributes, and one of the
  * names.  Each other name is a node of its own, an alias: a name, an object,
  * an upload that copies the file's object there, and no bytes.
@@ -24,8 +24,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/data/data.h"
@@ -156,8 +154,9 @@ link_pair_check(struct node *n, const struct link_pair *p)
 					   take_ino, &any);
 		return r < 0 ? r : any != 0 ? -EAGAIN : 0;
 	}
-	return p->alias->dead || link_file_of(p->alias) != p->file->ino ? -EAGAIN
-								    : 0;
+	return p->alias->dead || link_file_of(p->alias) != p->file->ino
+		       ? -EAGAIN
+		       : 0;
 }
 
 int
@@ -180,7 +179,7 @@ link_quiet(struct node *n, struct gate_request *rq)
 	return r;
 }
 
-/* ---- LINK ---- */
+/* ---- a name more ---- */
 
 void
 link_touch(struct meta_inode *row)
@@ -409,7 +408,7 @@ turn_rows_locked(struct link_turn *t, struct change *c)
 		meta_del_upload(c->batch, t->file->ino);
 	else
 		change_upload_locked(c, t->file, &t->row);
-	/* As in rename.c. */
+	/* As in ops/rename.c. */
 	lost_rows_locked(t->file, c, but, &t->heirloom);
 }
 
@@ -481,7 +480,7 @@ link_turn_apply(struct link_turn *t)
 	n->i.cold = row->cold;
 	n->attr_version++;
 	n->d.fetch_error = 0;
-	/* Of uploads without an answer, as in rename.c. */
+	/* Of uploads without an answer, as in ops/rename.c. */
 	if (strcmp(row->base_key, t->old_key) != 0)
 		lost_forget_locked(n, t->old_key);
 	n->checked_ms = clock_ms();

@@ -5,6 +5,11 @@
 /*
  * Files with more than one name, files set aside, and snapshots of what a file
  * is.
+ *
+ * Hard links.  A file with several names has one node that is the file, and
+ * for each further name a node that is an alias of it: it has the name, an
+ * object of its own and an upload, and nothing else.  Clients never see an
+ * alias: names lead to the file.  link.c has the whole story.
  */
 
 #include "nfsd/gate/node/node.h"
@@ -45,13 +50,14 @@ struct link_followers {
 	size_t count, room;
 };
 
+/* A LINK under way: its rows. */
 struct linking {
 	struct meta_inode file, alias;
 	struct meta_name entry;
 	struct meta_upload upload;
 };
 
-/* ---- link/link.c ---- */
+/* ---- link.c ---- */
 bool link_is_alias(struct node *n);	/* takes the mutex */
 int link_pair_get(struct node *n, struct link_pair *out)
 	__attribute__((warn_unused_result));
@@ -81,9 +87,10 @@ void link_turn_free(struct link_turn *t);
 int link_move_over(struct node *file) __attribute__((warn_unused_result));
 /* The alias's name is no longer the file's.  No locks are held. */
 int link_detach(struct node *alias) __attribute__((warn_unused_result));
-void link_touch(struct meta_inode *row);
+void link_touch(struct meta_inode *row);	/* its ctime */
+/* Of a LINK, into the change. */
 void linking_rows(struct change_dir *d, struct gate_request *rq, struct node *n,
-	     const struct linking *l, struct change *c);
+		  const struct linking *l, struct change *c);
 
 /* ---- resolve.c ---- */
 /* From an alias to its file; other nodes stay what they are.  -ENOENT: there

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two objects bear the mark of one file: which of them is it, and what becomes
- * of the other?
+ * From a name to the file that it leads to; and if the objects of two names are
+ * of different versions, which is right, and what becomes of the other?
  */
 
 #include <config.h>
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/data/data.h"
 #include "nfsd/gate/link/inside.h"
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- looking ---- */
 
 /* Both uploaded, and not the same? */
 static bool
@@ -60,7 +56,7 @@ link_resolve(struct node **np, struct gate_request *rq)
 	return 0;
 }
 
-/* ---- turns ---- */
+/* ---- the newer one is right ---- */
 
 /* A name and its number in listings. */
 static void

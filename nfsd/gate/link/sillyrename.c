@@ -5,12 +5,11 @@
  * the file has another name, that is the file's own, and the others are
  * aliases without objects.  So a file that gets such a name gives up its own
  * to an alias, and takes that one's; and a file that had only such names, and
- * gets another one again (RENAME, LINK), takes that.
+ * gets another one again (RENAME, LINK), takes that.  The RENAME itself is in
+ * ops/sillyrename.c.
  */
 
 #include <config.h>
-
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/link/link.h"

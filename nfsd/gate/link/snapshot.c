@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Versions that an upload works from (link/link.h), and how they are read.
+ * Versions that an upload works from (struct snapshot of state/data.h), of
+ * files and of their further names, and how they are read.
  */
 
 #include <config.h>

@@ -9,8 +9,6 @@
 
 #include "nfsd/gate/node/inside.h"
 
-/* ---- inodes whose rows go (dir/known.c) ---- */
-
 struct gate_fh
 node_fh(struct node *n)
 {

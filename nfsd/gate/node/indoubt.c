@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Versions of a file that went out and had no answer, as its node knows them:
- * any of them may lie at its key.
+ * any of them may lie at its key.  upload/indoubt.c tells the whole story,
+ * change/indoubt_key.c that of keys which the path has left.
  */
 
 #include <config.h>
@@ -153,7 +154,7 @@ lost_elsewhere_locked(const struct node *n, const char *key,
 	return false;
 }
 
-/* ---- on record ---- */
+/* ---- what a file leaves, and where ---- */
 
 bool
 lost_is_key_of(const char *key, const char *const but[2])

@@ -20,10 +20,10 @@ bool admit_owes(const struct node *n);
 void scan_forget(struct node *dir);
 
 /* ---- lock.c ---- */
-/* Who is parked is woken, and comes again. */
+/* Who is parked for bytes of the bucket is woken, and comes again. */
 void fetch_woken_locked(struct node *n);
 
-/* ---- dir/known.c ---- */
+/* ---- known.c ---- */
 /* Somebody had a use for this inode. */
 void known_used(struct gate *g, uint64_t ino);
 

@@ -10,8 +10,6 @@
 
 #include "nfsd/gate/node/inside.h"
 
-/* ---- who was used lately ---- */
-
 uint64_t
 known_hash(uint64_t ino)
 {

@@ -2,8 +2,8 @@
 /*
  * Waiting for a node: the file lock, which one holds and the next in line
  * gets; requests that are parked until something changes or their time is
- * up; and the timers that look what is due.  A parked request costs no
- * thread: its token is handed back exactly once.
+ * up; and its timer, of which tick.c tells what it finds due.  A parked request
+ * costs no thread: its token is handed back exactly once.
  */
 
 #include <config.h>
@@ -141,8 +141,6 @@ node_tick_anew(void *arg, struct node *n)
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
 }
-
-/* ---- the buffers, from the last byte of the GET to the data file ---- */
 
 void
 fetch_woken_locked(struct node *n)

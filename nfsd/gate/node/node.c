@@ -652,6 +652,8 @@ nodes_leave_end(struct gate *g)
 	}
 }
 
+/* ---- found, added, walked through ---- */
+
 int
 node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 {

@@ -45,9 +45,7 @@ struct lost {
 	struct meta_sent sent;
 };
 
-/* What a file leaves to the one that takes its name, which spells this key.
- * Before the rows are made; then the rows; when they are committed, the
- * rest. */
+/* Those that a file leaves to the one that takes its name. */
 struct lost_heirloom {
 	struct meta_sent *list;
 	size_t count;
@@ -128,6 +126,7 @@ int node_hold_locked(struct node *n, struct gate_request *rq,
 void node_tick_at_locked(struct node *n, uint64_t at_ms);
 /* The same for a time of run_ms(). */
 void node_tick_run_locked(struct node *n, uint64_t run_at_ms);
+/* For each_node: its timer may be lost, it is set again. */
 int node_tick_anew(void *arg, struct node *n);
 
 /* ---- view.c ---- */
@@ -142,11 +141,12 @@ void wcc_before(struct node *n, const struct gate_request *rq,
 void wcc_after(struct node *n, const struct gate_request *rq,
 	       struct gate_wcc *wcc);
 bool node_is_local_locked(const struct node *n);	/* S3 lags behind it */
-bool node_fresh(struct node *n);
+bool node_fresh(struct node *n);	/* S3 need not be asked now */
 /* Its attributes were never read, though it is not quite S3's any more: it
  * bears another name here.  Mutex held. */
 bool object_unread_locked(const struct node *n);
-/* A sub-directory comes to, or leaves, the directory of this row. */
+/* A sub-directory comes to, or leaves, the directory of this row
+ * (dir/nlink.c). */
 void subdirs_more(struct meta_inode *row);
 void subdirs_less(struct meta_inode *row);
 
@@ -187,17 +187,21 @@ int perm_remove(const struct gate_request *rq, struct perm dir,
 bool scan_fresh(struct node *dir);
 bool scan_known(struct node *dir);	/* listed whole before, small */
 bool scan_small(struct node *dir);	/* ... or less small: ten pages */
+/* As scan_fresh, mutex held. */
 bool scan_fresh_locked(struct node *dir);
 /* A directory that was just made here: nothing is in it. */
 void scan_set_empty_locked(struct node *dir);
 /* It is to be listed anew when it is asked for next. */
 void scan_expire(struct node *dir);
 void sweep_free(struct sweep *s);
-struct scan * scan_of_locked(struct node *dir);
+/* What is known of its listing, made if there is nothing yet.  NULL: no memory.
+ * Mutex held. */
+struct scan *scan_of_locked(struct node *dir);
+/* The one under way is over, or given up.  Mutex held. */
 void scan_end_locked(struct scan *s);
 
 /* ---- upload_row.c ---- */
-/* A new upload is pending. */
+/* A new upload is pending.  Mutex held, as for all of the row. */
 void upload_row_begin_locked(struct node *n, int64_t since_ns);
 /* The row, to be filled in.  NULL: no memory. */
 struct meta_upload *upload_row_locked(struct node *n);
@@ -208,8 +212,8 @@ void upload_row_put_locked(struct node *n, struct meta_batch *b);
 void upload_row_error_locked(struct node *n, const char *error);
 /* After a restart: as it was, but for what was under way. */
 void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
-/* upload_row.c: parts of an earlier try, whose abort or whose beginning had no
- * answer, are in the bucket perhaps: they go before another try begins. */
+/* Parts of an earlier try, whose abort or whose beginning had no answer, are in
+ * the bucket perhaps: they go before another try begins. */
 int upload_clear_parts(struct sending *s) __attribute__((warn_unused_result));
 void upload_parts_cleared(struct sending *s);	/* they did */
 /* The store was asked to begin one, and has answered, or nobody will. */
@@ -238,18 +242,24 @@ bool lost_at_locked(const struct node *n, const char *key);
  * was renamed since.  Mutex held. */
 bool lost_elsewhere_locked(const struct node *n, const char *key,
 			   char sent[META_KEY_MAX + 2]);
+/* What a file leaves to the one that takes its name, which spells this key:
+ * before the rows are made (lost_rows_locked has them); */
 int lost_leave(struct node *victim, const char *key,
 	       struct lost_heirloom *out) __attribute__((warn_unused_result));
+/* ... when they are committed, the rest. */
 void lost_inherit(struct node *n, struct node *victim, const char *key,
 		  const struct lost_heirloom *left);
 void lost_heirloom_free(struct lost_heirloom *left);
 /* It hides its key, or does no more.  Mutex held. */
 void lost_stray(struct lost *l, bool stray);
+/* Are they one and the same? */
 bool lost_same(const struct meta_sent *a, const struct meta_sent *b);
+/* Is it one of the two?  but NULL: no. */
 bool lost_is_key_of(const char *key, const char *const but[2]);
 
-/* ---- data/shown.c ---- */
-/* -ENOMEM: others see what they saw. */
+/* ---- shown.c ---- */
+/* Others are shown what the writer has written by now (data/shown.c).  -ENOMEM:
+ * they see what they saw.  Mutex held, as for what follows. */
 int shown_take_locked(struct node *n) __attribute__((warn_unused_result));
 /* What this client sees of it; NULL: nothing. */
 const struct shown *shown_to_locked(const struct node *n,
@@ -258,12 +268,15 @@ const struct shown *shown_to_locked(const struct node *n,
 void shown_piece_locked(struct node *n, const struct shown *shown,
 			uint64_t off, uint64_t end, struct piece *out);
 
-/* ---- dir/known.c ---- */
-/* Where an inode's bits are (dir/known.c turns them over). */
+/* ---- known.c ---- */
+/* Where an inode's bits are. */
 uint64_t known_hash(uint64_t ino);
-/* The ith bit of an inode: which word, and which in it. */
+/* The ith bit of an inode: which word of so many, and which in it; */
 size_t place_in(size_t words, uint64_t hash, unsigned i, uint64_t *bit);
-size_t known_place(const struct known *k, uint64_t hash, unsigned i, uint64_t *bit);
+/* ... of who was used. */
+size_t known_place(const struct known *k, uint64_t hash, unsigned i,
+		   uint64_t *bit);
+/* The younger set becomes the older, and a new one begins. */
 void known_turn_locked(struct known *k);
 
 #endif

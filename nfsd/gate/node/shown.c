@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What others are shown of a writer who is silent, as their calls ask for it.
+ * What others are shown of a writer who is silent: taken from its maps, and
+ * told as their calls ask for it (data/shown.c).
  */
 
 #include <config.h>

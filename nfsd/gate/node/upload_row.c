@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "nfsd/gate/keys/keys.h"
 #include "nfsd/gate/node/node.h"

@@ -2,15 +2,13 @@
 /*
  * What a client may see of a node: the last flushed version, or its own
  * uncommitted one if it is the writer; and whether that still agrees with
- * S3.
+ * S3.  And the link count of a directory, as its row has it (dir/nlink.c).
  */
 
 #include <config.h>
 
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- attributes ---- */
 
 bool
 node_is_local_locked(const struct node *n)
@@ -125,7 +123,7 @@ object_unread_locked(const struct node *n)
 	       !n->i.attr_dirty && n->i.base_key[0] != '\0';
 }
 
-#define UNKNOWN 1
+#define UNKNOWN 1		/* link count of a directory: dir/nlink.c */
 
 void
 subdirs_more(struct meta_inode *row)

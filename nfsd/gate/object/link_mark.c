@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mark in an object's metadata that says which file it is a name of.
+ * The mark in an object's metadata that says which file it is a name of; its
+ * form is told in link/copy.c.
  */
 
 #include <config.h>
@@ -9,13 +10,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/object/object.h"
 
 #define MARK "x-amz-meta-s3nfsd-link"
-
-/* ---- marks ---- */
 
 /* FNV-1a over the key without the export's prefix, so that a bucket may be
  * mirrored to another place. */

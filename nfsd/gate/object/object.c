@@ -2,7 +2,7 @@
 /*
  * Between an S3 object and an inode: what HEAD tells becomes a row, and a
  * row becomes the headers of the next version.  The formats of metadata keys
- * are object/attr.c's affair.
+ * are attr.c's affair.
  */
 
 #include <config.h>
@@ -44,7 +44,7 @@ object_to_inode(struct gate_export *x, const char *key,
 	i->ctime_ns = a.ctime_ns;
 	i->btime_ns = a.btime_ns;
 	if (i->nlink == 0)
-		i->nlink = 1;	/* of a directory: see nlink.c */
+		i->nlink = 1;	/* of a directory: dir/nlink.c */
 	i->size = i->kind == GATE_REG || i->kind == GATE_LNK ? o->size : 0;
 	strcpy(i->base_key, key);
 	strcpy(i->base_etag, o->etag);

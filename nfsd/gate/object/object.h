@@ -2,23 +2,14 @@
 #ifndef NFSD_GATE_OBJECT_OBJECT_H
 #define NFSD_GATE_OBJECT_OBJECT_H
 
-/* S3 objects as inodes: metadata, headers, what an answer means. */
-
 /*
- * Hard links.  A file with several names has one node that is the file, and
- * for each further name a node that is an alias of it: it has the name, an
- * object of its own and an upload, and nothing else.  Clients never see an
- * alias: names lead to the file.  link/link.c has the whole story.
- */
-
-/*
- * Attributes of a file as the metadata of its object: object/attr.c tells which
- * keys there are.
+ * S3 objects as inodes: attributes of a file as the metadata of its object
+ * (attr.c tells which keys there are), headers, what an answer means.
  */
 
 #include "nfsd/gate/state/state.h"
 
-/* An answer of the bucket has told that. */
+/* An answer of the bucket has told whether an object is archived. */
 static inline void
 cold_met(struct gate_export *x, enum s3_cold cold)
 {
@@ -26,6 +17,7 @@ cold_met(struct gate_export *x, enum s3_cold cold)
 		__atomic_store_n(&x->cold_met, true, __ATOMIC_RELAXED);
 }
 
+/* That an object is one name of several, in its metadata: link/copy.c. */
 struct link_mark {
 	char id[META_LINK_MAX];
 	uint32_t count;		/* of names */
@@ -57,7 +49,7 @@ void object_implicit_dir(struct gate_export *x, const char *key,
 			 struct meta_inode *i);
 /* Read the symlink's target into the row. */
 int object_read_target(struct gate_export *x, struct meta_inode *i);
-/* The same for one that a page of a listing told. */
+/* As object_to_inode, of one that a page of a listing told. */
 void object_from_listing(struct gate_export *x, const char *key,
 			 const struct s3_entry *e, struct meta_inode *i);
 /* Headers the next version shall carry; in: what it carries now. */
@@ -66,9 +58,9 @@ int object_headers(struct gate_export *x, const struct meta_inode *i,
 	__attribute__((warn_unused_result));
 
 /* ---- store.c ---- */
-/* Is it, and are clients answered without it?  Takes no lock. */
+/* Is the store away, and are clients answered without it?  Takes no lock. */
 bool offline_now(const struct gate_export *x);
-/* met.c: will it be another answer, some time? */
+/* Will it be another answer, some time? */
 bool upload_is_transient(int r);
 
 /* ---- link_mark.c ---- */
@@ -88,7 +80,7 @@ int link_mark_apply(struct gate *g, const struct link_mark *mark,
 		    struct meta_inode *row)
 	__attribute__((warn_unused_result));
 
-/* ---- ops/attr.c ---- */
+/* ---- attr.c ---- */
 
 /*
  * What the object's metadata says.  The key decides about a directory ('/'

@@ -9,7 +9,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <string.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/data/data.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOOKUP, and what all procedures that change a directory have in common.
+ * What all procedures that change a directory have in common.
  */
 
 #include <config.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CREATE, MKDIR, SYMLINK, MKNOD: a new inode, its name, its pseudo-handle and the
- * upload that S3 is owed, in one transaction.
+ * CREATE, MKDIR, SYMLINK, MKNOD: a new inode, its name, its pseudo-handle and
+ * the upload that S3 is owed, in one transaction.
  *
  * Whether the name is free is asked before the directory is locked, since S3
  * may have to be asked; under the lock memory and SQLite are looked at once
@@ -12,7 +12,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "nfsd/gate/cache/cache.h"

@@ -36,7 +36,7 @@ int read_node(struct node *n, struct gate_request *rq, uint64_t off,
 	      struct gate_attr *attr)
 	__attribute__((warn_unused_result));
 
-/* ---- link/link.c ---- */
+/* ---- link.c ---- */
 
 /* REMOVE of the name that the file itself has; remove.c's part is done.
  * Locks as for link_turn_rows, and the directory's. */
@@ -71,7 +71,7 @@ void change_dir_end(struct change_dir *d, const struct gate_request *rq,
 
 /* ---- remove.c ---- */
 
-/* remove.c, for RENAME over a file: may it go; and it went. */
+/* For RENAME over a file: may it go? */
 int remove_check(struct node *n, struct gate_request *rq, const char *who)
 	__attribute__((warn_unused_result));
 /* Has the directory no names, here and in the bucket?  0, -ENOTEMPTY.
@@ -89,15 +89,15 @@ int rename_recheck(struct rename *m, struct gate_request *rq)
 
 /* ---- fits.c ---- */
 
-/* fits.c: -ENAMETOOLONG if a key below the directory would be too long under
- * its new name, as far as that can be known now.  -EAGAIN with rq->again set.
- * No lock is held. */
+/* -ENAMETOOLONG if a key below the directory would be too long under its new
+ * name, as far as that can be known now.  -EAGAIN with rq->again set.  No lock
+ * is held. */
 int rename_fits(struct rename *m, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 
 /* ---- rename_dir.c ---- */
 
-/* rename_dir.c: the file is a directory, and the victim one or NULL. */
+/* The file is a directory, and the victim one or NULL. */
 int rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 	__attribute__((warn_unused_result));
 

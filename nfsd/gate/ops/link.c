@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LINK.
+ * LINK; and REMOVE of the name that a file with several has itself, which takes
+ * that of an alias (link/link.c).
  */
 
 #include <config.h>
@@ -94,7 +95,8 @@ linked(struct node *n, struct node *alias, const struct linking *l)
 	pthread_mutex_unlock(&n->mutex);
 	if (l->alias.local_only)
 		return;
-	/* It has nothing to copy yet: link_stored starts it. */
+	/* It has nothing to copy yet: the end of the file's upload starts it
+	 * (upload/upload_done.c). */
 	pthread_mutex_lock(&alias->mutex);
 	upload_row_begin_locked(alias, l->upload.since_ns);
 	alias->up.pending = true;
@@ -206,7 +208,7 @@ gate_link(struct gate_export *x, struct gate_request *rq,
 	return r;
 }
 
-/* ---- turns ---- */
+/* ---- REMOVE ---- */
 
 int
 link_remove_first(struct change_dir *d, struct gate_request *rq,

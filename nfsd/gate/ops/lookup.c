@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOOKUP.
+ * LOOKUP.  How a name is found: dir/lookup.c.
  */
 
 #include <config.h>

@@ -71,7 +71,8 @@ reader_locked(struct node *n, const char *who)
 static bool
 goes_on_locked(const struct node *n, const struct reader *r, uint64_t off)
 {
-	return r->until_ms > run_ms(n->export->gate) && off > 0 && off < n->i.size;
+	return r->until_ms > run_ms(n->export->gate) && off > 0 &&
+	       off < n->i.size;
 }
 
 /* ... and that version need not be looked for, then. */

@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/dir/dir.h"

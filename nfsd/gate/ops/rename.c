@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RENAME of files (of directories: rename_dir.c).  The names change in one transaction, at once for
- * everybody.  What S3 is owed follows from the row: a file that was never
- * uploaded is simply uploaded under its new key; one whose object lies
- * under the old key is marked name_dirty, its upload copies the object on the
- * server and deletes the old key afterwards, and until then reads go to the
- * old key, which is hidden from lookups and listings.
+ * RENAME of files (of directories: rename_dir.c).  The names change in one
+ * transaction, at once for everybody.  What S3 is owed follows from the row: a
+ * file that was never uploaded is simply uploaded under its new key; one whose
+ * object lies under the old key is marked name_dirty, its upload copies the
+ * object on the server and deletes the old key afterwards, and until then reads
+ * go to the old key, which is hidden from lookups and listings.
  *
  * Handles go by inode, so WRITEs in flight do not notice.
  */
@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/dir/dir.h"

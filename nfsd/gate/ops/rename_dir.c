@@ -2,7 +2,7 @@
 /*
  * RENAME of directories.  The names change in one transaction, together with
  * the rows that say where the objects still lie; so it takes as long for a
- * million files as for none.  What follows is in dirmove.c.
+ * million files as for none.  What follows is in dirmove/dirmove.c.
  *
  * A directory that is replaced must be empty, in the bucket too.  Renames of
  * directories come one after the other, so that none can become its own
@@ -214,7 +214,7 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 		meta_put_inode(p->c->batch, &m->to.row);
 	replay_note(p->c->batch, rq, NULL);
 	r = add_sources(p);
-	/* After the sources are claimed: indoubt_key.c. */
+	/* After the sources are claimed: change/indoubt_key.c. */
 	for (size_t i = 0; r == 0 && i < p->count; i++)
 		r = lost_rows_below(n->export, p->moves[i]->row.source, p->c);
 	return r;

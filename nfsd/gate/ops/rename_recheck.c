@@ -6,7 +6,6 @@
 #include <config.h>
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "nfsd/gate/dir/dir.h"
 #include "nfsd/gate/link/link.h"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RENAME of an open file to .nfsXXXX, as Linux does in place of a REMOVE.
+ * RENAME to .nfsXXXX, as Linux does in place of a REMOVE of an open file, of
+ * the name that a file with several has itself: it lives on under another
+ * (link/sillyrename.c).  With one name it is rename.c's.
  */
 
 #include <config.h>
 
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/keys/keys.h"

@@ -3,7 +3,8 @@
  * WRITE and COMMIT.
  *
  * A WRITE goes to a free place of the data file and into the live map.  What
- * it means to commit is told in commit.c.
+ * it means to commit is told in writer/commit.c, who may write in
+ * writer/admit.c.
  *
  * While a writer streams, WRITEs take the short way: the handle is theirs
  * and active, nobody holds the file lock, nothing has to be decided.
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "nfsd/gate/cache/cache.h"
 #include "nfsd/gate/change/change.h"

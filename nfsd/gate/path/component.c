@@ -164,7 +164,8 @@ long_name(const char *form, const char *part, char name[META_NAME_MAX + 1])
 	char *out;
 
 	/* Not in the middle of a character. */
-	while (head > HEAD_MAX - 4 && ((unsigned char)part[head] & 0xc0) == 0x80)
+	while (head > HEAD_MAX - 4 &&
+	       ((unsigned char)part[head] & 0xc0) == 0x80)
 		head--;
 	SHA256((const unsigned char *)part, strlen(part), digest);
 	out = name + sprintf(name, "%s%.*s%%", form, (int)head, part);

@@ -3,7 +3,8 @@
 #define NFSD_GATE_PATH_INSIDE_H
 
 /*
- * From a node to the key that its path spells, and to the one where it may lie.
+ * From a node to the key that its path spells, and to the one where its object
+ * may lie.
  * For its own files alone.
  */
 

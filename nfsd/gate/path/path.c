@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Paths and keys.  The key of a file is the export's prefix and the path
- * that its names spell; a directory's ends in '/'.
- *
- * Three small tables stand beside that: names that S3 was just seen not to
- * have (negative answers, for attr_ttl), keys whose object is on its way out
- * because its file was removed or renamed (hidden: lookups and listings must
- * not meet them), and keys that a transfer is changing (one at a time).
+ * Paths and keys.  The key of a file is the export's prefix and the path that
+ * its names spell; a directory's ends in '/'.  Names that are not the part of
+ * their key are component.c's affair; where an object still lies under a path
+ * that was renamed, source.c's.
  */
 
 #include <config.h>

@@ -2,17 +2,17 @@
 #ifndef NFSD_GATE_PATH_PATH_H
 #define NFSD_GATE_PATH_PATH_H
 
-/* From a node to the key that its path spells, and to the one where it may lie. */
-
 /*
- * Between a part of a key (what is between two slashes) and a file name:
- * component.c tells the forms.  Pure functions.
+ * From a node to the key that its path spells, and to the one where its object
+ * may lie.
  */
 
 #include "nfsd/gate/state/state.h"
 
 #define PART_MAX META_KEY_MAX
 
+/* Between a part of a key (what is between two slashes) and a file name:
+ * component.c tells the forms. */
 enum part_form {
 	PART_PLAIN,		/* the part is the name, or made from it */
 	PART_ODD,		/* the part could be no name */
@@ -67,7 +67,7 @@ int move_wait(struct node *n, struct gate_request *rq)
  * only; the file lock is held. */
 void move_mark(struct meta_inode *row, const char *key);
 
-/* ---- component.c ---- */
+/* ---- component.c: pure functions ---- */
 
 /*
  * The part that a name stands for; not written for the LONG forms and NONE.

@@ -16,9 +16,7 @@
 #include "nfsd/gate/path/inside.h"
 #include "nfsd/gate/worker/worker.h"
 
-#define DEPTH_MAX 1100
-
-/* ---- above a node ---- */
+#define DEPTH_MAX 1100		/* a key may be nothing but slashes */
 
 /* A source, and the names from its directory down to where we began. */
 struct candidate {
@@ -249,6 +247,8 @@ move_wait(struct node *n, struct gate_request *rq)
 	rq->again = GATE_JUKEBOX;
 	return -EAGAIN;
 }
+
+/* ---- what the row says ---- */
 
 void
 move_mark(struct meta_inode *row, const char *key)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A node has something that S3 does not: it is noted, scheduled, hurried, or
- * stopped for a newer version.
+ * stopped for a newer version.  What an upload does: upload/upload.c.
  */
 
 #include <config.h>
@@ -9,8 +9,6 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/pending/inside.h"
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- when ---- */
 
 /* A file that is not for the bucket has only its old object to get rid of. */
 bool

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An invariant that does not hold is told: once in the log, and in a counter.
+ * Invariants of a file (audit.c has all of them): one that does not hold is
+ * told, in the log and in a counter.
  */
 
 #include <config.h>
@@ -13,8 +14,6 @@
 #include "nfsd/gate/path/path.h"
 #include "nfsd/gate/pending/pending.h"
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- telling ---- */
 
 /* A line that waits to be written: no path is spelled under a mutex. */
 struct line {

@@ -9,12 +9,14 @@
 /* ---- handle.c ---- */
 /* A handle's state changes, with counters and invariants.  Mutex held. */
 void handle_move_locked(struct node *n, enum meta_event event);
-void handle_counted(struct gate_export *x, enum meta_state from, enum meta_state to);
+/* Only the counters. */
+void handle_counted(struct gate_export *x, enum meta_state from,
+		    enum meta_state to);
 
 /* ---- dirty.c ---- */
 /* Something changes: see that S3 hears of it.  First the row, and true if
  * none is pending yet; then memory, when that is committed.  Who has a struct
- * change leaves both to it (change.h).  Mutex held. */
+ * change leaves both to it (change/change.h).  Mutex held. */
 bool upload_plan_locked(struct node *n, int64_t since_ns,
 			struct meta_batch *batch);
 void upload_planned_locked(struct node *n, int64_t since_ns, bool fresh);
@@ -27,7 +29,8 @@ void upload_cancel_locked(struct node *n);
 /* Its writer goes on.  What is under way goes on beside him, or is stopped, if
  * it was early.  Mutex held. */
 void upload_outdate_locked(struct node *n);
-/* A file that is not for the bucket has only its old object to get rid of. */
+/* Is there anything to do?  A file that is not for the bucket has only its old
+ * object to get rid of. */
 bool upload_has_work_locked(const struct node *n);
 /* When its oldest change is as old as one may become. */
 uint64_t upload_too_old_ms(const struct node *n);
@@ -46,9 +49,9 @@ int schedule_add(struct schedule *s, struct node *n, enum urgency urgency)
 void schedule_stop(struct schedule *s);
 
 /* ---- invariant.c ---- */
-/* The same of a file, whose name and handle are logged in a moment.  what is
- * a literal; client: who did it, or what else is to be told.  Mutex held, no
- * shard's. */
+/* As watch_broken, of a file, whose name and handle are logged in a moment.
+ * what is a literal; client: who did it, or what else is to be told.  Mutex
+ * held, no shard's. */
 void watch_broken_locked(struct node *n, const char *what,
 			 const char *client);
 /* This client's bytes are about to be staged: -EIO if the file is not its

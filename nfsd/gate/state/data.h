@@ -66,7 +66,7 @@ struct data {
 	bool unlinked;		/* it has none any more */
 	struct extents live, hard, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
-	/* places.c; here `off` is the place, `at` the range it is for */
+	/* data/places.c; here `off` is the place, `at` the range it is for */
 	struct extents used;	/* given out of the overflow area */
 	struct extents gone[2], held;	/* given up; somebody may look */
 	size_t gap_next;	/* of `used`: where a gap was looked for */

@@ -2,7 +2,7 @@
 #ifndef NFSD_GATE_STATE_FILES_H
 #define NFSD_GATE_STATE_FILES_H
 
-/* Descriptors of data files. */
+/* Descriptors of data files: data/datafile.c. */
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -10,10 +10,10 @@
 #include <sys/queue.h>
 
 /*
- * The descriptors of data files.  A node has a struct data_file as long as it
- * has a file; that is open while somebody uses it, and afterwards until the
- * descriptor is wanted by another one.  So their number has a limit, whatever
- * the number of files with bytes here.
+ * A node has a struct data_file as long as it has a file; that is open while
+ * somebody uses it, and afterwards until the descriptor is wanted by another
+ * one.  So their number has a limit, whatever the number of files with bytes
+ * here.
  *
  * What a flush says is kept here as well, since it says it once: after an
  * error the kernel holds the pages for clean, and a second flush is good.

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct sweep {			/* inodes that are gone (prune.c) */
+struct sweep {			/* inodes that are gone (dir/prune.c) */
 	uint64_t *inos;
 	size_t count, room;
 };
@@ -30,8 +30,8 @@ struct scan {
 	char *at;		/* all up to here are checked; NULL: none */
 	bool disorder;		/* pages do not follow each other */
 	bool by_seen;		/* as was known before: see `seen` */
-	uint64_t *seen;		/* ids of names met that are odd (prune.c),
-				 * or of all */
+	uint64_t *seen;		/* ids of names met that are odd (see
+				 * dir/prune.c), or of all */
 	size_t seen_count, seen_room;
 	struct sweep gone;	/* missing where their page should have them */
 };

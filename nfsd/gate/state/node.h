@@ -2,7 +2,7 @@
 #ifndef NFSD_GATE_STATE_NODE_H
 #define NFSD_GATE_STATE_NODE_H
 
-/* An inode in memory. */
+/* An inode in memory, the tables of them, and who of them was used lately. */
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -54,8 +54,8 @@ struct held_as {
 	char who[META_WHO_MAX];
 };
 
-/* How long the writer has sent nothing about the file: writer/writer.h.  Times of
- * run_ms(). */
+/* How long the writer has sent nothing about the file (writer/silence.c).
+ * Times of run_ms(). */
 struct silence {
 	struct meta_silence m;
 	bool changed;		/* written since others were shown it */
@@ -87,8 +87,8 @@ struct node {
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
 	uint64_t replaced;		/* times that S3's became ours */
-	bool said_locked;		/* atomic: cold.c */
-	uint64_t readable_ms;		/* its object was then: cold.c */
+	bool said_locked;		/* atomic: dir/cold.c */
+	uint64_t readable_ms;		/* its object was then: dir/cold.c */
 	uint64_t trunc_low;		/* smallest size since a snapshot */
 
 	/* the writer, if state is not META_NONE */
@@ -115,7 +115,7 @@ struct node {
 	unsigned walkers;		/* READDIRs at it, */
 	uint64_t read_ms;		/* and when the last one ended */
 	uint64_t merges;		/* pages merged: names may be new */
-	unsigned making;		/* sub-directories that are not on disk */
+	unsigned making;		/* sub-directories not on disk yet */
 	bool unsure;			/* nor is it itself, and is locked */
 	uint64_t tick_ms;		/* timer set for; 0: none */
 	uint8_t watch_sees, watch_told;	/* audit.c */
@@ -144,8 +144,8 @@ struct shard {
 	int spares;
 	uint64_t evictions;
 	unsigned count;
-	/* dir/known.c: inodes whose rows are about to go: not to be loaded until
-	 * that is done */
+	/* Inodes whose rows are about to go (dir/known.c): not to be loaded
+	 * until that is done. */
 	const uint64_t *leaving;
 	size_t leaving_count;
 	pthread_cond_t left;

@@ -3,10 +3,10 @@
 #define NFSD_GATE_STATE_STATE_H
 
 /*
- * Inside of gate/: what a node is, who may touch it when, and what each file
- * does for the others.  It is longer than other files, as the map of the room:
- * who changes one part sees here what the rest relies on.  What only two files
- * share has a header of its own.
+ * What all rooms of the gate know: the gate, its exports, and by the headers
+ * beside this one nodes, their data, their uploads, listings and threads; and
+ * who may touch them when.  What is done with them is behind the doors of the
+ * other rooms (docs/design.md, "Rooms of the gate").
  *
  * Locks, in the order in which they are taken:
  *	0. moves.renames, over the rename of a directory
@@ -54,7 +54,7 @@
 #define JOURNAL_WRITE_MAX (64U << 10)	/* bytes of one WRITE kept in SQLite */
 #define JOURNAL_FILE_MAX (1U << 20)	/* ... and of one file */
 #define LEASE_ALIVE_MAX_MS 300000	/* of a client that is connected */
-#define FENCE_QUIET_MS 1000	/* no late WRITE for so long: see admit_looked */
+#define FENCE_QUIET_MS 1000	/* without a late WRITE: see admit_looked */
 #define SCAN_PAGE 1000		/* names that one LIST tells */
 #define LAG_MAX_MS 600000	/* that a listing is behind what was done */
 #define SMALL_FILE (64ULL << 10)	/* kept in memory and SQLite alone */
@@ -73,7 +73,7 @@ struct hidden {				/* a key that names nothing any more */
 	UT_hash_handle hh;
 	TAILQ_ENTRY(hidden) link;	/* while count is 0 */
 	unsigned count;
-	unsigned strays;		/* of those (indoubt_key.c) */
+	unsigned strays;		/* of those (change/indoubt_key.c) */
 	uint64_t gone_ms;		/* when count became 0 */
 	int64_t denied_ns;		/* HEAD does not know what is listed
 					 * with this time */
@@ -108,7 +108,7 @@ struct deletes {
 	unsigned waiters;	/* threads in delete_wait */
 	unsigned failing;	/* have been tried */
 	unsigned refused;	/* S3 says no to them */
-	unsigned denied;	/* for long: denied.c */
+	unsigned denied;	/* for long: dir/denied.c */
 	int said;		/* the error that was told last, */
 	uint64_t said_ms;	/* then, */
 	unsigned unsaid;	/* and how often it was not since */
@@ -132,7 +132,7 @@ struct gate_export {
 	bool unordered;		/* listings are not in the order of bytes;
 				 * atomic */
 	unsigned mangled;	/* characters, as in struct s3_caps; atomic */
-	bool cold_met;		/* an archived object; atomic: cold.c */
+	bool cold_met;		/* an archived object; atomic: dir/cold.c */
 	struct schedule schedule;	/* of its uploads */
 	/* dirmove/copy.c; moves.mutex */
 	struct {
@@ -143,7 +143,7 @@ struct gate_export {
 		uint64_t failed;	/* of those, since the pass began */
 	} carrying;
 	struct deletes deletes;
-	struct {		/* heal.c; g->mutex */
+	struct {		/* upload/heal.c; g->mutex */
 		bool ill;	/* also atomic */
 		uint64_t pulse_ms, healed_ms;
 		uint64_t pause_ms;	/* before the next time */
@@ -161,7 +161,7 @@ struct gate_export {
 	uint64_t memory_beyond;	/* the part that went beyond; 0: none */
 	unsigned uploads_waiting;	/* for some */
 	unsigned memory_wanted;	/* uploads and fetches that wait; atomic */
-	/* quota_scan.c; atomic */
+	/* data/quota.c, cache/quota_scan.c; atomic */
 	int64_t used_bytes;
 	uint64_t used_objects, quota_said_ms;
 	pthread_t counter;
@@ -172,10 +172,10 @@ struct gate_export {
 	bool aborting;		/* there is that thread */
 };
 
-/* Directories on their way: dirmove/dirmove.h. */
+/* Directories on their way: keys/renames.c, dirmove/dirmove.c. */
 struct moves {
 	pthread_mutex_t mutex;		/* a leaf; guards what follows */
-	pthread_cond_t changed;		/* a page, an end, work for dirmove/copy.c */
+	pthread_cond_t changed;		/* a page, an end, work for carriers */
 	LIST_HEAD(, move) list;
 	unsigned count, listing;	/* written under it, read without */
 	uint64_t carried;		/* objects, since the start */
@@ -217,7 +217,7 @@ struct gate {
 	int64_t opened_ns;		/* when this run began; wall clock */
 	bool promised;			/* committed since it went up; atomic */
 	bool replays;			/* some are on record from before */
-	bool beside;			/* mangle.c has named files; atomic */
+	bool beside;			/* dir/mangle.c named files; atomic */
 	pthread_mutex_t links;		/* who is the first of its link_id */
 
 	pthread_mutex_t mutex;		/* guards what follows */
@@ -246,11 +246,11 @@ struct gate {
 	uint64_t disk_limit, disk_looked_ms;
 	uint64_t active, pending, uploading, held, nodes, handles;
 	uint64_t invariant_failures, conflicts;
-	uint64_t idle_shown, idle_flushed;	/* silence.c */
+	uint64_t idle_shown, idle_flushed;	/* writer/silence.c */
 
 	uint64_t watch_kept, watch_told;	/* of the patrol alone */
 	uint64_t watch_ms;	/* when it goes next; atomic */
-	bool state_lost;		/* atomic: there.c */
+	bool state_lost;		/* atomic: data/there.c */
 };
 
 static inline bool

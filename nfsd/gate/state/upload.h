@@ -24,12 +24,14 @@ enum urgency {
 };
 
 struct upload {
-	struct meta_upload *row;	/* upload_row.c; NULL: nothing to say */
+	struct meta_upload *row;	/* node/upload_row.c; NULL: nothing to
+				 * say */
 	int64_t since_ns;	/* wall clock, of the first change */
 	unsigned attempts;
 	bool pending;		/* S3 has to be told of something */
 	enum upload_run run;
-	TAILQ_ENTRY(node) queue;	/* schedule.c's, as the next two */
+	TAILQ_ENTRY(node) queue;	/* pending/schedule.c's, as the next
+					 * two */
 	bool queued;
 	enum urgency urgency;
 	bool cancel;		/* the running one should stop */
@@ -63,7 +65,8 @@ struct upload {
 #define UPLOAD_THREADS_MAX (8 + 16)
 
 /* The uploads of one export: those that wait, and threads for them, which are
- * made when they are needed.  upload.c and dirmove/copy.c alone use it. */
+ * made when they are needed (pending/schedule.c).  Files come by
+ * pending/dirty.c, carried ones by dirmove/copy.c. */
 struct schedule {
 	pthread_mutex_t mutex;	/* a leaf; guards what follows */
 	pthread_cond_t work_ready;
@@ -76,8 +79,8 @@ struct schedule {
 };
 
 /*
- * One upload under way.  send.c moves bytes and knows S3; upload.c decides
- * when, and what follows.
+ * One upload under way.  upload/send.c moves bytes and knows S3;
+ * upload/upload.c decides what follows.
  */
 struct sending {
 	struct node *node;
@@ -88,7 +91,7 @@ struct sending {
 	struct s3_error err;
 	bool beside;			/* under another name than the file's */
 	bool base_gone;			/* nothing can be copied from it */
-	bool theirs;			/* the file becomes what lies at the key */
+	bool theirs;			/* the file becomes what lies there */
 	bool doubt;			/* the key may have got one of ours, of
 					 * which nothing is known */
 };

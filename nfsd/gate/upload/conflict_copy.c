@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An object that was to follow its renamed directory has changed, or its new
- * key is taken.
+ * An object that was to follow its renamed directory (dirmove/copy.c) has
+ * changed or gone, or its new key is taken.
  */
 
 #include <config.h>
@@ -15,8 +15,6 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/upload/inside.h"
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- an object that is not what was listed ---- */
 
 /* Somebody removed the marker of a directory: it gets another one, where it is
  * now. */

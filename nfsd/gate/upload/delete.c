@@ -145,6 +145,8 @@ parts_of(struct deletion *d)
 	return 0;
 }
 
+/* ---- what S3 says no to ---- */
+
 static void
 delete_set_refused(struct deletion *d, bool refused)
 {
@@ -367,5 +369,6 @@ delete_run(void *arg)
 		wait *= 2;
 	delete_say_failure(d, r, &err);
 	wait = wait < longest ? wait : longest;
-	try_later(d, delete_stays_refused(d) ? wait : heal_pause(d->x, wait), 1);
+	try_later(d,
+		  delete_stays_refused(d) ? wait : heal_pause(d->x, wait), 1);
 }

@@ -7,11 +7,11 @@
  * the next version meets an older one of its own, and its condition fails as
  * if somebody else had been there.
  *
- * So each version that goes out is noted, with its key, until an answer tells
- * what became of it; and written down with whatever changes the file, its
- * name or its path before that, so that a crash does not make a stranger of
- * it.  What that row need not tell is what the file's own row tells after a
- * crash: that this version may have gone to this key (recover.c).
+ * So each version that goes out is noted (node/indoubt.c), with its key, until
+ * an answer tells what became of it; and written down with whatever changes the
+ * file, its name or its path before that, so that a crash does not make a
+ * stranger of it.  What that row need not tell is what the file's own row tells
+ * after a crash: that this version may have gone to this key (recover.c).
  *
  * An object at the key that is one of those becomes the base: it has the same
  * bytes as the old base wherever nothing is staged, so that all that is known
@@ -21,7 +21,7 @@
  * what their object says of kind, size, times and owner, or by its ETag;
  * names of a file with several by their mark.  Directories' objects are put
  * without a condition, so that those matter only where the path has left
- * them (indoubt_key.c).
+ * them (change/indoubt_key.c).
  *
  * XXX After a crash with metadata=none only what multipart uploads made is
  * known.
@@ -34,7 +34,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/keys/keys.h"
@@ -56,7 +55,7 @@ lost_at(struct node *n, const char *key)
 	return at;
 }
 
-/* ---- on record ---- */
+/* ---- one of them is met ---- */
 
 /* base: the object is what we build on from here on.  Else it is what the
  * next version replaces, and no more.  The file lock is held. */
@@ -399,7 +398,7 @@ lost_adopt_base(struct node *n)
 	return ask ? adopt_at(n, key, false) : 0;
 }
 
-/* ---- an object that is not what was listed ---- */
+/* ---- a copy of an object that is carried ---- */
 
 static bool
 same_metadata(const struct s3_headers *a, const struct s3_headers *b)

@@ -7,8 +7,6 @@
  * For its own files alone.
  */
 
-#include <string.h>
-
 #include "nfsd/gate/upload/upload.h"
 
 /* ---- heal.c ---- */
@@ -18,25 +16,27 @@ uint64_t heal_pause(struct gate_export *x, uint64_t wait_ms);
 void heal_over(struct gate_export *x);
 
 /* ---- quarantine.c ---- */
-/* The same where the bytes are safe elsewhere, so that none are kept. */
+/* As quarantine_put where the bytes are safe elsewhere, so that none are
+ * kept. */
 int quarantine_fall_back(struct node *n) __attribute__((warn_unused_result));
 
 /* ---- stray.c ---- */
-/* One goes to the quarantine, if it has any bytes. */
+/* A data file that the database does not explain goes to the quarantine, if it
+ * has any bytes. */
 int stray_keep(struct gate *g, const char *path, const char *what)
 	__attribute__((warn_unused_result));
 
 /* ---- indoubt.c ---- */
 
-/* An object of ours lies at such a key.  1: it is the base now; 0: it was
- * not, or is deleted. */
+/* An object of ours lies at a key that the path has left.  1: it is the base
+ * now; 0: it was not, or is deleted. */
 int lost_adopt_left(struct node *n, const char *key)
 	__attribute__((warn_unused_result));
 /* What lies at such a key is a copy of ours, which nobody will need: it
  * goes. */
 int lost_drop(struct node *n, const char *key, const struct s3_object *o)
 	__attribute__((warn_unused_result));
-/* Is the object one of those, which went to that key? */
+/* Is the object one of the list, which went to that key? */
 bool lost_is_one_of(struct gate_export *x, const char *key,
 		    const struct s3_object *o, const struct meta_sent *list,
 		    size_t count);
@@ -45,15 +45,17 @@ bool carry_is_copy(const struct s3_object *from, const struct s3_object *to);
 /* With metadata=none an object has no time and owner to know it by: are its
  * bytes those of the snapshot?  As far as its ETag tells. */
 bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
-/* It ended without an answer.  With metadata=none what it may have left is known
- * by its bytes alone; if the file is gone, it is its deletion's (keys/delete.c).  The
- * key is still the caller's. */
+/* It ended without an answer.  With metadata=none what it may have left is
+ * known by its bytes alone; if the file is gone, it is its deletion's
+ * (keys/delete.c).  The key is still the caller's. */
 void lost_doubt(struct sending *s, const char *key);
 /* What lies at the key: an older version of ours, whose answer was lost?
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
 int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- conflict_copy.c ---- */
+/* The object that is carried has changed or gone, or its new key is taken.
+ * -ECANCELED: it is settled, look again; 0: what lies there is ours. */
 int carry_conflict(struct sending *s, int r)
 	__attribute__((warn_unused_result));
 
@@ -70,17 +72,17 @@ int send_version(struct sending *s) __attribute__((warn_unused_result));
 int send_bytes(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- recall.c ---- */
-/* recall.c: the other way, for a file that is in no bucket any more. */
+/* The other way, for a file that is in no bucket any more. */
 int pull_base(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- progress.c ---- */
 /* Nothing is to be told but the new key, after a directory above was
  * renamed. */
 bool send_is_carried(const struct sending *s);
-/* conflict.c: an upload met an object that is not the one the file builds
- * on; for s3nfsctl status. */
+/* An upload met an object that is not the one the file builds on; for s3nfsctl
+ * status. */
 void conflict_count(struct sending *s);
-bool upload_cancelled(struct sending *s);
+bool upload_cancelled(struct sending *s);	/* is it to stop? */
 void upload_progress(struct sending *s, int64_t bytes);
 /* The multipart upload has begun: its id must be known after a crash. */
 int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
@@ -95,9 +97,9 @@ void watch_key(struct sending *s);
 int conflict_keep_both(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- upload_done.c ---- */
-/* upload_done.c: S3 has it, as s->etag.  0: the file's row says so and what
- * waited for it goes on; a negative errno: nothing has changed here, it has to
- * be found out once more.  Takes the file lock; blocks on SQLite. */
+/* S3 has it, as s->etag.  0: the file's row says so and what waited for it goes
+ * on; a negative errno: nothing has changed here, it has to be found out once
+ * more.  Takes the file lock; blocks on SQLite. */
 int upload_done(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- met.c ---- */

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/dir/dir.h"
@@ -142,8 +141,8 @@ base_follows(struct node *n, const struct meta_inode *row)
 	pthread_mutex_unlock(&n->mutex);
 }
 
-/* A directory's marker: what lies there is what it replaces next, and bytes that
- * somebody has put into it stay. */
+/* A directory's marker: what lies there is what it replaces next, and bytes
+ * that somebody has put into it stay. */
 static int
 met_marker(struct sending *s)
 {

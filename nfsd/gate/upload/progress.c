@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An upload under way: how far it is, whether it is to stop, and what is put on
- * record before its last request.
+ * record before its last request.  And the file's row, for who changes only
+ * where its object goes and what it replaces there.
  */
 
 #include <config.h>
@@ -24,8 +25,6 @@ conflict_count(struct sending *s)
 			   __ATOMIC_RELAXED);
 }
 
-/* ---- carried ---- */
-
 bool
 send_is_carried(const struct sending *s)
 {
@@ -35,8 +34,6 @@ send_is_carried(const struct sending *s)
 	return i->carried && !i->data_dirty && !i->attr_dirty &&
 	       i->link_id[0] == '\0';
 }
-
-/* ---- when ---- */
 
 bool
 upload_cancelled(struct sending *s)
@@ -141,7 +138,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	return r;
 }
 
-/* ---- failure ---- */
+/* ---- the row ---- */
 
 int
 upload_copy_row(struct node *n, struct meta_inode *row)
@@ -173,7 +170,7 @@ upload_put_row(struct node *n, const struct meta_inode *row)
 	return 0;
 }
 
-/* ---- on the spot ---- */
+/* ---- an invariant (audit.c) ---- */
 
 void
 watch_key(struct sending *s)

@@ -5,9 +5,9 @@
  *
  * Parts go out side by side.  A part that is unchanged base is copied by the
  * store (UploadPartCopy, pinned to the base's ETag), so that a small change
- * of a large object sends a small part of it (upload/upload.h).  Everything is conditional on
- * what we believe lies at the key: where the store ignores conditions a HEAD
- * just before takes their place.
+ * of a large object sends a small part of it (plan.c).  Everything is
+ * conditional on what we believe lies at the key: where the store ignores
+ * conditions a HEAD just before takes their place.
  */
 
 #include <config.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When S3 is told, and what follows.
+ * What S3 is told, and what follows.  (When: pending/dirty.c, and by which
+ * thread: pending/schedule.c.)
  *
  * A file with anything to tell has one row in `upload` and one entry here.
  * It waits until the file has settled, or until somebody kicks it (a foreign
@@ -31,7 +32,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nfsd/gate/cache/cache.h"
 #include "nfsd/gate/change/change.h"

@@ -4,8 +4,6 @@
 
 /* Uploads: the plan, the requests, what they meet, and what is kept aside. */
 
-#include <string.h>
-
 #include "nfsd/gate/state/state.h"
 #include "nfsd/gate/worker/worker.h"
 
@@ -44,10 +42,10 @@ upload_may_copy_parts(const struct gate_export *x)
 }
 
 /* ---- upload.c ---- */
-void upload_run(void *node);	/* a pool's job; owns a reference */
+void upload_run(void *node);	/* the schedule's; owns a reference */
 
-/* ---- keys/delete.c ---- */
-void delete_run(void *deletion);	/* a pool's job */
+/* ---- delete.c ---- */
+void delete_run(void *deletion);	/* a pool's job: one try */
 
 /* ---- quarantine.c ---- */
 /* Was it S3 that said no? */
@@ -56,9 +54,11 @@ bool quarantine_is_refusal(const struct meta_quarantine *q);
  * wrote or waits is owed an error.  The file lock is held. */
 int quarantine_put(struct node *n, const char *error)
 	__attribute__((warn_unused_result));
+/* After a crash between the rows and the file's new place. */
 int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
 /* A row is there and its file is not, for a moment that begins, or is over. */
 void quarantine_moving(struct gate *g, bool begins);
+/* out NULL: is it there?  -ENOENT. */
 int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 	__attribute__((warn_unused_result));
 
@@ -70,9 +70,10 @@ int stray_keep_all(struct gate *g) __attribute__((warn_unused_result));
 bool stray_bytes_there(struct node *n, bool strictly);
 
 /* ---- indoubt.c ---- */
-bool lost_at(struct node *n, const char *key);	/* takes it */
-/* The base is not what the row says.  1: it is one of those, and the row says
- * so now; 0: no; -EAGAIN. */
+/* As lost_at_locked; takes the mutex. */
+bool lost_at(struct node *n, const char *key);
+/* The base is not what the row says.  1: it is one of those that went out
+ * without an answer, and the row says so now; 0: no; -EAGAIN. */
 int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));
 
 /* ---- plan.c ---- */

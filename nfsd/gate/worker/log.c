@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clocks, and what is said to the operator.
+ * What is said to the operator, clocks, a rest for threads in the background,
+ * and numbers that any room may need.
  */
 
 #include <config.h>
@@ -12,8 +13,6 @@
 #include <time.h>
 
 #include "nfsd/gate/worker/worker.h"
-
-/* ---- refresh ---- */
 
 uint64_t
 answer_ms(struct gate *g, uint64_t asked_ms)
@@ -58,7 +57,7 @@ gate_rest(struct gate *g, uint64_t ms)
 	pthread_mutex_unlock(&g->mutex);
 }
 
-/* ---- identity of this server: verifier and handle key ---- */
+/* ---- generations and clocks ---- */
 
 /* Also this process may be put back, with the machine that it runs on: so
  * each inode has one of its own, as long as there are random numbers. */
@@ -92,7 +91,7 @@ clock_ns(void)
 	       failpoint_clock_ns();
 }
 
-/* ---- telling ---- */
+/* ---- invariants (audit.c) ---- */
 
 void
 watch_count(struct gate *g)

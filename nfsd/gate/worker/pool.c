@@ -21,7 +21,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "nfsd/gate/worker/worker.h"

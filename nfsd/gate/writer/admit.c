@@ -5,8 +5,8 @@
  *
  * meta_rule decides from states and times alone.  Here stands what follows
  * from its verdict: handles are opened, uploads kicked, reservations made,
- * requests held or refused, errors that are owed paid out.  The file lock
- * makes each decision one step; nothing here waits for S3.
+ * requests held or refused, errors that are owed paid out (state.c keeps them).
+ * The file lock makes each decision one step; nothing here waits for S3.
  */
 
 #include <config.h>
@@ -175,7 +175,8 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 
 	if (r == NULL)
 		return -ENOMEM;
-	if (c->busy == GATE_BUSY_FAIL || now - r->first_ms >= c->busy_limit_ms) {
+	if (c->busy == GATE_BUSY_FAIL ||
+	    now - r->first_ms >= c->busy_limit_ms) {
 		refusal_end_locked(n, who, false);
 		return -EACCES;
 	}
@@ -601,8 +602,9 @@ admit_change(struct node *n, struct gate_request *rq, const char *who,
 		r = rebind_locked(n, who);
 	if (r < 0)
 		;
-	else if (name && n->reserved_who != NULL && n->reserved_until_ms > now &&
-	    strcmp(n->reserved_who, who) != 0)
+	else if (name && n->reserved_who != NULL &&
+		 n->reserved_until_ms > now &&
+		 strcmp(n->reserved_who, who) != 0)
 		r = hold_locked(n, rq, n->reserved_until_ms - now);
 	else if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0)
 		r = beside_active_locked(n, rq, who, name, now, &log);

@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "nfsd/gate/cache/cache.h"
 #include "nfsd/gate/change/change.h"

@@ -28,19 +28,23 @@ void write_extent_rows(struct meta_batch *b, uint64_t ino,
 uint64_t silence_ms_locked(const struct node *n, uint64_t now);
 /* It is at it: it has been heard of a moment ago.  Mutex held. */
 bool silence_broken_locked(const struct node *n, uint64_t now);
+/* Has it lasted so long that it counts as a flush? */
 bool silence_due_locked(const struct node *n, uint64_t now);
-void silence_log(struct node *n, const char *who, uint64_t silent, uint64_t bytes);
+void silence_log(struct node *n, const char *who, uint64_t silent,
+		 uint64_t bytes);
 
 /* ---- state.c ---- */
 
-/* Of a client that nothing is held against yet it is META_NONE. */
-struct fenced * fence_of_locked(struct node *n, const char *who);
-/* Only posted: should the row stay, this client is told once more, or has to
- * look once more. */
+/* What is held against a client; META_NONE: nothing yet.  NULL: no memory. */
+struct fenced *fence_of_locked(struct node *n, const char *who);
+/* It is over.  Only posted: should the row stay, this client is told once more,
+ * or has to look once more. */
 void fenced_free(struct node *n, struct fenced *f);
 /* An upload that this client waited for has failed: told, once. */
 bool admit_owed_locked(struct node *n, const char *who);
-struct refused * admit_refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
-	       bool *fresh);
+/* This client is refused once more, or (fresh) for the first time in a while.
+ * NULL: no memory. */
+struct refused *admit_refusal_locked(struct node *n, const char *who,
+				     bool change, uint64_t now, bool *fresh);
 
 #endif

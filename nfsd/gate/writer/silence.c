@@ -199,7 +199,8 @@ silence_tick_locked(struct node *n, uint64_t now)
 					   __ATOMIC_RELAXED);
 		}
 	} else if (shows) {
-		node_tick_run_locked(n, when_locked(n, now, c->idle_visible_ms));
+		node_tick_run_locked(n,
+				     when_locked(n, now, c->idle_visible_ms));
 	}
 	if (c->idle_flush_ms == 0)
 		return false;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is let in, fenced, or owed an error, as it is kept with a node.
+ * Who is fenced, refused, owed an error or has reserved the file, as it is kept
+ * with a node; and how a handle ends.  What is decided by it: admit.c.
  */
 
 #include <config.h>
@@ -87,7 +88,7 @@ admit_owed_locked(struct node *n, const char *who)
 
 struct refused *
 admit_refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
-	       bool *fresh)
+		     bool *fresh)
 {
 	struct refused *r, *next;
 
@@ -119,7 +120,7 @@ admit_refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
 	return r;
 }
 
-/* ---- reservations ---- */
+/* ---- reservations, and how a handle ends ---- */
 
 void
 admit_unreserve_locked(struct node *n)
@@ -149,14 +150,15 @@ admit_failed_locked(struct node *n)
 		bool fresh;
 
 		r = admit_refusal_locked(n, n->reserved_who, false,
-				   run_ms(n->export->gate), &fresh);
+					 run_ms(n->export->gate), &fresh);
 		if (r != NULL)
 			r->owed_error = true;
 		admit_unreserve_locked(n);
 	}
 	LIST_FOREACH(r, &n->refusals, link)
-		r->owed_error |= !r->change && r->last_ms + n->export->c.reserve_ms >=
-				 run_ms(n->export->gate);
+		r->owed_error |= !r->change &&
+				 r->last_ms + n->export->c.reserve_ms >=
+					 run_ms(n->export->gate);
 	if (n->h.state == META_FAILED) {
 		/* Its row is kept until its writer was told (rule.md 4); there
 		 * is room for that. */

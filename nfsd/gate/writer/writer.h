@@ -45,8 +45,7 @@ void admit_committed_locked(struct node *n, const char *who);
 /* What the writer was let in for failed: it is not left active with nothing
  * to flush, in the way of others and of its own upload.  Mutex held. */
 void admit_undo_locked(struct node *n);
-/* Remember that this writer's time ran out, or that its upload was refused.
- * After fence_room_locked it cannot fail.  Mutex held. */
+/* Room for fence_locked, which cannot fail after that.  Mutex held. */
 int fence_room_locked(struct node *n, const char *who)
 	__attribute__((warn_unused_result));
 
@@ -66,6 +65,8 @@ void admit_done_row_locked(const struct node *n, struct meta_batch *b);
 void admit_settle_locked(struct node *n);
 /* The file goes, and its handle with it.  Mutex held. */
 void admit_drop_locked(struct node *n);
+/* Remember that this writer's time ran out, or that its upload was refused.
+ * After fence_room_locked it cannot fail.  Mutex held. */
 int fence_locked(struct node *n, const char *who, enum meta_state state,
 		 bool discarded);
 
@@ -73,8 +74,7 @@ int fence_locked(struct node *n, const char *who, enum meta_state state,
 
 /* Make live bytes in [from, to) hard or, if no others are left, all staged: on
  * stable storage, with the handle's row and the upload's.  The file lock is
- * held.  journal: those bytes, few
- * enough to go through the database. */
+ * held.  journal: those bytes, few enough to go through the database. */
 int write_commit(struct node *n, uint64_t from, uint64_t to,
 		 const void *journal, uint64_t journal_len)
 	__attribute__((warn_unused_result));
