@@ -308,19 +308,19 @@ apply_put_delete(const struct change *c, struct sql *sql)
 	return r < 0 ? r : ours_put(sql, d->id, ours);
 }
 
+#define TRIM_EVERY 256
+
 static int
 apply_del_delete(const struct change *c, struct sql *sql)
 {
 	int r = run_u64(sql, SQL_PUT_GONE, c->a);
 
-	if (r == 0)
+	if (r == 0 && sql->gone++ % TRIM_EVERY == 0)
 		r = run_u64(sql, SQL_TRIM_GONE, META_GONE_MAX);
 	if (r == 0)
 		r = run_u64(sql, SQL_DEL_DELETE, c->a);
 	return r < 0 ? r : ours_put(sql, c->a, NULL);
 }
-
-#define TRIM_EVERY 256
 
 static int
 apply_put_replay(const struct change *c, struct sql *sql)

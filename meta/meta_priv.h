@@ -43,7 +43,7 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 struct sql {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[SQL_COUNT];
-	unsigned replays;	/* rows put, to trim now and then */
+	unsigned replays, gone;	/* rows put, to trim now and then */
 	int64_t names;		/* more of them since its transaction began */
 };
 
