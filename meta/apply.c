@@ -290,7 +290,7 @@ apply_put_delete(const struct change *c, struct sql *sql)
 	const struct meta_delete *d = (const void *)c->data;
 	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_DELETE);
 	const struct meta_ours *ours = NULL;
-	char etag[META_ETAG_MAX + 2];
+	char etag[META_ETAG_MAX + 3];
 	int r;
 
 	if (s == NULL)
@@ -300,9 +300,10 @@ apply_put_delete(const struct change *c, struct sql *sql)
 	bind_u64(s, 1, d->id);
 	bind_u64(s, 2, d->export_id);
 	bind_bytes(s, 3, d->key);
-	/* No ETag begins like that. */
-	snprintf(etag, sizeof(etag), "%s%s%s", d->parts ? "+" : "",
-		 ours != NULL ? "?" : "", d->etag);
+	/* An ETag is foreign bytes, and may begin like that. */
+	snprintf(etag, sizeof(etag), "%s%s%s%s", d->parts ? "+" : "",
+		 ours != NULL ? "?" : "",
+		 DELETE_IS_MARK(d->etag[0]) ? "=" : "", d->etag);
 	bind_str(s, 4, etag);
 	r = sql_run(sql, s);
 	return r < 0 ? r : ours_put(sql, d->id, ours);

@@ -180,11 +180,15 @@ struct meta {
 struct sql *reader_get(struct meta *meta);
 void reader_put(struct meta *meta, struct sql *sql);
 
+/* Before the ETag of a deletion in its row: '+' it has parts, '?' it has ours,
+ * and '=' where the ETag itself begins with one of these. */
+#define DELETE_IS_MARK(c) ((c) == '+' || (c) == '?' || (c) == '=')
+
 /* ---- ours.c ---- */
 /* In place of what is on record of this deletion; NULL: nothing. */
 int ours_put(struct sql *sql, uint64_t id, const struct meta_ours *ours)
 	__attribute__((warn_unused_result));
-/* malloced */
+/* malloced; NULL: there are none */
 int ours_get(struct meta *meta, uint64_t id, struct meta_ours **out)
 	__attribute__((warn_unused_result));
 

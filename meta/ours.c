@@ -119,9 +119,6 @@ read_all(sqlite3_stmt *s, struct meta_ours **out)
 		else if (r == 0)
 			r = sql_errno(code) ?: -EIO;
 	}
-	/* The deletion says that there are some. */
-	if (r == 0 && ours == NULL)
-		r = -EBADMSG;
 	if (r == 0)
 		*out = ours;
 	else

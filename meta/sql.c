@@ -324,7 +324,7 @@ static const char *const texts[SQL_COUNT] = {
 		"SELECT 1 FROM upload WHERE length(key) > 1025"
 		" OR length(upload_id) > 1023 OR length(expect) > 127"
 		" UNION ALL SELECT 1 FROM deletion"
-		" WHERE length(key) > 1025 OR length(etag) > 129"
+		" WHERE length(key) > 1025 OR length(etag) > 130"
 		" UNION ALL SELECT 1 FROM deletion_ours"
 		" WHERE length(etag) > 127 OR length(upload_id) > 1023"
 		" UNION ALL SELECT 1 FROM move"

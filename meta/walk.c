@@ -553,7 +553,7 @@ read_delete(sqlite3_stmt *s, void *row)
 {
 	struct deletion *to = row;
 	struct meta_delete *d = &to->d;
-	char etag[META_ETAG_MAX + 2];
+	char etag[META_ETAG_MAX + 3];
 	size_t marks;
 
 	d->id = col(s, 0);
@@ -563,10 +563,26 @@ read_delete(sqlite3_stmt *s, void *row)
 	d->parts = etag[0] == '+';
 	to->more = etag[d->parts] == '?';
 	marks = (size_t)d->parts + to->more;
+	marks += etag[marks] == '=' && DELETE_IS_MARK(etag[marks + 1]);
 	snprintf(d->etag, sizeof(d->etag), "%s", etag + marks);
 	d->soft = false;
 	d->ours = NULL;
 	return 0;
+}
+
+/* Rows of before have an ETag that begins with a '?' as it is: there are none
+ * of ours beside it then. */
+static int
+read_ours(struct meta *m, struct meta_delete *d)
+{
+	size_t len = strlen(d->etag);
+	int r = ours_get(m, d->id, &d->ours);
+
+	if (r == 0 && d->ours == NULL && len + 1 < sizeof(d->etag)) {
+		memmove(d->etag + 1, d->etag, len + 1);
+		d->etag[0] = '?';
+	}
+	return r;
 }
 
 int
@@ -583,7 +599,7 @@ meta_each_delete(struct meta *m,
 
 	while (r == 0 && (row = walk_next(&w)) != NULL) {
 		if (row->more)
-			r = ours_get(m, row->d.id, &row->d.ours);
+			r = read_ours(m, &row->d);
 		if (r == 0)
 			r = each(arg, &row->d);
 		free(row->d.ours);

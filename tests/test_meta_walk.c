@@ -468,6 +468,76 @@ rows_may_be_removed_as_they_are_met(void)
 	}
 }
 
+/* ---- deletions ---- */
+
+static const char *const odd_etags[] = { "", "e", "?", "+", "=", "?e", "+e",
+					 "=e", "+?e", "?+e", "=?e", "==e" };
+#define ODD (sizeof(odd_etags) / sizeof(*odd_etags))
+
+/* Deletion number i: has it parts, and ours? */
+static int
+met_odd(void *arg, const struct meta_delete *d)
+{
+	uint64_t i = d->id - 1;
+
+	CU_ASSERT_STRING_EQUAL(d->etag, odd_etags[i / 4]);
+	CU_ASSERT_EQUAL(d->parts, i % 2 == 1);
+	CU_ASSERT_EQUAL(d->ours != NULL, i / 2 % 2 == 1);
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static void
+an_etag_is_read_as_it_was_written_whatever_it_begins_with(void)
+{
+	struct meta_ours ours = { .count = 0 };
+	struct meta_batch *b = meta_batch_new();
+	struct place p;
+	unsigned count = 0;
+
+	place_open(&p);
+	for (uint64_t i = 0; i < ODD * 4; i++) {
+		struct meta_delete d = { .id = i + 1, .export_id = 1,
+					 .key = "k", .parts = i % 2 == 1,
+					 .ours = i / 2 % 2 == 1 ? &ours
+								: NULL };
+
+		strcpy(d.etag, odd_etags[i / 4]);
+		meta_put_delete(b, &d);
+	}
+	CU_ASSERT_EQUAL(meta_commit(p.m, &b), 0);
+	CU_ASSERT_EQUAL(meta_each_delete(p.m, met_odd, &count), 0);
+	CU_ASSERT_EQUAL(count, ODD * 4);
+	place_close(&p);
+}
+
+static int
+met_old(void *arg, const struct meta_delete *d)
+{
+	CU_ASSERT_STRING_EQUAL(d->etag, d->id == 1 ? "?e" : "=e");
+	CU_ASSERT(!d->parts && d->ours == NULL);
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static void
+an_odd_etag_of_an_older_program_is_no_damage(void)
+{
+	struct place p;
+	sqlite3 *db;
+	unsigned count = 0;
+
+	place_open(&p);
+	CU_ASSERT_EQUAL_FATAL(sqlite3_open(p.file, &db), SQLITE_OK);
+	CU_ASSERT_EQUAL(sqlite3_exec(db, "INSERT INTO deletion VALUES"
+				     " (1, 1, 'k', '?e'), (2, 1, 'k', '=e')",
+				     NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	CU_ASSERT_EQUAL(meta_each_delete(p.m, met_old, &count), 0);
+	CU_ASSERT_EQUAL(count, 2);
+	place_close(&p);
+}
+
 /* In test builds. */
 static void
 who_holds_a_connection_and_asks_for_another_is_stopped(void)
@@ -505,4 +575,6 @@ TEST_MAIN("meta_walk", T(a_walk_holds_nothing_while_its_caller_has_a_row),
 	  T(a_limit_is_kept_over_pages),
 	  T(what_the_caller_answers_ends_the_walk),
 	  T(rows_may_be_removed_as_they_are_met),
+	  T(an_etag_is_read_as_it_was_written_whatever_it_begins_with),
+	  T(an_odd_etag_of_an_older_program_is_no_damage),
 	  T(who_holds_a_connection_and_asks_for_another_is_stopped))
