@@ -61,6 +61,7 @@ struct s3 {
 	unsigned held, next_id;
 	int64_t clock_ns;
 	bool cancelled, away;
+	const char *denied;	/* keys that begin so are not deleted */
 	unsigned ghosts;
 	struct s3_caps caps;
 };
@@ -470,6 +471,14 @@ void
 fake_s3_ignore_complete(struct s3 *s3)
 {
 	s3->caps.complete_if_match = false;
+}
+
+void
+fake_s3_deny(struct s3 *s3, const char *prefix)
+{
+	pthread_mutex_lock(&s3->mutex);
+	s3->denied = prefix;
+	pthread_mutex_unlock(&s3->mutex);
 }
 
 void
@@ -908,8 +917,12 @@ s3_delete(struct s3 *s3, const char *key, const char *if_match,
 	struct object *o = find(s3, key);
 
 	(void)err;
+	/* Rights come first. */
+	if (r == 0 && s3->denied != NULL &&
+	    strncmp(key, s3->denied, strlen(s3->denied)) == 0)
+		r = -EACCES;
 	if (r == 0 && o != NULL && if_match != NULL &&
-	    strcmp(o->etag, if_match) != 0)
+	    s3->caps.delete_if_match && strcmp(o->etag, if_match) != 0)
 		r = -ESTALE;
 	if (r == 0 && o != NULL) {
 		s3->ghosts += leaves_ghost(s3, key);

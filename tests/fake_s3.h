@@ -19,6 +19,8 @@ void fake_s3_fail(struct s3 *s3, enum s3_op op, unsigned nth, unsigned times,
 		  int result);
 /* The next call of op does its work, and then answers with result. */
 void fake_s3_lose(struct s3 *s3, enum s3_op op, int result);
+/* Keys that begin so may not be deleted, from now on; NULL: all may. */
+void fake_s3_deny(struct s3 *s3, const char *prefix);
 /* Calls of op wait before they do anything, until the release. */
 void fake_s3_hold(struct s3 *s3, enum s3_op op);
 void fake_s3_release(struct s3 *s3);

@@ -429,6 +429,34 @@ a_directory_made_where_one_left_waits_for_none_of_its_files(void)
 	bed_close(&b);
 }
 
+/* It is tried again for ever: no flush would end, nor its RMDIR before
+ * hold_ms. */
+static void
+a_directory_s_object_waits_for_none_that_is_refused(void)
+{
+	struct client a;
+	struct gate_fh dir, fh;
+	struct gate_wcc wcc = { 0 };
+	struct bed b = BED;
+
+	b.export.refuse_grace_ms = 600000;
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
+	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "h", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_has(b.s3, "d/") && fake_s3_has(b.s3, "d/h"));
+	fake_s3_deny(b.s3, "d/h");
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_remove(b.x, &a.rq, &dir, "h", &wcc), 0);
+	CU_ASSERT_EQUAL(do_rmdir(&b, &a, "d"), 0);
+	AWAIT(!fake_s3_has(b.s3, "d/"));
+	CU_ASSERT(!fake_s3_has(b.s3, "d/"));
+	CU_ASSERT(fake_s3_has(b.s3, "d/h"));
+	bed_close(&b);
+}
+
 /* S3 has denied a deletion, and three times.  It hurries here. */
 static void
 deny(struct bed *b, struct client *c, const char *name)
@@ -531,4 +559,5 @@ TEST_MAIN("gate_delete", T(a_removal_that_will_be_denied_is_refused),
 	  T(a_deletion_that_let_theirs_stay_does_not_come_back_for_it),
 	  T(refused_deletions_are_in_nobody_s_way),
 	  T(a_directory_s_object_goes_after_what_was_in_it),
+	  T(a_directory_s_object_waits_for_none_that_is_refused),
 	  T(a_directory_made_where_one_left_waits_for_none_of_its_files))

@@ -23,7 +23,7 @@
 #define SOFT_MS 1000		/* a moment */
 #define BELOW_FIRST_MS 20
 #define BELOW_MAX_MS 2000
-#define BELOW_LOOKS 1000	/* at deletions given before, and after */
+#define BELOW_LOOKS 64		/* at deletions given before, and after */
 
 /* ---- the end of a try ---- */
 
@@ -203,18 +203,25 @@ one_below(void *arg, uint64_t ino, const char *key)
 	return 1;
 }
 
+/* Is that one worth a wait?  Not if S3 says no to it, nor if nothing but its
+ * row is left. */
+static bool
+is_due_below(const struct deletion *d, const char *key, size_t len)
+{
+	return d != NULL && !d->refused && !d->gone &&
+	       strncmp(d->row.key, key, len) == 0 && d->row.key[len] != '\0';
+}
+
 /* Those of one directory are given together.  Mutex held. */
 static bool
 deletes_below_locked(const struct deletion *d)
 {
 	const struct deletion *a = d->hh.prev, *b = d->hh.next;
-	size_t len = strlen(d->row.key);
+	const char *key = d->row.key;
+	size_t len = strlen(key);
 
 	for (int i = 0; i < BELOW_LOOKS && (a != NULL || b != NULL); i++) {
-		if ((a != NULL && strncmp(a->row.key, d->row.key, len) == 0 &&
-		     a->row.key[len] != '\0') ||
-		    (b != NULL && strncmp(b->row.key, d->row.key, len) == 0 &&
-		     b->row.key[len] != '\0'))
+		if (is_due_below(a, key, len) || is_due_below(b, key, len))
 			return true;
 		a = a != NULL ? a->hh.prev : NULL;
 		b = b != NULL ? b->hh.next : NULL;
