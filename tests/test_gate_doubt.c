@@ -143,6 +143,54 @@ what_was_there_before_goes(void)
 	bed_close(&b);
 }
 
+static void
+try_until_looked(struct bed *b, unsigned times)
+{
+	unsigned before = fake_s3_calls(b->s3, S3_OP_HEAD);
+
+	AWAIT((deletes_hurry(b->x),
+	       fake_s3_calls(b->s3, S3_OP_HEAD) >= before + times));
+}
+
+static void
+one_denial_after_an_outage_gives_nothing_up(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	make_doubtful(&b, &a, NULL, true);
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1000000, -EAGAIN);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	try_until_looked(&b, 12);
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1, -EACCES);
+	try_until_looked(&b, 1);
+	AWAIT((deletes_hurry(b.x), deletes_count(b.x) == 0));
+	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
+	bed_close(&b);
+}
+
+static void
+what_may_never_be_looked_at_is_given_up(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	make_doubtful(&b, &a, NULL, true);
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1000000, -EACCES);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
+	AWAIT((deletes_hurry(b.x), deletes_count(b.x) == 0));
+	CU_ASSERT_EQUAL(deletes_count(b.x), 0);
+	CU_ASSERT(fake_s3_has(b.s3, "f"));
+	CU_ASSERT(bed_said(&b, "cannot see whether"));
+	bed_close(&b);
+}
+
 /* It is on its way when the file is removed, and its answer is lost then. */
 static void
 removed_meanwhile(bool theirs)
@@ -295,6 +343,8 @@ TEST_MAIN("gate_doubt", T(what_somebody_else_has_put_there_stays),
 	  T(what_had_no_answer_goes),
 	  T(so_it_does_where_objects_have_no_metadata),
 	  T(what_was_there_before_goes),
+	  T(one_denial_after_an_outage_gives_nothing_up),
+	  T(what_may_never_be_looked_at_is_given_up),
 	  T(so_it_is_with_what_arrives_during_the_removal),
 	  T(parts_that_others_have_begun_stay),
 	  T(they_stay_when_our_next_try_clears_its_own),

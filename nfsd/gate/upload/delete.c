@@ -278,8 +278,9 @@ remove_ours(struct deletion *d, struct s3_error *err)
 	if (r == -ENOENT)
 		return d->looked ? 0 : -EBUSY;
 	/* Where only what is there may be looked at, a refusal says no more
-	 * than that; it does not keep the key for ever. */
-	if (r == -EACCES && d->attempts >= PARTS_TRIES) {
+	 * than that; it does not keep the key for ever.  Other failures, of
+	 * an outage, count for nothing. */
+	if (r == -EACCES && d->denied) {
 		gate_say(x->gate, 1, "cannot see whether an upload without an "
 			 "answer left an object of a file that was removed: "
 			 "key=%s", d->row.key);
