@@ -532,6 +532,55 @@ a_denial_holds_for_its_directory(void)
 	bed_close(&b);
 }
 
+/* A store, or a proxy before it, drops the condition after all. */
+static void
+asking_touches_no_file(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct node *n;
+
+	open_denied(&b, &a, 0);
+	AWAIT(delete_any_denied(b.x));
+	fake_s3_deny(b.s3, "f");
+	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
+	fake_s3_caps(b.s3, &(struct s3_caps){ .put_if_match = true });
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh), 0);
+	n = node_find(b.gate, fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(denied_now(n, &a.rq), 0);
+	node_put(&n);
+	CU_ASSERT(fake_s3_is(b.s3, "g", "g", 1));
+	bed_close(&b);
+}
+
+static void
+a_denial_of_a_prefix_is_met_there_alone(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh, dir;
+	struct gate_wcc wcc = { 0 };
+
+	b.export.hold_ms = 20;
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_set(b.s3, "d/f", "f", 1);
+	fake_s3_set(b.s3, "d/h", "h", 1);
+	fake_s3_set(b.s3, "g", "g", 1);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh), 0);
+	fake_s3_deny(b.s3, "d/");
+	a.rq.may_block = true;
+	CU_ASSERT_EQUAL(gate_remove(b.x, &a.rq, &dir, "f", &wcc), 0);
+	AWAIT((deletes_hurry(b.x), delete_any_denied(b.x)));
+	CU_ASSERT_EQUAL(gate_remove(b.x, &a.rq, &dir, "h", &wcc), -EACCES);
+	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
+	bed_close(&b);
+}
+
 static void
 a_denial_that_may_pass_refuses_nothing(void)
 {
@@ -548,7 +597,8 @@ a_denial_that_may_pass_refuses_nothing(void)
 }
 
 TEST_MAIN("gate_delete", T(a_removal_that_will_be_denied_is_refused),
-	  T(a_denial_holds_for_its_directory),
+	  T(a_denial_holds_for_its_directory), T(asking_touches_no_file),
+	  T(a_denial_of_a_prefix_is_met_there_alone),
 	  T(a_denial_that_may_pass_refuses_nothing), T(what_somebody_else_has_put_there_since_stays),
 	  T(it_stays_after_a_restart_too),
 	  T(a_version_that_arrives_during_the_removal_goes_too),

@@ -6,9 +6,10 @@
  * a 403 may be a bad hour.  Once S3 has denied a deletion for refuse_grace_ms,
  * and three times, the next REMOVE, RMDIR and RENAME are refused on the call.
  *
- * Not all objects are alike (a policy may be about a prefix, a lock about one
- * of them), and rights may come back.  So S3 is asked each time, by a DELETE
- * whose condition cannot hold: rights come first.  Where conditions are not
+ * Not all directories are alike (a policy may be about a prefix), and rights
+ * may come back.  So S3 is asked each time, by a DELETE in the same directory:
+ * of a key that no file can have, lest a proxy that drops its condition, which
+ * cannot hold, costs a file.  Rights come first.  Where conditions are not
  * honoured, the denial holds for the directory of the object that was denied,
  * until that deletion, which is tried again all the while, is done.
  */
@@ -16,6 +17,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nfsd/gate/dir/dir.h"
@@ -24,15 +26,23 @@
 #include "nfsd/gate/object/object.h"
 
 #define NO_ETAG "00000000000000000000000000000000"
+#define NO_FILE S3_SCRATCH "000000000000000000000000"
 
 static int
 ask(struct gate_export *x, const char *key)
 {
 	struct s3_error err = { 0 };
+	char beside[META_KEY_MAX + 1];
+	const char *slash = strrchr(key, '/');
+	int dir_len = slash != NULL ? (int)(slash + 1 - key) : 0;
+	int len = snprintf(beside, sizeof(beside), "%.*s" NO_FILE, dir_len,
+			   key);
 
-	if (!__atomic_load_n(&x->can_delete_if_match, __ATOMIC_RELAXED))
+	if (len >= (int)sizeof(beside) ||
+	    !__atomic_load_n(&x->can_delete_if_match, __ATOMIC_RELAXED))
 		return delete_denied_beside(x, key) ? -EACCES : 0;
-	return s3_delete(x->s3, key, NO_ETAG, &err) == -EACCES ? -EACCES : 0;
+	return s3_delete(x->s3, beside, NO_ETAG, &err) == -EACCES ? -EACCES
+								  : 0;
 }
 
 int
