@@ -337,6 +337,7 @@ refused_deletions_are_in_nobody_s_way(void)
 	uint64_t until, before, took;
 
 	b.export.hold_ms = 20;
+	b.export.refuse_grace_ms = 600000;
 	client_init(&a, "a");
 	bed_open(&b);
 	b.gate->config.log = count_line;
@@ -364,6 +365,11 @@ refused_deletions_are_in_nobody_s_way(void)
 	before = clock_ms();
 	for (unsigned i = 0; i < 10000; i++)
 		CU_ASSERT_FALSE_FATAL(delete_pending(b.x, "f"));
+	took = clock_ms() - before;
+	CU_ASSERT(took < 150);
+	before = clock_ms();
+	for (unsigned i = 0; i < 10000; i++)
+		CU_ASSERT_FALSE_FATAL(delete_denied_beside(b.x, "f"));
 	took = clock_ms() - before;
 	CU_ASSERT(took < 150);
 	b.gate->config.log = NULL;

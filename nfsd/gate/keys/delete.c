@@ -173,13 +173,23 @@ delete_parts(struct gate_export *x, const char *key, int64_t since_ns,
 
 /* ---- what S3 says no to ---- */
 
+void
+delete_set_denied_locked(struct deletion *d, bool denied)
+{
+	if (denied && !d->denied)
+		LIST_INSERT_HEAD(&d->x->deletes.denied, d, denied_link);
+	else if (!denied && d->denied)
+		LIST_REMOVE(d, denied_link);
+	d->denied = denied;
+}
+
 bool
 delete_any_denied(struct gate_export *x)
 {
 	bool any;
 
 	pthread_mutex_lock(&x->gate->mutex);
-	any = x->deletes.denied > 0;
+	any = !LIST_EMPTY(&x->deletes.denied);
 	pthread_mutex_unlock(&x->gate->mutex);
 	return any;
 }
@@ -203,10 +213,11 @@ delete_denied_beside(struct gate_export *x, const char *key)
 	const struct deletion *d;
 
 	pthread_mutex_lock(&x->gate->mutex);
-	for (d = x->deletes.by_id; d != NULL; d = d->hh.next)
-		if (d->denied && directory_len(d->row.key) == len &&
+	LIST_FOREACH(d, &x->deletes.denied, denied_link) {
+		if (directory_len(d->row.key) == len &&
 		    memcmp(d->row.key, key, len) == 0)
 			break;
+	}
 	pthread_mutex_unlock(&x->gate->mutex);
 	return d != NULL;
 }

@@ -54,7 +54,8 @@ struct deletion {
 	bool refused;		/* by S3, when it was tried last */
 	uint64_t denied_ms;	/* it is denied since then; 0: it is not, */
 	unsigned denials;	/* so often, */
-	bool denied;		/* which is no bad moment any more */
+	bool denied;		/* which is no bad moment any more, */
+	LIST_ENTRY(deletion) denied_link;	/* so that it is among those */
 	bool gone;		/* S3 has it no more; only the row is left */
 	bool looked;		/* in doubt, and there was nothing */
 	bool wanted;		/* its key: it waits for nothing below it */
@@ -114,6 +115,8 @@ void deletion_end(struct deletion *d);	/* frees it */
 bool delete_stays_refused(const struct deletion *d);
 /* As it is now.  Only posted. */
 void delete_put_row(struct deletion *d);
+/* It is denied for long, or is not any more. */
+void delete_set_denied_locked(struct deletion *d, bool denied);
 
 /* ---- hidden.c ---- */
 /* The key names nothing from now on; so often as it is added until it does

@@ -108,7 +108,7 @@ struct deletes {
 	unsigned waiters;	/* threads in delete_wait */
 	unsigned failing;	/* have been tried */
 	unsigned refused;	/* S3 says no to them */
-	unsigned denied;	/* for long: dir/denied.c */
+	LIST_HEAD(, deletion) denied;	/* for long: dir/denied.c */
 	int said;		/* the error that was told last, */
 	uint64_t said_ms;	/* then, */
 	unsigned unsaid;	/* and how often it was not since */

@@ -82,7 +82,7 @@ done(struct deletion *d)
 	s->running--;
 	s->failing -= d->attempts > 0;
 	s->refused -= d->refused;
-	s->denied -= d->denied;
+	delete_set_denied_locked(d, false);
 	g->deletes_pending--;
 	deletes_start_locked(x);
 	pthread_cond_broadcast(&g->progress);
@@ -172,8 +172,7 @@ set_denied(struct deletion *d, bool denied)
 		d->denied_ms = now;
 	lasts = d->denials >= DENIALS_MIN &&
 		now - d->denied_ms >= x->c.refuse_grace_ms;
-	x->deletes.denied += (unsigned)lasts - (unsigned)d->denied;
-	d->denied = lasts;
+	delete_set_denied_locked(d, lasts);
 	pthread_mutex_unlock(&x->gate->mutex);
 }
 
