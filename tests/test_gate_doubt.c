@@ -191,6 +191,37 @@ what_may_never_be_looked_at_is_given_up(void)
 	bed_close(&b);
 }
 
+/* An answer came while the file was being removed. */
+static void
+a_doubt_that_has_ended_takes_nothing(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct node *n;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
+	CU_ASSERT(bed_settled(&b));
+	fake_s3_set(b.s3, "k", "theirs", 6);
+	n = node_find(b.gate, fh.ino);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
+	node_lock_wait(n);
+	{
+		CLEANUP_CHANGE struct change c;
+
+		change_begin(&c, b.gate);
+		CU_ASSERT_PTR_NOT_NULL(forget_in_doubt(n, &c, "k", ""));
+		CU_ASSERT_EQUAL(change_commit(&c), 0);
+	}
+	node_unlock(n);
+	node_put(&n);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "k", "theirs", 6));
+	bed_close(&b);
+}
+
 /* It is on its way when the file is removed, and its answer is lost then. */
 static void
 removed_meanwhile(bool theirs)
@@ -345,6 +376,7 @@ TEST_MAIN("gate_doubt", T(what_somebody_else_has_put_there_stays),
 	  T(what_was_there_before_goes),
 	  T(one_denial_after_an_outage_gives_nothing_up),
 	  T(what_may_never_be_looked_at_is_given_up),
+	  T(a_doubt_that_has_ended_takes_nothing),
 	  T(so_it_is_with_what_arrives_during_the_removal),
 	  T(parts_that_others_have_begun_stay),
 	  T(they_stay_when_our_next_try_clears_its_own),

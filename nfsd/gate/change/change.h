@@ -151,6 +151,11 @@ const struct meta_delete *forget_known_locked(struct node *n,
 					      struct change *c,
 					      const char *key,
 					      const char *etag, bool hide);
+/* The same of a key to which a request without an answer went.  The node was
+ * not locked since: should there be no doubt any more, and none be known to lie
+ * there, nothing goes. */
+const struct meta_delete *forget_in_doubt(struct node *n, struct change *c,
+					  const char *key, const char *etag);
 /* Is its object's key hidden already, since it was renamed away from it? */
 bool name_left_key(const struct node *n);
 /* A copy of a file that was carried may have got to the key that its path

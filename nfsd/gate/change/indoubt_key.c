@@ -249,11 +249,10 @@ lost_gone_rows(struct node *n, const char *const but[2], struct change *c)
 
 		if (!change_deletes(c, key) &&
 		    (list[i].stray || !hidden_exactly(n->export, key)))
-			(void)forget_known(n, c, key,
-					   strcmp(key, path) == 0
-						   ? n->i.dest_etag
-						   : "",
-					   true);
+			(void)forget_in_doubt(n, c, key,
+					      strcmp(key, path) == 0
+						      ? n->i.dest_etag
+						      : "");
 	}
 	free(list);
 }

@@ -10,15 +10,22 @@
 #include <string.h>
 
 #include "nfsd/gate/change/inside.h"
+#include "nfsd/gate/keys/keys.h"
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/path/path.h"
+
+/* One under way will have noted what it sends, or may do so yet. */
+static bool
+is_running_locked(const struct node *n, const char *key)
+{
+	return n->up.run == UP_RUNNING && n->up.sent_key != NULL &&
+	       strcmp(n->up.sent_key, key) == 0;
+}
 
 void
 lost_ours_locked(struct node *n, const char *key, struct change *c)
 {
-	/* One under way will have noted what it sends, or may do so yet. */
-	bool running = n->up.run == UP_RUNNING && n->up.sent_key != NULL &&
-		       strcmp(n->up.sent_key, key) == 0;
+	bool running = is_running_locked(n, key);
 	size_t room = running;
 	struct meta_ours *ours;
 	const struct lost *l;
@@ -78,6 +85,21 @@ forget_known(struct node *n, struct change *c, const char *key,
 
 	pthread_mutex_lock(&n->mutex);
 	row = forget_known_locked(n, c, key, etag, hide);
+	pthread_mutex_unlock(&n->mutex);
+	return row;
+}
+
+const struct meta_delete *
+forget_in_doubt(struct node *n, struct change *c, const char *key,
+		const char *etag)
+{
+	const struct meta_delete *row;
+
+	pthread_mutex_lock(&n->mutex);
+	if (etag[0] == '\0' && !is_running_locked(n, key) &&
+	    !lost_at_locked(n, key))
+		etag = DELETE_NOTHING;
+	row = forget_known_locked(n, c, key, etag, true);
 	pthread_mutex_unlock(&n->mutex);
 	return row;
 }

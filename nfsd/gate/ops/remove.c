@@ -72,10 +72,10 @@ forget_sent(struct node *n, const char *key, bool was_carried,
 	pthread_mutex_unlock(&n->mutex);
 	if (sent[0] != '\0' && !change_deletes(c, sent) &&
 	    !hidden_exactly(x, sent))
-		late = forget_known(n, c, sent,
-				    strcmp(sent, key) == 0 ? n->i.dest_etag
-							   : "",
-				    true) != NULL;
+		late = forget_in_doubt(n, c, sent,
+				       strcmp(sent, key) == 0
+					       ? n->i.dest_etag
+					       : "") != NULL;
 	lost_gone_rows(n, (const char *const[]){ "", "" }, c);
 	/* A multipart upload is under way there, and will be aborted, but for a
 	 * crash before that; or one has left parts. */
