@@ -27,6 +27,7 @@ struct object {
 	int64_t mtime_ns;
 	struct s3_headers headers;
 	enum fake_s3_lock lock;
+	bool ghost;
 };
 
 struct part {
@@ -85,7 +86,7 @@ find(struct s3 *s3, const char *key)
 	struct object *o;
 
 	LIST_FOREACH(o, &s3->objects, link) {
-		if (strcmp(o->key, key) == 0)
+		if (!o->ghost && strcmp(o->key, key) == 0)
 			break;
 	}
 	return o;
@@ -342,6 +343,22 @@ fake_s3_set(struct s3 *s3, const char *key, const void *data, size_t len)
 	memcpy(copy, data, len);
 	pthread_mutex_lock(&s3->mutex);
 	store(s3, key, copy, len, NULL);
+	pthread_mutex_unlock(&s3->mutex);
+}
+
+void
+fake_s3_ghost(struct s3 *s3, const char *key)
+{
+	pthread_mutex_lock(&s3->mutex);
+	store(s3, key, calloc(1, 1), 0, NULL)->ghost = true;
+	pthread_mutex_unlock(&s3->mutex);
+}
+
+void
+fake_s3_now(struct s3 *s3)
+{
+	pthread_mutex_lock(&s3->mutex);
+	s3->clock_ns = s3_clock_ns(s3);
 	pthread_mutex_unlock(&s3->mutex);
 }
 

@@ -50,6 +50,10 @@ enum fake_s3_lock { FAKE_S3_OPEN, FAKE_S3_ARCHIVED, FAKE_S3_RESTORED,
 		    FAKE_S3_ENCRYPTED };
 void fake_s3_lock(struct s3 *s3, const char *key, enum fake_s3_lock lock);
 void fake_s3_unset(struct s3 *s3, const char *key);
+/* Listings tell of it, and it is not there. */
+void fake_s3_ghost(struct s3 *s3, const char *key);
+/* Its clock, a second an object, is at the present from now on. */
+void fake_s3_now(struct s3 *s3);
 bool fake_s3_has(struct s3 *s3, const char *key);
 /* Are these its bytes? */
 bool fake_s3_is(struct s3 *s3, const char *key, const void *data, size_t len);

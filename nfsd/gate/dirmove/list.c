@@ -534,6 +534,23 @@ add_dir(struct unlisted *u, uint64_t ino)
 	return 0;
 }
 
+/* The row was read a while ago: an upload may have taken the file away from
+ * that key, where a foreign object with its bytes may lie by now.  Its lock is
+ * held.  False: so it is. */
+static bool
+unlisted_still(struct node *n, const char *key, struct listed *e)
+{
+	bool still;
+
+	pthread_mutex_lock(&n->mutex);
+	still = !n->dead && !n->i.name_dirty && !n->i.carried &&
+		strcmp(n->i.base_key, key) == 0;
+	strcpy(e->etag, n->i.base_etag);
+	e->size = n->i.base_size;
+	pthread_mutex_unlock(&n->mutex);
+	return still;
+}
+
 /* Its object lies below the source, or did: the copy will tell. */
 static int
 one_unlisted(void *arg, const struct meta_uncarried *u)
@@ -552,11 +569,8 @@ one_unlisted(void *arg, const struct meta_uncarried *u)
 	if (r < 0)
 		return r == -ESTALE ? 0 : r;
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
-	snprintf(e.etag, sizeof(e.etag), "%s", n->i.base_etag);
-	e.size = n->i.base_size;
-	pthread_mutex_unlock(&n->mutex);
-	r = mark(l, n, &e);
+	if (unlisted_still(n, u->key, &e))
+		r = mark(l, n, &e);
 	node_unlock(n);
 	node_put(&n);
 	return r;

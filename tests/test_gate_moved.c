@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Renamed directories whose listing does not tell what there is: files that it
+ * lacks, and keys that are not there.
+ */
+
+#include <config.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/gate_bed.h"
+#include "tests/unit.h"
+
+static int
+look_in(struct bed *b, struct client *c, const struct gate_fh *dir,
+	const char *name, struct gate_fh *fh)
+{
+	struct gate_attr attr;
+	struct gate_wcc wcc = { 0 };
+
+	c->rq.may_block = true;
+	return gate_lookup(b->x, &c->rq, dir, name, fh, &attr, &wcc);
+}
+
+static bool
+is_carried(struct node *n)
+{
+	bool carried;
+
+	pthread_mutex_lock(&n->mutex);
+	carried = n->i.carried;
+	pthread_mutex_unlock(&n->mutex);
+	return carried;
+}
+
+/* The file leaves the directory while the lister is on its way to it. */
+static void
+what_has_left_a_key_since_does_not_delete_what_is_there(void)
+{
+	static const char *const keys[] = { "d/a", "d/f0", "d/f1" };
+	struct gate_wcc one = { 0 }, two = { 0 };
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh dir, fh[3];
+	struct node *n[3];
+
+	client_init(&a, "a");
+	b.export.attr_ttl_ms = 60000;
+	bed_open(&b);
+	for (int i = 0; i < 3; i++)
+		fake_s3_set(b.s3, keys[i], "text", 4);
+	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(look_in(&b, &a, &dir, keys[i] + 2, &fh[i]), 0);
+		n[i] = node_find(b.gate, fh[i].ino);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(n[i]);
+	}
+	fake_s3_unset(b.s3, "d/f0");
+	fake_s3_unset(b.s3, "d/f1");
+	node_lock_wait(n[1]);
+	CU_ASSERT_EQUAL(do_rename(&b, &a, "d", "e"), 0);
+	AWAIT(is_carried(n[0]));
+	/* It reads what is not marked, and waits for the first of those. */
+	nanosleep(&(struct timespec){ 0, 200000000 }, NULL);
+	fake_s3_set(b.s3, "d/f1", "text", 4);
+	CU_ASSERT_EQUAL(gate_rename(b.x, &a.rq, &dir, "f1", &b.root, "g",
+				    &one, &two), 0);
+	AWAIT(fake_s3_has(b.s3, "g") && !fake_s3_has(b.s3, "d/f1"));
+	CU_ASSERT(fake_s3_is(b.s3, "g", "text", 4));
+	fake_s3_now(b.s3);
+	fake_s3_set(b.s3, "d/f1", "text", 4);
+	node_unlock(n[1]);
+	for (int i = 0; i < 3; i++)
+		node_put(&n[i]);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "d/f1", "text", 4));
+	CU_ASSERT(fake_s3_is(b.s3, "e/a", "text", 4));
+	bed_close(&b);
+}
+
+TEST_MAIN("gate_moved",
+	  T(what_has_left_a_key_since_does_not_delete_what_is_there))
