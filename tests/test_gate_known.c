@@ -125,6 +125,66 @@ names_that_have_left_the_bucket_take_their_rows_with_them(void)
 	bed_close(&b);
 }
 
+static void
+unset(struct bed *b, unsigned from, unsigned to)
+{
+	char key[32];
+
+	for (unsigned i = from; i < to; i++) {
+		key_of(i, key);
+		fake_s3_unset(b->s3, key);
+	}
+}
+
+/* A listing may lack them for they are young: each is asked for. */
+static void
+many_that_are_young_do_not_keep_a_reader_waiting(void)
+{
+	struct bed b = BED;
+	struct client a;
+	uint64_t at;
+	unsigned heads;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_now(b.s3);
+	fill(&b, 0, MANY);
+	CU_ASSERT_EQUAL(list(&b, &a), MANY);
+	unset(&b, 10, MANY);
+	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
+	fake_s3_slow(b.s3, S3_OP_HEAD, 50);
+	heads = fake_s3_calls(b.s3, S3_OP_HEAD);
+	at = clock_ms();
+	CU_ASSERT(list(&b, &a) < MANY);
+	CU_ASSERT(clock_ms() - at < 10000);
+	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_HEAD) - heads <= 64);
+	fake_s3_slow(b.s3, S3_OP_HEAD, 0);
+	AWAIT(list(&b, &a) == 10);
+	CU_ASSERT_EQUAL(list(&b, &a), 10);
+	bed_close(&b);
+}
+
+static void
+what_cannot_be_asked_for_stays_and_the_listing_counts(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fake_s3_now(b.s3);
+	fill(&b, 0, 20);
+	CU_ASSERT_EQUAL(list(&b, &a), 20);
+	unset(&b, 5, 10);
+	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1000, -EACCES);
+	CU_ASSERT_EQUAL(list(&b, &a), 20);
+	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 0, 0);
+	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
+	CU_ASSERT_EQUAL(list(&b, &a), 15);
+	bed_close(&b);
+}
+
 /* Rows of 4,000 names, of no export: there, or gone. */
 static void
 put_rows(struct bed *b, bool there)
@@ -448,6 +508,8 @@ what_was_forgotten_is_not_denied_while_the_store_is_away(void)
 
 TEST_MAIN("gate_known",
 	  T(names_that_have_left_the_bucket_take_their_rows_with_them),
+	  T(many_that_are_young_do_not_keep_a_reader_waiting),
+	  T(what_cannot_be_asked_for_stays_and_the_listing_counts),
 	  T(the_database_is_small_again_when_its_rows_have_gone),
 	  T(names_that_nobody_uses_are_forgotten_and_found_again),
 	  T(a_handle_of_a_forgotten_file_is_stale_and_never_another),

@@ -33,6 +33,14 @@ struct page {
 	uint64_t odd;
 };
 
+struct looks {			/* HEADs of what a listing lacks */
+	unsigned left;
+	uint64_t until_ms;
+	bool gone;		/* one has told so, */
+	bool failed;		/* or nothing, */
+	bool more;		/* and some were not asked */
+};
+
 /* ---- mangle.c ---- */
 /* The part that a LONG name in the directory stands for; asks S3. */
 int odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
@@ -113,8 +121,9 @@ int sweep_range(struct node *dir, const char *after, const char *upto,
 		uint64_t start_id, bool (*has)(void *arg, const char *name),
 		void *arg, struct sweep *out)
 	__attribute__((warn_unused_result));
-/* A name that the listing lacks.  What S3 was never told stays.  1: it went. */
-int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
-	__attribute__((warn_unused_result));
+/* A name that the listing lacks.  What S3 was never told stays, and what it
+ * is not asked for, or has no answer for.  1: it went. */
+int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
+	       struct looks *looks) __attribute__((warn_unused_result));
 
 #endif

@@ -13,6 +13,9 @@
  * "d-x" stands between a file "d" and a directory "d".  Names that are not
  * the part of their key (path/component.c) stand elsewhere; they are looked
  * after at the end of a listing (scan.c).
+ *
+ * Of a young object that a listing lacks S3 is asked.  A client waits for that:
+ * one listing asks a few times only, and leaves the others to the next.
  */
 
 #include <config.h>
@@ -180,8 +183,60 @@ still_there(struct node *n, bool *there)
 	return r == -ENOENT ? 0 : r;
 }
 
+static bool
+may_look(struct looks *l)
+{
+	if (l->left == 0 || clock_ms() >= l->until_ms) {
+		l->more = true;
+		return false;
+	}
+	l->left--;
+	return true;
+}
+
+/* No answer tells of no other name, if it is not that one that is denied. */
+static void
+look_failed(struct looks *l, int r)
+{
+	l->failed = true;
+	if (r != -EACCES)
+		l->left = 0;
+}
+
+/* By itself a directory that has names, or its own object. */
+static int
+drop_dir(struct node *n, struct looks *looks)
+{
+	int r;
+
+	if (!may_look(looks))
+		return 0;
+	r = lookup_refresh_dir(n, clock_ms());
+	if (r < 0 && r != -ESTALE)
+		look_failed(looks, r);
+	looks->gone |= r == -ESTALE;
+	return r == -ESTALE;
+}
+
+/* Is it to stay? */
+static bool
+look(struct node *n, struct looks *looks)
+{
+	bool there = true;
+	int r;
+
+	if (!may_look(looks))
+		return true;
+	r = still_there(n, &there);
+	if (r < 0)
+		look_failed(looks, r);
+	looks->gone |= r == 0 && !there;
+	return r < 0 || there;
+}
+
 int
-sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
+sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
+	   struct looks *looks)
 {
 	struct node *n = node_find(g, ino);
 	bool keep = false, ask = false;
@@ -209,9 +264,9 @@ sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
 		keep |= n->i.marker;
 		pthread_mutex_unlock(&n->mutex);
 		if (r >= 0 && keep && !move_covers(n)) {
-			r = lookup_refresh_dir(n, clock_ms());
+			r = drop_dir(n, looks);
 			node_put(&n);
-			return r == -ESTALE ? 1 : r;
+			return r;
 		}
 	} else {
 		pthread_mutex_lock(&n->mutex);
@@ -219,7 +274,7 @@ sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms)
 		ask = !keep && may_be_unlisted_locked(n);
 		pthread_mutex_unlock(&n->mutex);
 		if (ask)
-			r = still_there(n, &keep);
+			keep = look(n, looks);
 	}
 	if (r == 0 && !keep) {
 		r = lookup_vanish(n, start_ms);

@@ -28,6 +28,9 @@
 
 /* A scan that nobody pulled for so long starts from its beginning. */
 #define SCAN_IDLE_MS 60000
+/* Of what it lacks it asks so often, and so long. */
+#define LOOKS_MAX 64
+#define LOOKS_MS 1000
 
 static int
 note_seen(struct scan *s, uint64_t id)
@@ -397,15 +400,22 @@ collect_gone(void *arg, const struct meta_name *name)
 }
 
 static int
-drop_all(struct node *dir, struct scan *s, const struct sweep *gone)
+drop_all(struct node *dir, struct scan *s, const struct sweep *gone,
+	 struct looks *looks)
 {
+	size_t from = s->look_from;
+
 	for (size_t i = 0; i < gone->count; i++) {
-		int r = sweep_drop(dir->export->gate, gone->inos[i],
-				   s->start_ms);
+		size_t at = (from + i) % gone->count;
+		bool more = looks->more;
+		int r = sweep_drop(dir->export->gate, gone->inos[at],
+				   s->start_ms, looks);
 
 		if (r < 0)
 			return r;
 		s->changed |= r == 1;
+		if (!more && looks->more)
+			s->look_from = at;
 	}
 	return 0;
 }
@@ -415,6 +425,8 @@ finish(struct node *dir, struct scan *s)
 {
 	struct gate *g = dir->export->gate;
 	struct gone gone = { .x = dir->export, .scan = s };
+	struct looks looks = { .left = LOOKS_MAX,
+			       .until_ms = clock_ms() + LOOKS_MS };
 	int r;
 
 	if (s->seen_count > 0)
@@ -424,9 +436,9 @@ finish(struct node *dir, struct scan *s)
 	if (r == 0)
 		r = gone.error;
 	if (r == 0 && (!s->disorder || s->by_seen))
-		r = drop_all(dir, s, &gone.sweep);
+		r = drop_all(dir, s, &gone.sweep, &looks);
 	if (r == 0 && !s->disorder && !s->by_seen)
-		r = drop_all(dir, s, &s->gone);
+		r = drop_all(dir, s, &s->gone, &looks);
 	sweep_free(&gone.sweep);
 	if (r == 0)
 		r = subdirs_count(dir);
@@ -434,9 +446,13 @@ finish(struct node *dir, struct scan *s)
 		return r;
 	pthread_mutex_lock(&dir->mutex);
 	s->complete = true;
-	s->fresh_ms = s->start_ms > s->expired_ms ?
-		      answer_ms(dir->export->gate, s->start_ms) : 0;
+	/* Where some have gone, there are more among those not asked. */
+	s->fresh_ms = s->start_ms > s->expired_ms &&
+		      !(looks.more && (looks.gone || looks.failed))
+			      ? answer_ms(dir->export->gate, s->start_ms)
+			      : 0;
 	s->count = gone.names;
+	s->unsure = looks.more || looks.failed;
 	/* Clients drop what they remember of a directory's names, and of
 	 * names that were not there, when its times move. */
 	if (s->changed && !s->first)
@@ -752,7 +768,7 @@ int
 scan_if_small(struct node *dir)
 {
 	struct scan *s;
-	bool known, again;
+	bool known, again, unsure;
 	int r;
 
 	if (move_lists(dir))
@@ -768,7 +784,10 @@ scan_if_small(struct node *dir)
 	do {
 		r = scan_step(dir);
 	} while (r == 1 && known);
-	return r < 0 ? r : r == 0;
+	pthread_mutex_lock(&dir->mutex);
+	unsure = dir->scan != NULL && dir->scan->unsure;
+	pthread_mutex_unlock(&dir->mutex);
+	return r < 0 ? r : r == 0 && !unsure;
 }
 
 int

@@ -19,6 +19,8 @@ struct scan {
 	uint64_t fresh_ms;	/* when the last complete one began */
 	uint64_t expired_ms;	/* no listing of before then is fresh */
 	uint64_t count;		/* names it met */
+	bool unsure;		/* some that it lacked may be gone */
+	size_t look_from;	/* of those that one lacked: asked next */
 	/* the one under way */
 	char *prefix;		/* that it lists */
 	bool running;
