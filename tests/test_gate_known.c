@@ -185,6 +185,31 @@ what_cannot_be_asked_for_stays_and_the_listing_counts(void)
 	bed_close(&b);
 }
 
+/* The directory is larger than one that is listed whole before it is told. */
+static void
+names_that_a_page_lacks_are_not_told_before_the_last_one(void)
+{
+	enum { LARGE = 10500 };
+	struct told t = { 0 };
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	fill(&b, 0, LARGE);
+	CU_ASSERT_EQUAL(list(&b, &a), LARGE);
+	unset(&b, 3, 203);
+	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
+	for (int plus = 0; plus < 2; plus++) {
+		t = (struct told){ 0 };
+		list_from(&b, &a, 0, 20, plus, &t);
+		for (unsigned i = 0; i < 203; i++)
+			CU_ASSERT_EQUAL(t.seen[i], i < 3);
+		CU_ASSERT_EQUAL(t.seen[203], 1);
+	}
+	bed_close(&b);
+}
+
 /* Rows of 4,000 names, of no export: there, or gone. */
 static void
 put_rows(struct bed *b, bool there)
@@ -508,6 +533,7 @@ what_was_forgotten_is_not_denied_while_the_store_is_away(void)
 
 TEST_MAIN("gate_known",
 	  T(names_that_have_left_the_bucket_take_their_rows_with_them),
+	  T(names_that_a_page_lacks_are_not_told_before_the_last_one),
 	  T(many_that_are_young_do_not_keep_a_reader_waiting),
 	  T(what_cannot_be_asked_for_stays_and_the_listing_counts),
 	  T(the_database_is_small_again_when_its_rows_have_gone),

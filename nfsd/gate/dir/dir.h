@@ -111,6 +111,9 @@ int scan_step(struct node *dir) __attribute__((warn_unused_result));
 void scan_begin(struct node *dir);
 /* Has the listing under way (or a fresh one) passed this name? */
 bool scan_passed(struct node *dir, const struct meta_name *name);
+/* Has the listing under way shown that this file of it is gone, so that it
+ * only waits for the last page? */
+bool scan_lacks(struct node *dir, uint64_t ino);
 
 /* ---- page.c ---- */
 /* Does S3 have anything below the prefix, hidden keys aside, but for an object

@@ -121,6 +121,9 @@ int sweep_range(struct node *dir, const char *after, const char *upto,
 		uint64_t start_id, bool (*has)(void *arg, const char *name),
 		void *arg, struct sweep *out)
 	__attribute__((warn_unused_result));
+/* Is it a file that sweep_drop will let go without a question, as far as can
+ * be seen? */
+bool sweep_certain(struct gate *g, uint64_t ino, uint64_t start_ms);
 /* A name that the listing lacks.  What S3 was never told stays, and what it
  * is not asked for, or has no answer for.  1: it went. */
 int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms,

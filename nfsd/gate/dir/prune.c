@@ -166,6 +166,23 @@ may_be_unlisted_locked(const struct node *n)
 		       LAG_MAX_MS * 1000000LL;
 }
 
+bool
+sweep_certain(struct gate *g, uint64_t ino, uint64_t start_ms)
+{
+	struct node *n = NULL;
+	bool certain;
+
+	if (node_get(g, ino, true, &n) < 0)
+		return false;
+	pthread_mutex_lock(&n->mutex);
+	certain = n->i.kind != GATE_DIR && n->i.base_key[0] != '\0' &&
+		  !n->i.carried && !node_is_local_locked(n) &&
+		  n->checked_ms < start_ms && !may_be_unlisted_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	node_put(&n);
+	return certain;
+}
+
 /* Ask. */
 static int
 still_there(struct node *n, bool *there)

@@ -491,6 +491,31 @@ has_name(void *arg, const char *name)
 				       sizeof(*p->names), by_text) != NULL;
 }
 
+/* Others look into them meanwhile (scan_lacks). */
+static int
+add_gone(struct node *dir, struct sweep *page)
+{
+	struct sweep *s = &dir->scan->gone;
+	size_t i = s->count, j = page->count, at = i + j;
+	uint64_t *inos;
+
+	if (page->count == 0)
+		return 0;
+	qsort(page->inos, page->count, sizeof(*page->inos), by_number);
+	pthread_mutex_lock(&dir->mutex);
+	inos = reallocarray(s->inos, at, sizeof(*inos));
+	if (inos != NULL) {
+		s->inos = inos;
+		s->count = s->room = at;
+		while (j > 0)
+			inos[--at] = i > 0 && inos[i - 1] > page->inos[j - 1]
+					     ? inos[--i]
+					     : page->inos[--j];
+	}
+	pthread_mutex_unlock(&dir->mutex);
+	return inos == NULL ? -ENOMEM : 0;
+}
+
 /* The names between the last page's end and this one's which it lacks, and
  * that end.  They are gone once the last page has come and all were in order:
  * until then a later one may have them.  The directory is locked. */
@@ -499,6 +524,7 @@ sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 {
 	struct scan *s = dir->scan;
 	struct place p = { NULL, page->count };
+	struct sweep gone = { 0 };
 	int r;
 
 	if (!page_in_order(page, s->at))
@@ -515,7 +541,10 @@ sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 		p.names[i] = page->list[i].name;
 	qsort(p.names, p.count, sizeof(*p.names), by_text);
 	r = sweep_range(dir, s->at != NULL ? s->at : "", *at, s->start_id,
-			has_name, &p, &s->gone);
+			has_name, &p, &gone);
+	if (r == 0)
+		r = add_gone(dir, &gone);
+	sweep_free(&gone);
 	free(p.names);
 	return r;
 }
@@ -536,6 +565,23 @@ scan_passed(struct node *dir, const struct meta_name *name)
 		  sweep_passed(name, dir->scan->at));
 	pthread_mutex_unlock(&dir->mutex);
 	return passed;
+}
+
+bool
+scan_lacks(struct node *dir, uint64_t ino)
+{
+	const struct scan *s;
+	uint64_t start_ms = 0;
+
+	pthread_mutex_lock(&dir->mutex);
+	s = dir->scan;
+	if (s != NULL && s->running && !s->disorder && s->gone.count > 0 &&
+	    bsearch(&ino, s->gone.inos, s->gone.count, sizeof(ino),
+		    by_number) != NULL)
+		start_ms = s->start_ms;
+	pthread_mutex_unlock(&dir->mutex);
+	return start_ms != 0 &&
+	       sweep_certain(dir->export->gate, ino, start_ms);
 }
 
 bool

@@ -166,6 +166,17 @@ emit_dots(struct walk *w, uint64_t cookie)
 	node_put(&up);
 }
 
+/* What the listing lacks keeps its name until the last page has come, and is
+ * not told. */
+static void
+leave_out_gone(struct node *dir, struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		if (scan_lacks(dir, b->names[i].ino))
+			b->names[i].ino = 0;
+	}
+}
+
 /* One batch of entries after *cookie.  1: there may be more. */
 static int
 emit_batch(struct walk *w, uint64_t *cookie)
@@ -177,8 +188,10 @@ emit_batch(struct walk *w, uint64_t *cookie)
 	if (b == NULL)
 		return -ENOMEM;
 	r = meta_each_name(g->meta, w->dir->ino, *cookie, BATCH, take_name, b);
+	leave_out_gone(w->dir, b);
 	for (size_t i = 0; r == 0 && w->plus && i < b->count; i++) {
-		if (node_get(g, b->names[i].ino, true, &b->nodes[i]) < 0)
+		if (b->names[i].ino == 0 ||
+		    node_get(g, b->names[i].ino, true, &b->nodes[i]) < 0)
 			b->nodes[i] = NULL;
 	}
 	if (r == 0 && w->plus)
@@ -190,7 +203,8 @@ emit_batch(struct walk *w, uint64_t *cookie)
 	}
 	for (size_t i = 0; r == 0 && i < b->count && !w->full; i++) {
 		/* Gone between the two questions. */
-		if (!w->plus || (b->nodes[i] != NULL && !b->nodes[i]->dead))
+		if (w->plus ? b->nodes[i] != NULL && !b->nodes[i]->dead
+			    : b->names[i].ino != 0)
 			emit_one(w, b->names[i].id, b->names[i].name,
 				 w->plus ? b->nodes[i]->ino
 					 : b->names[i].file,

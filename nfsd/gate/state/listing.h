@@ -35,7 +35,8 @@ struct scan {
 	uint64_t *seen;		/* ids of names met that are odd (see
 				 * dir/prune.c), or of all */
 	size_t seen_count, seen_room;
-	struct sweep gone;	/* missing where their page should have them */
+	struct sweep gone;	/* missing where their page should have them,
+				 * sorted */
 };
 
 #endif
