@@ -14,7 +14,7 @@
  * the part of their key (path/component.c) stand elsewhere; they are looked
  * after at the end of a listing (scan.c).
  *
- * Of a young object that a listing lacks S3 is asked.  A client waits for that:
+ * Of an object of ours that no listing has shown S3 is asked.  Clients wait for that:
  * one listing asks a few times only, and leaves the others to the next.
  */
 
@@ -156,14 +156,11 @@ any_name(void *arg, const struct meta_name *name)
 }
 
 /* Uploaded by us, and no listing has shown it yet: perhaps after the listing
- * had passed its place, or listings lag.  Or it is young, and was shown by one
- * that was further than the next.  Mutex held. */
+ * had passed its place, or listings lag.  Mutex held. */
 static bool
 may_be_unlisted_locked(const struct node *n)
 {
-	return n->i.base_mtime_ns == 0 ||
-	       s3_clock_ns(n->export->s3) - n->i.base_mtime_ns <
-		       LAG_MAX_MS * 1000000LL;
+	return n->i.base_mtime_ns == 0;
 }
 
 bool
