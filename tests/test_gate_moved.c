@@ -6,6 +6,7 @@
 
 #include <config.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,5 +80,68 @@ what_has_left_a_key_since_does_not_delete_what_is_there(void)
 	bed_close(&b);
 }
 
+/* "d" with a file becomes "e", and listings tell of `ghosts` more keys that
+ * are not there any more: the move goes on looking. */
+static struct move *
+move_that_lags(struct bed *b, struct client *c, unsigned ghosts)
+{
+	struct gate_fh dir;
+	struct move *m;
+	char key[32];
+
+	fake_s3_set(b->s3, "d/a", "text", 4);
+	CU_ASSERT_EQUAL(do_lookup(b, c, "d", &dir), 0);
+	fake_s3_fail(b->s3, S3_OP_COPY, 1, 1000000, -EAGAIN);
+	CU_ASSERT_EQUAL(do_rename(b, c, "d", "e"), 0);
+	m = LIST_FIRST(&b->gate->moves.list);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
+	AWAIT(__atomic_load_n(&m->row.listed, __ATOMIC_RELAXED));
+	for (unsigned i = 0; i < ghosts; i++) {
+		snprintf(key, sizeof(key), "d/b%03u", i);
+		fake_s3_ghost(b->s3, key);
+	}
+	fake_s3_fail(b->s3, S3_OP_COPY, 1, 0, 0);
+	AWAIT(!moves_owed(b->gate));
+	CU_ASSERT_PTR_EQUAL(LIST_FIRST(&b->gate->moves.list), m);
+	return m;
+}
+
+static void
+what_is_found_late_is_owed(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	(void)move_that_lags(&b, &a, 1);
+	CU_ASSERT(!moves_owed(b.gate));
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 1000000, -EAGAIN);
+	fake_s3_set(b.s3, "d/late", "text", 4);
+	AWAIT(moves_owed(b.gate));
+	CU_ASSERT(moves_owed(b.gate));
+	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
+	AWAIT(fake_s3_has(b.s3, "e/late"));
+	CU_ASSERT(fake_s3_is(b.s3, "e/late", "text", 4));
+	bed_close(&b);
+}
+
+static void
+it_is_found_behind_many_that_are_not_there(void)
+{
+	struct bed b = BED;
+	struct client a;
+
+	client_init(&a, "a");
+	bed_open(&b);
+	(void)move_that_lags(&b, &a, 150);
+	fake_s3_set(b.s3, "d/late", "text", 4);
+	AWAIT(fake_s3_has(b.s3, "e/late"));
+	CU_ASSERT(fake_s3_is(b.s3, "e/late", "text", 4));
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_moved",
-	  T(what_has_left_a_key_since_does_not_delete_what_is_there))
+	  T(what_has_left_a_key_since_does_not_delete_what_is_there),
+	  T(what_is_found_late_is_owed),
+	  T(it_is_found_behind_many_that_are_not_there))

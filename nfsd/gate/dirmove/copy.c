@@ -132,6 +132,8 @@ look_again(struct move *m, bool *lags)
 	do {
 		r = move_list_page(m, true, &at, &found);
 	} while (r == 1 && !stopping(m->x->gate));
+	if (r >= 0)
+		m->look_from += MOVE_LOOKS;
 	move_cursor_fini(&at);
 	*lags = at.lags;
 	return r < 0 ? r : found == 0;
@@ -155,6 +157,16 @@ lagged_enough(struct move *m)
 	return m->lagging_ms < hidden_lag_from(now);
 }
 
+/* There is something to carry, which somebody may wait for. */
+static void
+is_owed(struct move *m)
+{
+	m->lagging_ms = 0;
+	pthread_mutex_lock(&m->x->gate->moves.mutex);
+	m->lagging = false;
+	pthread_mutex_unlock(&m->x->gate->moves.mutex);
+}
+
 static int
 finish(struct move *m)
 {
@@ -166,6 +178,8 @@ finish(struct move *m)
 	bool lags = false;
 	int r = look_again(m, &lags);
 
+	if (r == 0)
+		is_owed(m);
 	if (r != 1)
 		return r;
 	if (lags && !lagged_enough(m))

@@ -13,6 +13,7 @@
 struct move;
 struct move_cursor;
 
+#define MOVE_LOOKS 64	/* at keys of one page, at a move's end */
 #define LEVELS_MAX 1100	/* a key may be nothing but slashes */
 
 struct listed {			/* one entry of the page, copied */
@@ -21,6 +22,7 @@ struct listed {			/* one entry of the page, copied */
 	int64_t mtime_ns;
 	enum s3_cold cold;
 	char etag[META_ETAG_MAX];
+	bool behind;		/* it is not there */
 };
 
 struct level {			/* a directory on the path of the key at hand */

@@ -16,8 +16,6 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/path/path.h"
 
-#define LOOKS_MAX 64		/* at keys of one page, at a move's end */
-
 static int
 take_entry(void *arg, const struct s3_entry *e)
 {
@@ -146,34 +144,36 @@ is_behind(struct lister *l, const struct listed *e, unsigned *looks)
 	r = page_lags(l->x, e->key, e->mtime_ns, l->later ? looks : NULL);
 	if (r != 0 || !l->later)
 		return r;
-	if ((*looks)++ >= LOOKS_MAX)
+	if ((*looks)++ >= MOVE_LOOKS)
 		return 1;
 	r = s3_head(l->x->s3, e->key, &o, NULL);
 	s3_object_free(&o);
 	return r == -ENOENT ? 1 : r;
 }
 
-/* Before anything is locked. */
+/* Before anything is locked.  Those that are not asked for are taken for gone
+ * until a later look begins with them. */
 int
 move_drop_behind(struct lister *l, struct move_page *page,
 		 struct move_cursor *at)
 {
 	unsigned looks = 0;
-	size_t kept = 0;
+	size_t from = l->later ? l->m->look_from : 0, kept = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < page->count; i++) {
-		int behind = r < 0 ? 0
-				   : is_behind(l, &page->list[i], &looks);
+	for (size_t i = 0; r >= 0 && i < page->count; i++) {
+		struct listed *e = &page->list[(from + i) % page->count];
 
-		if (behind < 0)
-			r = behind;
-		at->lags |= behind == 1;
-		if (behind == 1)
+		r = is_behind(l, e, &looks);
+		e->behind = r == 1;
+		at->lags |= e->behind;
+	}
+	for (size_t i = 0; i < page->count; i++) {
+		if (page->list[i].behind)
 			free(page->list[i].key);
 		else
 			page->list[kept++] = page->list[i];
 	}
 	page->count = kept;
-	return r;
+	return r < 0 ? r : 0;
 }
