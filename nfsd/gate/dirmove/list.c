@@ -31,6 +31,8 @@
 #include "nfsd/gate/path/path.h"
 #include "nfsd/gate/worker/worker.h"
 
+#define MARKS_MAX 256		/* on their way, of files that were not listed */
+
 /* ---- committing and locks ---- */
 
 /* A page is done when the rows of all that it marked are on disk. */
@@ -535,13 +537,16 @@ add_dir(struct unlisted *u, uint64_t ino)
 }
 
 /* The row was read a while ago: an upload may have taken the file away from
- * that key, where a foreign object with its bytes may lie by now.  Its lock is
- * held.  False: so it is. */
+ * that key, where a foreign object with its bytes may lie by now.  Or it never
+ * was to leave.  Its lock is held.  False: so it is. */
 static bool
 unlisted_still(struct node *n, const char *key, struct listed *e)
 {
+	char path[META_KEY_MAX + 2];
 	bool still;
 
+	if (path_key(n, path) == 0 && strcmp(path, key) == 0)
+		return false;
 	pthread_mutex_lock(&n->mutex);
 	still = !n->dead && !n->i.name_dirty && !n->i.carried &&
 		strcmp(n->i.base_key, key) == 0;
@@ -573,6 +578,8 @@ one_unlisted(void *arg, const struct meta_uncarried *u)
 		r = mark(l, n, &e);
 	node_unlock(n);
 	node_put(&n);
+	if (r == 0 && l->mark_count >= MARKS_MAX)
+		r = wait_for_marks(l);
 	return r;
 }
 
@@ -585,14 +592,22 @@ static int
 mark_unlisted(struct lister *l)
 {
 	struct unlisted all = { .l = l };
-	int r = flush(l);
+	uint64_t claimed;
+	int r;
 
+	/* All of the tree; once is enough for looks that follow each other. */
+	if (l->later && l->m->none_unlisted)
+		return 0;
+	r = flush(l);
+	claimed = l->claimed;
 	if (r == 0)
 		r = add_dir(&all, l->m->row.ino);
 	while (r == 0 && all.count > 0)
 		r = meta_each_uncarried(l->g->meta, all.dirs[--all.count],
 					one_unlisted, &all);
 	free(all.dirs);
+	if (r == 0 && l->later)
+		l->m->none_unlisted = l->claimed == claimed;
 	return r;
 }
 

@@ -36,6 +36,7 @@ struct move {
 	/* dirmove/copy.c's alone */
 	uint64_t look_ms, look_wait_ms;	/* when it looks again */
 	uint64_t lagging_ms;	/* since */
+	bool none_unlisted;	/* a look found no file that was not marked */
 	size_t look_from;	/* entry of a page, whose key is asked for */
 	char error[256];	/* the last one */
 };
