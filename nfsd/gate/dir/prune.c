@@ -14,8 +14,8 @@
  * the part of their key (path/component.c) stand elsewhere; they are looked
  * after at the end of a listing (scan.c).
  *
- * Of an object of ours that no listing has shown S3 is asked.  Clients wait for that:
- * one listing asks a few times only, and leaves the others to the next.
+ * Of an object of ours that no listing has shown S3 is asked.  Clients wait for
+ * that: one listing asks a few times only, and leaves the others to the next.
  */
 
 #include <config.h>
