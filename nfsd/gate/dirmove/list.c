@@ -31,7 +31,7 @@
 #include "nfsd/gate/path/path.h"
 #include "nfsd/gate/worker/worker.h"
 
-#define MARKS_MAX 256		/* on their way, of files that were not listed */
+#define MARKS_MAX 256	/* on their way, of files that were not listed */
 
 /* ---- committing and locks ---- */
 

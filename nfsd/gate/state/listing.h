@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct sweep {			/* inodes that are gone (dir/prune.c) */
+struct sweep {			/* inodes that are gone (prune.c) */
 	uint64_t *inos;
 	size_t count, room;
 };
@@ -20,7 +20,7 @@ struct scan {
 	uint64_t expired_ms;	/* no listing of before then is fresh */
 	uint64_t count;		/* names it met */
 	bool unsure;		/* some that it lacked may be gone */
-	size_t look_from;	/* of those that one lacked: asked next */
+	size_t look_from;	/* of what one lacked: who is asked next */
 	/* the one under way */
 	char *prefix;		/* that it lists */
 	bool running;
@@ -32,8 +32,8 @@ struct scan {
 	char *at;		/* all up to here are checked; NULL: none */
 	bool disorder;		/* pages do not follow each other */
 	bool by_seen;		/* as was known before: see `seen` */
-	uint64_t *seen;		/* ids of names met that are odd (see
-				 * dir/prune.c), or of all */
+	uint64_t *seen;		/* ids of names met that are odd (prune.c),
+				 * or of all */
 	size_t seen_count, seen_room;
 	struct sweep gone;	/* missing where their page should have them,
 				 * sorted */
