@@ -10,7 +10,7 @@
  * others, in the order of their cookies, a small batch at a time.  A name may
  * be forgotten if its rows say nothing but what the bucket says (meta_known),
  * nobody has its inode in memory, and it was not used lately.  That is kept in
- * two sets of bits (node/known.c), by a hash of the inode's number: now and
+ * two sets of bits (node/used.c), by a hash of the inode's number: now and
  * then (after a quarter of max_names was used, or when a round over all names
  * has found nothing) the younger set becomes the older, and a new one begins.
  * A hash that meets another's keeps a name longer, no more.

@@ -14,7 +14,7 @@
  *			the source is hidden from the old name, should that
  *			be created anew.
  *	carrying	From here on no path stands for a key any more: each
- *			inode knows its object.  copy.c has object by object
+ *			inode knows its object.  carry.c has object by object
  *			copied to the key that its name spells at that
  *			moment, which is recorded, and the old one deleted.
  *
@@ -24,7 +24,7 @@
  * a key.  After a crash, listings go on behind the page that was merged last,
  * and the flags tell what is still to be carried.
  *
- * The list of moves, which other rooms ask, is in keys/renames.c; where a name
+ * The list of moves, which other rooms ask, is in keys/moves.c; where a name
  * below one of them may lie is path/source.c's to tell.
  */
 

@@ -33,7 +33,7 @@ struct move {
 	uint64_t failures;	/* of all passes */
 	bool too_long;		/* told: a path that no key can be */
 	bool lagging;		/* all is carried, and still listed there */
-	/* dirmove/copy.c's alone */
+	/* dirmove/carry.c's alone */
 	uint64_t look_ms, look_wait_ms;	/* when it looks again */
 	uint64_t lagging_ms;	/* since */
 	bool none_unlisted;	/* a look found no file that was not marked */
@@ -67,7 +67,7 @@ struct deletion {
 	UT_hash_handle hh_key;	/* by key; two may have the same */
 };
 
-/* ---- delete.c ---- */
+/* ---- deletions.c ---- */
 /* Has S3 denied any deletion of the export for long? */
 bool delete_any_denied(struct gate_export *x);
 /* ... of an object in the directory of this key? */
@@ -188,7 +188,7 @@ void negative_removed(struct gate *g, uint64_t parent, const char *name,
 bool negative_removed_since(struct gate *g, uint64_t parent, const char *name,
 			    uint64_t since_ms);
 
-/* ---- renames.c ---- */
+/* ---- moves.c ---- */
 
 /* Is any directory on its way?  Cheap. */
 bool moves_any(struct gate *g);
@@ -211,7 +211,7 @@ void move_undo(struct move *m);		/* off the list, and free */
 void moves_wake(struct gate *g);	/* there is something to be carried */
 void moves_free(struct gate *g);
 
-/* An upload that dirmove/copy.c started has ended, well or not. */
+/* An upload that dirmove/carry.c started has ended, well or not. */
 void carry_ended(struct node *n, int r, const char *error);
 /* The pass goes on when there is room. */
 void move_wait_for_room(struct gate_export *x, unsigned room);

@@ -23,7 +23,7 @@ void scan_forget(struct node *dir);
 /* Who is parked for bytes of the bucket is woken, and comes again. */
 void fetch_woken_locked(struct node *n);
 
-/* ---- known.c ---- */
+/* ---- used.c ---- */
 /* Somebody had a use for this inode. */
 void known_used(struct gate *g, uint64_t ino);
 

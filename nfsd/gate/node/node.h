@@ -268,7 +268,7 @@ const struct shown *shown_to_locked(const struct node *n,
 void shown_piece_locked(struct node *n, const struct shown *shown,
 			uint64_t off, uint64_t end, struct piece *out);
 
-/* ---- known.c ---- */
+/* ---- used.c ---- */
 /* Where an inode's bits are. */
 uint64_t known_hash(uint64_t ino);
 /* The ith bit of an inode: which word of so many, and which in it; */

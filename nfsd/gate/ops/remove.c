@@ -2,10 +2,10 @@
 /*
  * REMOVE and RMDIR.  The name, the inode and all its rows go in one
  * transaction that also records which object is to be deleted; from then on
- * the key is hidden, and S3 is told as soon as it listens (keys/delete.c).
+ * the key is hidden, and S3 is told as soon as it listens (keys/deletions.c).
  *
- * A pending upload counts as local state: it is cancelled, and should its
- * last request already be out, the deletion comes after it (keys/delete.c), so
+ * A pending upload counts as local state: it is cancelled, and should its last
+ * request already be out, the deletion comes after it (keys/deletions.c), so
  * that a removed file stays removed.
  */
 

@@ -97,7 +97,7 @@ struct busy_key {			/* an S3 key in somebody's hands */
 	char key[];
 };
 
-/* Deletions that are owed (keys/delete.c); gate->mutex. */
+/* Deletions that are owed (keys/deletions.c); gate->mutex. */
 struct deletes {
 	struct deletion *by_id, *by_key;
 	void (*run)(void *deletion);	/* one try: delete_run */
@@ -134,7 +134,7 @@ struct gate_export {
 	unsigned mangled;	/* characters, as in struct s3_caps; atomic */
 	bool cold_met;		/* an archived object; atomic: dir/cold.c */
 	struct schedule schedule;	/* of its uploads */
-	/* dirmove/copy.c; moves.mutex */
+	/* dirmove/carry.c; moves.mutex */
 	struct {
 		pthread_t thread;
 		bool started;
@@ -172,7 +172,7 @@ struct gate_export {
 	bool aborting;		/* there is that thread */
 };
 
-/* Directories on their way: keys/renames.c, dirmove/dirmove.c. */
+/* Directories on their way: keys/moves.c, dirmove/dirmove.c. */
 struct moves {
 	pthread_mutex_t mutex;		/* a leaf; guards what follows */
 	pthread_cond_t changed;		/* a page, an end, work for carriers */

@@ -19,7 +19,7 @@ enum upload_run { UP_IDLE, UP_QUEUED, UP_RUNNING };
 enum urgency {
 	UPLOAD_WANTED,		/* somebody waits, or it is too old */
 	UPLOAD_SETTLED,		/* nobody does */
-	UPLOAD_CARRIED,		/* of a renamed directory (dirmove/copy.c) */
+	UPLOAD_CARRIED,		/* of a renamed directory (dirmove/carry.c) */
 	URGENCIES
 };
 
@@ -66,7 +66,7 @@ struct upload {
 
 /* The uploads of one export: those that wait, and threads for them, which are
  * made when they are needed (pending/schedule.c).  Files come by
- * pending/dirty.c, carried ones by dirmove/copy.c. */
+ * pending/dirty.c, carried ones by dirmove/carry.c. */
 struct schedule {
 	pthread_mutex_t mutex;	/* a leaf; guards what follows */
 	pthread_cond_t work_ready;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An object that was to follow its renamed directory (dirmove/copy.c) has
+ * An object that was to follow its renamed directory (dirmove/carry.c) has
  * changed or gone, or its new key is taken.
  */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One try of a deletion (keys/delete.c): the look, the request, and what its
+ * One try of a deletion (keys/deletions.c): the look, the request, and what its
  * answer means.
  */
 

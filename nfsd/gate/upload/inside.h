@@ -47,7 +47,7 @@ bool carry_is_copy(const struct s3_object *from, const struct s3_object *to);
 bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
 /* It ended without an answer.  With metadata=none what it may have left is
  * known by its bytes alone; if the file is gone, it is its deletion's
- * (keys/delete.c).  The key is still the caller's. */
+ * (keys/deletions.c).  The key is still the caller's. */
 void lost_doubt(struct sending *s, const char *key);
 /* What lies at the key: an older version of ours, whose answer was lost?
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */

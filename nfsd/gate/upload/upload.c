@@ -190,7 +190,7 @@ upload_refused(struct sending *s, int r)
 
 /* ---- the run ---- */
 
-/* dirmove/copy.c sent it off, and tries again itself.  Mutex held. */
+/* dirmove/carry.c sent it off, and tries again itself.  Mutex held. */
 static void
 carry_settle_locked(struct node *n)
 {
