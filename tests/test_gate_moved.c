@@ -80,6 +80,17 @@ what_has_left_a_key_since_does_not_delete_what_is_there(void)
 	bed_close(&b);
 }
 
+static bool
+is_listed(struct gate *g, const struct move *m)
+{
+	bool is;
+
+	pthread_mutex_lock(&g->moves.mutex);
+	is = m->row.listed;
+	pthread_mutex_unlock(&g->moves.mutex);
+	return is;
+}
+
 /* "d" with a file becomes "e", and listings tell of `ghosts` more keys that
  * are not there any more: the move goes on looking. */
 static struct move *
@@ -95,7 +106,7 @@ move_that_lags(struct bed *b, struct client *c, unsigned ghosts)
 	CU_ASSERT_EQUAL(do_rename(b, c, "d", "e"), 0);
 	m = LIST_FIRST(&b->gate->moves.list);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
-	AWAIT(__atomic_load_n(&m->row.listed, __ATOMIC_RELAXED));
+	AWAIT(is_listed(b->gate, m));
 	for (unsigned i = 0; i < ghosts; i++) {
 		snprintf(key, sizeof(key), "d/b%03u", i);
 		fake_s3_ghost(b->s3, key);
