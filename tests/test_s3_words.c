@@ -81,6 +81,21 @@ one_number_in_between_begins_the_wait_anew(void)
 	stop(4);
 }
 
+/* An idle night has two answers, and both may be of one bad moment's page. */
+static void
+two_answers_without_a_number_prove_nothing_however_far_apart(void)
+{
+	START_WITH({ .retry_ms = 1 },
+		   { FOUND(ID), 0, HTTP_KEEP, "HEAD", NULL },
+		   { FOUND(""), 0, HTTP_KEEP, "HEAD", NULL },
+		   { FOUND(""), 0, HTTP_KEEP, "HEAD", NULL });
+	CU_ASSERT_EQUAL(head(), 0);
+	CU_ASSERT_EQUAL(head(), -EAGAIN);
+	s3_to_remote(s3)->numbers_head.lacking_ms -= 660000;
+	CU_ASSERT_EQUAL(head(), -EAGAIN);
+	stop(3);
+}
+
 /* Anybody can send somewhere else. */
 static void
 a_redirect_without_code_and_number_is_not_followed(void)
@@ -233,6 +248,7 @@ trouble_that_comes_and_goes_is_told_once_a_minute(void)
 
 TEST_MAIN("s3_words", T(a_head_needs_a_number_once_a_head_had_one),
 	  T(numbers_that_are_gone_for_good_are_not_waited_for),
+	  T(two_answers_without_a_number_prove_nothing_however_far_apart),
 	  T(one_number_in_between_begins_the_wait_anew),
 	  T(a_redirect_without_code_and_number_is_not_followed),
 	  T(an_access_point_that_is_gone_is_no_missing_object),
