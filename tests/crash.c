@@ -169,7 +169,7 @@ run_case(struct world *w, const char *point)
 		r = crash(w, name, before, verf);
 	if (r == 0)
 		r = recover(w, stored, verf);
-	printf("%s: %s, killed at %s%s%s\n", r == 0 ? "ok" : "FAIL",
+	printf("%s %s, killed at %s%s%s\n", r == 0 ? "ok" : "FAIL",
 	       w->story->name, name, r == 0 ? "" : ": ",
 	       r == 0 ? "" : w->r.why);
 	fflush(stdout);
