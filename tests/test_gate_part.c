@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parts of keys and file names: each odd thing has its form, and every part
+ * Parts of keys and file names: each mangled thing has its form, and every part
  * comes back from its name.
  */
 #include <config.h>
@@ -25,11 +25,11 @@ named(bool any_bytes, const char *part, bool beside, const char *want)
 		fprintf(stderr, "%s comes back as %s\n", part, back);
 	return strcmp(name, want) == 0 && strcmp(back, part) == 0 &&
 	       (beside ? form == PART_BESIDE :
-		form == PART_PLAIN || form == PART_ODD);
+		form == PART_PLAIN || form == PART_MANGLED);
 }
 
 static void
-each_odd_part_has_its_name(void)
+each_mangled_part_has_its_name(void)
 {
 	CU_ASSERT(named(false, "plain", false, "plain"));
 	CU_ASSERT(named(false, "caf\xc3\xa9", false, "caf\xc3\xa9"));
@@ -145,7 +145,7 @@ every_part_comes_back(void)
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
-TEST_MAIN("gate_part", T(each_odd_part_has_its_name),
+TEST_MAIN("gate_part", T(each_mangled_part_has_its_name),
 	  T(names_that_are_not_utf8_are_encoded_in_keys),
 	  T(names_without_a_meaning_are_none),
 	  T(long_parts_are_told_apart_by_their_hash),

@@ -401,7 +401,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	if (r == 0)
 		r = load_verifier(g);
 	if (r == 0)
-		r = odd_load(g);
+		r = mangled_load(g);
 	g->replays = r == 0 &&
 		     meta_any_replay(meta, clock_ns() - 120000000000LL);
 	if (r == 0)

@@ -56,17 +56,18 @@ int denied_now(struct node *n, struct gate_request *rq)
 
 /* ---- mangle.c ---- */
 /* Remember that a long part is only in the row.  -ENOMEM. */
-int odd_note(struct gate_export *x, const char *key, struct meta_inode *i)
+int mangled_note(struct gate_export *x, const char *key, struct meta_inode *i)
 	__attribute__((warn_unused_result));
 /* A file that is listed: under which name?  One that had to step aside for
  * a directory gets its name back when that is gone.  The directory is
  * locked. */
-int odd_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
+int mangled_file(struct node *dir, const char *part,
+		 char name[META_NAME_MAX + 1])
 	__attribute__((warn_unused_result));
 /* A directory that is listed: a file of its name steps aside.  Locked. */
-int odd_dir(struct node *dir, const char *part, const char *name)
+int mangled_dir(struct node *dir, const char *part, const char *name)
 	__attribute__((warn_unused_result));
-int odd_load(struct gate *g) __attribute__((warn_unused_result));
+int mangled_load(struct gate *g) __attribute__((warn_unused_result));
 
 /* ---- adopt.c ---- */
 /* The attributes of a node whose object was only listed. */

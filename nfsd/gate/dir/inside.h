@@ -30,7 +30,7 @@ struct page {
 	size_t prefix_len;
 	struct found *list;
 	size_t count, room;
-	uint64_t odd;
+	uint64_t mangled;
 };
 
 struct looks {			/* HEADs of what a listing lacks */
@@ -43,7 +43,7 @@ struct looks {			/* HEADs of what a listing lacks */
 
 /* ---- mangle.c ---- */
 /* The part that a LONG name in the directory stands for; asks S3. */
-int odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+int mangled_find(struct node *dir, const char *name, char part[PART_MAX + 1])
 	__attribute__((warn_unused_result));
 
 /* ---- offline.c ---- */
@@ -113,7 +113,7 @@ int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
 int sweep_add(struct sweep *s, uint64_t ino)
 	__attribute__((warn_unused_result));
 /* A name that is not the part of its key. */
-bool sweep_odd(const struct gate_export *x, const char *name);
+bool sweep_mangled(const struct gate_export *x, const char *name);
 bool sweep_passed(const struct meta_name *name, const char *at);
 /* Names of the directory between two places of a listing (upto NULL: its
  * end) that are older than start_id and not has(). */

@@ -125,7 +125,7 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 		object_to_inode(x, dir_key, &o, row);
 		row->marker = true;
 		s3_object_free(&o);
-		return odd_note(x, dir_key, row);
+		return mangled_note(x, dir_key, row);
 	}
 	if (marker != -ENOENT)
 		return marker;
@@ -133,7 +133,7 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	object_implicit_dir(x, dir_key, row);
-	return odd_note(x, dir_key, row);
+	return mangled_note(x, dir_key, row);
 }
 
 /* Under one of the places where the directory's names may lie. */
@@ -195,7 +195,7 @@ ask_s3(struct node *dir, const char *name, struct meta_inode *row,
 	int r = form == PART_NONE ? -ENOENT : 0;
 
 	if (form == PART_LONG || form == PART_BESIDE_LONG) {
-		r = odd_find(dir, name, part);
+		r = mangled_find(dir, name, part);
 		/* Only a listing brings it. */
 		if (r == -ENOENT && move_lists(dir))
 			r = -EAGAIN;
@@ -280,10 +280,10 @@ known_aside(struct node *dir, const char *name, const struct meta_inode *row)
 	char same[META_NAME_MAX + 1], part[PART_MAX + 1];
 
 	if (row->kind == GATE_DIR ||
-	    part_from_name(dir->export->any_bytes, name, part) > PART_ODD)
+	    part_from_name(dir->export->any_bytes, name, part) > PART_MANGLED)
 		return 0;
 	strcpy(same, name);
-	return odd_file(dir, part, same);
+	return mangled_file(dir, part, same);
 }
 
 /* Ask S3 for a name, and take what it says into the tables. */

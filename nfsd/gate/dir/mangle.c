@@ -29,7 +29,7 @@
 #define SETTING "beside"	/* some file has stepped aside */
 
 int
-odd_note(struct gate_export *x, const char *key, struct meta_inode *i)
+mangled_note(struct gate_export *x, const char *key, struct meta_inode *i)
 {
 	char part[PART_MAX + 1], name[META_NAME_MAX + 1], back[PART_MAX + 1];
 
@@ -70,7 +70,7 @@ find_entry(void *arg, const struct s3_entry *e)
 }
 
 int
-odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+mangled_find(struct node *dir, const char *name, char part[PART_MAX + 1])
 {
 	struct gate_export *x = dir->export;
 	struct finding f = { .x = x, .name = name, .part = part };
@@ -103,7 +103,7 @@ odd_find(struct node *dir, const char *name, char part[PART_MAX + 1])
 /* ---- `d` beside `d/` ---- */
 
 int
-odd_load(struct gate *g)
+mangled_load(struct gate *g)
 {
 	uint8_t value = 0;
 	int r = meta_get_setting(g->meta, SETTING, &value, sizeof(value));
@@ -188,7 +188,7 @@ kind_of_name(struct node *dir, const char *name)
 }
 
 int
-odd_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
+mangled_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
 {
 	struct gate *g = dir->export->gate;
 	char beside[META_NAME_MAX + 1];
@@ -207,7 +207,7 @@ odd_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
 }
 
 int
-odd_dir(struct node *dir, const char *part, const char *name)
+mangled_dir(struct node *dir, const char *part, const char *name)
 {
 	char beside[META_NAME_MAX + 1];
 	int kind = kind_of_name(dir, name);

@@ -76,7 +76,7 @@ page_take(void *arg, const struct s3_entry *e)
 			     .mtime_ns = e->mtime_ns, .cold = e->cold };
 	f->name = f->part = strdup(name);
 	if (f->name != NULL && strcmp(name, part) != 0) {
-		p->odd++;
+		p->mangled++;
 		f->part = strdup(part);
 	}
 	if (f->name == NULL || f->part == NULL) {

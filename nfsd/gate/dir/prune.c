@@ -31,7 +31,7 @@
 #include "nfsd/gate/worker/worker.h"
 
 bool
-sweep_odd(const struct gate_export *x, const char *name)
+sweep_mangled(const struct gate_export *x, const char *name)
 {
 	char part[PART_MAX + 1];
 
@@ -92,7 +92,7 @@ check_row(void *arg, const struct meta_name *name)
 	if (strcmp(place, r->after) <= 0 ||
 	    (r->upto != NULL && strcmp(place, r->upto) > 0) ||
 	    name->id >= r->start_id || r->has(r->arg, name->name) ||
-	    sweep_odd(r->dir->export, name->name))
+	    sweep_mangled(r->dir->export, name->name))
 		return 0;
 	r->error = sweep_add(r->out, name->ino);
 	return r->error;

@@ -227,7 +227,7 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 	int r;
 
 	row_from_listing(m->dir->export, key, f, &row);
-	r = odd_note(m->dir->export, key, &row);
+	r = mangled_note(m->dir->export, key, &row);
 	if (r == 0)
 		r = meta_new_ino(g->meta, &row.ino);
 	if (r == 0)
@@ -280,7 +280,7 @@ make_room(struct merge *m, struct page *p, size_t dir)
 			break;
 		if (f->is_dir || strcmp(f->part, part) != 0)
 			continue;
-		r = odd_dir(m->dir, part, p->list[dir].name);
+		r = mangled_dir(m->dir, part, p->list[dir].name);
 		return r < 0 ? r : call_aside(m, f);
 	}
 	return 0;
@@ -290,7 +290,7 @@ make_room(struct merge *m, struct page *p, size_t dir)
 static int
 merge_other(struct merge *m, struct found *f)
 {
-	return f->is_dir ? odd_dir(m->dir, f->part, f->name)
+	return f->is_dir ? mangled_dir(m->dir, f->part, f->name)
 			 : call_aside(m, f);
 }
 
@@ -301,7 +301,7 @@ merge_back(struct merge *m, const struct found *f)
 	char name[META_NAME_MAX + 1];
 
 	strcpy(name, f->name);
-	return odd_file(m->dir, f->part, name);
+	return mangled_file(m->dir, f->part, name);
 }
 
 static int
@@ -390,7 +390,7 @@ collect_gone(void *arg, const struct meta_name *name)
 
 	gone->names++;
 	if (name->id >= gone->scan->start_id ||
-	    (!gone->scan->by_seen && !sweep_odd(gone->x, name->name)) ||
+	    (!gone->scan->by_seen && !sweep_mangled(gone->x, name->name)) ||
 	    (gone->scan->seen_count > 0 &&
 	     bsearch(&name->id, gone->scan->seen, gone->scan->seen_count,
 		     sizeof(uint64_t), by_number) != NULL))
@@ -554,8 +554,8 @@ scan_passed(struct node *dir, const struct meta_name *name)
 {
 	bool passed;
 
-	/* Odd ones are checked at the end; they are few. */
-	if (sweep_odd(dir->export, name->name))
+	/* Mangled ones are checked at the end; they are few. */
+	if (sweep_mangled(dir->export, name->name))
 		return true;
 	pthread_mutex_lock(&dir->mutex);
 	passed = scan_fresh_locked(dir) ||
@@ -689,7 +689,8 @@ step(struct node *dir, struct scan *s)
 			    ? -ECANCELED
 			    : merge_page(dir, &page, next == NULL, &at);
 		node_unlock(dir);
-		__atomic_add_fetch(&x->odd_keys, page.odd, __ATOMIC_RELAXED);
+		__atomic_add_fetch(&x->mangled_keys, page.mangled,
+				   __ATOMIC_RELAXED);
 	}
 	page_free(&page);
 	if (r < 0) {

@@ -339,7 +339,7 @@ make_room(struct lister *l, const char *part, const char *name)
 	}
 	if (r == 0)
 		r = lock(l, top->node);
-	return r < 0 ? r : odd_dir(top->node, part, name);
+	return r < 0 ? r : mangled_dir(top->node, part, name);
 }
 
 /* A directory that nobody knows of. */
@@ -360,7 +360,7 @@ new_dir(struct lister *l, const char *part, const char *name,
 	if (snprintf(key, sizeof(key), "%s%s%s/", l->m->row.source, l->path,
 		     part) > META_KEY_MAX)
 		return -ENAMETOOLONG;
-	r = odd_note(l->x, key, &row);
+	r = mangled_note(l->x, key, &row);
 	if (r == 0)
 		r = put_new(l, top->ino, name, &row);
 	if (r == 0 && top->node != NULL)
@@ -449,7 +449,7 @@ add_file(struct lister *l, const char *part, const struct listed *e)
 	if ((r == 0 && node_kind(n) == GATE_DIR) || r == -ENOENT) {
 		/* A directory of that name keeps it; or one has gone. */
 		node_put(&n);
-		r = top->node != NULL ? odd_file(top->node, part, name) : 0;
+		r = top->node != NULL ? mangled_file(top->node, part, name) : 0;
 		if (r == 0)
 			r = child(l, top, name, &n);
 	}

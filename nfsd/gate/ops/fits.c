@@ -66,7 +66,7 @@ one_name(void *arg, const struct meta_name *name)
 
 	switch (part_from_name(l->any_bytes, name->name, part)) {
 	case PART_PLAIN:
-	case PART_ODD:
+	case PART_MANGLED:
 	case PART_BESIDE:
 		len += strlen(part);
 		break;

@@ -31,7 +31,7 @@
 #include "nfsd/gate/path/inside.h"
 
 #define MARK "%s3"
-#define ODD "%s3%"
+#define MANGLED "%s3%"
 #define BESIDE "%s3-file%"
 #define LONG "%s3-long%"
 #define BESIDE_LONG "%s3-file-long%"
@@ -148,7 +148,7 @@ raw_decode(const char *part, char name[META_NAME_MAX + 1])
 /* ---- parts that are no names ---- */
 
 static bool
-is_odd(bool any_bytes, const char *part)
+must_mangle(bool any_bytes, const char *part)
 {
 	return part[0] == '\0' || strcmp(part, ".") == 0 ||
 	       strcmp(part, "..") == 0 || begins(part, MARK) ||
@@ -177,9 +177,9 @@ void
 part_to_name(bool any_bytes, const char *part, bool beside,
 	     char name[META_NAME_MAX + 1])
 {
-	const char *form = beside ? BESIDE : ODD;
+	const char *form = beside ? BESIDE : MANGLED;
 
-	if (!beside && !is_odd(any_bytes, part))
+	if (!beside && !must_mangle(any_bytes, part))
 		strcpy(name, part);
 	else if (!beside && !any_bytes && raw_decode(part, name))
 		return;
@@ -217,13 +217,13 @@ spelled(bool any_bytes, const char *name, const char *rest, bool beside,
 {
 	char again[META_NAME_MAX + 1];
 
-	if (beside ? rest[0] == '\0' : !is_odd(any_bytes, rest))
+	if (beside ? rest[0] == '\0' : !must_mangle(any_bytes, rest))
 		return PART_NONE;
 	part_to_name(any_bytes, rest, beside, again);
 	if (strcmp(again, name) != 0)
 		return PART_NONE;
 	strcpy(part, rest);
-	return beside ? PART_BESIDE : PART_ODD;
+	return beside ? PART_BESIDE : PART_MANGLED;
 }
 
 enum part_form
@@ -238,8 +238,8 @@ part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
 			raw_encode(name, part);
 		return PART_PLAIN;
 	}
-	if (begins(name, ODD))
-		return spelled(any_bytes, name, name + strlen(ODD), false,
+	if (begins(name, MANGLED))
+		return spelled(any_bytes, name, name + strlen(MANGLED), false,
 			       part);
 	if (begins(name, BESIDE))
 		return spelled(any_bytes, name, name + strlen(BESIDE), true,
@@ -250,7 +250,7 @@ part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
 }
 
 unsigned
-part_odd(const char *part)
+part_s3_odd(const char *part)
 {
 	unsigned odd = 0;
 

@@ -18,6 +18,6 @@ int odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
 /* ---- component.c ---- */
 
 /* Bits of enum s3_odd: what is in it that some stores do not keep. */
-unsigned part_odd(const char *part);
+unsigned part_s3_odd(const char *part);
 
 #endif

@@ -105,10 +105,10 @@ path_child_key(struct node *dir, const char *name, bool is_dir,
 	enum part_form form = part_from_name(dir->export->any_bytes, name,
 					     part);
 
-	if (form != PART_PLAIN && form != PART_ODD)
+	if (form != PART_PLAIN && form != PART_MANGLED)
 		return -EINVAL;
 	/* It would be out of reach, or another's. */
-	if (part_odd(part) &
+	if (part_s3_odd(part) &
 	    __atomic_load_n(&dir->export->mangled, __ATOMIC_RELAXED))
 		return -EINVAL;
 	return path_part_key(dir, part, is_dir, key);

@@ -15,9 +15,9 @@
  * component.c tells the forms. */
 enum part_form {
 	PART_PLAIN,		/* the part is the name, or made from it */
-	PART_ODD,		/* the part could be no name */
+	PART_MANGLED,		/* the part could be no name */
 	PART_BESIDE,		/* a file, with a directory of its name */
-	PART_LONG,		/* as ODD; the name does not hold all of it */
+	PART_LONG,		/* as MANGLED; more than the name holds */
 	PART_BESIDE_LONG,
 	PART_NONE		/* no part has this name */
 };

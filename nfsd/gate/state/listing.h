@@ -32,7 +32,7 @@ struct scan {
 	char *at;		/* all up to here are checked; NULL: none */
 	bool disorder;		/* pages do not follow each other */
 	bool by_seen;		/* as was known before: see `seen` */
-	uint64_t *seen;		/* ids of names met that are odd (prune.c),
+	uint64_t *seen;		/* ids of names met that are mangled (prune.c),
 				 * or of all */
 	size_t seen_count, seen_room;
 	struct sweep gone;	/* missing where their page should have them,

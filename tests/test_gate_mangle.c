@@ -121,7 +121,7 @@ lists(const char *path, const char *want)
 }
 
 static void
-odd_parts_are_names_in_their_form(void)
+mangled_parts_are_names_in_their_form(void)
 {
 	begin();
 	put("a//b", "slashes");
@@ -152,7 +152,7 @@ odd_parts_are_names_in_their_form(void)
 }
 
 static void
-odd_files_are_written_renamed_and_removed_in_place(void)
+mangled_files_are_written_renamed_and_removed_in_place(void)
 {
 	struct gate_fh fh, dir;
 
@@ -459,8 +459,8 @@ names_that_the_store_does_not_keep_cannot_be_made(void)
 	bed_close(&b);
 }
 
-TEST_MAIN("gate_odd", T(odd_parts_are_names_in_their_form),
-	  T(odd_files_are_written_renamed_and_removed_in_place),
+TEST_MAIN("gate_mangle", T(mangled_parts_are_names_in_their_form),
+	  T(mangled_files_are_written_renamed_and_removed_in_place),
 	  T(names_that_are_not_utf8_reach_the_bucket_and_come_back),
 	  T(names_that_mean_nothing_cannot_be_made),
 	  T(long_parts_are_reached_and_kept_apart),
