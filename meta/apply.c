@@ -253,6 +253,8 @@ apply_put_upload(const struct change *c, struct sql *sql)
 	sqlite3_bind_int64(s, 7, u->since_ns);
 	bind_u64(s, 8, u->attempts);
 	bind_str(s, 9, u->error);
+	bind_u64(s, 10, u->refusals);
+	bind_u64(s, 11, u->refused_ms);
 	return sql_run(sql, s);
 }
 

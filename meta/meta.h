@@ -196,6 +196,8 @@ struct meta_upload {
 	uint64_t part_size;
 	int64_t since_ns;		/* wall clock, first change */
 	unsigned attempts;
+	unsigned refusals;		/* S3 said no so often, in a row, */
+	uint64_t refused_ms;		/* and for so long, while we ran */
 	char error[256];
 };
 

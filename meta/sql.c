@@ -187,7 +187,8 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_DEL_JOURNAL] = "DELETE FROM journal WHERE ino = ?",
 	[SQL_PUT_UPLOAD] = "INSERT OR REPLACE INTO upload (ino, phase, key,"
 			   " upload_id, expect, part_size, since, attempts,"
-			   " error) VALUES (?,?,?,?,?,?,?,?,?)",
+			   " error, refusals, refused)"
+			   " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
 	[SQL_PUT_SENT] = "INSERT INTO unanswered (ino, n, key, etag, replaced,"
 			 " size, mtime, mode, uid, gid, kind, link)"
 			 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -274,8 +275,9 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_JOURNAL] = "SELECT ino, at, data, seq FROM journal"
 			     " WHERE seq > ? ORDER BY seq LIMIT ?",
 	[SQL_EACH_UPLOAD] = "SELECT ino, phase, key, upload_id, expect,"
-			    " part_size, since, attempts, error FROM upload"
-			    " WHERE ino > ? ORDER BY ino LIMIT ?",
+			    " part_size, since, attempts, error, refusals,"
+			    " refused FROM upload WHERE ino > ?"
+			    " ORDER BY ino LIMIT ?",
 	[SQL_EACH_DELETE] = "SELECT id, export, key, etag FROM deletion"
 			    " WHERE id > ? ORDER BY id LIMIT ?",
 	[SQL_EACH_QUARANTINE] =
@@ -406,6 +408,25 @@ check_version(struct sql *sql)
 	return r;
 }
 
+/* Of a database that is older than they are.  An older program that comes back
+ * leaves them empty, which means that nothing was refused. */
+static int
+add_columns(struct sql *sql)
+{
+	sqlite3_stmt *s = NULL;
+	int r = sqlite3_prepare_v2(sql->db, "SELECT 1 FROM"
+				   " pragma_table_info('upload')"
+				   " WHERE name = 'refused'", -1, &s, NULL);
+
+	if (r == SQLITE_OK)
+		r = sqlite3_step(s);
+	sqlite3_finalize(s);
+	if (r != SQLITE_DONE)
+		return r == SQLITE_ROW ? 0 : sql_errno(r) ?: -EIO;
+	return sql_exec(sql, "ALTER TABLE upload ADD COLUMN refusals INTEGER;"
+			     "ALTER TABLE upload ADD COLUMN refused INTEGER;");
+}
+
 /* Keys and the like that are longer than any that we write: what is left of
  * them would name something else. */
 static int
@@ -451,6 +472,8 @@ sql_open(const char *path, bool writer, unsigned busy_ms, struct sql *out)
 		r = sql_exec(&sql, "BEGIN IMMEDIATE");
 		if (r == 0)
 			r = sql_exec(&sql, schema);
+		if (r == 0)
+			r = add_columns(&sql);
 		if (r == 0)
 			r = sql_exec(&sql, "COMMIT");
 		if (r == 0)

@@ -469,6 +469,8 @@ read_upload(sqlite3_stmt *s, void *row)
 	u->since_ns = sqlite3_column_int64(s, 6);
 	u->attempts = (unsigned)col(s, 7);
 	sql_text(s, 8, u->error, sizeof(u->error));
+	u->refusals = (unsigned)col(s, 9);
+	u->refused_ms = col(s, 10);
 	return 0;
 }
 

@@ -148,6 +148,54 @@ three_refusals_are_believed_when_the_time_is_over(void)
 	bed_close(&b);
 }
 
+/* The time counts over restarts, and so does what was said. */
+static void
+a_restart_does_not_begin_the_time_anew(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct seen seen;
+
+	begin(&b, &a, 1);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EINVAL);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(is_refused(&b, 2, &seen));
+	bed_restart(&b);
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	CU_ASSERT(is_kept(&b));
+	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 3);
+	bed_close(&b);
+}
+
+/* What was refused before is another version's. */
+static void
+a_new_version_begins_the_time_anew(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+	struct seen seen;
+
+	begin(&b, &a, 1);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EINVAL);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(is_refused(&b, 2, &seen));
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "TEXT", 4,
+				 GATE_FILE_SYNC), 0);
+	bed_keep(&b);
+	fake_s3_release(b.s3);
+	bed_stop(&b);
+	bed_put_back(&b);
+	bed_start(&b);
+	CU_ASSERT(is_refused(&b, 1, &seen));
+	CU_ASSERT_EQUAL(kept(&b), 0);
+	ends_well(&b, S3_OP_PUT);
+	CU_ASSERT(fake_s3_is(b.s3, "f", "TEXT", 4));
+	bed_close(&b);
+}
+
 static void
 another_failure_in_between_begins_the_time_anew(void)
 {
@@ -316,6 +364,8 @@ unchanged_parts_are_sent_where_they_cannot_be_copied(void)
 TEST_MAIN("gate_refused",
 	  T(a_refusal_that_passes_costs_time_and_nothing_else),
 	  T(three_refusals_are_believed_when_the_time_is_over),
+	  T(a_restart_does_not_begin_the_time_anew),
+	  T(a_new_version_begins_the_time_anew),
 	  T(another_failure_in_between_begins_the_time_anew),
 	  T(a_renamed_file_does_not_go_back_while_its_copy_is_refused),
 	  T(a_look_that_is_refused_is_no_conflict),

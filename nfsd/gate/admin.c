@@ -148,7 +148,7 @@ refusal_locked(const struct node *n, struct gate_upload_info *info)
 	uint64_t grace = n->export->c.refuse_grace_ms;
 
 	info->refusals = n->up.refusals;
-	info->refused_ms = clock_ms() - n->up.refused_ms;
+	info->refused_ms = upload_refused_ms_locked(n);
 	info->grace_ms = info->refused_ms < grace ? grace - info->refused_ms
 						   : 0;
 }

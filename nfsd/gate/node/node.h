@@ -210,6 +210,10 @@ void upload_row_drop_locked(struct node *n);
 /* Into a batch, as it is. */
 void upload_row_put_locked(struct node *n, struct meta_batch *b);
 void upload_row_error_locked(struct node *n, const char *error);
+/* For how long S3 has refused it, while we ran. */
+uint64_t upload_refused_ms_locked(const struct node *n);
+/* On record: once more, or no longer. */
+void upload_row_refused_locked(struct node *n);
 /* After a restart: as it was, but for what was under way. */
 void upload_row_recover_locked(struct node *n, const struct meta_upload *u);
 /* Parts of an earlier try, whose abort or whose beginning had no answer, are in

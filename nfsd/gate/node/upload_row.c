@@ -50,7 +50,36 @@ upload_row_put_locked(struct node *n, struct meta_batch *b)
 	row.ino = n->ino;
 	row.since_ns = n->up.since_ns;
 	row.attempts = n->up.attempts;
+	row.refusals = row.refused_ms = 0;
+	if (n->up.refused_version == n->content_version) {
+		row.refusals = n->up.refusals;
+		row.refused_ms = upload_refused_ms_locked(n);
+	}
 	meta_put_upload(b, &row);
+}
+
+uint64_t
+upload_refused_ms_locked(const struct node *n)
+{
+	uint64_t ms = n->up.refused_before_ms;
+
+	if (n->up.refused_ms != 0)
+		ms += run_ms(n->export->gate) - n->up.refused_ms;
+	return ms;
+}
+
+void
+upload_row_refused_locked(struct node *n)
+{
+	struct meta_batch *b;
+
+	if (n->dead || !n->up.pending || n->up.rowless)
+		return;
+	/* If it is lost, the time begins anew. */
+	b = meta_batch_new();
+	if (b != NULL)
+		upload_row_put_locked(n, b);
+	meta_post(n->export->gate->meta, &b);
 }
 
 void
@@ -69,6 +98,9 @@ upload_row_recover_locked(struct node *n, const struct meta_upload *u)
 	struct meta_upload *row;
 
 	upload_row_begin_locked(n, u->since_ns);
+	n->up.refusals = u->refusals;
+	n->up.refused_version = n->content_version;
+	n->up.refused_before_ms = u->refused_ms;
 	if (u->expect_etag[0] == '\0' && u->error[0] == '\0')
 		return;
 	row = upload_row_locked(n);

@@ -27,9 +27,14 @@ upload_plan_locked(struct node *n, int64_t since_ns, struct meta_batch *batch)
 	/* An ETag on record is of an older version: found after a crash it
 	 * must not pass for this one. */
 	if (!fresh) {
-		if (n->up.row == NULL || n->up.row->expect_etag[0] == '\0')
+		bool expects = n->up.row != NULL &&
+			       n->up.row->expect_etag[0] != '\0';
+
+		/* Nor was this one refused. */
+		if (!expects && n->up.refusals == 0)
 			return false;
-		row = *n->up.row;
+		if (n->up.row != NULL)
+			row = *n->up.row;
 		row.ino = n->ino;
 		row.since_ns = n->up.since_ns;
 		row.attempts = n->up.attempts;

@@ -54,7 +54,8 @@ struct upload {
 	uint64_t failing_ms;	/* first failure in a row; 0: none */
 	unsigned refusals;	/* S3 said no so often, in a row, to this */
 	uint64_t refused_version;	/* content_version; the first time */
-	uint64_t refused_ms;	/* then */
+	uint64_t refused_ms;	/* then (run_ms); 0: not in this run */
+	uint64_t refused_before_ms;	/* so long in earlier ones */
 	uint64_t bytes_total, bytes_sent;
 	int64_t parts_ns;	/* when one by parts was begun last: our wall
 				 * clock, after the answer */

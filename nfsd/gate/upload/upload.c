@@ -22,8 +22,9 @@
  * for it are told.  One that passes (s3_meaning) is retried for as long as it
  * takes.  What S3 refuses is too, at first, since it may have been a bad hour
  * of the store that spoke: only what it refused three times and more, for
- * refuse_grace and with no other answer in between, goes to quarantine.  There
- * the bytes are kept, and the file falls back to what S3 has.
+ * refuse_grace and with no other answer in between, goes to quarantine: of the
+ * time while we ran, which is on record, so that a start does not begin it
+ * anew.  There the bytes are kept, and the file falls back to what S3 has.
  */
 
 #include <config.h>
@@ -76,7 +77,7 @@ upload_retry_later(struct sending *s, int r)
 	struct gate_export *x = n->export;
 	uint64_t now = clock_ms(), wait = RETRY_FIRST_MS;
 	char error[256];
-	bool first = false;
+	bool first = false, passed;
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state == META_UPLOADING || n->h.state == META_FINISHING)
@@ -84,7 +85,10 @@ upload_retry_later(struct sending *s, int r)
 	/* Who stopped it is about to come back, and goes first. */
 	if (r == -ECANCELED)
 		n->up.not_before_ms = now + KEY_BUSY_MS;
-	if (upload_is_transient(r))
+	/* A request that the end of the program cut off says nothing. */
+	passed = n->up.refusals != 0 && upload_is_transient(r) &&
+		 !__atomic_load_n(&x->gate->stopping, __ATOMIC_RELAXED);
+	if (passed)
 		n->up.refusals = 0;
 	if (r != -ECANCELED) {
 		for (unsigned i = 0; i < n->up.attempts &&
@@ -98,6 +102,8 @@ upload_retry_later(struct sending *s, int r)
 		n->up.due_ms = now + heal_pause(x, wait);
 		describe(s, r, error, sizeof(error));
 		upload_row_error_locked(n, error);
+		if (passed || n->up.refusals != 0)
+			upload_row_refused_locked(n);
 		/* Who waits has waited long enough; the bytes stay and are
 		 * tried again (docs/semantics.md). */
 		if (now - n->up.failing_ms >= x->c.upload_retry_ms)
@@ -127,20 +133,23 @@ static bool
 is_in_grace(struct sending *s, int r)
 {
 	struct node *n = s->node;
-	uint64_t grace = n->export->c.refuse_grace_ms, now = clock_ms();
+	uint64_t grace = n->export->c.refuse_grace_ms;
 	bool in_grace;
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.refusals == 0 ||
 	    n->up.refused_version != s->snap.content_version) {
 		n->up.refused_version = s->snap.content_version;
-		n->up.refused_ms = now;
+		n->up.refused_ms = n->up.refused_before_ms = 0;
 		n->up.refusals = 0;
 	}
+	/* What passed between two runs is no time of refusal. */
+	if (n->up.refused_ms == 0)
+		n->up.refused_ms = run_ms(n->export->gate);
 	n->up.refusals++;
 	in_grace = grace != 0 && s3_meaning(r) == S3_REFUSED &&
 		   (n->up.refusals < REFUSALS_MIN ||
-		    now - n->up.refused_ms < grace);
+		    upload_refused_ms_locked(n) < grace);
 	pthread_mutex_unlock(&n->mutex);
 	return in_grace;
 }
