@@ -251,6 +251,27 @@ an_empty_file_that_could_not_be_settled_is_settled_later(void)
 			       f_is_empty });
 }
 
+/* Who flushes hears of no end before that. */
+static void
+an_empty_file_is_owed_until_it_is_settled(void)
+{
+	struct bed b = BED;
+	struct client a;
+	struct gate_fh fh;
+
+	b.export.create_settle_ms = 300;
+	client_init(&a, "a");
+	bed_open(&b);
+	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
+	CU_ASSERT_EQUAL_FATAL(host_fault_set("sql op=commit hold"), 0);
+	AWAIT(host_fault_seen(0) > 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, NULL, 50, NULL, NULL), -ETIMEDOUT);
+	CU_ASSERT_EQUAL_FATAL(host_fault_set(NULL), 0);
+	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fake_s3_is(b.s3, "f", "", 0));
+	bed_close(&b);
+}
+
 static void
 silent(struct rig *r)
 {
@@ -333,5 +354,6 @@ TEST_MAIN("gate_change_back",
 	  T(a_conflict_whose_row_could_not_be_written_is_met_again),
 	  T(bytes_that_were_refused_are_kept_whatever_row_could_not_be_written),
 	  T(an_empty_file_that_could_not_be_settled_is_settled_later),
+	  T(an_empty_file_is_owed_until_it_is_settled),
 	  T(what_a_silent_writer_left_is_published_later),
 	  T(a_version_is_not_taken_for_the_one_before_it))

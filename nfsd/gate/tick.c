@@ -198,14 +198,11 @@ write_settle_empty(struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	due = !n->dead && n->h.state == META_ACTIVE && n->settle_empty &&
 	      n->h_opened_ms + n->export->c.create_settle_ms <= now;
-	if (due)
-		n->settle_empty = false;
 	pthread_mutex_unlock(&n->mutex);
+	/* Should that fail, the timer comes back. */
 	if (due)
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
 	pthread_mutex_lock(&n->mutex);
-	/* The timer comes back. */
-	n->settle_empty |= r < 0 && n->h.state == META_ACTIVE;
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	return r;

@@ -390,8 +390,6 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		r = admit_check_locked(n, who, true);
 		active = n->h.state == META_ACTIVE &&
 			 strcmp(n->h.who, who) == 0;
-		if (r == 0 && active)
-			n->settle_empty = false;
 		pthread_mutex_unlock(&n->mutex);
 		if (r == 0 && active)
 			r = write_commit(n, off, to, NULL, 0);

@@ -271,8 +271,11 @@ applied_locked(struct node *n, struct step *s)
 		n->i.ctime_ns = s->row.ctime_ns;
 	}
 	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->live);
-	if (s->flushes && n->h.state == META_ACTIVE)
+	if (s->flushes && n->h.state == META_ACTIVE) {
+		/* Not before: an empty file is owed to S3 all the while. */
+		n->settle_empty = false;
 		handle_move_locked(n, META_EV_FLUSH);
+	}
 	/* Of one moment, for who is shown what is there. */
 	if (n->shown != NULL && s->added.count > 0 &&
 	    shown_take_locked(n) < 0)
@@ -452,10 +455,7 @@ silence_flush(struct node *n)
 	/* What it sent is not committed as far as it knows, and may come once
 	 * more: not over what somebody else has begun by then. */
 	owed = due && n->d.live.count > 0;
-	if (due) {
-		n->settle_empty = false;
-		n->h.lapsed |= owed;
-	}
+	n->h.lapsed |= owed;
 	if (owed)
 		r = fence_locked(n, n->h.who, META_FLUSHED, false);
 	strcpy(who, n->h.who);
