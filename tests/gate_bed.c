@@ -184,6 +184,17 @@ bed_settled(struct bed *b)
 	return gate_flush(b->gate, NULL, BED_WAIT_MS, NULL, NULL) == 0;
 }
 
+uint64_t
+bed_memory_used(struct bed *b)
+{
+	uint64_t used;
+
+	pthread_mutex_lock(&b->gate->mutex);
+	used = b->gate->memory_used;
+	pthread_mutex_unlock(&b->gate->mutex);
+	return used;
+}
+
 void
 client_init(struct client *c, const char *name)
 {
@@ -229,12 +240,27 @@ again(struct client *c, int r)
 	return 1;
 }
 
+/* A request that was held for much longer than it may be, and that is told to
+ * come again: the machine stood still meanwhile, and whom it waited for had not
+ * the time that it has had.  It comes again, as a client's does. */
+static bool
+stood_still(const struct bed *b, const struct client *c, int r)
+{
+	return r == -EAGAIN && c->rq.again == GATE_JUKEBOX &&
+	       clock_ms() - c->rq.first_ms > 2 * b->export.hold_ms + 200;
+}
+
+#define TRIES 20
+
 #define DO(call)                                                              \
 	do {                                                                  \
-		begin(c);                                                     \
+		unsigned tries_ = 0;                                          \
 		do {                                                          \
-			r = (call);                                           \
-		} while (again(c, r));                                        \
+			begin(c);                                             \
+			do {                                                  \
+				r = (call);                                   \
+			} while (again(c, r));                                \
+		} while (stood_still(b, c, r) && ++tries_ < TRIES);           \
 	} while (0)
 
 int

@@ -112,6 +112,9 @@ bool bed_settled(struct bed *b);
  * logged. */
 bool bed_said(struct bed *b, const char *text);
 
+/* What memory_size has room for that is taken now. */
+uint64_t bed_memory_used(struct bed *b);
+
 /* A client, by name.  Requests are held as in the daemon. */
 struct client {
 	struct gate_request rq;

@@ -469,14 +469,8 @@ read_all(void *arg)
 static bool
 memory_is_free(struct bed *b)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS, used;
-
-	do {
-		pthread_mutex_lock(&b->gate->mutex);
-		used = b->gate->memory_used;
-		pthread_mutex_unlock(&b->gate->mutex);
-	} while (used > 0 && clock_ms() < until && usleep(1000) == 0);
-	return used == 0;
+	AWAIT(bed_memory_used(b) == 0);
+	return bed_memory_used(b) == 0;
 }
 
 static void

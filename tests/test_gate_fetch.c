@@ -57,9 +57,8 @@ disk_stands(bool stands)
 static void
 stored(void)
 {
-	for (int i = 0; i < 3000 && b.gate->memory_used > 0; i++)
-		usleep(10000);
-	CU_ASSERT_EQUAL(b.gate->memory_used, 0);
+	AWAIT(bed_memory_used(&b) == 0);
+	CU_ASSERT_EQUAL(bed_memory_used(&b), 0);
 }
 
 /* What a client does: 1 MiB at a time. */

@@ -69,7 +69,7 @@ woken(struct client *c)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 10;
+	until.tv_sec += BED_WAIT_MS / 1000;
 	return sem_timedwait(&c->woken, &until) == 0;
 }
 
@@ -122,7 +122,7 @@ fetches_of_one_export_do_not_wait_for_those_of_another(void)
 	struct client c[MANY], d;
 	struct gate_fh fh;
 
-	alarm(60);
+	alarm(300);
 	b.two = true;
 	b.export.attr_ttl_ms = 60000;
 	bed_open(&b);
@@ -145,7 +145,7 @@ nor_do_they_take_all_of_the_memory(void)
 	struct client c[MANY], d;
 	struct gate_fh fh;
 
-	alarm(60);
+	alarm(300);
 	b.two = true;
 	b.export.attr_ttl_ms = 60000;
 	b.config.memory_size = 1 << 20;
@@ -177,9 +177,7 @@ memory_comes_to(struct bed *b, uint64_t bytes)
 {
 	uint64_t now;
 
-	AWAIT((pthread_mutex_lock(&b->gate->mutex),
-	       now = b->gate->memory_used,
-	       pthread_mutex_unlock(&b->gate->mutex), now == bytes));
+	AWAIT((now = bed_memory_used(b)) == bytes);
 	return now == bytes;
 }
 
@@ -204,7 +202,7 @@ nor_do_its_uploads(void)
 	struct client a;
 	char name[16];
 
-	alarm(60);
+	alarm(300);
 	b.two = true;
 	b.config.memory_size = 8 * MIB;
 	b.config.transfer_threads = UPLOADS;
@@ -254,7 +252,7 @@ an_upload_does_not_wait_behind_the_fetches_of_its_export(void)
 	char *data = calloc(1, LEN);
 	pthread_t upload;
 
-	alarm(60);
+	alarm(300);
 	b.config.memory_size = READS * LEN;
 	b.export.attr_ttl_ms = 60000;
 	bed_open(&b);
@@ -296,7 +294,7 @@ uploads_to_one_bucket_do_not_wait_for_those_to_another(void)
 	struct client a;
 	struct gate_fh fh;
 
-	alarm(60);
+	alarm(300);
 	b.two = true;
 	/* Nothing goes out while a file is being made. */
 	b.export.create_settle_ms = 60000;

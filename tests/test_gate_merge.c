@@ -108,7 +108,7 @@ parts_with_bytes_of_the_object_stay_within_the_memory(void)
 	/* Of five parts of 8 MiB no more than half of it has room for. */
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PART), 5);
 	CU_ASSERT(fake_s3_peak(b.s3, S3_OP_PART) <= 2);
-	CU_ASSERT_EQUAL(b.gate->memory_used, 0);
+	CU_ASSERT_EQUAL(bed_memory_used(&b), 0);
 	free(data);
 	bed_close(&b);
 }

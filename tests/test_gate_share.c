@@ -127,7 +127,8 @@ removes_that_wait_for_one_bucket_leave_those_of_another_their_wait(void)
 
 	client_init(&c, "c");
 	b.two = true;
-	b.export.hold_ms = 3000;
+	/* As long as it takes. */
+	b.export.hold_ms = BED_WAIT_MS;
 	bed_open(&b);
 	y = other(&b);
 	for (unsigned i = 0; i < WAITERS; i++) {
@@ -199,7 +200,7 @@ parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
 	fake_s3_hold(b.s3y, S3_OP_PART);
 	change_large(&b, &a);
 	change_large(&y, &c);
-	until = clock_ms() + 5000;
+	until = clock_ms() + BED_WAIT_MS;
 	while (!waits && used <= MEMORY + LARGE && clock_ms() < until) {
 		pthread_mutex_lock(&b.gate->mutex);
 		used = b.gate->memory_used;
@@ -213,7 +214,7 @@ parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
 	fake_s3_release(b.s3);
 	fake_s3_release(b.s3y);
 	CU_ASSERT(bed_settled(&b));
-	CU_ASSERT_EQUAL(b.gate->memory_used, 0);
+	CU_ASSERT_EQUAL(bed_memory_used(&b), 0);
 	CU_ASSERT_EQUAL(b.gate->memory_beyond, 0);
 	bed_close(&b);
 }
