@@ -89,7 +89,7 @@ a_megabyte_goes_both_ways(void)
 
 			CU_ASSERT(fake_send(&c, xid, FAKE_READ, how, 9, NULL,
 					    len) == 0);
-			CU_ASSERT_FATAL(rpcc_recv(&c, xid, 5000, &reply) ==
+			CU_ASSERT_FATAL(rpcc_recv(&c, xid, c.timeout_ms, &reply) ==
 					0);
 			CU_ASSERT(reply.status == 0);
 			CU_ASSERT(reply.len == 24 + 16 + ((len + 3) & ~3U));

@@ -14,6 +14,7 @@
 #include "tests/unit.h"
 
 #define RECORD_MS 800
+#define PATIENCE_MS 60000
 
 static uint64_t
 now_ms(void)
@@ -49,69 +50,113 @@ null_record(struct rpcc *c, uint32_t xid, size_t *len)
 	return record;
 }
 
+/* How a sender has kept his pace: the longest time from one send to the next. */
+struct pace {
+	uint64_t last_ms, longest_ms;
+};
+
 static void
-a_stream_of_records_lives_on_though_each_look_ends_amid_one(void)
+sends(struct pace *p)
+{
+	uint64_t now = now_ms();
+
+	if (p->last_ms != 0 && now - p->last_ms > p->longest_ms)
+		p->longest_ms = now - p->last_ms;
+	p->last_ms = now;
+}
+
+/* Does it succeed, by a sender who keeps his pace?  Where the machine has stood
+ * still, and he was cut for that, it is tried again. */
+static bool
+at_a_pace(bool (*send)(struct rpcc *c, struct pace *p))
 {
 	struct rpc_limits limits = { .record_ms = RECORD_MS };
-	uint64_t until = now_ms() + 3 * RECORD_MS / 2;
-	unsigned char *record;
+	uint64_t until = now_ms() + PATIENCE_MS;
+	struct pace pace;
 	struct fake fake;
 	struct rpcc c;
-	uint32_t xid = 1;
-	size_t len;
+	bool good;
 
 	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
-	CU_ASSERT(fake_connect(&fake, &c) == 0);
-	record = null_record(&c, 1, &len);
-	CU_ASSERT(rpcc_send_raw(&c, record, 10) == 0);
-	while (now_ms() < until) {
-		unsigned char *next = null_record(&c, xid + 1, &len);
+	do {
+		pace = (struct pace){ 0 };
+		CU_ASSERT(fake_connect(&fake, &c) == 0);
+		good = send(&c, &pace);
+		sends(&pace);
+		rpcc_close(&c);
+	} while (!good && pace.longest_ms > RECORD_MS / 4 &&
+		 now_ms() < until);
+	fake_stop(&fake);
+	return good;
+}
+
+static bool
+send_stream(struct rpcc *c, struct pace *pace)
+{
+	uint64_t until = now_ms() + 3 * RECORD_MS / 2;
+	unsigned char *record;
+	uint32_t xid = 1;
+	size_t len;
+	bool good;
+
+	record = null_record(c, 1, &len);
+	good = rpcc_send_raw(c, record, 10) == 0;
+	while (good && now_ms() < until) {
+		unsigned char *next = null_record(c, xid + 1, &len);
 		unsigned char both[512];
 
 		memcpy(both, record + 10, len - 10);
 		memcpy(both + len - 10, next, 10);
-		CU_ASSERT(rpcc_send_raw(&c, both, len) == 0);
-		CU_ASSERT(rpcc_result(&c, xid, 5000, (xdrproc_t)rpcc_void,
-				      NULL) == 0);
+		sends(pace);
+		good = rpcc_send_raw(c, both, len) == 0 &&
+		       rpcc_result(c, xid, c->timeout_ms, (xdrproc_t)rpcc_void,
+				   NULL) == 0;
 		free(record);
 		record = next;
 		xid++;
 		tick();
 	}
 	free(record);
-	rpcc_close(&c);
-	fake_stop(&fake);
+	return good;
 }
 
 static void
-a_long_record_on_a_slow_line_gets_whole(void)
+a_stream_of_records_lives_on_though_each_look_ends_amid_one(void)
 {
-	struct rpc_limits limits = { .record_ms = RECORD_MS };
+	CU_ASSERT(at_a_pace(send_stream));
+}
+
+static bool
+send_long(struct rpcc *c, struct pace *pace)
+{
 	static char data[1 << 20];
 	uint64_t began = now_ms();
 	struct fake_args args = { FAKE_NOW, 0, 0, { sizeof(data), data } };
 	unsigned char *message;
 	uint32_t marker;
-	struct fake fake;
-	struct rpcc c;
 	size_t len = 0;
+	bool good;
 
-	CU_ASSERT_FATAL(fake_start(&fake, &limits) == 0);
-	CU_ASSERT(fake_connect(&fake, &c) == 0);
-	message = rpcc_build(&c, 9, FAKE_PROGRAM, FAKE_V3, FAKE_PLAIN,
+	message = rpcc_build(c, 9, FAKE_PROGRAM, FAKE_V3, FAKE_PLAIN,
 			     (xdrproc_t)xdr_fake_args, &args, &len);
 	marker = htonl(0x80000000U | (uint32_t)len);
-	CU_ASSERT(rpcc_send_raw(&c, &marker, 4) == 0);
-	for (size_t at = 0; at < len; at += 8192) {
-		CU_ASSERT_FATAL(rpcc_send_raw(&c, message + at, len - at < 8192 ?
-					      len - at : 8192) == 0);
+	good = rpcc_send_raw(c, &marker, 4) == 0;
+	for (size_t at = 0; good && at < len; at += 8192) {
+		sends(pace);
+		good = rpcc_send_raw(c, message + at, len - at < 8192 ?
+				     len - at : 8192) == 0;
 		tick();
 	}
-	CU_ASSERT(now_ms() - began > RECORD_MS);
-	CU_ASSERT(fake_result(&c, 9, NULL) == 0);
+	CU_ASSERT(!good || now_ms() - began > RECORD_MS);
+	good = good && fake_result(c, 9, NULL) == 0;
 	free(message);
-	rpcc_close(&c);
-	fake_stop(&fake);
+	return good;
+}
+
+static void
+a_long_record_on_a_slow_line_gets_whole(void)
+{
+	CU_ASSERT(at_a_pace(send_long));
 }
 
 static void
@@ -129,15 +174,16 @@ a_record_that_trickles_is_cut(void)
 	record = null_record(&c, 1, &len);
 	/* Whole ones before it do not help. */
 	CU_ASSERT(rpcc_send_raw(&c, record, len) == 0);
-	CU_ASSERT(rpcc_result(&c, 1, 5000, (xdrproc_t)rpcc_void, NULL) == 0);
+	CU_ASSERT(rpcc_result(&c, 1, c.timeout_ms, (xdrproc_t)rpcc_void,
+			      NULL) == 0);
 	began = now_ms();
 	CU_ASSERT(rpcc_send_raw(&c, marker, 4) == 0);
-	while (now_ms() < began + 10 * RECORD_MS &&
+	while (now_ms() < began + PATIENCE_MS &&
 	       rpcc_send_raw(&c, "x", 1) == 0 && sent < 16000) {
 		sent++;
 		tick();
 	}
-	CU_ASSERT(now_ms() < began + 10 * RECORD_MS);
+	CU_ASSERT(now_ms() < began + PATIENCE_MS && sent < 16000);
 	CU_ASSERT(now_ms() >= began + RECORD_MS);
 	free(record);
 	rpcc_close(&c);
@@ -165,7 +211,7 @@ waits(struct fake *fake, uint64_t since_ms)
 static bool
 waits_soon(struct fake *fake, bool wanted)
 {
-	uint64_t until = now_ms() + 30000;
+	uint64_t until = now_ms() + PATIENCE_MS;
 
 	while (waits(fake, UINT64_MAX) != wanted && now_ms() < until)
 		tick();
@@ -227,17 +273,25 @@ serves_in(struct fake *fake, const char *from, bool udp, unsigned timeout_ms)
 	return good;
 }
 
+/* A datagram may be dropped where there is no room: it is sent again then. */
 static bool
 serves(struct fake *fake, const char *from, bool udp)
 {
-	return serves_in(fake, from, udp, 30000);
+	uint64_t until = now_ms() + PATIENCE_MS;
+
+	if (!udp)
+		return serves_in(fake, from, false, PATIENCE_MS);
+	while (!serves_in(fake, from, true, 2000))
+		if (now_ms() >= until)
+			return false;
+	return true;
 }
 
 /* All that are held, until so many have been. */
 static bool
 wake_in_all(struct fake *fake, unsigned count)
 {
-	uint64_t until = now_ms() + 30000;
+	uint64_t until = now_ms() + PATIENCE_MS;
 	unsigned woken = 0;
 
 	while (woken < count && now_ms() < until) {
