@@ -175,14 +175,27 @@ set_all(struct store *s, int result)
 static void
 a_store_that_answers_is_not_asked_by_the_watcher(void)
 {
+	int64_t began, last, longest;
+	int tries = 0;
 	struct store s;
 
 	open_store(&s, true);
-	for (int64_t until = now_ms() + 2 * WAIT_MS; now_ms() < until;
-	     usleep(5000)) {
-		CU_ASSERT_EQUAL(ask_head(&s), 0);
-		CU_ASSERT_EQUAL(ask_list(&s), 0);
-	}
+	/* An answer that comes late, for the machine stood still, is looked
+	 * after: once more then. */
+	do {
+		atomic_store(&s.pings, 0);
+		began = last = now_ms();
+		longest = 0;
+		while (last < began + 2 * WAIT_MS) {
+			CU_ASSERT_EQUAL(ask_head(&s), 0);
+			CU_ASSERT_EQUAL(ask_list(&s), 0);
+			usleep(5000);
+			if (now_ms() - last > longest)
+				longest = now_ms() - last;
+			last = now_ms();
+		}
+	} while (longest > WAIT_MS / 4 && atomic_load(&s.pings) > 0 &&
+		 ++tries < 20);
 	CU_ASSERT_EQUAL(atomic_load(&s.pings), 0);
 	CU_ASSERT(!s3_is_away(&s.s3, NULL));
 	end_store(&s);
