@@ -34,7 +34,7 @@ pause_a_bit(void)
 static bool
 called(struct bed *b, enum s3_op op, unsigned times)
 {
-	uint64_t until = clock_ms() + 10000;
+	uint64_t until = clock_ms() + BED_WAIT_MS;
 
 	while (fake_s3_calls(b->s3, op) < times && clock_ms() < until)
 		pause_a_bit();
@@ -348,7 +348,7 @@ they_stay_when_a_kept_version_is_tried_again(void)
 	struct bed b = BED;
 	struct client a;
 	struct gate_fh fh;
-	uint64_t id = 0, until = clock_ms() + 10000;
+	uint64_t id = 0, until = clock_ms() + BED_WAIT_MS;
 
 	client_init(&a, "a");
 	bed_open(&b);

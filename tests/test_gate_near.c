@@ -16,7 +16,7 @@
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
 
-#define TOO_LONG_S 20		/* somebody waits for the store */
+#define TOO_LONG_S 300		/* somebody waits for the store */
 
 static void
 hush(struct bed *b)
@@ -417,7 +417,7 @@ woken(struct client *c)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 5;
+	until.tv_sec += BED_WAIT_MS / 1000;
 	return sem_timedwait(&c->woken, &until) == 0;
 }
 

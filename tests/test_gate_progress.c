@@ -108,7 +108,7 @@ its_age_makes_a_version_while_it_is_written(void)
 	struct client a;
 	struct gate_fh fh;
 	uint64_t until, began;
-	unsigned i = 0;
+	unsigned i = 0, puts;
 
 	b.export.settle_ms = 60000;
 	b.export.max_dirty_age_ms = 100;
@@ -123,9 +123,10 @@ its_age_makes_a_version_while_it_is_written(void)
 		log_on(&b, &a, &fh, i++);
 		pause_ms(2);
 	}
-	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 4);
+	puts = fake_s3_calls(b.s3, S3_OP_PUT);
+	CU_ASSERT(puts >= 4);
 	CU_ASSERT(fake_s3_has(b.s3, "log"));
-	CU_ASSERT(clock_ms() - began >= 300);
+	CU_ASSERT(clock_ms() - began >= 100 * (puts - 1));
 	CU_ASSERT_FALSE(has_failed(&b));
 	CU_ASSERT_EQUAL(b.said[0], '\0');
 	CU_ASSERT(bed_settled(&b));

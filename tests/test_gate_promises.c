@@ -276,8 +276,7 @@ an_upload_refused_below_a_writer_waits_for_its_commit(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "bb", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT(fake_s3_is_held(b.s3));
 	fake_s3_release(b.s3);
-	for (int i = 0; i < 100 && fake_s3_calls(b.s3, S3_OP_PUT) == 0; i++)
-		nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+	AWAIT(fake_s3_calls(b.s3, S3_OP_PUT) > 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 2, "cc", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "bbcc", 4));
@@ -775,8 +774,8 @@ a_cache_has_an_end(void)
 					 GATE_FILE_SYNC), 0);
 		CU_ASSERT(bed_settled(&b));
 	}
-	nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
-	gate_status(b.gate, &status);
+	AWAIT((gate_status(b.gate, &status),
+	       status.clean_bytes + status.staged_bytes <= 5 * MIB));
 	CU_ASSERT(status.clean_bytes + status.staged_bytes <= 5 * MIB);
 	free(big);
 	bed_close(&b);
