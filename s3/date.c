@@ -49,6 +49,8 @@ civil(int year, int month, int day, int hour, int min, int sec)
 	return (int64_t)timegm(&tm);
 }
 
+/* IMF-fixdate, and the two that are obsolete and to be understood (RFC 9110
+ * 5.6.7); a few stores tell an object's time as LIST does. */
 int64_t
 s3_date_http(const char *text)
 {
@@ -57,9 +59,19 @@ s3_date_http(const char *text)
 	char month[4];
 	const char *m;
 
+	if (text[0] >= '0' && text[0] <= '9')
+		return s3_date_iso(text);
 	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT",
-		   &day, month, &year, &hour, &min, &sec) != 6 ||
-	    strlen(month) != 3)
+		   &day, month, &year, &hour, &min, &sec) != 6 &&
+	    sscanf(text, "%*3[A-Za-z] %3[A-Za-z] %2d %2d:%2d:%2d %4d",
+		   month, &day, &hour, &min, &sec, &year) != 6) {
+		if (sscanf(text, "%*9[A-Za-z], %2d-%3[A-Za-z]-%2d "
+			   "%2d:%2d:%2d GMT", &day, month, &year, &hour, &min,
+			   &sec) != 6)
+			return -1;
+		year += year < 70 ? 2000 : 1900;
+	}
+	if (strlen(month) != 3)
 		return -1;
 	m = strstr(months, month);
 	if (m == NULL || (m - months) % 3 != 0)

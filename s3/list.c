@@ -11,6 +11,9 @@
  * what it calls the next, or the last that it told).  A continuation begins
  * with the version that it was made with, and is used with that one: what is
  * learnt of the store while somebody lists must not make a marker of his token.
+ * Then comes a number of the page that it was made of: a store that overlooks
+ * what it is sent tells the same page again, perhaps with another token, and
+ * would be listed without end.
  */
 #include <config.h>
 #include <errno.h>
@@ -21,15 +24,43 @@
 
 #define BY_MARKER '1'		/* what a continuation begins with */
 #define BY_TOKEN '2'
+#define NUMBER_HEX 16		/* and of what page, in so many digits */
 
 /* What a page must hold; parsed by the check so that a bad one is repeated. */
 struct page {
 	const struct s3_list *list;
-	const char *token;	/* of the list, without its version */
+	const char *token;	/* of the list, without what is before it */
+	const char *before;	/* the number of the last page; or NULL */
 	bool v1;		/* asked for so */
 	struct s3_xml_list *xml;
 	char max[16];		/* max-keys: the call keeps no copy */
 };
+
+/* FNV-1a of the names of a page; the end of a page may come again (the last
+ * common prefix of some stores), so that one name alone is no page. */
+static void
+number_of(const struct s3_xml_list *xml, char out[NUMBER_HEX + 1])
+{
+	uint64_t h = xml->count > 1 ? 14695981039346656037ULL : 0;
+
+	for (size_t i = 0; i < xml->count && h != 0; i++)
+		for (const char *p = xml->items[i].key; ; p++) {
+			h = (h ^ (unsigned char)*p) * 1099511628211ULL;
+			if (*p == '\0')
+				break;
+		}
+	snprintf(out, NUMBER_HEX + 1, "%016llx", (unsigned long long)h);
+}
+
+static bool
+comes_again(const struct page *page)
+{
+	char number[NUMBER_HEX + 1];
+
+	number_of(page->xml, number);
+	return page->before != NULL && page->xml->count > 1 &&
+	       memcmp(page->before, number, NUMBER_HEX) == 0;
+}
 
 static int
 check_page(const void *arg, const struct s3_reply *reply)
@@ -50,8 +81,8 @@ check_page(const void *arg, const struct s3_reply *reply)
 		return 0;
 	/* Who answers a token with the first page by marker has overlooked
 	 * it: the list begins anew. */
-	return page->v1 != xml->v1 || strcmp(xml->next, page->token) == 0
-		       ? -EBADMSG : 0;
+	return page->v1 != xml->v1 || comes_again(page) ||
+		       strcmp(xml->next, page->token) == 0 ? -EBADMSG : 0;
 }
 
 #define TELL_EVERY_MS 60000
@@ -125,13 +156,12 @@ ask_for(struct s3_call *call, struct page *page)
 static char *
 continuation(const struct s3_xml_list *xml, bool v1)
 {
-	size_t len = strlen(xml->next);
-	char *next = malloc(len + 2);
+	char number[NUMBER_HEX + 1], *next;
 
-	if (next != NULL) {
-		next[0] = v1 ? BY_MARKER : BY_TOKEN;
-		memcpy(next + 1, xml->next, len + 1);
-	}
+	number_of(xml, number);
+	if (asprintf(&next, "%c%s%s", v1 ? BY_MARKER : BY_TOKEN, number,
+		     xml->next) < 0)
+		return NULL;
 	return next;
 }
 
@@ -145,7 +175,9 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 	const char *token = list->token;
 	struct page page = {
 		.list = list, .xml = &xml,
-		.token = token != NULL && *token != '\0' ? token + 1 : NULL,
+		.token = token != NULL && *token != '\0' ?
+			 token + 1 + NUMBER_HEX : NULL,
+		.before = token != NULL && *token != '\0' ? token + 1 : NULL,
 		.v1 = token != NULL ? *token == BY_MARKER : r->list_v1,
 	};
 	CLEANUP_CALL struct s3_call call = {

@@ -60,18 +60,6 @@ s3_remote_upload_create(struct s3 *s3, const char *key,
 	return s3_xml_upload_id(reply.body.data, reply.body.len, upload_id);
 }
 
-static int
-check_part(const void *arg, const struct s3_reply *reply)
-{
-	const char *text = s3_reply_get(reply, "etag");
-	char etag[S3_ETAG_MAX];
-
-	(void)arg;
-	if (text == NULL || s3_etag_copy(text, etag) < 0 || etag[0] == '\0')
-		return -EBADMSG;
-	return 0;
-}
-
 int
 s3_remote_upload_part(struct s3 *s3, const char *key, const char *upload_id,
 		      unsigned number, const struct s3_source *body,
@@ -80,7 +68,7 @@ s3_remote_upload_part(struct s3 *s3, const char *key, const char *upload_id,
 	struct s3_remote *r = s3_to_remote(s3);
 	CLEANUP_CALL struct s3_call call = {
 		.method = "PUT", .key = key, .body = body,
-		.check = check_part,
+		.check = s3_check_put,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	char text[16];

@@ -124,12 +124,22 @@ copy_short(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from && strlen(from) < size ? from : "");
 }
 
+/* Google tells no length of what it would unpack on its way, but this. */
+static const char *
+size_of(const struct s3_reply *reply)
+{
+	const char *size = s3_reply_get(reply, "content-length");
+
+	return size != NULL ? size : s3_reply_get(reply,
+					"x-goog-stored-content-length");
+}
+
 int
 s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 {
 	const char *etag = s3_reply_get(reply, "etag");
 	const char *when = s3_reply_get(reply, "last-modified");
-	const char *size = s3_reply_get(reply, "content-length");
+	const char *size = size_of(reply);
 	const char *tags = s3_reply_get(reply, "x-amz-tagging-count");
 	const char *class = s3_reply_get(reply, "x-amz-storage-class");
 	const char *sse = s3_reply_get(reply, "x-amz-server-side-encryption");
@@ -150,7 +160,9 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	/* s3proxy tells none of a directory's empty object. */
 	if (etag == NULL && out->size == 0 && reply->http == 200)
 		etag = MD5_OF_NOTHING;
-	if (r < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0)
+	/* One that is empty would be that of each version. */
+	if (r < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0 ||
+	    out->etag[0] == '\0')
 		return -EBADMSG;
 	/* Stores tell of years 1, 1601 and 30828, or of none. */
 	out->mtime_ns = at > 0 ? at * NS : 0;
@@ -304,8 +316,13 @@ check_get(const void *arg, const struct s3_reply *reply)
 	s3_object_free(&object);
 	if (r < 0)
 		return r;
-	if (length == NULL || parse_u64(length, '\0', &n, NULL) < 0 ||
-	    n != reply->received)
+	/* In chunks, or to the end of the connection, only a range tells how
+	 * much had to come. */
+	if (length == NULL && reply->http == 206)
+		n = reply->received;
+	else if (length == NULL || parse_u64(length, '\0', &n, NULL) < 0)
+		return -EBADMSG;
+	if (n != reply->received)
 		return -EBADMSG;
 	if (reply->http == 200)	/* the whole object, if that is what we want */
 		return want->off == 0 ? 0 : -EBADMSG;
@@ -487,8 +504,10 @@ s3_settle(struct s3_remote *r, const struct s3_call *call, const char *etag,
 	if (call->sent < 2 ||
 	    s3_remote_head(&r->base, call->key, seen, &own) < 0)
 		return false;
+	/* Where no time is told, the rest has to do. */
 	ours = strcasecmp(seen->etag, etag) == 0 && seen->size == size &&
-	       seen->mtime_ns / NS + SETTLE_SLACK_S >= call->first_sent_s &&
+	       (seen->mtime_ns == 0 || seen->mtime_ns / NS + SETTLE_SLACK_S >=
+		call->first_sent_s) &&
 	       same_metadata(headers, &seen->headers);
 	if (!ours)
 		s3_object_free(seen);
@@ -510,13 +529,17 @@ settle_put(struct s3_remote *r, const struct s3_call *call,
 	return true;
 }
 
-static int
-check_put(const void *arg, const struct s3_reply *reply)
+int
+s3_check_put(const void *arg, const struct s3_reply *reply)
 {
 	const char *text = s3_reply_get(reply, "etag");
+	const char *body = reply->body.data;
 	char etag[S3_ETAG_MAX];
 
 	(void)arg;
+	/* A page of somebody's server may have an ETag, too. */
+	if (reply->body.len > 0 && body[strspn(body, " \t\r\n")] == '<')
+		return -EBADMSG;
 	if (text == NULL || s3_etag_copy(text, etag) < 0 || etag[0] == '\0')
 		return -EBADMSG;
 	return 0;
@@ -577,7 +600,8 @@ s3_remote_put(struct s3 *s3, const char *key, const struct s3_source *body,
 {
 	struct s3_remote *r = s3_to_remote(s3);
 	CLEANUP_CALL struct s3_call call = {
-		.method = "PUT", .key = key, .body = body, .check = check_put,
+		.method = "PUT", .key = key, .body = body,
+		.check = s3_check_put,
 	};
 	CLEANUP_REPLY struct s3_reply reply = {0};
 	struct s3_error own, *e = err != NULL ? err : &own;

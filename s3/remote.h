@@ -249,7 +249,8 @@ struct s3_remote {
 	atomic_uint probes;	/* that ended amid the store's trouble */
 	struct s3_numbers numbers;	/* on good answers of any kind, */
 	struct s3_numbers numbers_done;	/* to DELETE and the like, */
-	struct s3_numbers numbers_head;	/* and to HEAD */
+	struct s3_numbers numbers_head;	/* to HEAD, */
+	struct s3_numbers numbers_put;	/* and to what brings bytes */
 	char scratch[13]; /* how names of its probes begin; "": none yet */
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */
@@ -560,6 +561,8 @@ int s3_probe_keys(struct s3_remote *r, const char *stem, unsigned *mangled)
 int s3_done_by_store(struct s3_remote *r, const struct s3_reply *reply,
 		     struct s3_error *err);
 int s3_check_empty(const void *arg, const struct s3_reply *reply);
+/* The answer to bytes: an ETag, and no page. */
+int s3_check_put(const void *arg, const struct s3_reply *reply);
 /* Fill *out from a reply's headers; size is Content-Length or the range's. */
 int s3_object_from(const struct s3_reply *reply, struct s3_object *out);
 /* Add the caller's headers; -EINVAL for names and values HTTP cannot carry. */

@@ -127,6 +127,8 @@ on_header(char *line, size_t size, size_t count, void *arg)
 	struct transfer *x = arg;
 
 	s3_transfer_touch(&x->t);
+	if (x->reply->http != 0)	/* behind the body: a trailer */
+		return size * count;
 	s3_reply_line(x->reply, line, size * count);
 	return x->reply->headers.failed ? 0 : size * count;
 }
@@ -313,7 +315,8 @@ signed_headers(struct s3_remote *r, const struct s3_call *call,
 		result = slist_add(out, "authorization", auth);
 	/* Not signed and not wanted. */
 	for (const char *const *p = (const char *const[]){
-	     "Expect:", "Accept:", "Content-Type:", NULL };
+	     "Expect:", "Accept:", "Accept-Encoding: identity",
+	     "Content-Type:", NULL };
 	     result == 0 && *p != NULL; p++) {
 		struct curl_slist *more;
 
@@ -681,11 +684,10 @@ transfer(struct s3_remote *r, struct s3_call *call, const char *hash,
 /* A page that somebody's server has for every path has a length, and may have
  * an ETag; what it lacks is the store's number. */
 static int
-head_of_store(struct s3_remote *r, const struct s3_reply *reply,
+told_by_store(struct s3_numbers *numbers, const struct s3_reply *reply,
 	      struct s3_error *err)
 {
-	if (!s3_numbers_agree(&r->numbers_head,
-			      s3_reply_number(reply) != NULL))
+	if (!s3_numbers_agree(numbers, s3_reply_number(reply) != NULL))
 		return s3_error_set(err, -EAGAIN, "HTTP status %d, not from "
 				    "S3", reply->http);
 	return 0;
@@ -715,7 +717,10 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 				     "asked for");
 	}
 	if (result == 0 && strcmp(call->method, "HEAD") == 0)
-		result = head_of_store(r, reply, err);
+		result = told_by_store(&r->numbers_head, reply, err);
+	else if (result == 0 && call->body != NULL &&
+		 strcmp(call->method, "PUT") == 0)
+		result = told_by_store(&r->numbers_put, reply, err);
 	if (result == 0) {
 		r->heard_ms = s3_mono_ms();
 		r->bucket_seen = true;

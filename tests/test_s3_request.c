@@ -386,7 +386,8 @@ a_confused_listing_is_refused(void)
 #define PAGE "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<ListBucketResult>"
 #define ENTRY(k) "<Contents><Key>" k "</Key><Size>1</Size><ETag>e</ETag>" \
 	"<LastModified>2009-10-12T17:50:30.000Z</LastModified></Contents>"
-	const struct s3_list list = { .prefix = "a/", .token = "2t" };
+	const struct s3_list list = { .prefix = "a/", .token =
+				      "20000000000000000t" };
 	char *next = NULL;
 	int count = 0;
 
