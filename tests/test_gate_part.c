@@ -12,19 +12,19 @@
 #include "tests/unit.h"
 
 static bool
-named(bool any_bytes, const char *part, bool beside, const char *want)
+named(bool any_bytes, const char *part, bool shadowed, const char *want)
 {
 	char name[META_NAME_MAX + 1], back[PART_MAX + 1] = "?";
 	enum part_form form;
 
-	part_to_name(any_bytes, part, beside, name);
+	part_to_name(any_bytes, part, shadowed, name);
 	form = part_from_name(any_bytes, name, back);
 	if (strcmp(name, want) != 0)
 		fprintf(stderr, "%s is named %s, not %s\n", part, name, want);
 	if (strcmp(back, part) != 0)
 		fprintf(stderr, "%s comes back as %s\n", part, back);
 	return strcmp(name, want) == 0 && strcmp(back, part) == 0 &&
-	       (beside ? form == PART_BESIDE :
+	       (shadowed ? form == PART_SHADOWED :
 		form == PART_PLAIN || form == PART_MANGLED);
 }
 
@@ -98,12 +98,12 @@ long_parts_are_told_apart_by_their_hash(void)
 	CU_ASSERT(strlen(other) > 100);
 	CU_ASSERT_EQUAL(strncmp(a, other, strlen(other)), 0);
 	part_to_name(false, a, true, other);
-	CU_ASSERT_EQUAL(part_from_name(false, other, part), PART_BESIDE_LONG);
+	CU_ASSERT_EQUAL(part_from_name(false, other, part), PART_SHADOWED_LONG);
 	/* 255 bytes are a name; with a directory beside it a long one. */
 	a[255] = '\0';
 	CU_ASSERT(named(false, a, false, a));
 	part_to_name(false, a, true, other);
-	CU_ASSERT_EQUAL(part_from_name(false, other, part), PART_BESIDE_LONG);
+	CU_ASSERT_EQUAL(part_from_name(false, other, part), PART_SHADOWED_LONG);
 	/* Cut between characters. */
 	for (size_t i = 0; i + 2 < 1000; i += 3)
 		memcpy(b + i, "\xe2\x82\xac", 4);
@@ -139,7 +139,7 @@ every_part_comes_back(void)
 			wrong += strcmp(back, part) != 0 || name[0] == '\0' ||
 				 strcmp(name, ".") == 0 ||
 				 strcmp(name, "..") == 0 ||
-				 (form == PART_BESIDE) != !!(how & 2);
+				 (form == PART_SHADOWED) != !!(how & 2);
 		}
 	}
 	CU_ASSERT_EQUAL(wrong, 0);

@@ -31,7 +31,7 @@
 struct asking {
 	struct gate_export *x;
 	const char *part;
-	bool beside;		/* only for a file that has a directory of its
+	bool shadowed;		/* only for a file that has a directory of its
 				 * name beside it */
 	bool source;		/* below one that is being listed */
 	struct meta_inode *row;
@@ -103,10 +103,10 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 	int r, file, marker;
 
 	file = is_hidden(a, key) ? -ENOENT : ask_file(x, key, &o, &unread);
-	if (file < 0 && (file != -ENOENT || a->beside))
+	if (file < 0 && (file != -ENOENT || a->shadowed))
 		return file;
 	r = file == 0 && !is_hidden(a, dir_key) ? below_any(a, dir_key) : 0;
-	if (file == 0 && (r == 0) != a->beside) {
+	if (file == 0 && (r == 0) != a->shadowed) {
 		/* Not `d` beside `d/x`: there the directory has the name,
 		 * and the file another (mangle.c). */
 		object_to_inode(x, key, &o, row);
@@ -117,7 +117,7 @@ ask_keys(const struct asking *a, const char *key, const char *dir_key)
 	}
 	if (file == 0)
 		s3_object_free(&o);
-	if (r < 0 || a->beside)
+	if (r < 0 || a->shadowed)
 		return r < 0 ? r : -ENOENT;
 	marker = is_hidden(a, dir_key) ? -ENOENT
 				       : s3_head(x->s3, dir_key, &o, NULL);
@@ -189,12 +189,12 @@ ask_s3(struct node *dir, const char *name, struct meta_inode *row,
 	char part[PART_MAX + 1];
 	enum part_form form = part_from_name(x->any_bytes, name, part);
 	struct asking a = { .x = x, .part = part, .row = row, .mark = mark,
-			    .beside = form == PART_BESIDE ||
-				      form == PART_BESIDE_LONG };
+			    .shadowed = form == PART_SHADOWED ||
+					form == PART_SHADOWED_LONG };
 	bool moved = true;
 	int r = form == PART_NONE ? -ENOENT : 0;
 
-	if (form == PART_LONG || form == PART_BESIDE_LONG) {
+	if (form == PART_LONG || form == PART_SHADOWED_LONG) {
 		r = mangled_find(dir, name, part);
 		/* Only a listing brings it. */
 		if (r == -ENOENT && move_lists(dir))

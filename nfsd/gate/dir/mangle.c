@@ -50,7 +50,7 @@ struct finding {
 	const char *name;
 	char *part;
 	size_t prefix_len;
-	bool beside;
+	bool shadowed;
 };
 
 static int
@@ -59,10 +59,10 @@ find_entry(void *arg, const struct s3_entry *e)
 	struct finding *f = arg;
 	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
 
-	if (e->key_len < f->prefix_len || (f->beside && e->is_prefix) ||
+	if (e->key_len < f->prefix_len || (f->shadowed && e->is_prefix) ||
 	    path_last_part(e->key + f->prefix_len, part) < 0)
 		return 0;
-	part_to_name(f->x->any_bytes, part, f->beside, name);
+	part_to_name(f->x->any_bytes, part, f->shadowed, name);
 	if (strcmp(name, f->name) != 0)
 		return 0;
 	strcpy(f->part, part);
@@ -81,8 +81,8 @@ mangled_find(struct node *dir, const char *name, char part[PART_MAX + 1])
 	if (r < 0)
 		return r;
 	f.prefix_len = strlen(prefix);
-	f.beside = part_from_name(x->any_bytes, name, part) ==
-		   PART_BESIDE_LONG;
+	f.shadowed = part_from_name(x->any_bytes, name, part) ==
+		     PART_SHADOWED_LONG;
 	part_head(name, head);
 	if (f.prefix_len + strlen(head) > META_KEY_MAX)
 		return -ENOENT;
@@ -108,7 +108,7 @@ mangled_load(struct gate *g)
 	uint8_t value = 0;
 	int r = meta_get_setting(g->meta, SETTING, &value, sizeof(value));
 
-	g->beside = r > 0 && value != 0;
+	g->shadowed = r > 0 && value != 0;
 	return r < 0 && r != -ENOENT ? r : 0;
 }
 
@@ -144,7 +144,7 @@ rename_row_locked(struct node *dir, struct node *n, const char *from,
 	meta_batch_free(&b);
 	if (r == 0)
 		node_rename(n, &entry);
-	__atomic_store_n(&g->beside, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&g->shadowed, true, __ATOMIC_RELAXED);
 	negative_del(g, dir->ino, to);
 	return r;
 }
@@ -191,7 +191,7 @@ int
 mangled_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
 {
 	struct gate *g = dir->export->gate;
-	char beside[META_NAME_MAX + 1];
+	char shadowed[META_NAME_MAX + 1];
 	int kind = kind_of_name(dir, name);
 
 	if (kind < 0 && kind != -ENOENT)
@@ -200,22 +200,22 @@ mangled_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
 		part_to_name(dir->export->any_bytes, part, true, name);
 		return 0;
 	}
-	if (kind != -ENOENT || !__atomic_load_n(&g->beside, __ATOMIC_RELAXED))
+	if (kind != -ENOENT || !__atomic_load_n(&g->shadowed, __ATOMIC_RELAXED))
 		return 0;
-	part_to_name(dir->export->any_bytes, part, true, beside);
-	return rename_row(dir, beside, name);
+	part_to_name(dir->export->any_bytes, part, true, shadowed);
+	return rename_row(dir, shadowed, name);
 }
 
 int
 mangled_dir(struct node *dir, const char *part, const char *name)
 {
-	char beside[META_NAME_MAX + 1];
+	char shadowed[META_NAME_MAX + 1];
 	int kind = kind_of_name(dir, name);
 
 	if (kind < 0)
 		return kind == -ENOENT ? 0 : kind;
 	if (kind == GATE_DIR)
 		return 0;
-	part_to_name(dir->export->any_bytes, part, true, beside);
-	return rename_row(dir, name, beside);
+	part_to_name(dir->export->any_bytes, part, true, shadowed);
+	return rename_row(dir, name, shadowed);
 }

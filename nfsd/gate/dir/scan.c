@@ -312,7 +312,7 @@ merge_entry(struct merge *m, struct found *f)
 	char key[META_KEY_MAX + PART_MAX + 4];
 	struct meta_name name = { 0 };
 	struct node *n = NULL;
-	bool beside = __atomic_load_n(&g->beside, __ATOMIC_RELAXED);
+	bool shadowed = __atomic_load_n(&g->shadowed, __ATOMIC_RELAXED);
 	uint64_t id = 0;
 	int r = 0;
 
@@ -327,7 +327,7 @@ merge_entry(struct merge *m, struct found *f)
 		r = n != NULL ? 0
 			      : meta_get_name(g->meta, dir->ino, f->name,
 					      &name);
-		if (r == -ENOENT && tries == 0 && beside && !f->is_dir) {
+		if (r == -ENOENT && tries == 0 && shadowed && !f->is_dir) {
 			r = merge_back(m, f);
 			continue;
 		}

@@ -67,7 +67,7 @@ one_name(void *arg, const struct meta_name *name)
 	switch (part_from_name(l->any_bytes, name->name, part)) {
 	case PART_PLAIN:
 	case PART_MANGLED:
-	case PART_BESIDE:
+	case PART_SHADOWED:
 		len += strlen(part);
 		break;
 	default:		/* at least that */

@@ -32,9 +32,9 @@
 
 #define MARK "%s3"
 #define MANGLED "%s3%"
-#define BESIDE "%s3-file%"
+#define SHADOWED "%s3-file%"
 #define LONG "%s3-long%"
-#define BESIDE_LONG "%s3-file-long%"
+#define SHADOWED_LONG "%s3-file-long%"
 #define RAW "%s3-raw%"
 #define HEAD_MAX 180
 #define HASH_HEX 32
@@ -174,19 +174,19 @@ long_name(const char *form, const char *part, char name[META_NAME_MAX + 1])
 }
 
 void
-part_to_name(bool any_bytes, const char *part, bool beside,
+part_to_name(bool any_bytes, const char *part, bool shadowed,
 	     char name[META_NAME_MAX + 1])
 {
-	const char *form = beside ? BESIDE : MANGLED;
+	const char *form = shadowed ? SHADOWED : MANGLED;
 
-	if (!beside && !must_mangle(any_bytes, part))
+	if (!shadowed && !must_mangle(any_bytes, part))
 		strcpy(name, part);
-	else if (!beside && !any_bytes && raw_decode(part, name))
+	else if (!shadowed && !any_bytes && raw_decode(part, name))
 		return;
 	else if (strlen(form) + strlen(part) <= META_NAME_MAX)
 		sprintf(name, "%s%s", form, part);
 	else
-		long_name(beside ? BESIDE_LONG : LONG, part, name);
+		long_name(shadowed ? SHADOWED_LONG : LONG, part, name);
 }
 
 /* ---- names ---- */
@@ -205,25 +205,25 @@ void
 part_head(const char *name, char head[META_NAME_MAX + 1])
 {
 	const char *from = name + strlen(begins(name, LONG) ? LONG :
-							      BESIDE_LONG);
+							      SHADOWED_LONG);
 
 	sprintf(head, "%.*s", (int)(strlen(from) - HASH_HEX - 1), from);
 }
 
 /* What is behind the form, if that is what the part would be called. */
 static enum part_form
-spelled(bool any_bytes, const char *name, const char *rest, bool beside,
+spelled(bool any_bytes, const char *name, const char *rest, bool shadowed,
 	char part[PART_MAX + 1])
 {
 	char again[META_NAME_MAX + 1];
 
-	if (beside ? rest[0] == '\0' : !must_mangle(any_bytes, rest))
+	if (shadowed ? rest[0] == '\0' : !must_mangle(any_bytes, rest))
 		return PART_NONE;
-	part_to_name(any_bytes, rest, beside, again);
+	part_to_name(any_bytes, rest, shadowed, again);
 	if (strcmp(again, name) != 0)
 		return PART_NONE;
 	strcpy(part, rest);
-	return beside ? PART_BESIDE : PART_MANGLED;
+	return shadowed ? PART_SHADOWED : PART_MANGLED;
 }
 
 enum part_form
@@ -241,12 +241,12 @@ part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
 	if (begins(name, MANGLED))
 		return spelled(any_bytes, name, name + strlen(MANGLED), false,
 			       part);
-	if (begins(name, BESIDE))
-		return spelled(any_bytes, name, name + strlen(BESIDE), true,
+	if (begins(name, SHADOWED))
+		return spelled(any_bytes, name, name + strlen(SHADOWED), true,
 			       part);
 	return is_long_form(name, LONG) ? PART_LONG
-	       : is_long_form(name, BESIDE_LONG) ? PART_BESIDE_LONG
-						 : PART_NONE;
+	       : is_long_form(name, SHADOWED_LONG) ? PART_SHADOWED_LONG
+						   : PART_NONE;
 }
 
 unsigned

@@ -156,16 +156,16 @@ path_last_part(const char *key, char part[PART_MAX + 1])
 int
 odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
 {
-	bool any = n->export->any_bytes, beside;
+	bool any = n->export->any_bytes, shadowed;
 	enum part_form form = part_from_name(any, name, part);
 	char again[META_NAME_MAX + 1];
 	int r = 0;
 
 	if (form == PART_NONE)
 		return -EINVAL;
-	if (form != PART_LONG && form != PART_BESIDE_LONG)
+	if (form != PART_LONG && form != PART_SHADOWED_LONG)
 		return 0;
-	beside = form == PART_BESIDE_LONG;
+	shadowed = form == PART_SHADOWED_LONG;
 	pthread_mutex_lock(&n->mutex);
 	if (n->i.kind != GATE_DIR)
 		r = path_last_part(n->i.base_key, part);
@@ -176,6 +176,6 @@ odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
 	pthread_mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
-	part_to_name(any, part, beside, again);
+	part_to_name(any, part, shadowed, again);
 	return strcmp(again, name) == 0 ? 0 : -EINVAL;
 }

@@ -16,9 +16,9 @@
 enum part_form {
 	PART_PLAIN,		/* the part is the name, or made from it */
 	PART_MANGLED,		/* the part could be no name */
-	PART_BESIDE,		/* a file, with a directory of its name */
+	PART_SHADOWED,		/* a file, with a directory of its name */
 	PART_LONG,		/* as MANGLED; more than the name holds */
-	PART_BESIDE_LONG,
+	PART_SHADOWED_LONG,
 	PART_NONE		/* no part has this name */
 };
 
@@ -75,9 +75,9 @@ void move_mark(struct meta_inode *row, const char *key);
  */
 enum part_form part_from_name(bool any_bytes, const char *name,
 			      char part[PART_MAX + 1]);
-/* The name of a part of at most PART_MAX bytes.  beside: of a file that has
+/* The name of a part of at most PART_MAX bytes.  shadowed: of a file that has
  * a directory of the same name beside it. */
-void part_to_name(bool any_bytes, const char *part, bool beside,
+void part_to_name(bool any_bytes, const char *part, bool shadowed,
 		  char name[META_NAME_MAX + 1]);
 /* The bytes that the part of a LONG name begins with. */
 void part_head(const char *name, char head[META_NAME_MAX + 1]);

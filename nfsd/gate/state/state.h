@@ -217,7 +217,7 @@ struct gate {
 	int64_t opened_ns;		/* when this run began; wall clock */
 	bool promised;			/* committed since it went up; atomic */
 	bool replays;			/* some are on record from before */
-	bool beside;			/* dir/mangle.c named files; atomic */
+	bool shadowed;			/* dir/mangle.c named files; atomic */
 	pthread_mutex_t links;		/* who is the first of its link_id */
 
 	pthread_mutex_t mutex;		/* guards what follows */
