@@ -121,7 +121,7 @@ lists(const char *path, const char *want)
 }
 
 static void
-mangled_parts_are_names_in_their_form(void)
+mangled_components_are_names_in_their_form(void)
 {
 	begin();
 	put("a//b", "slashes");
@@ -232,8 +232,8 @@ long_parts_are_reached_and_kept_apart(void)
 	strcpy(a + 300, "a");
 	strcpy(z, a);
 	z[300] = 'z';
-	part_to_name(false, a, false, name);
-	part_to_name(false, z, false, other);
+	component_to_name(false, a, false, name);
+	component_to_name(false, z, false, other);
 	put(a, "file a");
 	snprintf(key, sizeof(key), "%s/x", z);
 	put(key, "below z");
@@ -459,7 +459,7 @@ names_that_the_store_does_not_keep_cannot_be_made(void)
 	bed_close(&b);
 }
 
-TEST_MAIN("gate_mangle", T(mangled_parts_are_names_in_their_form),
+TEST_MAIN("gate_mangle", T(mangled_components_are_names_in_their_form),
 	  T(mangled_files_are_written_renamed_and_removed_in_place),
 	  T(names_that_are_not_utf8_reach_the_bucket_and_come_back),
 	  T(names_that_mean_nothing_cannot_be_made),

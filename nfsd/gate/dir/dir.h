@@ -55,17 +55,17 @@ int denied_now(struct node *n, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 
 /* ---- mangle.c ---- */
-/* Remember that a long part is only in the row.  -ENOMEM. */
+/* Remember that a long component is only in the row.  -ENOMEM. */
 int mangled_note(struct gate_export *x, const char *key, struct meta_inode *i)
 	__attribute__((warn_unused_result));
 /* A file that is listed: under which name?  One that had to step aside for
  * a directory gets its name back when that is gone.  The directory is
  * locked. */
-int mangled_file(struct node *dir, const char *part,
+int mangled_file(struct node *dir, const char *component,
 		 char name[META_NAME_MAX + 1])
 	__attribute__((warn_unused_result));
 /* A directory that is listed: a file of its name steps aside.  Locked. */
-int mangled_dir(struct node *dir, const char *part, const char *name)
+int mangled_dir(struct node *dir, const char *component, const char *name)
 	__attribute__((warn_unused_result));
 int mangled_load(struct gate *g) __attribute__((warn_unused_result));
 

@@ -16,7 +16,7 @@
  * is read (page.c), merged afterwards (scan.c).
  */
 struct found {			/* one entry of a page, copied */
-	char *name, *part;	/* the same, most of the time */
+	char *name, *component;	/* the same, most of the time */
 	bool is_dir;
 	bool left;		/* something below it has left, or is to go */
 	uint64_t size;
@@ -42,8 +42,9 @@ struct looks {			/* HEADs of what a listing lacks */
 };
 
 /* ---- mangle.c ---- */
-/* The part that a LONG name in the directory stands for; asks S3. */
-int mangled_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+/* The component that a LONG name in the directory stands for; asks S3. */
+int mangled_find(struct node *dir, const char *name,
+		 char component[COMPONENT_MAX + 1])
 	__attribute__((warn_unused_result));
 
 /* ---- offline.c ---- */
@@ -112,7 +113,7 @@ int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
 /* One more that is gone.  -ENOMEM. */
 int sweep_add(struct sweep *s, uint64_t ino)
 	__attribute__((warn_unused_result));
-/* A name that is not the part of its key. */
+/* A name that is not the component of its key. */
 bool sweep_mangled(const struct gate_export *x, const char *name);
 bool sweep_passed(const struct meta_name *name, const char *at);
 /* Names of the directory between two places of a listing (upto NULL: its

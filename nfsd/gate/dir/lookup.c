@@ -30,7 +30,7 @@
 /* A question to S3. */
 struct asking {
 	struct gate_export *x;
-	const char *part;
+	const char *component;
 	bool shadowed;		/* only for a file that has a directory of its
 				 * name beside it */
 	bool source;		/* below one that is being listed */
@@ -142,11 +142,12 @@ ask_source(void *arg, const char *prefix)
 {
 	struct asking *a = arg;
 	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
-	int r = snprintf(dir_key, sizeof(dir_key), "%s%s/", prefix, a->part);
+	int r = snprintf(dir_key, sizeof(dir_key), "%s%s/", prefix,
+			 a->component);
 
 	if (r > META_KEY_MAX)
 		return 0;
-	snprintf(key, sizeof(key), "%s%s", prefix, a->part);
+	snprintf(key, sizeof(key), "%s%s", prefix, a->component);
 	a->source = true;
 	r = ask_keys(a, key, dir_key);
 	a->source = false;
@@ -164,10 +165,10 @@ ask_once(struct node *dir, struct asking *a, bool *moved)
 {
 	char key[META_KEY_MAX + 2], dir_key[META_KEY_MAX + 2];
 	char now[META_KEY_MAX + 2];
-	int r = path_part_key(dir, a->part, false, key);
+	int r = path_component_key(dir, a->component, false, key);
 
 	if (r == 0)
-		r = path_part_key(dir, a->part, true, dir_key);
+		r = path_component_key(dir, a->component, true, dir_key);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? -ENOENT : r;
 	r = move_sources(dir, false, ask_source, a);
@@ -175,7 +176,7 @@ ask_once(struct node *dir, struct asking *a, bool *moved)
 		return r < 0 ? r : 0;
 	r = ask_keys(a, key, dir_key);
 	*moved = r == -ENOENT &&
-		 (path_part_key(dir, a->part, false, now) < 0 ||
+		 (path_component_key(dir, a->component, false, now) < 0 ||
 		  strcmp(now, key) != 0);
 	return r;
 }
@@ -186,16 +187,20 @@ ask_s3(struct node *dir, const char *name, struct meta_inode *row,
        struct link_mark *mark)
 {
 	struct gate_export *x = dir->export;
-	char part[PART_MAX + 1];
-	enum part_form form = part_from_name(x->any_bytes, name, part);
-	struct asking a = { .x = x, .part = part, .row = row, .mark = mark,
-			    .shadowed = form == PART_SHADOWED ||
-					form == PART_SHADOWED_LONG };
+	char component[COMPONENT_MAX + 1];
+	enum component_form form = component_from_name(x->any_bytes, name,
+						       component);
+	struct asking a = { .x = x,
+			    .component = component,
+			    .row = row,
+			    .mark = mark,
+			    .shadowed = form == COMPONENT_SHADOWED ||
+					form == COMPONENT_SHADOWED_LONG };
 	bool moved = true;
-	int r = form == PART_NONE ? -ENOENT : 0;
+	int r = form == COMPONENT_NONE ? -ENOENT : 0;
 
-	if (form == PART_LONG || form == PART_SHADOWED_LONG) {
-		r = mangled_find(dir, name, part);
+	if (form == COMPONENT_LONG || form == COMPONENT_SHADOWED_LONG) {
+		r = mangled_find(dir, name, component);
 		/* Only a listing brings it. */
 		if (r == -ENOENT && move_lists(dir))
 			r = -EAGAIN;
@@ -277,13 +282,14 @@ lookup_known(struct node *dir, struct gate_request *rq, const char *name,
 static int
 known_aside(struct node *dir, const char *name, const struct meta_inode *row)
 {
-	char same[META_NAME_MAX + 1], part[PART_MAX + 1];
+	char same[META_NAME_MAX + 1], component[COMPONENT_MAX + 1];
 
 	if (row->kind == GATE_DIR ||
-	    part_from_name(dir->export->any_bytes, name, part) > PART_MANGLED)
+	    component_from_name(dir->export->any_bytes, name, component) >
+		COMPONENT_MANGLED)
 		return 0;
 	strcpy(same, name);
-	return mangled_file(dir, part, same);
+	return mangled_file(dir, component, same);
 }
 
 /* Ask S3 for a name, and take what it says into the tables. */

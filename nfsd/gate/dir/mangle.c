@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files and directories whose name is not the last part of their key
+ * Files and directories whose name is not the last component of their key
  * (path/component.c): how to come from one to the other where that takes more
  * than the name.
  *
- * The part of a LONG name is in the row: of a file its object's key, of a
+ * The component of a LONG name is in the row: of a file its object's key, of a
  * directory, which may have no object, `target`.  Nobody can make such a
  * name, so that it is always there; for a LOOKUP of one that was never
  * listed, the keys that begin like it are.
@@ -31,15 +31,16 @@
 int
 mangled_note(struct gate_export *x, const char *key, struct meta_inode *i)
 {
-	char part[PART_MAX + 1], name[META_NAME_MAX + 1], back[PART_MAX + 1];
+	char component[COMPONENT_MAX + 1], name[META_NAME_MAX + 1],
+	    back[COMPONENT_MAX + 1];
 
 	if (i->kind != GATE_DIR || i->target != NULL ||
-	    path_last_part(key, part) < 0)
+	    path_last_component(key, component) < 0)
 		return 0;
-	part_to_name(x->any_bytes, part, false, name);
-	if (part_from_name(x->any_bytes, name, back) != PART_LONG)
+	component_to_name(x->any_bytes, component, false, name);
+	if (component_from_name(x->any_bytes, name, back) != COMPONENT_LONG)
 		return 0;
-	i->target = strdup(part);
+	i->target = strdup(component);
 	return i->target != NULL ? 0 : -ENOMEM;
 }
 
@@ -48,7 +49,7 @@ mangled_note(struct gate_export *x, const char *key, struct meta_inode *i)
 struct finding {
 	struct gate_export *x;
 	const char *name;
-	char *part;
+	char *component;
 	size_t prefix_len;
 	bool shadowed;
 };
@@ -57,23 +58,24 @@ static int
 find_entry(void *arg, const struct s3_entry *e)
 {
 	struct finding *f = arg;
-	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+	char component[COMPONENT_MAX + 1], name[META_NAME_MAX + 1];
 
 	if (e->key_len < f->prefix_len || (f->shadowed && e->is_prefix) ||
-	    path_last_part(e->key + f->prefix_len, part) < 0)
+	    path_last_component(e->key + f->prefix_len, component) < 0)
 		return 0;
-	part_to_name(f->x->any_bytes, part, f->shadowed, name);
+	component_to_name(f->x->any_bytes, component, f->shadowed, name);
 	if (strcmp(name, f->name) != 0)
 		return 0;
-	strcpy(f->part, part);
+	strcpy(f->component, component);
 	return 1;
 }
 
 int
-mangled_find(struct node *dir, const char *name, char part[PART_MAX + 1])
+mangled_find(struct node *dir, const char *name,
+	     char component[COMPONENT_MAX + 1])
 {
 	struct gate_export *x = dir->export;
-	struct finding f = { .x = x, .name = name, .part = part };
+	struct finding f = { .x = x, .name = name, .component = component };
 	char prefix[META_KEY_MAX + 2], head[META_NAME_MAX + 1];
 	char *token = NULL, *next = NULL;
 	int r = path_key(dir, prefix);
@@ -81,9 +83,9 @@ mangled_find(struct node *dir, const char *name, char part[PART_MAX + 1])
 	if (r < 0)
 		return r;
 	f.prefix_len = strlen(prefix);
-	f.shadowed = part_from_name(x->any_bytes, name, part) ==
-		     PART_SHADOWED_LONG;
-	part_head(name, head);
+	f.shadowed = component_from_name(x->any_bytes, name, component) ==
+		     COMPONENT_SHADOWED_LONG;
+	component_head(name, head);
 	if (f.prefix_len + strlen(head) > META_KEY_MAX)
 		return -ENOENT;
 	strcat(prefix, head);
@@ -188,7 +190,8 @@ kind_of_name(struct node *dir, const char *name)
 }
 
 int
-mangled_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
+mangled_file(struct node *dir, const char *component,
+	     char name[META_NAME_MAX + 1])
 {
 	struct gate *g = dir->export->gate;
 	char shadowed[META_NAME_MAX + 1];
@@ -197,17 +200,18 @@ mangled_file(struct node *dir, const char *part, char name[META_NAME_MAX + 1])
 	if (kind < 0 && kind != -ENOENT)
 		return kind;
 	if (kind == GATE_DIR) {
-		part_to_name(dir->export->any_bytes, part, true, name);
+		component_to_name(dir->export->any_bytes, component, true,
+				  name);
 		return 0;
 	}
 	if (kind != -ENOENT || !__atomic_load_n(&g->shadowed, __ATOMIC_RELAXED))
 		return 0;
-	part_to_name(dir->export->any_bytes, part, true, shadowed);
+	component_to_name(dir->export->any_bytes, component, true, shadowed);
 	return rename_row(dir, shadowed, name);
 }
 
 int
-mangled_dir(struct node *dir, const char *part, const char *name)
+mangled_dir(struct node *dir, const char *component, const char *name)
 {
 	char shadowed[META_NAME_MAX + 1];
 	int kind = kind_of_name(dir, name);
@@ -216,6 +220,6 @@ mangled_dir(struct node *dir, const char *part, const char *name)
 		return kind == -ENOENT ? 0 : kind;
 	if (kind == GATE_DIR)
 		return 0;
-	part_to_name(dir->export->any_bytes, part, true, shadowed);
+	component_to_name(dir->export->any_bytes, component, true, shadowed);
 	return rename_row(dir, name, shadowed);
 }

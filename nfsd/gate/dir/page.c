@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pages of a listing: what they tell, and how far that can be believed.  A part
- * of a key that is no file name gets its own form (path/component.c); nothing
- * is left out but what has more than 1024 bytes, which no key has.  A store may
- * sort otherwise than by bytes, or tell for a while of what we have deleted:
- * HEAD decides, for so many keys of a page.  Directories that are seen only
- * since objects below them have not left yet are not there.
+ * Pages of a listing: what they tell, and how far that can be believed.  A
+ * component of a key that is no file name gets its own form (path/component.c);
+ * nothing is left out but what has more than 1024 bytes, which no key has.  A
+ * store may sort otherwise than by bytes, or tell for a while of what we have
+ * deleted: HEAD decides, for so many keys of a page.  Directories that are seen
+ * only since objects below them have not left yet are not there.
  */
 
 #include <config.h>
@@ -24,8 +24,8 @@
 void
 found_free(struct found *f)
 {
-	if (f->part != f->name)
-		free(f->part);
+	if (f->component != f->name)
+		free(f->component);
 	free(f->name);
 }
 
@@ -56,7 +56,7 @@ int
 page_take(void *arg, const struct s3_entry *e)
 {
 	struct page *p = arg;
-	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+	char component[COMPONENT_MAX + 1], name[META_NAME_MAX + 1];
 	size_t len = e->key_len - p->prefix_len;
 	struct found *f;
 
@@ -67,19 +67,19 @@ page_take(void *arg, const struct s3_entry *e)
 		return 0;	/* the directory's own object */
 	if (e->is_prefix)
 		len--;
-	if (len > PART_MAX || (f = new_found(p)) == NULL)
-		return len > PART_MAX ? 0 : -ENOMEM;
-	memcpy(part, e->key + p->prefix_len, len);
-	part[len] = '\0';
-	part_to_name(p->x->any_bytes, part, false, name);
+	if (len > COMPONENT_MAX || (f = new_found(p)) == NULL)
+		return len > COMPONENT_MAX ? 0 : -ENOMEM;
+	memcpy(component, e->key + p->prefix_len, len);
+	component[len] = '\0';
+	component_to_name(p->x->any_bytes, component, false, name);
 	*f = (struct found){ .is_dir = e->is_prefix, .size = e->size,
 			     .mtime_ns = e->mtime_ns, .cold = e->cold };
-	f->name = f->part = strdup(name);
-	if (f->name != NULL && strcmp(name, part) != 0) {
+	f->name = f->component = strdup(name);
+	if (f->name != NULL && strcmp(name, component) != 0) {
 		p->mangled++;
-		f->part = strdup(part);
+		f->component = strdup(component);
 	}
-	if (f->name == NULL || f->part == NULL) {
+	if (f->name == NULL || f->component == NULL) {
 		free(f->name);
 		return -ENOMEM;
 	}
@@ -92,10 +92,10 @@ page_take(void *arg, const struct s3_entry *e)
 char *
 found_place(const struct found *f)
 {
-	char *place = malloc(strlen(f->part) + 2);
+	char *place = malloc(strlen(f->component) + 2);
 
 	if (place != NULL)
-		sprintf(place, "%s%s", f->part, f->is_dir ? "/" : "");
+		sprintf(place, "%s%s", f->component, f->is_dir ? "/" : "");
 	return place;
 }
 
@@ -313,7 +313,7 @@ scan_source_any(struct gate_export *x, const char *prefix)
 
 struct leaving {
 	struct page *page;
-	struct found **dirs;	/* by their part */
+	struct found **dirs;	/* by their component */
 	size_t count;
 };
 
@@ -322,21 +322,21 @@ by_part(const void *a, const void *b)
 {
 	const struct found *const *x = a, *const *y = b;
 
-	return strcmp((*x)->part, (*y)->part);
+	return strcmp((*x)->component, (*y)->component);
 }
 
 static void
 mark_left(void *arg, const char *below)
 {
 	struct leaving *l = arg;
-	char part[META_KEY_MAX + 2];
-	struct found one = { .part = part }, *p = &one, **found;
+	char component[META_KEY_MAX + 2];
+	struct found one = { .component = component }, *p = &one, **found;
 	size_t len = strcspn(below, "/");
 
 	if (below[len] != '/')
 		return;
-	memcpy(part, below, len);
-	part[len] = '\0';
+	memcpy(component, below, len);
+	component[len] = '\0';
 	found = bsearch(&p, l->dirs, l->count, sizeof(*l->dirs), by_part);
 	if (found != NULL)
 		(*found)->left = true;
@@ -386,7 +386,7 @@ int
 page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 	       struct page *p)
 {
-	char key[META_KEY_MAX + PART_MAX + 4];
+	char key[META_KEY_MAX + COMPONENT_MAX + 4];
 	struct gate *g = dir->export->gate;
 	size_t kept = 0;
 	int r = mark_all_left(dir->export, prefix, hidden_lag_from(since_ms),
@@ -399,7 +399,7 @@ page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 		struct meta_name name;
 		bool drop = false;
 
-		snprintf(key, sizeof(key), "%s%s/", prefix, f->part);
+		snprintf(key, sizeof(key), "%s%s/", prefix, f->component);
 		if (r == 0 && f->is_dir && strlen(key) <= META_KEY_MAX &&
 		    (f->left || move_touches(dir->export, key))) {
 			r = meta_get_name(g->meta, dir->ino, f->name, &name);
@@ -410,7 +410,7 @@ page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 			}
 			r = r < 0 ? r : 0;
 		}
-		snprintf(key, sizeof(key), "%s%s", prefix, f->part);
+		snprintf(key, sizeof(key), "%s%s", prefix, f->component);
 		if (r == 0 && any && !f->is_dir &&
 		    strlen(key) <= META_KEY_MAX) {
 			r = is_left_file(dir, key, f, &looks);

@@ -10,8 +10,8 @@
  * that are met, and what is missing at the end is gone.
  *
  * A file's place in that order is its name, a directory's its name and '/':
- * "d-x" stands between a file "d" and a directory "d".  Names that are not
- * the part of their key (path/component.c) stand elsewhere; they are looked
+ * "d-x" stands between a file "d" and a directory "d".  Names that are not the
+ * component of their key (path/component.c) stand elsewhere; they are looked
  * after at the end of a listing (scan.c).
  *
  * Of an object of ours that no listing has shown S3 is asked.  Clients wait for
@@ -33,10 +33,11 @@
 bool
 sweep_mangled(const struct gate_export *x, const char *name)
 {
-	char part[PART_MAX + 1];
+	char component[COMPONENT_MAX + 1];
 
-	return part_from_name(x->any_bytes, name, part) != PART_PLAIN ||
-	       strcmp(part, name) != 0;
+	return component_from_name(x->any_bytes, name, component) !=
+		   COMPONENT_PLAIN ||
+	       strcmp(component, name) != 0;
 }
 
 static void

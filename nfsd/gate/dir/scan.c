@@ -253,11 +253,11 @@ call_aside(struct merge *m, struct found *f)
 {
 	char name[META_NAME_MAX + 1], *own;
 
-	part_to_name(m->dir->export->any_bytes, f->part, true, name);
+	component_to_name(m->dir->export->any_bytes, f->component, true, name);
 	own = strdup(name);
 	if (own == NULL)
 		return -ENOMEM;
-	if (f->part != f->name)
+	if (f->component != f->name)
 		free(f->name);
 	f->name = own;
 	return 0;
@@ -268,7 +268,7 @@ call_aside(struct merge *m, struct found *f)
 static int
 make_room(struct merge *m, struct page *p, size_t dir)
 {
-	const char *part = p->list[dir].part;
+	const char *component = p->list[dir].component;
 	int r;
 
 	if (!p->list[dir].is_dir)
@@ -276,11 +276,11 @@ make_room(struct merge *m, struct page *p, size_t dir)
 	for (size_t i = dir; i-- > 0; ) {
 		struct found *f = &p->list[i];
 
-		if (strncmp(f->part, part, strlen(part)) != 0)
+		if (strncmp(f->component, component, strlen(component)) != 0)
 			break;
-		if (f->is_dir || strcmp(f->part, part) != 0)
+		if (f->is_dir || strcmp(f->component, component) != 0)
 			continue;
-		r = mangled_dir(m->dir, part, p->list[dir].name);
+		r = mangled_dir(m->dir, component, p->list[dir].name);
 		return r < 0 ? r : call_aside(m, f);
 	}
 	return 0;
@@ -290,7 +290,7 @@ make_room(struct merge *m, struct page *p, size_t dir)
 static int
 merge_other(struct merge *m, struct found *f)
 {
-	return f->is_dir ? mangled_dir(m->dir, f->part, f->name)
+	return f->is_dir ? mangled_dir(m->dir, f->component, f->name)
 			 : call_aside(m, f);
 }
 
@@ -301,7 +301,7 @@ merge_back(struct merge *m, const struct found *f)
 	char name[META_NAME_MAX + 1];
 
 	strcpy(name, f->name);
-	return mangled_file(m->dir, f->part, name);
+	return mangled_file(m->dir, f->component, name);
 }
 
 static int
@@ -309,14 +309,14 @@ merge_entry(struct merge *m, struct found *f)
 {
 	struct node *dir = m->dir;
 	struct gate *g = dir->export->gate;
-	char key[META_KEY_MAX + PART_MAX + 4];
+	char key[META_KEY_MAX + COMPONENT_MAX + 4];
 	struct meta_name name = { 0 };
 	struct node *n = NULL;
 	bool shadowed = __atomic_load_n(&g->shadowed, __ATOMIC_RELAXED);
 	uint64_t id = 0;
 	int r = 0;
 
-	snprintf(key, sizeof(key), "%s%s%s", m->key, f->part,
+	snprintf(key, sizeof(key), "%s%s%s", m->key, f->component,
 		 f->is_dir ? "/" : "");
 	if (strlen(key) > META_KEY_MAX)
 		return 0;
@@ -359,7 +359,7 @@ merge_entry(struct merge *m, struct found *f)
 		negative_del(g, dir->ino, f->name);
 	}
 	/* The others are known to be there by their page. */
-	return r < 0 || (f->part == f->name && !dir->scan->by_seen)
+	return r < 0 || (f->component == f->name && !dir->scan->by_seen)
 		       ? r : note_seen(dir->scan, id);
 }
 
@@ -381,8 +381,8 @@ struct gone {
 	int error;
 };
 
-/* Names that are not the part of their key; of the others each page has told
- * what it lacks, if pages are in order. */
+/* Names that are not the component of their key; of the others each page has
+ * told what it lacks, if pages are in order. */
 static int
 collect_gone(void *arg, const struct meta_name *name)
 {

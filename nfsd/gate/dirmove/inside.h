@@ -28,7 +28,7 @@ struct listed {			/* one entry of the page, copied */
 struct level {			/* a directory on the path of the key at hand */
 	uint64_t ino;
 	struct node *node;	/* NULL: made from this page, not committed */
-	size_t end;		/* of its part of the key in `path`, past '/' */
+	size_t end;		/* of its component in `path`, past '/' */
 };
 
 struct move_page {

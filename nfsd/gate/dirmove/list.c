@@ -313,11 +313,11 @@ by_key(const void *key, const void *entry)
 
 /* Has this page a file of that path?  It is not in SQLite yet. */
 static bool
-is_file_here(struct lister *l, const char *part)
+is_file_here(struct lister *l, const char *component)
 {
-	char key[2 * META_KEY_MAX + PART_MAX + 4];
+	char key[2 * META_KEY_MAX + COMPONENT_MAX + 4];
 	int end = snprintf(key, sizeof(key), "%s%s%s", l->m->row.source,
-			   l->path, part);
+			   l->path, component);
 
 	return end <= META_KEY_MAX &&
 	       bsearch(key, l->page->list, l->page->count,
@@ -327,7 +327,7 @@ is_file_here(struct lister *l, const char *part)
 /* A file has the name that a directory is to have: it steps aside.  All that
  * is on its way into SQLite has to be there first. */
 static int
-make_room(struct lister *l, const char *part, const char *name)
+make_room(struct lister *l, const char *component, const char *name)
 {
 	struct level *top = &l->levels[l->depth - 1];
 	int r = flush(l);
@@ -339,12 +339,12 @@ make_room(struct lister *l, const char *part, const char *name)
 	}
 	if (r == 0)
 		r = lock(l, top->node);
-	return r < 0 ? r : mangled_dir(top->node, part, name);
+	return r < 0 ? r : mangled_dir(top->node, component, name);
 }
 
 /* A directory that nobody knows of. */
 static int
-new_dir(struct lister *l, const char *part, const char *name,
+new_dir(struct lister *l, const char *component, const char *name,
 	const struct listed *e, bool is_last, uint64_t *ino)
 {
 	const struct level *top = &l->levels[l->depth - 1];
@@ -358,7 +358,7 @@ new_dir(struct lister *l, const char *part, const char *name,
 	else
 		object_implicit_dir(l->x, "/", &row);
 	if (snprintf(key, sizeof(key), "%s%s%s/", l->m->row.source, l->path,
-		     part) > META_KEY_MAX)
+		     component) > META_KEY_MAX)
 		return -ENAMETOOLONG;
 	r = mangled_note(l->x, key, &row);
 	if (r == 0)
@@ -376,20 +376,20 @@ push(struct lister *l, const char *text, size_t len, const struct listed *e,
      bool is_last)
 {
 	struct level next = { .end = l->levels[l->depth - 1].end + len + 1 };
-	char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+	char component[COMPONENT_MAX + 1], name[META_NAME_MAX + 1];
 	int r;
 
 	if (l->depth == LEVELS_MAX)
 		return -ENAMETOOLONG;
-	memcpy(part, text, len);
-	part[len] = '\0';
-	part_to_name(l->x->any_bytes, part, false, name);
-	r = is_file_here(l, part) ? make_room(l, part, name) : 0;
+	memcpy(component, text, len);
+	component[len] = '\0';
+	component_to_name(l->x->any_bytes, component, false, name);
+	r = is_file_here(l, component) ? make_room(l, component, name) : 0;
 	if (r == 0)
 		r = child(l, &l->levels[l->depth - 1], name, &next.node);
 	if (r == 0 && node_kind(next.node) != GATE_DIR) {
 		node_put(&next.node);
-		r = make_room(l, part, name);
+		r = make_room(l, component, name);
 		if (r == 0)
 			r = child(l, &l->levels[l->depth - 1], name,
 				  &next.node);
@@ -402,13 +402,13 @@ push(struct lister *l, const char *text, size_t len, const struct listed *e,
 	if (r == -ENOENT) {
 		if (came_too_late(l, &l->levels[l->depth - 1], name, e))
 			return 1;
-		r = new_dir(l, part, name, e, is_last, &next.ino);
+		r = new_dir(l, component, name, e, is_last, &next.ino);
 	} else if (r == 0) {
 		next.ino = next.node->ino;
 	}
 	if (r < 0)
 		return r;
-	memcpy(l->path + next.end - len - 1, part, len);
+	memcpy(l->path + next.end - len - 1, component, len);
 	l->path[next.end - 1] = '/';
 	l->path[next.end] = '\0';
 	l->levels[l->depth++] = next;
@@ -436,7 +436,7 @@ leave(struct lister *l, const char *rel)
 }
 
 static int
-add_file(struct lister *l, const char *part, const struct listed *e)
+add_file(struct lister *l, const char *component, const struct listed *e)
 {
 	const struct level *top = &l->levels[l->depth - 1];
 	char name[META_NAME_MAX + 1];
@@ -444,12 +444,13 @@ add_file(struct lister *l, const char *part, const struct listed *e)
 	struct node *n = NULL;
 	int r;
 
-	part_to_name(l->x->any_bytes, part, false, name);
+	component_to_name(l->x->any_bytes, component, false, name);
 	r = child(l, top, name, &n);
 	if ((r == 0 && node_kind(n) == GATE_DIR) || r == -ENOENT) {
 		/* A directory of that name keeps it; or one has gone. */
 		node_put(&n);
-		r = top->node != NULL ? mangled_file(top->node, part, name) : 0;
+		r = top->node != NULL ? mangled_file(top->node, component, name)
+				      : 0;
 		if (r == 0)
 			r = child(l, top, name, &n);
 	}

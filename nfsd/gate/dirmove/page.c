@@ -64,13 +64,13 @@ move_key_known(struct gate_export *x, const char *key)
 
 	key += strlen(x->c.prefix);
 	while (r == 0 && *key != '\0') {
-		char part[PART_MAX + 1], name[META_NAME_MAX + 1];
+		char component[COMPONENT_MAX + 1], name[META_NAME_MAX + 1];
 		struct node *n = NULL;
 		size_t len = strcspn(key, "/");
 
-		memcpy(part, key, len);
-		part[len] = '\0';
-		part_to_name(x->any_bytes, part, false, name);
+		memcpy(component, key, len);
+		component[len] = '\0';
+		component_to_name(x->any_bytes, component, false, name);
 		r = node_kind(at) == GATE_DIR
 			    ? lookup_known(at, &rq, name, &n)
 			    : -ENOENT;

@@ -61,14 +61,14 @@ static int
 one_name(void *arg, const struct meta_name *name)
 {
 	struct look *l = arg;
-	char part[PART_MAX + 1];
+	char component[COMPONENT_MAX + 1];
 	size_t len = l->len;
 
-	switch (part_from_name(l->any_bytes, name->name, part)) {
-	case PART_PLAIN:
-	case PART_MANGLED:
-	case PART_SHADOWED:
-		len += strlen(part);
+	switch (component_from_name(l->any_bytes, name->name, component)) {
+	case COMPONENT_PLAIN:
+	case COMPONENT_MANGLED:
+	case COMPONENT_SHADOWED:
+		len += strlen(component);
 		break;
 	default:		/* at least that */
 		len += strlen(name->name);

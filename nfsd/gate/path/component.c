@@ -4,21 +4,21 @@
  * such thing has one form, and each form one meaning, so that nothing in a
  * bucket is out of reach and two things never share a name:
  *
- *	part of a key				name
- *	"" (a//b, or / in front), . and ..	%s3%PART
- *	begins with %s3				%s3%PART
+ *	component of a key			name
+ *	"" (a//b, or / in front), . and ..	%s3%COMPONENT
+ *	begins with %s3				%s3%COMPONENT
  *	is not UTF-8, in a bucket that refuses
- *	such keys				%s3%PART
- *	a file beside a directory of its name	%s3-file%PART
+ *	such keys				%s3%COMPONENT
+ *	a file beside a directory of its name	%s3-file%COMPONENT
  *	either, too long for a name		%s3-long%HEAD%HASH,
  *						%s3-file-long%HEAD%HASH
  *	%s3-raw%NAME, where NAME, percent-
  *	encoded, is not UTF-8			NAME
  *	anything else				the same
  *
- * HEAD is the beginning of the part, cut between characters; HASH the first
- * half of its SHA-256.  Names that begin with %s3 and mean nothing by this
- * table cannot be made, nor those of a probe's scratch keys.  Control
+ * HEAD is the beginning of the component, cut between characters; HASH the
+ * first half of its SHA-256.  Names that begin with %s3 and mean nothing by
+ * this table cannot be made, nor those of a probe's scratch keys.  Control
  * characters are bytes like others, and NFC and NFD are two names.
  */
 
@@ -92,9 +92,9 @@ is_utf8(const char *text)
 /* ---- names that are not UTF-8 ---- */
 
 static void
-raw_encode(const char *name, char part[PART_MAX + 1])
+raw_encode(const char *name, char component[COMPONENT_MAX + 1])
 {
-	char *out = part + sprintf(part, "%s", RAW);
+	char *out = component + sprintf(component, "%s", RAW);
 
 	/* At most 255 bytes, each three. */
 	for (; *name != '\0'; name++) {
@@ -116,16 +116,16 @@ hex(char c)
 				      : -1;
 }
 
-/* Is this part what raw_encode makes of a name that needs it? */
+/* Is this component what raw_encode makes of a name that needs it? */
 static bool
-raw_decode(const char *part, char name[META_NAME_MAX + 1])
+raw_decode(const char *component, char name[META_NAME_MAX + 1])
 {
-	char again[PART_MAX + 1];
+	char again[COMPONENT_MAX + 1];
 	size_t len = 0;
 
-	if (!begins(part, RAW))
+	if (!begins(component, RAW))
 		return false;
-	for (const char *p = part + strlen(RAW); *p != '\0'; p++) {
+	for (const char *p = component + strlen(RAW); *p != '\0'; p++) {
 		int c = (unsigned char)*p;
 
 		if (c == '%') {
@@ -142,22 +142,22 @@ raw_decode(const char *part, char name[META_NAME_MAX + 1])
 	if (is_utf8(name) || begins(name, MARK))
 		return false;
 	raw_encode(name, again);
-	return strcmp(again, part) == 0;
+	return strcmp(again, component) == 0;
 }
 
-/* ---- parts that are no names ---- */
+/* ---- components that are no names ---- */
 
 static bool
-must_mangle(bool any_bytes, const char *part)
+must_mangle(bool any_bytes, const char *component)
 {
-	return part[0] == '\0' || strcmp(part, ".") == 0 ||
-	       strcmp(part, "..") == 0 || begins(part, MARK) ||
-	       strlen(part) > META_NAME_MAX ||
-	       (!any_bytes && !is_utf8(part));
+	return component[0] == '\0' || strcmp(component, ".") == 0 ||
+	       strcmp(component, "..") == 0 || begins(component, MARK) ||
+	       strlen(component) > META_NAME_MAX ||
+	       (!any_bytes && !is_utf8(component));
 }
 
 static void
-long_name(const char *form, const char *part, char name[META_NAME_MAX + 1])
+long_name(const char *form, const char *component, char name[META_NAME_MAX + 1])
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	size_t head = HEAD_MAX;
@@ -165,28 +165,28 @@ long_name(const char *form, const char *part, char name[META_NAME_MAX + 1])
 
 	/* Not in the middle of a character. */
 	while (head > HEAD_MAX - 4 &&
-	       ((unsigned char)part[head] & 0xc0) == 0x80)
+	       ((unsigned char)component[head] & 0xc0) == 0x80)
 		head--;
-	SHA256((const unsigned char *)part, strlen(part), digest);
-	out = name + sprintf(name, "%s%.*s%%", form, (int)head, part);
+	SHA256((const unsigned char *)component, strlen(component), digest);
+	out = name + sprintf(name, "%s%.*s%%", form, (int)head, component);
 	for (size_t i = 0; i < HASH_HEX / 2; i++)
 		out += sprintf(out, "%02x", digest[i]);
 }
 
 void
-part_to_name(bool any_bytes, const char *part, bool shadowed,
-	     char name[META_NAME_MAX + 1])
+component_to_name(bool any_bytes, const char *component, bool shadowed,
+		  char name[META_NAME_MAX + 1])
 {
 	const char *form = shadowed ? SHADOWED : MANGLED;
 
-	if (!shadowed && !must_mangle(any_bytes, part))
-		strcpy(name, part);
-	else if (!shadowed && !any_bytes && raw_decode(part, name))
+	if (!shadowed && !must_mangle(any_bytes, component))
+		strcpy(name, component);
+	else if (!shadowed && !any_bytes && raw_decode(component, name))
 		return;
-	else if (strlen(form) + strlen(part) <= META_NAME_MAX)
-		sprintf(name, "%s%s", form, part);
+	else if (strlen(form) + strlen(component) <= META_NAME_MAX)
+		sprintf(name, "%s%s", form, component);
 	else
-		long_name(shadowed ? SHADOWED_LONG : LONG, part, name);
+		long_name(shadowed ? SHADOWED_LONG : LONG, component, name);
 }
 
 /* ---- names ---- */
@@ -202,7 +202,7 @@ is_long_form(const char *name, const char *form)
 }
 
 void
-part_head(const char *name, char head[META_NAME_MAX + 1])
+component_head(const char *name, char head[META_NAME_MAX + 1])
 {
 	const char *from = name + strlen(begins(name, LONG) ? LONG :
 							      SHADOWED_LONG);
@@ -210,51 +210,52 @@ part_head(const char *name, char head[META_NAME_MAX + 1])
 	sprintf(head, "%.*s", (int)(strlen(from) - HASH_HEX - 1), from);
 }
 
-/* What is behind the form, if that is what the part would be called. */
-static enum part_form
+/* What is behind the form, if that is what the component would be called. */
+static enum component_form
 spelled(bool any_bytes, const char *name, const char *rest, bool shadowed,
-	char part[PART_MAX + 1])
+	char component[COMPONENT_MAX + 1])
 {
 	char again[META_NAME_MAX + 1];
 
 	if (shadowed ? rest[0] == '\0' : !must_mangle(any_bytes, rest))
-		return PART_NONE;
-	part_to_name(any_bytes, rest, shadowed, again);
+		return COMPONENT_NONE;
+	component_to_name(any_bytes, rest, shadowed, again);
 	if (strcmp(again, name) != 0)
-		return PART_NONE;
-	strcpy(part, rest);
-	return shadowed ? PART_SHADOWED : PART_MANGLED;
+		return COMPONENT_NONE;
+	strcpy(component, rest);
+	return shadowed ? COMPONENT_SHADOWED : COMPONENT_MANGLED;
 }
 
-enum part_form
-part_from_name(bool any_bytes, const char *name, char part[PART_MAX + 1])
+enum component_form
+component_from_name(bool any_bytes, const char *name,
+		    char component[COMPONENT_MAX + 1])
 {
 	if (s3_is_scratch(name))
-		return PART_NONE;
+		return COMPONENT_NONE;
 	if (!begins(name, MARK)) {
 		if (any_bytes || is_utf8(name))
-			strcpy(part, name);
+			strcpy(component, name);
 		else
-			raw_encode(name, part);
-		return PART_PLAIN;
+			raw_encode(name, component);
+		return COMPONENT_PLAIN;
 	}
 	if (begins(name, MANGLED))
 		return spelled(any_bytes, name, name + strlen(MANGLED), false,
-			       part);
+			       component);
 	if (begins(name, SHADOWED))
 		return spelled(any_bytes, name, name + strlen(SHADOWED), true,
-			       part);
-	return is_long_form(name, LONG) ? PART_LONG
-	       : is_long_form(name, SHADOWED_LONG) ? PART_SHADOWED_LONG
-						   : PART_NONE;
+			       component);
+	return is_long_form(name, LONG) ? COMPONENT_LONG
+	       : is_long_form(name, SHADOWED_LONG) ? COMPONENT_SHADOWED_LONG
+						   : COMPONENT_NONE;
 }
 
 unsigned
-part_s3_odd(const char *part)
+component_s3_odd(const char *component)
 {
 	unsigned odd = 0;
 
-	for (const char *p = part; *p != '\0'; p++) {
+	for (const char *p = component; *p != '\0'; p++) {
 		odd |= *p == '\\' ? S3_ODD_BACKSLASH
 		       : *p == '\n' ? S3_ODD_NEWLINE
 		       : *p == '\t' ? S3_ODD_TAB

@@ -11,13 +11,14 @@
 #include "nfsd/gate/path/path.h"
 
 /* ---- path.c ---- */
-/* The part behind a name of this file or directory.  -EINVAL. */
-int odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
+/* The component behind a name of this file or directory.  -EINVAL. */
+int component_of_name(struct node *n, const char *name,
+		      char component[COMPONENT_MAX + 1])
 	__attribute__((warn_unused_result));
 
 /* ---- component.c ---- */
 
 /* Bits of enum s3_odd: what is in it that some stores do not keep. */
-unsigned part_s3_odd(const char *part);
+unsigned component_s3_odd(const char *component);
 
 #endif

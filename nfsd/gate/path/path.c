@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Paths and keys.  The key of a file is the export's prefix and the path that
- * its names spell; a directory's ends in '/'.  Names that are not the part of
- * their key are component.c's affair; where an object still lies under a path
- * that was renamed, source.c's.
+ * its names spell; a directory's ends in '/'.  Names that are not the component
+ * of their key are component.c's affair; where an object still lies under a
+ * path that was renamed, source.c's.
  */
 
 #include <config.h>
@@ -27,12 +27,12 @@ path_name_ok(const char *name, size_t len)
 }
 
 /*
- * Write the names from the root down, or the parts of the key that they
+ * Write the names from the root down, or the components of the key that they
  * stand for, into the end of buf.  Returns where the text begins, or NULL if
  * it does not fit.
  */
 static char *
-spell(struct node *n, bool parts, char *buf, size_t size)
+spell(struct node *n, bool components, char *buf, size_t size)
 {
 	struct gate *g = n->export->gate;
 	struct node *at = node_ref(n);
@@ -41,8 +41,8 @@ spell(struct node *n, bool parts, char *buf, size_t size)
 	*p = '\0';
 	for (int depth = 0; at != NULL && at->ino != n->export->root;
 	     depth++) {
-		char name[META_NAME_MAX + 1], part[PART_MAX + 1];
-		const char *text = parts ? part : name;
+		char name[META_NAME_MAX + 1], component[COMPONENT_MAX + 1];
+		const char *text = components ? component : name;
 		struct node *up = NULL;
 		uint64_t parent;
 		size_t len = 0;
@@ -50,7 +50,8 @@ spell(struct node *n, bool parts, char *buf, size_t size)
 
 		node_name(at, &parent, name);
 		ok = depth < DEPTH_MAX && name[0] != '\0' &&
-		     (!parts || odd_part(at, name, part) == 0);
+		     (!components ||
+		      component_of_name(at, name, component) == 0);
 		if (ok)
 			len = strlen(text);
 		if (!ok || (size_t)(p - buf) < len + 1 ||
@@ -68,7 +69,7 @@ spell(struct node *n, bool parts, char *buf, size_t size)
 	return p;
 }
 
-/* path: "" or "/PART/PART"; name: "" or one more. */
+/* path: "" or "/COMPONENT/COMPONENT"; name: "" or one more. */
 static int
 finish_key(struct gate_export *x, const char *path, const char *name,
 	   bool is_dir, char key[META_KEY_MAX + 2])
@@ -77,7 +78,7 @@ finish_key(struct gate_export *x, const char *path, const char *name,
 
 	if (path == NULL)
 		return -ENAMETOOLONG;
-	/* The first slash is not the key's; an empty part is nothing
+	/* The first slash is not the key's; an empty component is nothing
 	 * between two slashes. */
 	len = snprintf(key, META_KEY_MAX + 2, "%s%s%s%s%s", x->c.prefix,
 		       path[0] == '/' ? path + 1 : path,
@@ -101,27 +102,27 @@ int
 path_child_key(struct node *dir, const char *name, bool is_dir,
 	       char key[META_KEY_MAX + 2])
 {
-	char part[PART_MAX + 1];
-	enum part_form form = part_from_name(dir->export->any_bytes, name,
-					     part);
+	char component[COMPONENT_MAX + 1];
+	enum component_form form = component_from_name(dir->export->any_bytes,
+						       name, component);
 
-	if (form != PART_PLAIN && form != PART_MANGLED)
+	if (form != COMPONENT_PLAIN && form != COMPONENT_MANGLED)
 		return -EINVAL;
 	/* It would be out of reach, or another's. */
-	if (part_s3_odd(part) &
+	if (component_s3_odd(component) &
 	    __atomic_load_n(&dir->export->mangled, __ATOMIC_RELAXED))
 		return -EINVAL;
-	return path_part_key(dir, part, is_dir, key);
+	return path_component_key(dir, component, is_dir, key);
 }
 
 int
-path_part_key(struct node *dir, const char *part, bool is_dir,
-	      char key[META_KEY_MAX + 2])
+path_component_key(struct node *dir, const char *component, bool is_dir,
+		   char key[META_KEY_MAX + 2])
 {
 	char buf[META_KEY_MAX + 2];
 
 	return finish_key(dir->export, spell(dir, true, buf, sizeof(buf)),
-			  part, is_dir, key);
+			  component, is_dir, key);
 }
 
 void
@@ -136,9 +137,9 @@ path_text(struct node *n, char *out, size_t size)
 		snprintf(out, size, "%s%s", n->export->c.name, p);
 }
 
-/* The last part of a key, without the slash of a directory. */
+/* The last component of a key, without the slash of a directory. */
 int
-path_last_part(const char *key, char part[PART_MAX + 1])
+path_last_component(const char *key, char component[COMPONENT_MAX + 1])
 {
 	size_t len = strlen(key), from;
 
@@ -146,36 +147,37 @@ path_last_part(const char *key, char part[PART_MAX + 1])
 		len--;
 	for (from = len; from > 0 && key[from - 1] != '/'; from--)
 		;
-	if (len - from > PART_MAX)
+	if (len - from > COMPONENT_MAX)
 		return -ENAMETOOLONG;
-	memcpy(part, key + from, len - from);
-	part[len - from] = '\0';
+	memcpy(component, key + from, len - from);
+	component[len - from] = '\0';
 	return 0;
 }
 
 int
-odd_part(struct node *n, const char *name, char part[PART_MAX + 1])
+component_of_name(struct node *n, const char *name,
+		  char component[COMPONENT_MAX + 1])
 {
 	bool any = n->export->any_bytes, shadowed;
-	enum part_form form = part_from_name(any, name, part);
+	enum component_form form = component_from_name(any, name, component);
 	char again[META_NAME_MAX + 1];
 	int r = 0;
 
-	if (form == PART_NONE)
+	if (form == COMPONENT_NONE)
 		return -EINVAL;
-	if (form != PART_LONG && form != PART_SHADOWED_LONG)
+	if (form != COMPONENT_LONG && form != COMPONENT_SHADOWED_LONG)
 		return 0;
-	shadowed = form == PART_SHADOWED_LONG;
+	shadowed = form == COMPONENT_SHADOWED_LONG;
 	pthread_mutex_lock(&n->mutex);
 	if (n->i.kind != GATE_DIR)
-		r = path_last_part(n->i.base_key, part);
-	else if (n->i.target != NULL && strlen(n->i.target) <= PART_MAX)
-		strcpy(part, n->i.target);
+		r = path_last_component(n->i.base_key, component);
+	else if (n->i.target != NULL && strlen(n->i.target) <= COMPONENT_MAX)
+		strcpy(component, n->i.target);
 	else
 		r = -EINVAL;
 	pthread_mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
-	part_to_name(any, part, shadowed, again);
+	component_to_name(any, component, shadowed, again);
 	return strcmp(again, name) == 0 ? 0 : -EINVAL;
 }

@@ -9,17 +9,17 @@
 
 #include "nfsd/gate/state/state.h"
 
-#define PART_MAX META_KEY_MAX
+#define COMPONENT_MAX META_KEY_MAX
 
-/* Between a part of a key (what is between two slashes) and a file name:
+/* Between a component of a key (what is between two slashes) and a file name:
  * component.c tells the forms. */
-enum part_form {
-	PART_PLAIN,		/* the part is the name, or made from it */
-	PART_MANGLED,		/* the part could be no name */
-	PART_SHADOWED,		/* a file, with a directory of its name */
-	PART_LONG,		/* as MANGLED; more than the name holds */
-	PART_SHADOWED_LONG,
-	PART_NONE		/* no part has this name */
+enum component_form {
+	COMPONENT_PLAIN,	/* it is the name, or made from it */
+	COMPONENT_MANGLED,	/* it could be no name */
+	COMPONENT_SHADOWED,	/* a file, with a directory of its name */
+	COMPONENT_LONG,		/* as MANGLED; more than the name holds */
+	COMPONENT_SHADOWED_LONG,
+	COMPONENT_NONE		/* no component has this name */
 };
 
 /* ---- path.c ---- */
@@ -31,16 +31,16 @@ int path_key(struct node *n, char key[META_KEY_MAX + 2])
 int path_child_key(struct node *dir, const char *name, bool is_dir,
 		   char key[META_KEY_MAX + 2])
 	__attribute__((warn_unused_result));
-/* The same with a part of the key for a name. */
-int path_part_key(struct node *dir, const char *part, bool is_dir,
-		  char key[META_KEY_MAX + 2])
+/* The same with a component of the key for a name. */
+int path_component_key(struct node *dir, const char *component, bool is_dir,
+		       char key[META_KEY_MAX + 2])
 	__attribute__((warn_unused_result));
 /* "/BUCKET/a/b", for people. */
 void path_text(struct node *n, char *out, size_t size);
 /* Has it the form of a file name? */
 bool path_name_ok(const char *name, size_t len);
-/* The last part of a key, without the slash of a directory. */
-int path_last_part(const char *key, char part[PART_MAX + 1]);
+/* The last component of a key, without the slash of a directory. */
+int path_last_component(const char *key, char component[COMPONENT_MAX + 1]);
 
 /* ---- source.c ---- */
 /* Is the node below a directory whose objects have not all followed? */
@@ -70,16 +70,16 @@ void move_mark(struct meta_inode *row, const char *key);
 /* ---- component.c: pure functions ---- */
 
 /*
- * The part that a name stands for; not written for the LONG forms and NONE.
- * any_bytes: the bucket takes keys that are not UTF-8.
+ * The component that a name stands for; not written for the LONG forms and
+ * NONE.  any_bytes: the bucket takes keys that are not UTF-8.
  */
-enum part_form part_from_name(bool any_bytes, const char *name,
-			      char part[PART_MAX + 1]);
-/* The name of a part of at most PART_MAX bytes.  shadowed: of a file that has
- * a directory of the same name beside it. */
-void part_to_name(bool any_bytes, const char *part, bool shadowed,
-		  char name[META_NAME_MAX + 1]);
-/* The bytes that the part of a LONG name begins with. */
-void part_head(const char *name, char head[META_NAME_MAX + 1]);
+enum component_form component_from_name(bool any_bytes, const char *name,
+					char component[COMPONENT_MAX + 1]);
+/* The name of a component of at most COMPONENT_MAX bytes.  shadowed: of a
+ * file that has a directory of the same name beside it. */
+void component_to_name(bool any_bytes, const char *component, bool shadowed,
+		       char name[META_NAME_MAX + 1]);
+/* The bytes that the component of a LONG name begins with. */
+void component_head(const char *name, char head[META_NAME_MAX + 1]);
 
 #endif

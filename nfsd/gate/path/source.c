@@ -73,7 +73,7 @@ climb(struct climb *c, struct node *n)
 
 	*p = '\0';
 	for (int depth = 0; r == 0; depth++) {
-		char name[META_NAME_MAX + 1], part[PART_MAX + 1];
+		char name[META_NAME_MAX + 1], component[COMPONENT_MAX + 1];
 		struct node *up = NULL;
 		uint64_t parent;
 		size_t len;
@@ -93,9 +93,9 @@ climb(struct climb *c, struct node *n)
 		node_name(at, &parent, name);
 		if (name[0] == '\0')
 			break;
-		if (odd_part(at, name, part) < 0)
-			part[0] = '\0';
-		len = strlen(part);
+		if (component_of_name(at, name, component) < 0)
+			component[0] = '\0';
+		len = strlen(component);
 		if ((size_t)(p - below) < len + 1) {
 			r = c->only_ask ? 0 : -ENAMETOOLONG;
 			if (r < 0)
@@ -103,7 +103,7 @@ climb(struct climb *c, struct node *n)
 		} else if (node_kind(at) == GATE_DIR) {
 			*--p = '/';
 			p -= len;
-			memcpy(p, part, len);
+			memcpy(p, component, len);
 		}
 		r = node_get(g, parent, true, &up);
 		node_put(&at);
@@ -193,7 +193,7 @@ int
 move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 {
 	char prefix[META_KEY_MAX + 2], name[META_NAME_MAX + 1];
-	char part[PART_MAX + 1];
+	char component[COMPONENT_MAX + 1];
 	struct node *dir = NULL;
 	uint64_t parent;
 	int r;
@@ -206,11 +206,11 @@ move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 		return r;
 	r = move_sources(dir, false, take_first, prefix);
 	node_put(&dir);
-	if (r == 1 && odd_part(n, name, part) < 0)
+	if (r == 1 && component_of_name(n, name, component) < 0)
 		r = 0;
 	if (r != 1)
 		return r < 0 ? r : path_key(n, key);
-	r = snprintf(key, META_KEY_MAX + 2, "%s%s%s", prefix, part,
+	r = snprintf(key, META_KEY_MAX + 2, "%s%s%s", prefix, component,
 		     node_kind(n) == GATE_DIR ? "/" : "");
 	return r > META_KEY_MAX ? -ENAMETOOLONG : 0;
 }

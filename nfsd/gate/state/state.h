@@ -127,7 +127,7 @@ struct gate_export {
 	bool can_complete_if_match, can_delete_if_match;
 	uint64_t no_part_copy_ms;	/* not before then; atomic */
 	uint64_t copy_max;	/* of one copy; larger ones go by parts */
-	uint64_t mangled_keys;	/* parts met that are no names; atomic */
+	uint64_t mangled_keys;	/* components met that are no names; atomic */
 	bool any_bytes;		/* keys need not be UTF-8 */
 	bool unordered;		/* listings are not in the order of bytes;
 				 * atomic */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parts of keys and file names: each mangled thing has its form, and every part
- * comes back from its name.
+ * Components of keys and file names: each mangled thing has its form, and every
+ * component comes back from its name.
  */
 #include <config.h>
 
@@ -12,24 +12,25 @@
 #include "tests/unit.h"
 
 static bool
-named(bool any_bytes, const char *part, bool shadowed, const char *want)
+named(bool any_bytes, const char *component, bool shadowed, const char *want)
 {
-	char name[META_NAME_MAX + 1], back[PART_MAX + 1] = "?";
-	enum part_form form;
+	char name[META_NAME_MAX + 1], back[COMPONENT_MAX + 1] = "?";
+	enum component_form form;
 
-	part_to_name(any_bytes, part, shadowed, name);
-	form = part_from_name(any_bytes, name, back);
+	component_to_name(any_bytes, component, shadowed, name);
+	form = component_from_name(any_bytes, name, back);
 	if (strcmp(name, want) != 0)
-		fprintf(stderr, "%s is named %s, not %s\n", part, name, want);
-	if (strcmp(back, part) != 0)
-		fprintf(stderr, "%s comes back as %s\n", part, back);
-	return strcmp(name, want) == 0 && strcmp(back, part) == 0 &&
-	       (shadowed ? form == PART_SHADOWED :
-		form == PART_PLAIN || form == PART_MANGLED);
+		fprintf(stderr, "%s is named %s, not %s\n", component, name,
+			want);
+	if (strcmp(back, component) != 0)
+		fprintf(stderr, "%s comes back as %s\n", component, back);
+	return strcmp(name, want) == 0 && strcmp(back, component) == 0 &&
+	       (shadowed ? form == COMPONENT_SHADOWED :
+		form == COMPONENT_PLAIN || form == COMPONENT_MANGLED);
 }
 
 static void
-each_mangled_part_has_its_name(void)
+each_mangled_component_has_its_name(void)
 {
 	CU_ASSERT(named(false, "plain", false, "plain"));
 	CU_ASSERT(named(false, "caf\xc3\xa9", false, "caf\xc3\xa9"));
@@ -72,43 +73,47 @@ names_without_a_meaning_are_none(void)
 		"%s3", "%s3x", "%s3%plain", "%s3-file%", "%s3-long%x",
 		"%s3-raw%caf%E9", "%s3-long%a%0123456789ABCDEF0123456789ABCDEF",
 	};
-	char part[PART_MAX + 1];
+	char component[COMPONENT_MAX + 1];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		CU_ASSERT_EQUAL(part_from_name(false, names[i], part),
-				PART_NONE);
+		CU_ASSERT_EQUAL(component_from_name(false, names[i], component),
+				COMPONENT_NONE);
 }
 
 static void
 long_parts_are_told_apart_by_their_hash(void)
 {
-	char a[PART_MAX + 1], b[PART_MAX + 1], part[PART_MAX + 1];
+	char a[COMPONENT_MAX + 1], b[COMPONENT_MAX + 1],
+	    component[COMPONENT_MAX + 1];
 	char name[META_NAME_MAX + 1], other[META_NAME_MAX + 1];
 
 	memset(a, 'x', 300);
 	a[300] = '\0';
 	strcpy(b, a);
 	b[299] = 'y';
-	part_to_name(false, a, false, name);
-	part_to_name(false, b, false, other);
+	component_to_name(false, a, false, name);
+	component_to_name(false, b, false, other);
 	CU_ASSERT(strlen(name) <= META_NAME_MAX);
 	CU_ASSERT_STRING_NOT_EQUAL(name, other);
-	CU_ASSERT_EQUAL(part_from_name(false, name, part), PART_LONG);
-	part_head(name, other);
+	CU_ASSERT_EQUAL(component_from_name(false, name, component),
+			COMPONENT_LONG);
+	component_head(name, other);
 	CU_ASSERT(strlen(other) > 100);
 	CU_ASSERT_EQUAL(strncmp(a, other, strlen(other)), 0);
-	part_to_name(false, a, true, other);
-	CU_ASSERT_EQUAL(part_from_name(false, other, part), PART_SHADOWED_LONG);
+	component_to_name(false, a, true, other);
+	CU_ASSERT_EQUAL(component_from_name(false, other, component),
+			COMPONENT_SHADOWED_LONG);
 	/* 255 bytes are a name; with a directory beside it a long one. */
 	a[255] = '\0';
 	CU_ASSERT(named(false, a, false, a));
-	part_to_name(false, a, true, other);
-	CU_ASSERT_EQUAL(part_from_name(false, other, part), PART_SHADOWED_LONG);
+	component_to_name(false, a, true, other);
+	CU_ASSERT_EQUAL(component_from_name(false, other, component),
+			COMPONENT_SHADOWED_LONG);
 	/* Cut between characters. */
 	for (size_t i = 0; i + 2 < 1000; i += 3)
 		memcpy(b + i, "\xe2\x82\xac", 4);
-	part_to_name(false, b, false, name);
-	part_head(name, other);
+	component_to_name(false, b, false, name);
+	component_head(name, other);
 	CU_ASSERT_EQUAL(strlen(other) % 3, 0);
 }
 
@@ -124,28 +129,29 @@ every_part_comes_back(void)
 	unsigned wrong = 0;
 
 	for (unsigned i = 0; i < (n + 1) * (n + 1) * (n + 1) * (n + 1); i++) {
-		char part[64] = "", name[META_NAME_MAX + 1];
-		char back[PART_MAX + 1] = "?";
+		char component[64] = "", name[META_NAME_MAX + 1];
+		char back[COMPONENT_MAX + 1] = "?";
 
 		for (unsigned k = i; k > 0; k /= n + 1)
-			strcat(part, k % (n + 1) < n ? bits[k % (n + 1)] : "");
+			strcat(component,
+			       k % (n + 1) < n ? bits[k % (n + 1)] : "");
 		for (int how = 0; how < 4; how++) {
-			enum part_form form;
+			enum component_form form;
 
-			if (part[0] == '\0' && how & 2)
+			if (component[0] == '\0' && how & 2)
 				continue;	/* no file has it */
-			part_to_name(how & 1, part, how & 2, name);
-			form = part_from_name(how & 1, name, back);
-			wrong += strcmp(back, part) != 0 || name[0] == '\0' ||
-				 strcmp(name, ".") == 0 ||
+			component_to_name(how & 1, component, how & 2, name);
+			form = component_from_name(how & 1, name, back);
+			wrong += strcmp(back, component) != 0 ||
+				 name[0] == '\0' || strcmp(name, ".") == 0 ||
 				 strcmp(name, "..") == 0 ||
-				 (form == PART_SHADOWED) != !!(how & 2);
+				 (form == COMPONENT_SHADOWED) != !!(how & 2);
 		}
 	}
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
-TEST_MAIN("gate_part", T(each_mangled_part_has_its_name),
+TEST_MAIN("gate_component", T(each_mangled_component_has_its_name),
 	  T(names_that_are_not_utf8_are_encoded_in_keys),
 	  T(names_without_a_meaning_are_none),
 	  T(long_parts_are_told_apart_by_their_hash),
