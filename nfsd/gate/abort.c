@@ -77,7 +77,7 @@ struct sweeping {
 };
 
 static int
-sweep_one(void *arg, const char *key, const char *upload_id,
+prune_one(void *arg, const char *key, const char *upload_id,
 	  int64_t initiated_ns)
 {
 	struct sweeping *s = arg;
@@ -107,7 +107,7 @@ sweep_uploads(struct gate_export *x)
 		.before_ns = s3_clock_ns(x->s3) - CLOCKS_NS -
 			     (int64_t)age_ms * 1000000,
 	};
-	int r = s3_upload_list(x->s3, x->c.prefix, sweep_one, &s, NULL);
+	int r = s3_upload_list(x->s3, x->c.prefix, prune_one, &s, NULL);
 
 	if (s.aborted > 0)
 		gate_say(x->gate, 2, "multipart uploads that nobody had ended "

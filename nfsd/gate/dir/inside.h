@@ -111,23 +111,23 @@ int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
 
 /* ---- prune.c ---- */
 /* One more that is gone.  -ENOMEM. */
-int sweep_add(struct sweep *s, uint64_t ino)
+int pruned_add(struct pruned *s, uint64_t ino)
 	__attribute__((warn_unused_result));
 /* A name that is not the component of its key. */
-bool sweep_mangled(const struct gate_export *x, const char *name);
-bool sweep_passed(const struct meta_name *name, const char *at);
+bool prune_mangled(const struct gate_export *x, const char *name);
+bool prune_passed(const struct meta_name *name, const char *at);
 /* Names of the directory between two places of a listing (upto NULL: its
  * end) that are older than start_id and not has(). */
-int sweep_range(struct node *dir, const char *after, const char *upto,
+int prune_range(struct node *dir, const char *after, const char *upto,
 		uint64_t start_id, bool (*has)(void *arg, const char *name),
-		void *arg, struct sweep *out)
+		void *arg, struct pruned *out)
 	__attribute__((warn_unused_result));
-/* Is it a file that sweep_drop will let go without a question, as far as can
+/* Is it a file that prune_drop will let go without a question, as far as can
  * be seen? */
-bool sweep_certain(struct gate *g, uint64_t ino, uint64_t start_ms);
+bool prune_certain(struct gate *g, uint64_t ino, uint64_t start_ms);
 /* A name that the listing lacks.  What S3 was never told stays, and what it
  * is not asked for, or has no answer for.  1: it went. */
-int sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
+int prune_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
 	       struct looks *looks) __attribute__((warn_unused_result));
 
 #endif

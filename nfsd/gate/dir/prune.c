@@ -31,7 +31,7 @@
 #include "nfsd/gate/worker/worker.h"
 
 bool
-sweep_mangled(const struct gate_export *x, const char *name)
+prune_mangled(const struct gate_export *x, const char *name)
 {
 	char component[COMPONENT_MAX + 1];
 
@@ -49,7 +49,7 @@ place_of(const struct meta_name *name, char place[META_NAME_MAX + 2])
 }
 
 bool
-sweep_passed(const struct meta_name *name, const char *at)
+prune_passed(const struct meta_name *name, const char *at)
 {
 	char place[META_NAME_MAX + 2];
 
@@ -58,7 +58,7 @@ sweep_passed(const struct meta_name *name, const char *at)
 }
 
 int
-sweep_add(struct sweep *s, uint64_t ino)
+pruned_add(struct pruned *s, uint64_t ino)
 {
 	if (s->count == s->room) {
 		size_t room = s->room ? s->room * 2 : 64;
@@ -79,7 +79,7 @@ struct range {
 	uint64_t start_id;
 	bool (*has)(void *arg, const char *name);
 	void *arg;
-	struct sweep *out;
+	struct pruned *out;
 	int error;
 };
 
@@ -93,9 +93,9 @@ check_row(void *arg, const struct meta_name *name)
 	if (strcmp(place, r->after) <= 0 ||
 	    (r->upto != NULL && strcmp(place, r->upto) > 0) ||
 	    name->id >= r->start_id || r->has(r->arg, name->name) ||
-	    sweep_mangled(r->dir->export, name->name))
+	    prune_mangled(r->dir->export, name->name))
 		return 0;
-	r->error = sweep_add(r->out, name->ino);
+	r->error = pruned_add(r->out, name->ino);
 	return r->error;
 }
 
@@ -126,9 +126,9 @@ check_overhang(struct range *r)
 }
 
 int
-sweep_range(struct node *dir, const char *after, const char *upto,
+prune_range(struct node *dir, const char *after, const char *upto,
 	    uint64_t start_id, bool (*has)(void *arg, const char *name),
-	    void *arg, struct sweep *out)
+	    void *arg, struct pruned *out)
 {
 	struct range r = { dir, after, upto, start_id, has, arg, out, 0 };
 	char from[META_NAME_MAX + 2];
@@ -165,7 +165,7 @@ may_be_unlisted_locked(const struct node *n)
 }
 
 bool
-sweep_certain(struct gate *g, uint64_t ino, uint64_t start_ms)
+prune_certain(struct gate *g, uint64_t ino, uint64_t start_ms)
 {
 	struct node *n = NULL;
 	bool certain;
@@ -250,7 +250,7 @@ look(struct node *n, struct looks *looks)
 }
 
 int
-sweep_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
+prune_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
 	   struct looks *looks)
 {
 	struct node *n = node_find(g, ino);

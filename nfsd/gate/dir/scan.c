@@ -376,7 +376,7 @@ by_number(const void *a, const void *b)
 struct gone {
 	struct gate_export *x;
 	struct scan *scan;
-	struct sweep sweep;
+	struct pruned pruned;
 	uint64_t names;
 	int error;
 };
@@ -390,17 +390,17 @@ collect_gone(void *arg, const struct meta_name *name)
 
 	gone->names++;
 	if (name->id >= gone->scan->start_id ||
-	    (!gone->scan->by_seen && !sweep_mangled(gone->x, name->name)) ||
+	    (!gone->scan->by_seen && !prune_mangled(gone->x, name->name)) ||
 	    (gone->scan->seen_count > 0 &&
 	     bsearch(&name->id, gone->scan->seen, gone->scan->seen_count,
 		     sizeof(uint64_t), by_number) != NULL))
 		return 0;
-	gone->error = sweep_add(&gone->sweep, name->ino);
+	gone->error = pruned_add(&gone->pruned, name->ino);
 	return gone->error;
 }
 
 static int
-drop_all(struct node *dir, struct scan *s, const struct sweep *gone,
+drop_all(struct node *dir, struct scan *s, const struct pruned *gone,
 	 struct looks *looks)
 {
 	size_t from = s->look_from;
@@ -408,7 +408,7 @@ drop_all(struct node *dir, struct scan *s, const struct sweep *gone,
 	for (size_t i = 0; i < gone->count; i++) {
 		size_t at = (from + i) % gone->count;
 		bool more = looks->more;
-		int r = sweep_drop(dir->export->gate, gone->inos[at],
+		int r = prune_drop(dir->export->gate, gone->inos[at],
 				   s->start_ms, looks);
 
 		if (r < 0)
@@ -436,10 +436,10 @@ finish(struct node *dir, struct scan *s)
 	if (r == 0)
 		r = gone.error;
 	if (r == 0 && (!s->disorder || s->by_seen))
-		r = drop_all(dir, s, &gone.sweep, &looks);
+		r = drop_all(dir, s, &gone.pruned, &looks);
 	if (r == 0 && !s->disorder && !s->by_seen)
 		r = drop_all(dir, s, &s->gone, &looks);
-	sweep_free(&gone.sweep);
+	pruned_free(&gone.pruned);
 	if (r == 0)
 		r = subdirs_count(dir);
 	if (r < 0)
@@ -493,9 +493,9 @@ has_name(void *arg, const char *name)
 
 /* Others look into them meanwhile (scan_lacks). */
 static int
-add_gone(struct node *dir, struct sweep *page)
+add_gone(struct node *dir, struct pruned *page)
 {
-	struct sweep *s = &dir->scan->gone;
+	struct pruned *s = &dir->scan->gone;
 	size_t i = s->count, j = page->count, at = i + j;
 	uint64_t *inos;
 
@@ -524,7 +524,7 @@ sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 {
 	struct scan *s = dir->scan;
 	struct place p = { NULL, page->count };
-	struct sweep gone = { 0 };
+	struct pruned gone = { 0 };
 	int r;
 
 	if (!page_in_order(page, s->at))
@@ -540,11 +540,11 @@ sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 	for (size_t i = 0; i < page->count; i++)
 		p.names[i] = page->list[i].name;
 	qsort(p.names, p.count, sizeof(*p.names), by_text);
-	r = sweep_range(dir, s->at != NULL ? s->at : "", *at, s->start_id,
+	r = prune_range(dir, s->at != NULL ? s->at : "", *at, s->start_id,
 			has_name, &p, &gone);
 	if (r == 0)
 		r = add_gone(dir, &gone);
-	sweep_free(&gone);
+	pruned_free(&gone);
 	free(p.names);
 	return r;
 }
@@ -555,14 +555,14 @@ scan_passed(struct node *dir, const struct meta_name *name)
 	bool passed;
 
 	/* Mangled ones are checked at the end; they are few. */
-	if (sweep_mangled(dir->export, name->name))
+	if (prune_mangled(dir->export, name->name))
 		return true;
 	pthread_mutex_lock(&dir->mutex);
 	passed = scan_fresh_locked(dir) ||
 		 (dir->scan != NULL && dir->scan->running &&
 		  !dir->scan->disorder && !dir->scan->by_seen &&
 		  dir->scan->at != NULL &&
-		  sweep_passed(name, dir->scan->at));
+		  prune_passed(name, dir->scan->at));
 	pthread_mutex_unlock(&dir->mutex);
 	return passed;
 }
@@ -581,7 +581,7 @@ scan_lacks(struct node *dir, uint64_t ino)
 		start_ms = s->start_ms;
 	pthread_mutex_unlock(&dir->mutex);
 	return start_ms != 0 &&
-	       sweep_certain(dir->export->gate, ino, start_ms);
+	       prune_certain(dir->export->gate, ino, start_ms);
 }
 
 bool

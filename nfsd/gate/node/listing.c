@@ -30,7 +30,7 @@ scan_end_locked(struct scan *s)
 	free(s->at);
 	s->at = NULL;
 	s->disorder = s->by_seen = false;
-	sweep_free(&s->gone);
+	pruned_free(&s->gone);
 	free(s->seen);
 	s->seen = NULL;
 	s->seen_count = s->seen_room = 0;
@@ -113,8 +113,8 @@ scan_set_empty_locked(struct node *dir)
 }
 
 void
-sweep_free(struct sweep *s)
+pruned_free(struct pruned *s)
 {
 	free(s->inos);
-	*s = (struct sweep){ 0 };
+	*s = (struct pruned){ 0 };
 }

@@ -193,7 +193,7 @@ bool scan_fresh_locked(struct node *dir);
 void scan_set_empty_locked(struct node *dir);
 /* It is to be listed anew when it is asked for next. */
 void scan_expire(struct node *dir);
-void sweep_free(struct sweep *s);
+void pruned_free(struct pruned *s);
 /* What is known of its listing, made if there is nothing yet.  NULL: no memory.
  * Mutex held. */
 struct scan *scan_of_locked(struct node *dir);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct sweep {			/* inodes that are gone (prune.c) */
+struct pruned {			/* inodes that are gone (prune.c) */
 	uint64_t *inos;
 	size_t count, room;
 };
@@ -35,7 +35,7 @@ struct scan {
 	uint64_t *seen;		/* ids of names met that are mangled (prune.c),
 				 * or of all */
 	size_t seen_count, seen_room;
-	struct sweep gone;	/* missing where their page should have them,
+	struct pruned gone;	/* missing where their page should have them,
 				 * sorted */
 };
 
