@@ -248,7 +248,7 @@ change_subdir(struct change *c, struct node *dir)
 		return;
 	pthread_mutex_lock(&dir->mutex);
 	was = dir->i.nlink;
-	subdirs_more(&dir->i);
+	nlink_more(&dir->i);
 	if (dir->i.nlink != was) {
 		s->node = dir;
 		meta_put_inode(c->batch, &dir->i);
@@ -342,7 +342,7 @@ undo(struct change *c, struct change_step *s)
 		move_undo(s->move);
 	} else if (s->kind == SUBDIR && s->node != NULL) {
 		pthread_mutex_lock(&s->node->mutex);
-		subdirs_less(&s->node->i);
+		nlink_less(&s->node->i);
 		pthread_mutex_unlock(&s->node->mutex);
 	}
 }

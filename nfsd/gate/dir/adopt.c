@@ -248,7 +248,7 @@ lookup_bury(struct node *n)
 		meta_del_inode(b, n->ino);
 	r = meta_commit(g->meta, &b);
 	if (r == 0) {
-		subdirs_gone(n);
+		nlink_gone(n);
 		node_unname(n);
 		pthread_mutex_lock(&n->mutex);
 		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);

@@ -134,7 +134,7 @@ bool page_unordered(struct gate_export *x);
 /* ---- nlink.c ---- */
 /* A node was found to be gone, by others' doing: if it was a directory,
  * its parent's next listing is due. */
-void subdirs_gone(struct node *n);
+void nlink_gone(struct node *n);
 
 /* ---- known.c ---- */
 /* The thread that forgets names, and the sets of who was used. */

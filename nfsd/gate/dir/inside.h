@@ -107,7 +107,7 @@ int page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 
 /* ---- nlink.c ---- */
 /* Its listing has reached the end: count.  No lock is held. */
-int subdirs_count(struct node *dir) __attribute__((warn_unused_result));
+int nlink_count(struct node *dir) __attribute__((warn_unused_result));
 
 /* ---- prune.c ---- */
 /* One more that is gone.  -ENOMEM. */

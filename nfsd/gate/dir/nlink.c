@@ -6,7 +6,7 @@
  * to its end.  Before that the count is 1, as file systems say it that do not
  * count: find(1) and fts(3) take 2 for "no directories in here" and would not
  * look.  From then on it is part of the row and follows each name that comes
- * and goes here (subdirs_more, subdirs_less in node/view.c); listings set right
+ * and goes here (nlink_more, nlink_less in node/view.c); listings set right
  * what others have done.
  */
 
@@ -35,7 +35,7 @@ wait_for_made(struct node *dir)
 }
 
 int
-subdirs_count(struct node *dir)
+nlink_count(struct node *dir)
 {
 	struct meta *meta = dir->export->gate->meta;
 	struct meta_batch *b;
@@ -61,7 +61,7 @@ subdirs_count(struct node *dir)
 }
 
 void
-subdirs_gone(struct node *n)
+nlink_gone(struct node *n)
 {
 	struct node *dir;
 

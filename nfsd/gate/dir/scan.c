@@ -441,7 +441,7 @@ finish(struct node *dir, struct scan *s)
 		r = drop_all(dir, s, &s->gone, &looks);
 	pruned_free(&gone.pruned);
 	if (r == 0)
-		r = subdirs_count(dir);
+		r = nlink_count(dir);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&dir->mutex);
@@ -739,7 +739,7 @@ left_behind(struct node *dir)
 		s->fresh_ms = clock_ms();
 	}
 	pthread_mutex_unlock(&dir->mutex);
-	r = s == NULL ? -ENOMEM : first ? subdirs_count(dir) : 0;
+	r = s == NULL ? -ENOMEM : first ? nlink_count(dir) : 0;
 	return r < 0 ? r : 1;
 }
 

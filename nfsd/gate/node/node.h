@@ -147,8 +147,8 @@ bool node_fresh(struct node *n);	/* S3 need not be asked now */
 bool object_unread_locked(const struct node *n);
 /* A sub-directory comes to, or leaves, the directory of this row
  * (dir/nlink.c). */
-void subdirs_more(struct meta_inode *row);
-void subdirs_less(struct meta_inode *row);
+void nlink_more(struct meta_inode *row);
+void nlink_less(struct meta_inode *row);
 
 /* ---- client.c ---- */
 void who_text(const struct gate_export *x, const struct gate_request *rq,

@@ -126,14 +126,14 @@ object_unread_locked(const struct node *n)
 #define UNKNOWN 1		/* link count of a directory: dir/nlink.c */
 
 void
-subdirs_more(struct meta_inode *row)
+nlink_more(struct meta_inode *row)
 {
 	if (row->nlink != UNKNOWN)
 		row->nlink++;
 }
 
 void
-subdirs_less(struct meta_inode *row)
+nlink_less(struct meta_inode *row)
 {
 	if (row->nlink > 2)
 		row->nlink--;

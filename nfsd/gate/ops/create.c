@@ -116,7 +116,7 @@ struct making {
 	bool counted;			/* in the directory's links */
 };
 
-/* On its way to disk, or there, or not: subdirs_count() has to wait. */
+/* On its way to disk, or there, or not: nlink_count() has to wait. */
 static void
 count_making(struct node *dir, int by)
 {
@@ -142,7 +142,7 @@ unmake_in_dir(const struct making *m)
 		dir->i.ctime_ns = m->dir_ctime_ns;
 	}
 	if (m->counted)
-		subdirs_less(&dir->i);
+		nlink_less(&dir->i);
 	if (!dir->dead)
 		meta_put_inode(b, &dir->i);
 	meta_post(dir->export->gate->meta, &b);
@@ -156,7 +156,7 @@ static void
 unmake(struct node *n)
 {
 	node_unname(n);
-	subdirs_gone(n);
+	nlink_gone(n);
 	pthread_mutex_lock(&n->mutex);
 	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
 	node_changed_locked(n);
@@ -239,7 +239,7 @@ making_fill(struct making *m, struct gate_request *rq, const char *name)
 	m->dir_mtime_ns = m->d->node->i.mtime_ns;
 	m->dir_ctime_ns = m->d->node->i.ctime_ns;
 	if (rec->kind == GATE_DIR) {
-		subdirs_more(&m->d->row);
+		nlink_more(&m->d->row);
 		m->counted = m->d->row.nlink != m->d->node->i.nlink;
 	}
 	return 0;

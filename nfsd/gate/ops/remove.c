@@ -373,7 +373,7 @@ gate_rmdir(struct gate_export *x, struct gate_request *rq,
 		r = lock_victim(&d, rq, name, n, &pair);
 	if (r == 0) {
 		r = remove_dir_is_empty(n, rq, true);
-		subdirs_less(&d.row);
+		nlink_less(&d.row);
 		if (r == 0)
 			r = remove_locked(&d, rq, name, n, n, &delete_id);
 		unlock_victim(&pair);

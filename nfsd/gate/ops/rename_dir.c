@@ -191,11 +191,11 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	p->row.ctime_ns = clock_ns() > p->row.ctime_ns ? clock_ns()
 						       : p->row.ctime_ns + 1;
 	if (m->from.node != m->to.node) {
-		subdirs_less(&m->from.row);
+		nlink_less(&m->from.row);
 		if (m->victim == NULL)
-			subdirs_more(&m->to.row);
+			nlink_more(&m->to.row);
 	} else if (m->victim != NULL) {
-		subdirs_less(&m->from.row);
+		nlink_less(&m->from.row);
 	}
 	*entry = (struct meta_name){ .parent = m->to.node->ino,
 				     .ino = n->ino,
