@@ -52,13 +52,13 @@ uint64_t fetch_tick_locked(struct node *n, uint64_t now,
 /* ---- space.c ---- */
 /* May so many bytes be staged for a file of the export that has `own` staged
  * already?  0, -ENOSPC, or -EAGAIN (other uploads will make room, or
- * room_make). */
-int room_reserve(struct gate_export *x, uint64_t len, uint64_t own);
+ * space_make). */
+int space_reserve(struct gate_export *x, uint64_t len, uint64_t own);
 /* Is there more than there shall be, in the cache or on the disk? */
-bool room_short(struct gate *g);
+bool space_short(struct gate *g);
 /* Drop clean bytes of files that nobody uses, until all fits.  No mutex is
  * held. */
-void room_make(struct gate *g);
+void space_make(struct gate *g);
 
 /* ---- quota_scan.c ---- */
 /* Count what the export uses, in a thread of its own; quota_stop: no more. */

@@ -535,9 +535,9 @@ fetch_run(void *arg)
 	}
 	pthread_mutex_unlock(&n->mutex);
 	fetch_free(&gone);
-	if (room_short(g))
-		room_make(g);
-	if (room_short(g)) {
+	if (space_short(g))
+		space_make(g);
+	if (space_short(g)) {
 		pthread_mutex_lock(&n->mutex);
 		trim_behind_locked(n);
 		pthread_mutex_unlock(&n->mutex);

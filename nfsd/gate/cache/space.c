@@ -86,7 +86,7 @@ others_left(const struct gate_export *x, uint64_t room)
 }
 
 int
-room_reserve(struct gate_export *x, uint64_t len, uint64_t own)
+space_reserve(struct gate_export *x, uint64_t len, uint64_t own)
 {
 	struct gate *g = x->gate;
 	uint64_t staged = __atomic_load_n(&g->staged_bytes, __ATOMIC_RELAXED);
@@ -110,7 +110,7 @@ room_reserve(struct gate_export *x, uint64_t len, uint64_t own)
 }
 
 bool
-room_short(struct gate *g)
+space_short(struct gate *g)
 {
 	uint64_t now = used(g);
 
@@ -118,14 +118,14 @@ room_short(struct gate *g)
 }
 
 void
-room_make(struct gate *g)
+space_make(struct gate *g)
 {
 	for (unsigned s = 0; s < SHARDS; s++) {
 		struct shard *shard = &g->shards[s];
 		struct node *n, *list[64];
 		size_t count = 0;
 
-		if (!room_short(g))
+		if (!space_short(g))
 			return;
 		pthread_mutex_lock(&shard->mutex);
 		TAILQ_FOREACH(n, &shard->lru, lru) {
@@ -142,7 +142,7 @@ room_make(struct gate *g)
 		pthread_mutex_unlock(&shard->mutex);
 		for (size_t i = 0; i < count; i++) {
 			pthread_mutex_lock(&list[i]->mutex);
-			if (room_short(g)) {
+			if (space_short(g)) {
 				data_drop_clean_locked(list[i]);
 				data_idle_locked(list[i]);
 			}

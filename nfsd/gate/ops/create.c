@@ -201,10 +201,10 @@ may_make(struct gate_export *x, struct gate_request *rq,
 
 	if (r == 0 && rec->opens)
 		r = admit_room(x, rq);
-	if (r == 0 && room_short(x->gate))
-		room_make(x->gate);
+	if (r == 0 && space_short(x->gate))
+		space_make(x->gate);
 	if (r == 0)
-		r = room_reserve(x, ROWS, 0);
+		r = space_reserve(x, ROWS, 0);
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
 	return r;

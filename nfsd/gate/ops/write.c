@@ -46,9 +46,9 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	if (r == 0)
 		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)
-		r = room_reserve(n->export,
-				 len - extents_bytes_in(&n->d.live, off, len),
-				 n->d.accounted_staged);
+		r = space_reserve(n->export,
+				  len - extents_bytes_in(&n->d.live, off, len),
+				  n->d.accounted_staged);
 	if (r == 0)
 		r = data_place_locked(n, off, len, false, &at);
 	if (r < 0)
@@ -331,8 +331,8 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	wcc_after(n, rq, wcc);
 	silence_end(n, rq, r);
 	node_put(&n);
-	if (rq->may_block && room_short(x->gate))
-		room_make(x->gate);
+	if (rq->may_block && space_short(x->gate))
+		space_make(x->gate);
 	return r;
 }
 

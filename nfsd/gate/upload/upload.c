@@ -584,6 +584,6 @@ upload_run(void *arg)
 	pthread_mutex_unlock(&g->mutex);
 	node_put(&n);
 	/* What was staged is a cache now, and may have to go. */
-	if (room_short(g))
-		room_make(g);
+	if (space_short(g))
+		space_make(g);
 }

@@ -195,7 +195,7 @@ prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 	s->flushes = s->taken.bytes == d->live.bytes;
 	/* Without room it has to be sent as it is: what waits for the rest
 	 * would keep the rest out. */
-	s->publishes = s->flushes || room_short(n->export->gate);
+	s->publishes = s->flushes || space_short(n->export->gate);
 	if (r == 0 && s->publishes)
 		r = extents_over(&d->hard, &s->taken, &s->added);
 	if (r == 0)
