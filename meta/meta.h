@@ -32,7 +32,7 @@ struct meta;
 #define META_KEY_MAX 1024
 #define META_ETAG_MAX 128
 #define META_LINK_MAX 33	/* of link_id, 32 digits */
-#define META_WHO_MAX 320	/* "name@address" */
+#define META_CLIENT_MAX 320	/* "name@address" */
 /* Inode numbers that meta_new_ino never gives: roots have them
  * (nfsd/gate/binding.c). */
 #define META_ROOTS_FROM (1ULL << 31)
@@ -162,7 +162,7 @@ const char *meta_state_name(enum meta_state state);	/* "ACTIVE" */
 
 struct meta_handle {
 	uint64_t ino;
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	enum meta_state state;
 	uint64_t generation;	/* of the file's writers, ascending */
 	int64_t opened_ns;	/* wall clock */
@@ -263,7 +263,7 @@ struct meta_quarantine {
 	char path[4096];
 	char key[META_KEY_MAX + 2];
 	char error[256];
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	int64_t since_ns;
 	uint64_t size, bytes;		/* of the file; of what was staged */
 	char base_key[META_KEY_MAX + 2], base_etag[META_ETAG_MAX];

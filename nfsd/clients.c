@@ -65,7 +65,7 @@ now_ms(void)
 }
 
 static void
-count_locked(struct clients *clients, const struct gate_who *key, int delta)
+count_locked(struct clients *clients, const struct gate_client *key, int delta)
 {
 	struct row *row;
 
@@ -94,10 +94,10 @@ count_locked(struct clients *clients, const struct gate_who *key, int delta)
 }
 
 void
-clients_connected(struct clients *clients, const struct gate_who *who,
+clients_connected(struct clients *clients, const struct gate_client *who,
 		  int delta)
 {
-	struct gate_who key;
+	struct gate_client key;
 
 	/* Bytes after the name's end would make two of one. */
 	memset(&key, 0, sizeof(key));

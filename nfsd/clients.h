@@ -13,7 +13,7 @@
 struct clients;
 
 struct clients_info {
-	struct gate_who who;
+	struct gate_client who;
 	unsigned connections;
 	uint64_t since_ms;	/* CLOCK_MONOTONIC */
 };
@@ -21,7 +21,7 @@ struct clients_info {
 int clients_new(struct clients **out) __attribute__((warn_unused_result));
 void clients_free(struct clients **clients);
 /* delta +1 or -1.  Any thread. */
-void clients_connected(struct clients *clients, const struct gate_who *who,
+void clients_connected(struct clients *clients, const struct gate_client *who,
 		       int delta);
 /* In the order of arrival.  each() must not call back. */
 void clients_each(struct clients *clients,

@@ -314,7 +314,7 @@ mnt_call(struct rpc_request *rq, const char *path, uint8_t handle[FH_SIZE],
 		remember(mount, call->host, copy);
 	log_info("mount", "mounted client=%s name=%s path=%s", call->host,
 		 call->gate.who.name, copy != NULL ? copy : path);
-	gate_who_hint(mount->nfs->gate, &call->gate.who);
+	gate_client_hint(mount->nfs->gate, &call->gate.who);
 	free(copy);
 	free(call);
 	return 0;

@@ -49,7 +49,7 @@ connected(void *arg, const struct rpc_cred *cred,
 {
 	struct server *server = arg;
 	struct gate *gate = __atomic_load_n(&server->gate, __ATOMIC_RELAXED);
-	struct gate_who who = {0};
+	struct gate_client who = {0};
 	uint16_t port;
 
 	if (!exports_peer(peer, &who.addr, &port))
@@ -57,7 +57,7 @@ connected(void *arg, const struct rpc_cred *cred,
 	memcpy(who.name, cred->machine, sizeof(who.name) - 1);
 	clients_connected(server->clients, &who, delta);
 	if (gate != NULL)
-		gate_who_connected(gate, &who, delta);
+		gate_client_connected(gate, &who, delta);
 }
 
 static void
@@ -239,13 +239,13 @@ is_waiting(void *arg, const struct rpc_cred *cred,
 	   const struct sockaddr_storage *peer)
 {
 	const struct waiting *w = arg;
-	struct gate_who who = {0};
+	struct gate_client who = {0};
 	uint16_t port;
 
 	if (!exports_peer(peer, &who.addr, &port))
 		return false;
 	memcpy(who.name, cred->machine, sizeof(who.name) - 1);
-	return gate_who_is(w->identity, &who, w->who);
+	return gate_client_is(w->identity, &who, w->who);
 }
 
 bool

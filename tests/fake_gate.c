@@ -476,7 +476,7 @@ gate_replay_find(struct gate *gate, const uint8_t key[16],
 }
 
 void
-gate_who_hint(struct gate *gate, const struct gate_who *who)
+gate_client_hint(struct gate *gate, const struct gate_client *who)
 {
 	(void)gate;
 	(void)who;
@@ -484,8 +484,8 @@ gate_who_hint(struct gate *gate, const struct gate_who *who)
 }
 
 bool
-gate_who_is(enum gate_identity identity, const struct gate_who *who,
-	    const char *text)
+gate_client_is(enum gate_identity identity, const struct gate_client *who,
+	       const char *text)
 {
 	(void)identity;
 	return strcmp(who->name, text) == 0;
@@ -499,7 +499,8 @@ gate_clock(struct gate *gate)
 }
 
 void
-gate_who_connected(struct gate *gate, const struct gate_who *who, int delta)
+gate_client_connected(struct gate *gate, const struct gate_client *who,
+		      int delta)
 {
 	(void)gate;
 	(void)who;

@@ -113,7 +113,7 @@ a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
 	struct bed b = BED;
 	struct late_commit l = { .b = &b };
 	struct client other;
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	struct node *n;
 
 	bed_open(&b);
@@ -126,7 +126,7 @@ a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
 	flush_silent(n);
 	CU_ASSERT(bed_settled(&b));
 	/* It is let in, and then there is no descriptor, say. */
-	who_text(b.x, &other.rq, who);
+	client_id_text(b.x, &other.rq, who);
 	CU_ASSERT_EQUAL_FATAL(admit_writer(n, &other.rq, who), 0);
 	pthread_mutex_lock(&n->mutex);
 	admit_undo_locked(n);

@@ -347,7 +347,7 @@ a_reservation_that_outlives_its_time_is_seen(void)
 	n = node_of(&b, &fh);
 	SWITCH(without_end, &b);
 	pthread_mutex_lock(&n->mutex);
-	CU_ASSERT_PTR_NOT_NULL(n->reserved_who);
+	CU_ASSERT_PTR_NOT_NULL(n->reserved_client);
 	n->reserved_until_ms = clock_ms() - 5000;
 	pthread_mutex_unlock(&n->mutex);
 	patrol_sees(&b, "a reservation has outlived its time: file=/b/f ",

@@ -299,7 +299,7 @@ too_long_requests_end(void)
 static void
 clients_are_counted(void)
 {
-	struct gate_who who = {.name = "host"};
+	struct gate_client who = {.name = "host"};
 	json_t *lines;
 
 	set_up();

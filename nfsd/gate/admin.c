@@ -44,7 +44,7 @@ static int
 show_fenced(struct handle_walk *w, struct node *n, const char *path)
 {
 	struct gate_handle_info list[8];
-	char who[8][META_WHO_MAX];
+	char who[8][META_CLIENT_MAX];
 	size_t count = 0;
 	struct fenced *f;
 	int r = 0;
@@ -63,8 +63,8 @@ show_fenced(struct handle_walk *w, struct node *n, const char *path)
 		};
 		count++;
 	}
-	if (n->reserved_who != NULL && count < 8) {
-		strcpy(who[count], n->reserved_who);
+	if (n->reserved_client != NULL && count < 8) {
+		strcpy(who[count], n->reserved_client);
 		list[count] = (struct gate_handle_info){
 			.path = path,
 			.client = who[count],
@@ -84,7 +84,7 @@ show_handle(void *arg, struct node *n)
 {
 	struct handle_walk *w = arg;
 	struct gate_handle_info info = { .flushed_in_ms = -1 };
-	char path[4096], client[META_WHO_MAX];
+	char path[4096], client[META_CLIENT_MAX];
 	bool any, held;
 
 	pthread_mutex_lock(&n->mutex);
@@ -96,7 +96,7 @@ show_handle(void *arg, struct node *n)
 			    extents_bytes(&n->d.hard);
 	info.age_ms = run_ms(n->export->gate) - n->h_opened_ms;
 	silence_tell_locked(n, &info);
-	any |= !LIST_EMPTY(&n->fenced) || n->reserved_who != NULL;
+	any |= !LIST_EMPTY(&n->fenced) || n->reserved_client != NULL;
 	pthread_mutex_unlock(&n->mutex);
 	if (!any)
 		return 0;
@@ -448,12 +448,12 @@ gate_each_trouble(struct gate *g,
 static int
 hint_one(void *arg, struct node *n)
 {
-	struct gate_request rq = { .who = *(const struct gate_who *)arg };
+	struct gate_request rq = { .who = *(const struct gate_client *)arg };
 
 	pthread_mutex_lock(&n->mutex);
 	/* After a reboot what it held is not coming back; 15 s are for a
 	 * client that only mounted once more (rule.md 1). */
-	if (n->h.state == META_ACTIVE && who_holds_locked(n, &rq) &&
+	if (n->h.state == META_ACTIVE && client_holds_locked(n, &rq) &&
 	    n->lease_ms > HINT_LEASE_MS) {
 		n->lease_ms = HINT_LEASE_MS;
 		node_tick_run_locked(n, n->h_last_ms + n->lease_ms);
@@ -463,7 +463,7 @@ hint_one(void *arg, struct node *n)
 }
 
 void
-gate_who_hint(struct gate *g, const struct gate_who *who)
+gate_client_hint(struct gate *g, const struct gate_client *who)
 {
 	if (__atomic_load_n(&g->active, __ATOMIC_RELAXED) > 0 &&
 	    each_node(g, hint_one, (void *)who) < 0)

@@ -104,7 +104,7 @@ look_locked(const struct node *n, uint64_t now)
 {
 	unsigned sees = 0;
 
-	if (n->reserved_who != NULL && n->reserved_until_ms + LATE_MS < now)
+	if (n->reserved_client != NULL && n->reserved_until_ms + LATE_MS < now)
 		sees |= SEES_RESERVED;
 	if (n->h.state == META_FLUSHED && is_idle_locked(n))
 		sees |= SEES_STUCK;
@@ -156,7 +156,7 @@ pass_node(void *arg, struct node *n)
 		if (tell & names[i].sees)
 			watch_broken_locked(n, names[i].what,
 					    names[i].sees == SEES_RESERVED
-						    ? n->reserved_who
+						    ? n->reserved_client
 						    : n->h.who);
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -167,7 +167,7 @@ pass_node(void *arg, struct node *n)
 struct kept {
 	struct gate *g;
 	uint64_t id;
-	char path[512], who[META_WHO_MAX];
+	char path[512], who[META_CLIENT_MAX];
 };
 
 static int

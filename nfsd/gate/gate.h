@@ -69,7 +69,7 @@ struct gate_fh {
 };
 
 /* Who writes: rule.md 1.  Not the uid, not the port. */
-struct gate_who {
+struct gate_client {
 	char name[256];		/* AUTH_SYS machine name, "" if none */
 	struct in6_addr addr;	/* IPv4 as ::ffff:a.b.c.d */
 };
@@ -105,7 +105,7 @@ struct gate_replay {
  * when it was parked).
  */
 struct gate_request {
-	struct gate_who who;
+	struct gate_client who;
 	struct gate_cred cred;
 	bool readonly;		/* the export is, for this client */
 	bool may_block;
@@ -182,17 +182,17 @@ struct gate_config {
 	/* GATE_HOLD is over.  Any thread; must not call back into gate. */
 	void (*wake)(void *wake_arg, void *token);
 	/*
-	 * Has a client (gate_who_is) calls that came before since_ms of
+	 * Has a client (gate_client_is) calls that came before since_ms of
 	 * gate_clock() and have no answer, or that nobody has read?  Then it
 	 * is not silent.  Asked before a lease ends, with no mutex held; may
-	 * call gate_who_is alone.  NULL: never.
+	 * call gate_client_is alone.  NULL: never.
 	 */
 	bool (*waits)(void *wake_arg, enum gate_identity identity,
 		      const char *who, uint64_t since_ms);
 	/*
 	 * For how long, by gate_clock(), calls of a client may lie unread: 0
 	 * when all that arrived was handed over.  Asked when a writer seems to
-	 * be silent, with a mutex held; may call gate_who_is alone.  NULL:
+	 * be silent, with a mutex held; may call gate_client_is alone.  NULL:
 	 * never.
 	 */
 	uint64_t (*unread_ms)(void *wake_arg, enum gate_identity identity,
@@ -407,13 +407,13 @@ int gate_replay_find(struct gate *gate, const uint8_t key[16],
 	__attribute__((warn_unused_result));
 
 /* A MNT or a new connection from who: shortens leases (rule.md 1). */
-void gate_who_hint(struct gate *gate, const struct gate_who *who);
+void gate_client_hint(struct gate *gate, const struct gate_client *who);
 /* Live connections of who, +1 or -1 (address changes, rule.md 1). */
-void gate_who_connected(struct gate *gate, const struct gate_who *who,
-			int delta);
+void gate_client_connected(struct gate *gate, const struct gate_client *who,
+			   int delta);
 /* Is that the client which such an export knows as `text`? */
-bool gate_who_is(enum gate_identity identity, const struct gate_who *who,
-		 const char *text);
+bool gate_client_is(enum gate_identity identity, const struct gate_client *who,
+		    const char *text);
 
 /* By which clients are measured (clock.h).  The gate's. */
 struct run_clock *gate_clock(struct gate *gate);

@@ -532,7 +532,7 @@ gate_close(struct gate **gate)
 		deletes_free(x);
 	moves_free(g);
 	free_tables(g);
-	who_free(g);
+	client_ids_free(g);
 	if (g->opened)
 		record_end(g, lost);
 	if (g->data_dir >= 0) {

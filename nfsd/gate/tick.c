@@ -51,7 +51,7 @@ lease_locked(const struct node *n, uint64_t run)
 	uint64_t alive = n->export->c.lease_ms / 9 * 30;
 
 	if (n->lease_ms < n->export->c.lease_ms ||
-	    who_last_ms(n->export, n->h.who) + n->lease_ms < run)
+	    client_last_ms(n->export, n->h.who) + n->lease_ms < run)
 		return n->lease_ms;
 	return alive > LEASE_ALIVE_MAX_MS ? LEASE_ALIVE_MAX_MS : alive;
 }
@@ -76,7 +76,7 @@ static int
 #define SOONER_RUN(at) SOONER((at) > run ? now + ((at) - run) : now)
 	if (held != 0)
 		SOONER(held);
-	if (n->reserved_who != NULL) {
+	if (n->reserved_client != NULL) {
 		if (n->reserved_until_ms <= run) {
 			admit_unreserve_locked(n);
 		} else {
@@ -92,7 +92,7 @@ static int
 
 		/* Its machine may be found silent before that. */
 		if (!n->settle_empty && lease > n->lease_ms)
-			SOONER_RUN(who_last_ms(n->export, n->h.who) +
+			SOONER_RUN(client_last_ms(n->export, n->h.who) +
 				   n->lease_ms + 1);
 		if (at <= run) {
 			due = n->settle_empty ? write_settle_empty
@@ -212,7 +212,7 @@ int
 write_abandon(struct node *n)
 {
 	struct gate_export *x = n->export;
-	char path[512], who[META_WHO_MAX];
+	char path[512], who[META_CLIENT_MAX];
 	bool due, publish = x->c.abandon == GATE_ABANDON_PUBLISH;
 	uint64_t due_ms;
 	int r = 0;
@@ -226,7 +226,7 @@ write_abandon(struct node *n)
 	strcpy(who, n->h.who);
 	pthread_mutex_unlock(&n->mutex);
 	/* It is we who are silent.  Looked at again in a second (tick). */
-	if (due && who_waits(x, who, due_ms))
+	if (due && client_waits(x, who, due_ms))
 		due = false;
 	if (!due) {
 		node_unlock(n);

@@ -15,14 +15,14 @@
 #include "nfsd/gate/worker/worker.h"
 
 static void
-text(enum gate_identity identity, const struct gate_who *who,
-     char out[META_WHO_MAX])
+text(enum gate_identity identity, const struct gate_client *who,
+     char out[META_CLIENT_MAX])
 {
 	const uint8_t *a = who->addr.s6_addr;
 	char addr[INET6_ADDRSTRLEN] = "";
 
 	if (identity == GATE_ID_NAME && who->name[0] != '\0') {
-		snprintf(out, META_WHO_MAX, "%s", who->name);
+		snprintf(out, META_CLIENT_MAX, "%s", who->name);
 		return;
 	}
 	if (IN6_IS_ADDR_V4MAPPED(&who->addr))
@@ -31,14 +31,14 @@ text(enum gate_identity identity, const struct gate_who *who,
 	else
 		inet_ntop(AF_INET6, &who->addr, addr, sizeof(addr));
 	if (identity == GATE_ID_ADDR || who->name[0] == '\0')
-		snprintf(out, META_WHO_MAX, "%s", addr);
+		snprintf(out, META_CLIENT_MAX, "%s", addr);
 	else
-		snprintf(out, META_WHO_MAX, "%s@%s", who->name, addr);
+		snprintf(out, META_CLIENT_MAX, "%s@%s", who->name, addr);
 }
 
 void
-who_text(const struct gate_export *x, const struct gate_request *rq,
-	 char out[META_WHO_MAX])
+client_id_text(const struct gate_export *x, const struct gate_request *rq,
+	       char out[META_CLIENT_MAX])
 {
 	text(x->c.identity, &rq->who, out);
 }
@@ -46,10 +46,10 @@ who_text(const struct gate_export *x, const struct gate_request *rq,
 /* ---- who is connected ---- */
 
 bool
-gate_who_is(enum gate_identity identity, const struct gate_who *who,
-	    const char *wanted)
+gate_client_is(enum gate_identity identity, const struct gate_client *who,
+	       const char *wanted)
 {
-	char is[META_WHO_MAX];
+	char is[META_CLIENT_MAX];
 
 	text(identity, who, is);
 	return strcmp(is, wanted) == 0;
@@ -59,16 +59,17 @@ gate_who_is(enum gate_identity identity, const struct gate_who *who,
 #define KINDS 3
 
 static void
-key_of(enum gate_identity identity, const char *who, char key[1 + META_WHO_MAX])
+key_of(enum gate_identity identity, const char *who,
+       char key[1 + META_CLIENT_MAX])
 {
 	key[0] = (char)('0' + identity);
-	snprintf(key + 1, META_WHO_MAX, "%s", who);
+	snprintf(key + 1, META_CLIENT_MAX, "%s", who);
 }
 
 static struct identity *
 find_locked(struct gate *g, enum gate_identity identity, const char *who)
 {
-	char key[1 + META_WHO_MAX];
+	char key[1 + META_CLIENT_MAX];
 	struct identity *i;
 
 	key_of(identity, who, key);
@@ -78,9 +79,9 @@ find_locked(struct gate *g, enum gate_identity identity, const char *who)
 
 static void
 connected_locked(struct gate *g, enum gate_identity identity,
-		 const struct gate_who *who, int delta)
+		 const struct gate_client *who, int delta)
 {
-	char is[META_WHO_MAX];
+	char is[META_CLIENT_MAX];
 	struct identity *i;
 
 	text(identity, who, is);
@@ -103,7 +104,7 @@ connected_locked(struct gate *g, enum gate_identity identity,
 }
 
 void
-gate_who_connected(struct gate *g, const struct gate_who *who, int delta)
+gate_client_connected(struct gate *g, const struct gate_client *who, int delta)
 {
 	pthread_mutex_lock(&g->mutex);
 	for (int kind = 0; kind < KINDS; kind++)
@@ -112,13 +113,13 @@ gate_who_connected(struct gate *g, const struct gate_who *who, int delta)
 }
 
 void
-who_seen(struct gate *g, const struct gate_request *rq)
+client_seen(struct gate *g, const struct gate_request *rq)
 {
 	uint64_t now = run_ms(g);
 
 	pthread_mutex_lock(&g->mutex);
 	for (int kind = 0; kind < KINDS; kind++) {
-		char is[META_WHO_MAX];
+		char is[META_CLIENT_MAX];
 		struct identity *i;
 
 		text((enum gate_identity)kind, &rq->who, is);
@@ -130,7 +131,7 @@ who_seen(struct gate *g, const struct gate_request *rq)
 }
 
 uint64_t
-who_last_ms(const struct gate_export *x, const char *who)
+client_last_ms(const struct gate_export *x, const char *who)
 {
 	struct gate *g = x->gate;
 	struct identity *i;
@@ -144,7 +145,7 @@ who_last_ms(const struct gate_export *x, const char *who)
 }
 
 bool
-who_connected(const struct gate_export *x, const char *who)
+client_connected(const struct gate_export *x, const char *who)
 {
 	struct gate *g = x->gate;
 	struct identity *i;
@@ -156,7 +157,7 @@ who_connected(const struct gate_export *x, const char *who)
 }
 
 bool
-who_waits(const struct gate_export *x, const char *who, uint64_t since_ms)
+client_waits(const struct gate_export *x, const char *who, uint64_t since_ms)
 {
 	const struct gate_config *c = &x->gate->config;
 
@@ -165,7 +166,7 @@ who_waits(const struct gate_export *x, const char *who, uint64_t since_ms)
 }
 
 void
-who_free(struct gate *g)
+client_ids_free(struct gate *g)
 {
 	struct identity *i, *next;
 
@@ -176,7 +177,7 @@ who_free(struct gate *g)
 }
 
 bool
-who_moved_locked(const struct node *n, const struct gate_request *rq)
+client_moved_locked(const struct node *n, const struct gate_request *rq)
 {
 	const char *name = rq->who.name;
 	size_t len = strlen(name);
@@ -187,17 +188,17 @@ who_moved_locked(const struct node *n, const struct gate_request *rq)
 	    strncmp(name, "localhost.", 10) == 0)
 		return false;
 	return n->h.state != META_NONE && strncmp(n->h.who, name, len) == 0 &&
-	       n->h.who[len] == '@' && !who_connected(n->export, n->h.who);
+	       n->h.who[len] == '@' && !client_connected(n->export, n->h.who);
 }
 
 bool
-who_holds_locked(const struct node *n, const struct gate_request *rq)
+client_holds_locked(const struct node *n, const struct gate_request *rq)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 
 	if (n->h.state == META_NONE)
 		return false;
-	who_text(n->export, rq, who);
+	client_id_text(n->export, rq, who);
 	return strcmp(who, n->h.who) == 0;
 }
 

@@ -29,7 +29,7 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 	int r;
 
 	if (rq->may_block)
-		who_seen(x->gate, rq);
+		client_seen(x->gate, rq);
 	r = node_get(x->gate, fh->ino, rq->may_block, &n);
 	if (r == -EAGAIN)
 		rq->again = GATE_NEEDS_THREAD;

@@ -11,7 +11,7 @@
 
 /* ---- client.c ---- */
 /* It asks for something, whatever it is. */
-void who_seen(struct gate *g, const struct gate_request *rq);
+void client_seen(struct gate *g, const struct gate_request *rq);
 /* Is anybody fenced, or to be told of a failure? */
 bool admit_owes(const struct node *n);
 

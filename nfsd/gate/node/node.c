@@ -138,7 +138,7 @@ node_free(struct node *n)
 	FREE_LIST(&n->held_as, held_as);
 	scan_forget(n);
 	meta_inode_fini(&n->i);
-	free(n->reserved_who);
+	free(n->reserved_client);
 	lost_forget_locked(n, NULL);
 	upload_row_drop_locked(n);
 	free(n->up.sent_key);
@@ -154,7 +154,7 @@ node_free(struct node *n)
 static bool
 node_idle(const struct node *n)
 {
-	return n->h.state == META_NONE && n->reserved_who == NULL &&
+	return n->h.state == META_NONE && n->reserved_client == NULL &&
 	       !n->up.pending && n->up.run == UP_IDLE &&
 	       n->d.staged.count == 0 && n->d.live.count == 0 &&
 	       n->d.hard.count == 0 && TAILQ_EMPTY(&n->waiters) &&

@@ -151,22 +151,22 @@ void nlink_more(struct meta_inode *row);
 void nlink_less(struct meta_inode *row);
 
 /* ---- client.c ---- */
-void who_text(const struct gate_export *x, const struct gate_request *rq,
-	      char out[META_WHO_MAX]);
-/* Has it a connection?  who: as who_text(x) tells it. */
-bool who_connected(const struct gate_export *x, const char *who);
+void client_id_text(const struct gate_export *x, const struct gate_request *rq,
+		    char out[META_CLIENT_MAX]);
+/* Has it a connection?  who: as client_id_text(x) tells it. */
+bool client_connected(const struct gate_export *x, const char *who);
 /* When it did last; 0: not known. */
-uint64_t who_last_ms(const struct gate_export *x, const char *who);
+uint64_t client_last_ms(const struct gate_export *x, const char *who);
 /* Are there calls of it that nobody has answered or read, from before then?
  * No mutex is held. */
-bool who_waits(const struct gate_export *x, const char *who,
-	       uint64_t since_ms);
+bool client_waits(const struct gate_export *x, const char *who,
+		  uint64_t since_ms);
 /* The holder is the same machine under an address that it has left: the
  * handle is this client's (rule.md 1).  Mutex held. */
-bool who_moved_locked(const struct node *n, const struct gate_request *rq);
-void who_free(struct gate *g);
+bool client_moved_locked(const struct node *n, const struct gate_request *rq);
+void client_ids_free(struct gate *g);
 /* Is the client the file's writer?  Mutex held. */
-bool who_holds_locked(const struct node *n, const struct gate_request *rq);
+bool client_holds_locked(const struct node *n, const struct gate_request *rq);
 
 /* ---- perm.c ---- */
 struct perm perm_of(const struct meta_inode *i);

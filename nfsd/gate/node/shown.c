@@ -43,7 +43,7 @@ shown_to_locked(const struct node *n, const struct gate_request *rq)
 {
 	if (n->shown == NULL || n->h.state != META_ACTIVE ||
 	    n->export->c.reads != GATE_READS_FLUSHED ||
-	    who_holds_locked(n, rq))
+	    client_holds_locked(n, rq))
 		return NULL;
 	return n->shown;
 }

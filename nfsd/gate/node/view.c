@@ -14,7 +14,7 @@ bool
 node_is_local_locked(const struct node *n)
 {
 	return n->h.state != META_NONE || n->up.pending ||
-	       n->up.run != UP_IDLE || n->reserved_who != NULL ||
+	       n->up.run != UP_IDLE || n->reserved_client != NULL ||
 	       n->i.local_only || n->i.carried || n->d.staged.count > 0;
 }
 
@@ -44,7 +44,7 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 	if (n->h.state == META_ACTIVE &&
 	    (n->uncommitted > 0 || n->d.hard.count > 0) &&
 	    (n->export->c.reads == GATE_READS_LIVE ||
-	     who_holds_locked(n, rq))) {
+	     client_holds_locked(n, rq))) {
 		out->size = n->live_size;
 		out->mtime_ns = n->live_mtime_ns;
 		out->ctime_ns = n->live_mtime_ns > i->ctime_ns

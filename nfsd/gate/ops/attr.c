@@ -257,7 +257,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	     const struct gate_fh *fh, const struct gate_setattr *set,
 	     const int64_t *guard_ctime_ns, struct gate_wcc *wcc)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	struct node *n = NULL;
 	bool pending = false;
 	int r = node_from_fh(x, rq, fh, &n);
@@ -282,7 +282,7 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 		r = object_allows(n, rq, set);
 	if (r == 0 && !pending)
 		r = node_room(x, rq);
-	who_text(x, rq, who);
+	client_id_text(x, rq, who);
 	if (r == 0 && set->set_size) {
 		admit_looked(n, rq, true);
 		r = admit_writer(n, rq, who);

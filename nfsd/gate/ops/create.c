@@ -235,7 +235,7 @@ making_fill(struct making *m, struct gate_request *rq, const char *name)
 					  .generation = 1,
 					  .opened_ns = clock_ns(),
 					  .created = true };
-	who_text(x, rq, m->handle.who);
+	client_id_text(x, rq, m->handle.who);
 	m->dir_mtime_ns = m->d->node->i.mtime_ns;
 	m->dir_ctime_ns = m->d->node->i.ctime_ns;
 	if (rec->kind == GATE_DIR) {

@@ -191,9 +191,9 @@ gate_link(struct gate_export *x, struct gate_request *rq,
 	if (r == 0)
 		r = node_lock(n, rq);
 	if (r == 0) {
-		char who[META_WHO_MAX];
+		char who[META_CLIENT_MAX];
 
-		who_text(x, rq, who);
+		client_id_text(x, rq, who);
 		r = admit_change(n, rq, who, false);
 		if (r == 0)
 			r = link_locked(&d, rq, name, n);

@@ -44,7 +44,7 @@ sees_live_locked(const struct node *n, const struct gate_request *rq)
 {
 	return n->h.state == META_ACTIVE &&
 	       (n->export->c.reads == GATE_READS_LIVE ||
-		who_holds_locked(n, rq));
+		client_holds_locked(n, rq));
 }
 
 static struct reader *
@@ -79,13 +79,13 @@ goes_on_locked(const struct node *n, const struct reader *r, uint64_t off)
 static bool
 is_pinned(struct node *n, struct gate_request *rq, uint64_t off)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	struct reader *r;
 	bool pinned = false;
 
 	if (n->export->c.reads != GATE_READS_REFUSE)
 		return false;
-	who_text(n->export, rq, who);
+	client_id_text(n->export, rq, who);
 	pthread_mutex_lock(&n->mutex);
 	LIST_FOREACH(r, &n->readers, link) {
 		if (strcmp(r->who, who) == 0)
@@ -103,13 +103,13 @@ static int
 strict_locked(struct node *n, struct gate_request *rq, uint64_t off)
 {
 	struct gate_export *x = n->export;
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	uint64_t now = run_ms(x->gate);
 	struct reader *r;
 
 	if (x->c.reads != GATE_READS_REFUSE)
 		return 0;
-	who_text(x, rq, who);
+	client_id_text(x, rq, who);
 	r = reader_locked(n, who);
 	if (r == NULL)
 		return -ENOMEM;
@@ -339,7 +339,7 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	if (r == 0 && version != n->replaced)
 		r = strict_locked(n, rq, off);
 	/* A foreign reader of flushed bytes: S3 should have them soon. */
-	if (r == 0 && n->h.state == META_FLUSHED && !who_holds_locked(n, rq))
+	if (r == 0 && n->h.state == META_FLUSHED && !client_holds_locked(n, rq))
 		upload_schedule_locked(n, true);
 	if (r == 0 && n->d.memory != NULL)
 		copy_memory(n, &plan, off, buf);
@@ -365,7 +365,7 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 		pthread_mutex_lock(&n->mutex);
 		unpin_locked(n, &plan, r == 0 && !failed, &gone);
 	}
-	if (r == 0 && n->h.state != META_NONE && who_holds_locked(n, rq))
+	if (r == 0 && n->h.state != META_NONE && client_holds_locked(n, rq))
 		n->h_last_ms = run_ms(n->export->gate);
 	fetch_read_locked(n, &gone);
 	pthread_mutex_unlock(&n->mutex);

@@ -247,10 +247,10 @@ static int
 remove_name(struct change_dir *d, struct gate_request *rq, const char *name,
 	    struct node *n, const struct link_pair *p, uint64_t *delete_id)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	int r;
 
-	who_text(d->node->export, rq, who);
+	client_id_text(d->node->export, rq, who);
 	r = writer_allows(p->file, rq, who);
 	if (r < 0)
 		return r;

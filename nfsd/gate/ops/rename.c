@@ -452,7 +452,7 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 	    struct gate_wcc *from_wcc, struct gate_wcc *to_wcc)
 {
 	struct rename m = { .from_name = from_name, .to_name = to_name };
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	int r = change_dir_begin(x, rq, from_dir, from_name, from_wcc,
 				 &m.from);
 
@@ -464,7 +464,7 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 		r = node_room(x, rq);
 	if (r == 0)
 		r = find_both(&m, rq);
-	who_text(x, rq, who);
+	client_id_text(x, rq, who);
 	/* Two names of one file: nothing to do. */
 	if (r == 0 && m.files.file != m.victims.file &&
 	    node_kind(m.file) == GATE_DIR) {

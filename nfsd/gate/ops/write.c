@@ -289,7 +289,7 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	   uint32_t len, enum gate_stable stable, enum gate_stable *reached,
 	   struct gate_wcc *wcc)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	struct node *n = NULL;
 	int r = node_from_fh(x, rq, fh, &n);
 
@@ -300,7 +300,7 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 		files_ease(&x->gate->files);
 	wcc_before(n, rq, wcc);
 	r = write_checks(x, rq, n, off, len);
-	who_text(x, rq, who);
+	client_id_text(x, rq, who);
 	if (r == 0 && len > 0 && stable == GATE_UNSTABLE)
 		r = write_fast(n, rq, who, off, data, len);
 	/* No room: a thread may make some. */
@@ -411,7 +411,7 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 	    const struct gate_fh *fh, uint64_t off, uint32_t count,
 	    struct gate_wcc *wcc)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	struct node *n = NULL;
 	int r = node_from_fh(x, rq, fh, &n);
 
@@ -421,7 +421,7 @@ gate_commit(struct gate_export *x, struct gate_request *rq,
 	if (rq->may_block)
 		files_ease(&x->gate->files);
 	wcc_before(n, rq, wcc);
-	who_text(x, rq, who);
+	client_id_text(x, rq, who);
 	if (node_kind(n) != GATE_REG)
 		r = -EINVAL;
 	else

@@ -20,7 +20,7 @@ struct line {
 	struct node *node;
 	const char *what;
 	enum meta_state state;
-	char holder[META_WHO_MAX], client[META_WHO_MAX];
+	char holder[META_CLIENT_MAX], client[META_CLIENT_MAX];
 };
 
 static void

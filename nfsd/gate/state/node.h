@@ -34,7 +34,7 @@ struct refused {
 	uint64_t first_ms, last_ms;
 	bool owed_error;	/* the upload it waited for failed for good */
 	bool change;		/* REMOVE and the like; else it would write */
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 };
 
 /* Strict mode: who read lately. */
@@ -45,13 +45,13 @@ struct reader {
 	uint64_t refused_ms;	/* it waits for a writer since; 0: not */
 	bool waits;		/* for an upload, */
 	bool owed_error;	/* which has failed for good */
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 };
 
 /* An address that the writer has left. */
 struct held_as {
 	LIST_ENTRY(held_as) link;
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 };
 
 /* How long the writer has sent nothing about the file (writer/silence.c).
@@ -102,7 +102,7 @@ struct node {
 	struct silence silence;
 	struct shown *shown;		/* while it is ACTIVE, or NULL */
 
-	char *reserved_who;		/* NULL: nobody */
+	char *reserved_client;		/* NULL: nobody */
 	uint64_t reserved_until_ms;	/* run_ms */
 	LIST_HEAD(, refused) refusals;
 	LIST_HEAD(, reader) readers;
@@ -132,7 +132,7 @@ struct fenced {
 					 * word; 0: none yet */
 	uint64_t content;		/* of the file, when another writer was
 					 * let in; UINT64_MAX: none was */
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 };
 
 struct shard {

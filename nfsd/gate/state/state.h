@@ -87,7 +87,7 @@ struct identity {
 	UT_hash_handle hh;
 	int connections;
 	uint64_t last_ms;		/* of a request that took a thread */
-	char key[1 + META_WHO_MAX];	/* the kind, and who it is */
+	char key[1 + META_CLIENT_MAX];	/* the kind, and who it is */
 };
 
 struct busy_key {			/* an S3 key in somebody's hands */

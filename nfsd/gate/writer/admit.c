@@ -66,14 +66,14 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 void
 admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 {
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	struct fenced *f;
 
 	pthread_mutex_lock(&n->mutex);
 	if (!LIST_EMPTY(&n->fenced)) {
 		uint64_t now = run_ms(n->export->gate);
 
-		who_text(n->export, rq, who);
+		client_id_text(n->export, rq, who);
 		LIST_FOREACH(f, &n->fenced, link) {
 			if (strcmp(f->who, who) != 0)
 				continue;
@@ -131,7 +131,7 @@ static void
 log_refusal(struct node *n, const char *who, const char *what, uint64_t now)
 {
 	struct gate *g = n->export->gate;
-	char path[512], holder[META_WHO_MAX], reserved[META_WHO_MAX] = "";
+	char path[512], holder[META_CLIENT_MAX], reserved[META_CLIENT_MAX] = "";
 	uint64_t age, idle, lease, reserved_until;
 	enum meta_state state;
 
@@ -139,8 +139,8 @@ log_refusal(struct node *n, const char *who, const char *what, uint64_t now)
 	pthread_mutex_lock(&n->mutex);
 	state = n->h.state;
 	strcpy(holder, n->h.who);
-	if (n->reserved_who != NULL)
-		strcpy(reserved, n->reserved_who);
+	if (n->reserved_client != NULL)
+		strcpy(reserved, n->reserved_client);
 	reserved_until = n->reserved_until_ms;
 	age = now - n->h_opened_ms;
 	idle = now > n->h_last_ms ? now - n->h_last_ms : 0;
@@ -197,9 +197,9 @@ reserve_locked(struct node *n, const char *who, uint64_t now)
 
 	n->reserved_until_ms = now + n->export->c.reserve_ms;
 	node_tick_run_locked(n, n->reserved_until_ms);
-	if (n->reserved_who != NULL)
+	if (n->reserved_client != NULL)
 		return;
-	n->reserved_who = strdup(who);
+	n->reserved_client = strdup(who);
 	strcpy(row.who, who);
 	b = meta_batch_new();
 	if (b != NULL)
@@ -472,7 +472,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 		.holder = n->h.state,
 		.own = n->h.state != META_NONE && strcmp(n->h.who, who) == 0,
 		.holder_last_ms = n->h_last_ms,
-		.reserved = n->reserved_who != NULL &&
+		.reserved = n->reserved_client != NULL &&
 			    n->reserved_until_ms > now,
 		.now_ms = now,
 		.quiet_ms = n->export->c.supersede_quiet_ms,
@@ -482,7 +482,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 
 	if (r < 0)
 		return r;
-	if (!s.own && who_moved_locked(n, rq)) {
+	if (!s.own && client_moved_locked(n, rq)) {
 		r = rebind_locked(n, who);
 		if (r < 0)
 			return r;
@@ -496,12 +496,12 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	if (s.reserved &&
 	    n->reserved_until_ms > now + n->export->c.reserve_ms)
 		watch_broken_locked(n, "a reservation is longer than its time",
-				    n->reserved_who);
+				    n->reserved_client);
 	/* Over, though its timer has not come yet: it is not to be prolonged
 	 * by who asks now. */
-	if (n->reserved_who != NULL && !s.reserved)
+	if (n->reserved_client != NULL && !s.reserved)
 		admit_unreserve_locked(n);
-	s.reserved_own = s.reserved && strcmp(n->reserved_who, who) == 0;
+	s.reserved_own = s.reserved && strcmp(n->reserved_client, who) == 0;
 	switch (meta_rule(&s, &wait_ms)) {
 	case META_ADMIT:
 		if (readers_block_locked(n, who, now, &until)) {
@@ -598,13 +598,13 @@ admit_change(struct node *n, struct gate_request *rq, const char *who,
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0 &&
-	    who_moved_locked(n, rq))
+	    client_moved_locked(n, rq))
 		r = rebind_locked(n, who);
 	if (r < 0)
 		;
-	else if (name && n->reserved_who != NULL &&
+	else if (name && n->reserved_client != NULL &&
 		 n->reserved_until_ms > now &&
-		 strcmp(n->reserved_who, who) != 0)
+		 strcmp(n->reserved_client, who) != 0)
 		r = hold_locked(n, rq, n->reserved_until_ms - now);
 	else if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0)
 		r = beside_active_locked(n, rq, who, name, now, &log);

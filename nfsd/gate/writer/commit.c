@@ -443,7 +443,7 @@ int
 silence_flush(struct node *n)
 {
 	struct gate *g = n->export->gate;
-	char who[META_WHO_MAX];
+	char who[META_CLIENT_MAX];
 	uint64_t now, silent, bytes;
 	bool due, owed;
 	int r = 0;

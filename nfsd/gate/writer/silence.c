@@ -50,7 +50,7 @@ is_on(const struct node *n)
 static bool
 is_writers_locked(const struct node *n, const struct gate_request *rq)
 {
-	return n->h.state == META_ACTIVE && who_holds_locked(n, rq);
+	return n->h.state == META_ACTIVE && client_holds_locked(n, rq);
 }
 
 static void

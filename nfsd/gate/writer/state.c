@@ -127,14 +127,14 @@ admit_unreserve_locked(struct node *n)
 {
 	struct meta_batch *b;
 
-	if (n->reserved_who == NULL)
+	if (n->reserved_client == NULL)
 		return;
 	b = meta_batch_new();
 	if (b != NULL)
-		meta_del_handle(b, n->ino, n->reserved_who);
+		meta_del_handle(b, n->ino, n->reserved_client);
 	meta_post(n->export->gate->meta, &b);
-	free(n->reserved_who);
-	n->reserved_who = NULL;
+	free(n->reserved_client);
+	n->reserved_client = NULL;
 	node_changed_locked(n);
 }
 
@@ -146,10 +146,10 @@ admit_failed_locked(struct node *n)
 
 	LIST_FOREACH(reader, &n->readers, link)
 		reader->owed_error |= reader->waits;
-	if (n->reserved_who != NULL) {
+	if (n->reserved_client != NULL) {
 		bool fresh;
 
-		r = admit_refusal_locked(n, n->reserved_who, false,
+		r = admit_refusal_locked(n, n->reserved_client, false,
 					 run_ms(n->export->gate), &fresh);
 		if (r != NULL)
 			r->owed_error = true;

@@ -29,8 +29,8 @@ reserved_for(struct node *n, const char *name)
 	bool is;
 
 	pthread_mutex_lock(&n->mutex);
-	is = n->reserved_who != NULL &&
-	     strncmp(n->reserved_who, name, strlen(name)) == 0;
+	is = n->reserved_client != NULL &&
+	     strncmp(n->reserved_client, name, strlen(name)) == 0;
 	pthread_mutex_unlock(&n->mutex);
 	return is;
 }
@@ -76,29 +76,29 @@ a_client_is_connected_as_each_kind_of_export_knows_it(void)
 		{ GATE_ID_NAME_ADDR, "n@10.0.0.1" }, { GATE_ID_NAME, "n" },
 		{ GATE_ID_ADDR, "10.0.0.1" },
 	};
-	struct gate_who who = { .name = "n" };
+	struct gate_client who = { .name = "n" };
 	struct bed b = BED;
 
 	CU_ASSERT_EQUAL(inet_pton(AF_INET6, "::ffff:10.0.0.1", &who.addr), 1);
 	bed_open(&b);
-	gate_who_connected(b.gate, &who, 1);
-	gate_who_connected(b.gate, &who, 1);
-	gate_who_connected(b.gate, &who, -1);
+	gate_client_connected(b.gate, &who, 1);
+	gate_client_connected(b.gate, &who, 1);
+	gate_client_connected(b.gate, &who, -1);
 	for (size_t i = 0; i < 3; i++) {
 		b.x->c.identity = known[i].kind;
-		CU_ASSERT(gate_who_is(known[i].kind, &who, known[i].who));
-		CU_ASSERT(who_connected(b.x, known[i].who));
-		CU_ASSERT(!who_connected(b.x, "10.0.0.2"));
-		CU_ASSERT(!who_connected(b.x, known[(i + 1) % 3].who));
+		CU_ASSERT(gate_client_is(known[i].kind, &who, known[i].who));
+		CU_ASSERT(client_connected(b.x, known[i].who));
+		CU_ASSERT(!client_connected(b.x, "10.0.0.2"));
+		CU_ASSERT(!client_connected(b.x, known[(i + 1) % 3].who));
 	}
-	gate_who_connected(b.gate, &who, -1);
+	gate_client_connected(b.gate, &who, -1);
 	for (size_t i = 0; i < 3; i++) {
 		b.x->c.identity = known[i].kind;
-		CU_ASSERT(!who_connected(b.x, known[i].who));
+		CU_ASSERT(!client_connected(b.x, known[i].who));
 	}
 	bed_close(&b);
 }
 
-TEST_MAIN("gate_who",
+TEST_MAIN("gate_client",
 	  T(a_reservation_that_is_over_is_not_prolonged_by_others),
 	  T(a_client_is_connected_as_each_kind_of_export_knows_it))
