@@ -11,7 +11,7 @@
  *
  * Some of it is looked at where it would go wrong: when a writer is let in,
  * when bytes are staged (pending/invariant.c), before the request that changes
- * an object (upload/progress.c).  The rest is the patrol's, which passes all
+ * an object (upload/progress.c).  The rest is the audit's, which passes all
  * nodes every ten seconds, takes no lock for longer than a look and asks the
  * disk only about files with staged bytes.  What it sees must be there in two
  * passes running: nodes change while it walks.  Each failure is told once as
@@ -149,12 +149,12 @@ pass_node(void *arg, struct node *n)
 		sees |= SEES_ASTRAY;
 	for (size_t i = 0; i < rows->count; i++)
 		sees |= rows->bad[i] == n->ino ? SEES_ROWS : 0;
-	tell = sees & n->watch_sees & ~n->watch_told;
-	n->watch_sees = (uint8_t)sees;
-	n->watch_told = (uint8_t)((n->watch_told & sees) | tell);
+	tell = sees & n->audit_sees & ~n->audit_told;
+	n->audit_sees = (uint8_t)sees;
+	n->audit_told = (uint8_t)((n->audit_told & sees) | tell);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (tell & names[i].sees)
-			watch_broken_locked(n, names[i].what,
+			audit_broken_locked(n, names[i].what,
 					    names[i].sees == SEES_RESERVED
 						    ? n->reserved_client
 						    : n->h.who);
@@ -201,17 +201,17 @@ pass_quarantine(struct gate *g)
 	pthread_mutex_unlock(&g->mutex);
 	if (moving)
 		k.id = 0;
-	if (k.id != 0 && k.id == g->watch_kept && k.id != g->watch_told) {
-		g->watch_told = k.id;
-		watch_broken(g, "quarantined bytes are gone",
+	if (k.id != 0 && k.id == g->audit_missing && k.id != g->audit_told) {
+		g->audit_told = k.id;
+		audit_broken(g, "quarantined bytes are gone",
 			     "file=%s client=%s id=%llu", k.path, k.who,
 			     (unsigned long long)k.id);
 	}
-	g->watch_kept = k.id;
+	g->audit_missing = k.id;
 }
 
 void
-watch_patrol(struct gate *g)
+audit_pass(struct gate *g)
 {
 	struct rows rows = { 0 };
 
@@ -236,43 +236,43 @@ pass_ms(void)
 }
 
 void
-watch_start(struct gate *g)
+audit_start(struct gate *g)
 {
 	uint64_t next = clock_ms() + pass_ms();
 
-	__atomic_store_n(&g->watch_ms, next, __ATOMIC_RELAXED);
-	timers_add(&g->timers, next, WATCH_TICK);
+	__atomic_store_n(&g->audit_ms, next, __ATOMIC_RELAXED);
+	timers_add(&g->timers, next, AUDIT_TICK);
 }
 
 void
-watch_timer(struct gate *g)
+audit_timer(struct gate *g)
 {
-	timers_add(&g->timers, __atomic_load_n(&g->watch_ms, __ATOMIC_RELAXED),
-		   WATCH_TICK);
+	timers_add(&g->timers, __atomic_load_n(&g->audit_ms, __ATOMIC_RELAXED),
+		   AUDIT_TICK);
 }
 
 static void
-patrol_job(void *arg)
+audit_job(void *arg)
 {
 	struct gate *g = arg;
 
 	if (__atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
 		return;
-	watch_patrol(g);
+	audit_pass(g);
 	epoch_tick(g);
 	again_tick(g);
-	watch_start(g);
+	audit_start(g);
 }
 
 void
-watch_tick(struct gate *g)
+audit_tick(struct gate *g)
 {
-	uint64_t next = __atomic_load_n(&g->watch_ms, __ATOMIC_RELAXED);
+	uint64_t next = __atomic_load_n(&g->audit_ms, __ATOMIC_RELAXED);
 
 	/* Of two timers the second comes too early, or for one at work. */
 	if (next == 0 || next > clock_ms())
 		return;
-	__atomic_store_n(&g->watch_ms, 0, __ATOMIC_RELAXED);
-	if (pool_add(&g->transfers, NULL, POOL_NEXT, patrol_job, g) < 0)
-		watch_start(g);
+	__atomic_store_n(&g->audit_ms, 0, __ATOMIC_RELAXED);
+	if (pool_add(&g->transfers, NULL, POOL_NEXT, audit_job, g) < 0)
+		audit_start(g);
 }

@@ -11,7 +11,7 @@
 
 #define EPOCH_MARK 96		/* bytes of epoch_mark */
 
-#define WATCH_TICK UINT64_MAX	/* the timer's number for the patrol */
+#define AUDIT_TICK UINT64_MAX	/* the timer's number for the audit */
 
 /* ---- tick.c ---- */
 /* A node's time has come.  A timer's. */
@@ -75,10 +75,10 @@ int absent_say(struct gate *g) __attribute__((warn_unused_result));
 
 /* ---- audit.c ---- */
 /* One pass over all nodes; no lock is held. */
-void watch_patrol(struct gate *g);
-void watch_start(struct gate *g);	/* the first is due in ten seconds */
-void watch_tick(struct gate *g);	/* it is due */
+void audit_pass(struct gate *g);
+void audit_start(struct gate *g);	/* the first is due in ten seconds */
+void audit_tick(struct gate *g);	/* it is due */
 /* Its timer may be lost: set it again. */
-void watch_timer(struct gate *g);
+void audit_timer(struct gate *g);
 
 #endif

@@ -448,7 +448,7 @@ gate_start(struct gate *g)
 	if (r == 0)
 		r = known_start(g);
 	if (r == 0)
-		watch_start(g);
+		audit_start(g);
 	return r;
 }
 

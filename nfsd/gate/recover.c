@@ -132,7 +132,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 	} else if (h->state == META_DONE) {
 		r = fence_locked(n, h->who, META_FLUSHED, false);
 	} else if (n->h.state != META_NONE) {
-		watch_broken_locked(n, "two writers of one file in the "
+		audit_broken_locked(n, "two writers of one file in the "
 				    "database", h->who);
 	} else {
 		n->h = *h;

@@ -137,7 +137,7 @@ tick_everybody(struct gate *g)
 {
 	delete_tick(g);
 	deletes_timer(g);
-	watch_timer(g);
+	audit_timer(g);
 	if (each_node(g, node_tick_anew, NULL) < 0)
 		timers_add(&g->timers, clock_ms() + NO_MEMORY_MS, TIMERS_LOST);
 }
@@ -151,8 +151,8 @@ node_tick(void *arg, uint64_t ino)
 	int (*run)(struct node *) = NULL;
 	struct due *due;
 
-	if (ino == WATCH_TICK) {
-		watch_tick(g);
+	if (ino == AUDIT_TICK) {
+		audit_tick(g);
 		return;
 	}
 	if (ino == TIMERS_LOST) {

@@ -3,7 +3,7 @@
  * Is the state directory still there?  If it was taken away, or replaced, or
  * its database was, all goes on in files that nobody will find again.  Each
  * transaction and each flush asks for itself (meta/there.c, datafile.c); the
- * patrol does for all, so that WRITEs are refused that no COMMIT could make
+ * audit does for all, so that WRITEs are refused that no COMMIT could make
  * good, and so that it is said, and said again, in the log and in status.
  */
 

@@ -108,6 +108,6 @@ key_release(struct gate_export *x, const char *key, uint64_t owner)
 	pthread_cond_broadcast(&g->key_free);
 	pthread_mutex_unlock(&g->mutex);
 	if (!mine)
-		watch_broken(g, "two transfers changed one key at once",
+		audit_broken(g, "two transfers changed one key at once",
 			     "key=%s", key);
 }

@@ -225,7 +225,7 @@ evict(struct gate *g, struct shard *s)
 		s->evictions++;
 		known_used(g, n->ino);
 		if (n->d.staged.count > 0 || n->d.hard.count > 0)
-			watch_broken(g, "committed bytes left with a node",
+			audit_broken(g, "committed bytes left with a node",
 				     "inode=%llu", (unsigned long long)n->ino);
 		/* Clean bytes go with it: nothing remembers them.  Before
 		 * anybody can load the inode anew and make a file of the

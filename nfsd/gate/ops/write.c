@@ -37,7 +37,7 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 {
 	struct gate *g = n->export->gate;
 	uint64_t at;
-	int r = watch_writer_locked(n, who);
+	int r = audit_writer_locked(n, who);
 
 	if (r == 0 && !there_is(g))
 		r = -EIO;

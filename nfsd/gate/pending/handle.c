@@ -45,7 +45,7 @@ handle_move_locked(struct node *n, enum meta_event event)
 	enum meta_state from = n->h.state;
 
 	if (meta_handle_move(&n->h, event) < 0) {
-		watch_broken_locked(n, "a handle was asked for a move it "
+		audit_broken_locked(n, "a handle was asked for a move it "
 				    "cannot make", n->h.who);
 		return;
 	}

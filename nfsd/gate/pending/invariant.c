@@ -39,12 +39,12 @@ say_line(void *arg)
 }
 
 void
-watch_broken_locked(struct node *n, const char *what, const char *client)
+audit_broken_locked(struct node *n, const char *what, const char *client)
 {
 	struct gate *g = n->export->gate;
 	struct line *l = calloc(1, sizeof(*l));
 
-	watch_count(g);
+	audit_count(g);
 	if (l != NULL) {
 		l->node = node_ref(n);
 		l->what = what;
@@ -64,10 +64,10 @@ watch_broken_locked(struct node *n, const char *what, const char *client)
 /* ---- on the spot ---- */
 
 int
-watch_writer_locked(struct node *n, const char *who)
+audit_writer_locked(struct node *n, const char *who)
 {
 	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0)
 		return 0;
-	watch_broken_locked(n, "bytes of who is not the writer", who);
+	audit_broken_locked(n, "bytes of who is not the writer", who);
 	return -EIO;
 }

@@ -49,14 +49,14 @@ int schedule_add(struct schedule *s, struct node *n, enum urgency urgency)
 void schedule_stop(struct schedule *s);
 
 /* ---- invariant.c ---- */
-/* As watch_broken, of a file, whose name and handle are logged in a moment.
+/* As audit_broken, of a file, whose name and handle are logged in a moment.
  * what is a literal; client: who did it, or what else is to be told.  Mutex
  * held, no shard's. */
-void watch_broken_locked(struct node *n, const char *what,
+void audit_broken_locked(struct node *n, const char *what,
 			 const char *client);
 /* This client's bytes are about to be staged: -EIO if the file is not its
  * own to write.  Mutex held. */
-int watch_writer_locked(struct node *n, const char *who)
+int audit_writer_locked(struct node *n, const char *who)
 	__attribute__((warn_unused_result));
 
 #endif

@@ -118,7 +118,7 @@ struct node {
 	unsigned making;		/* sub-directories not on disk yet */
 	bool unsure;			/* nor is it itself, and is locked */
 	uint64_t tick_ms;		/* timer set for; 0: none */
-	uint8_t watch_sees, watch_told;	/* audit.c */
+	uint8_t audit_sees, audit_told;	/* audit.c */
 };
 
 /* A writer that must look again before it may write (rule.md 6), or be

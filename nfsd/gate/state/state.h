@@ -248,8 +248,8 @@ struct gate {
 	uint64_t invariant_failures, conflicts;
 	uint64_t idle_shown, idle_flushed;	/* writer/silence.c */
 
-	uint64_t watch_kept, watch_told;	/* of the patrol alone */
-	uint64_t watch_ms;	/* when it goes next; atomic */
+	uint64_t audit_missing, audit_told;	/* of the audit alone */
+	uint64_t audit_ms;	/* when it goes next; atomic */
 	bool state_lost;		/* atomic: data/there.c */
 };
 

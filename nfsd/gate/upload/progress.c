@@ -116,7 +116,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	bool ends_parts = upload_id[0] != '\0';
 	int r = 0, noted = 0;
 
-	watch_key(s);
+	audit_key(s);
 	change_begin(&c, n->export->gate);
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.cancel || n->dead)
@@ -173,7 +173,7 @@ upload_put_row(struct node *n, const struct meta_inode *row)
 /* ---- an invariant (audit.c) ---- */
 
 void
-watch_key(struct sending *s)
+audit_key(struct sending *s)
 {
 	struct node *n = s->node;
 
@@ -181,6 +181,6 @@ watch_key(struct sending *s)
 	if (s->beside || key_owner(n->export, s->snap.key) == n->ino)
 		return;
 	pthread_mutex_lock(&n->mutex);
-	watch_broken_locked(n, "two uploads of one key", n->h.who);
+	audit_broken_locked(n, "two uploads of one key", n->h.who);
 	pthread_mutex_unlock(&n->mutex);
 }

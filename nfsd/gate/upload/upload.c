@@ -255,7 +255,7 @@ upload_begin(struct node *n, struct sending *s)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	if (n->up.run != UP_QUEUED)
-		watch_broken_locked(n, "two uploads of one file", n->h.who);
+		audit_broken_locked(n, "two uploads of one file", n->h.who);
 	kicked = n->up.kicked;
 	n->up.keep = wanted = n->up.wanted;
 	n->up.kicked = n->up.wanted = false;

@@ -94,13 +94,13 @@ clock_ns(void)
 /* ---- invariants (audit.c) ---- */
 
 void
-watch_count(struct gate *g)
+audit_count(struct gate *g)
 {
 	__atomic_add_fetch(&g->invariant_failures, 1, __ATOMIC_RELAXED);
 }
 
 void
-watch_broken(struct gate *g, const char *what, const char *format, ...)
+audit_broken(struct gate *g, const char *what, const char *format, ...)
 {
 	char about[1024];
 	va_list ap;
@@ -108,6 +108,6 @@ watch_broken(struct gate *g, const char *what, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(about, sizeof(about), format, ap);
 	va_end(ap);
-	watch_count(g);
+	audit_count(g);
 	gate_say(g, 0, "broken invariant: %s: %s", what, about);
 }

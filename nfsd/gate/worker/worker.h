@@ -64,9 +64,9 @@ int64_t clock_ns(void);		/* CLOCK_REALTIME */
 uint64_t answer_ms(struct gate *g, uint64_t asked_ms);
 /* An invariant of the design (audit.c) does not hold: counted, and logged with
  * what is said of it. */
-void watch_broken(struct gate *g, const char *what, const char *format, ...)
+void audit_broken(struct gate *g, const char *what, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Counted only. */
-void watch_count(struct gate *g);
+void audit_count(struct gate *g);
 
 #endif

@@ -396,9 +396,9 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 {
 	struct gate_export *x = n->export;
 
-	/* Watched, not believed: one writer or none. */
+	/* Audited, not believed: one writer or none. */
 	if (n->h.state != META_NONE && strcmp(n->h.who, who) != 0) {
-		watch_broken_locked(n, "a second writer was let in", who);
+		audit_broken_locked(n, "a second writer was let in", who);
 		return -EIO;
 	}
 	if (n->h.state == META_NONE) {
@@ -495,7 +495,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 		return -ESTALE;
 	if (s.reserved &&
 	    n->reserved_until_ms > now + n->export->c.reserve_ms)
-		watch_broken_locked(n, "a reservation is longer than its time",
+		audit_broken_locked(n, "a reservation is longer than its time",
 				    n->reserved_client);
 	/* Over, though its timer has not come yet: it is not to be prolonged
 	 * by who asks now. */

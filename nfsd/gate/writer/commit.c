@@ -158,7 +158,7 @@ grow_locked(struct node *n, struct extents *m, const struct extents *over,
 	for (size_t i = 0; !s->all && i < over->count; i++) {
 		if (place_set_locked(n, m, over->list[i].off,
 				     over->list[i].len, over->list[i].at) < 0)
-			watch_broken_locked(n, "no room in a map", n->h.who);
+			audit_broken_locked(n, "no room in a map", n->h.who);
 	}
 	if (s->all) {
 		*m = s->now;
@@ -254,7 +254,7 @@ applied_locked(struct node *n, struct step *s)
 	}
 	/* To where it is now. */
 	if (extents_cut(&d->live, s->from, s->to - s->from) < 0)
-		watch_broken_locked(n, "no room in a map", n->h.who);
+		audit_broken_locked(n, "no room in a map", n->h.who);
 	if (s->publishes) {
 		place_release_below_locked(n, &hard, &s->taken);
 		extents_free(&hard);

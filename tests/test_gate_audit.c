@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Each invariant that the program watches (audit.c) is broken here on
- * purpose, and the watch has to see it: it counts, and says of which file
+ * purpose, and the audit has to see it: it counts, and says of which file
  * and whose handle it speaks.  What keeps the invariant is taken out at link
  * time (--wrap), or the state is changed under the gate's feet.
  */
@@ -106,17 +106,17 @@ node_of(struct bed *b, const struct gate_fh *fh)
 
 /* Two passes see it, the third does not tell it again. */
 static void
-patrol_sees(struct bed *b, const char *line, const char *more)
+audit_pass_sees(struct bed *b, const char *line, const char *more)
 {
 	uint64_t before = broken(b);
 
-	watch_patrol(b->gate);
+	audit_pass(b->gate);
 	CU_ASSERT_EQUAL(broken(b), before);
-	watch_patrol(b->gate);
+	audit_pass(b->gate);
 	CU_ASSERT_EQUAL(broken(b), before + 1);
 	CU_ASSERT(bed_said(b, line));
 	CU_ASSERT(bed_said(b, more));
-	watch_patrol(b->gate);
+	audit_pass(b->gate);
 	CU_ASSERT_EQUAL(broken(b), before + 1);
 }
 
@@ -206,8 +206,9 @@ two_writers_in_the_database_are_seen(void)
 	bed_open(&b);
 	flushed(&b, &a, "f", &fh);
 	put_row(&b, fh.ino, "c@127.0.0.9");
-	patrol_sees(&b, "two writers of one file in the database: file=/b/f ",
-		    "holder=a@");
+	audit_pass_sees(&b,
+			"two writers of one file in the database: file=/b/f ",
+			"holder=a@");
 	/* At the next start as well. */
 	bed_restart(&b);
 	CU_ASSERT_EQUAL(broken(&b), 1);
@@ -254,15 +255,15 @@ committed_bytes_that_left_the_staging_area_are_seen(void)
 	data_file_name(fh.ino, name);
 	snprintf(path, sizeof(path), "%s/data/%s", b.dir, name);
 	CU_ASSERT_EQUAL(truncate(path, 4096), 0);
-	patrol_sees(&b, "committed bytes are not in the staging area: "
-		    "file=/b/f ", "client=a@");
+	audit_pass_sees(&b, "committed bytes are not in the staging area: "
+			"file=/b/f ", "client=a@");
 	/* All of them. */
 	flushed(&b, &a, "g", &fh);
 	data_file_name(fh.ino, name);
 	snprintf(path, sizeof(path), "%s/data/%s", b.dir, name);
 	CU_ASSERT_EQUAL(unlink(path), 0);
-	patrol_sees(&b, "committed bytes are not in the staging area: "
-		    "file=/b/g ", "client=a@");
+	audit_pass_sees(&b, "committed bytes are not in the staging area: "
+			"file=/b/g ", "client=a@");
 	bed_close(&b);
 }
 
@@ -283,8 +284,8 @@ committed_bytes_that_nobody_will_upload_are_seen(void)
 		pthread_cond_wait(&n->changed, &n->mutex);
 	n->up.pending = false;
 	pthread_mutex_unlock(&n->mutex);
-	watch_patrol(b.gate);
-	watch_patrol(b.gate);
+	audit_pass(b.gate);
+	audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 2);
 	CU_ASSERT(bed_said(&b, "no upload is due for committed bytes: "
 			   "file=/b/f "));
@@ -324,7 +325,8 @@ quarantined_bytes_that_are_gone_are_seen(void)
 	quarantine_file_name(id, name);
 	snprintf(path, sizeof(path), "%s/data/%s", b.dir, name);
 	CU_ASSERT_EQUAL(unlink(path), 0);
-	patrol_sees(&b, "quarantined bytes are gone: file=/b/f ", "client=a@");
+	audit_pass_sees(&b, "quarantined bytes are gone: file=/b/f ",
+			"client=a@");
 	bed_close(&b);
 }
 
@@ -350,8 +352,8 @@ a_reservation_that_outlives_its_time_is_seen(void)
 	CU_ASSERT_PTR_NOT_NULL(n->reserved_client);
 	n->reserved_until_ms = clock_ms() - 5000;
 	pthread_mutex_unlock(&n->mutex);
-	patrol_sees(&b, "a reservation has outlived its time: file=/b/f ",
-		    "client=c@");
+	audit_pass_sees(&b, "a reservation has outlived its time: file=/b/f ",
+			"client=c@");
 	/* One that is longer than it may be. */
 	pthread_mutex_lock(&n->mutex);
 	n->reserved_until_ms = clock_ms() + 3600000;
@@ -382,8 +384,8 @@ uncommitted_bytes_without_a_writer_are_seen(void)
 	pthread_mutex_lock(&n->mutex);
 	n->h.state = META_NONE;
 	pthread_mutex_unlock(&n->mutex);
-	patrol_sees(&b, "uncommitted bytes without a writer: file=/b/f ",
-		    "client=a@");
+	audit_pass_sees(&b, "uncommitted bytes without a writer: file=/b/f ",
+			"client=a@");
 	pthread_mutex_lock(&n->mutex);
 	n->h.state = META_ACTIVE;
 	pthread_mutex_unlock(&n->mutex);
@@ -410,18 +412,18 @@ a_file_in_order_is_passed_by(void)
 	CU_ASSERT_EQUAL(do_create(&b, &a, ".nfs01", &h), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &h, 0, "AAAA", 4, GATE_FILE_SYNC), 0);
 	for (int i = 0; i < 20; i++)
-		watch_patrol(b.gate);
+		audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 0);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &g), 0);
 	CU_ASSERT(bed_settled(&b));
-	watch_patrol(b.gate);
-	watch_patrol(b.gate);
+	audit_pass(b.gate);
+	audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 0);
 	bed_close(&b);
 }
 
-TEST_MAIN("gate_watch",
+TEST_MAIN("gate_audit",
 	  T(a_second_writer_that_the_rule_lets_in_is_seen),
 	  T(bytes_of_who_was_never_admitted_are_seen),
 	  T(two_writers_in_the_database_are_seen),
