@@ -261,7 +261,7 @@ apply_put_upload(const struct change *c, struct sql *sql)
 static int
 apply_put_sent(const struct change *c, struct sql *sql)
 {
-	const struct meta_sent *list = (const void *)c->data;
+	const struct meta_indoubt *list = (const void *)c->data;
 	int r = run_u64(sql, SQL_DEL_SENT, c->a);
 
 	for (size_t i = 0; r == 0 && i < c->len / sizeof(*list); i++) {

@@ -204,8 +204,8 @@ meta_put_upload(struct meta_batch *b, const struct meta_upload *upload)
 }
 
 void
-meta_put_sent(struct meta_batch *b, uint64_t ino, const struct meta_sent *list,
-	      size_t count)
+meta_put_indoubt(struct meta_batch *b, uint64_t ino,
+		 const struct meta_indoubt *list, size_t count)
 {
 	struct change *c = add(b, PUT_SENT, list, count * sizeof(*list));
 

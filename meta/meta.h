@@ -203,7 +203,7 @@ struct meta_upload {
 
 /* A version that went out to S3 and of which no answer is known, while the
  * file, its name or its path has changed since. */
-struct meta_sent {
+struct meta_indoubt {
 	char key[META_KEY_MAX + 2];
 	char etag[META_ETAG_MAX];	/* "" not known beforehand */
 	char link_id[META_LINK_MAX];	/* of a file with several names */
@@ -221,7 +221,7 @@ struct meta_ours {
 	int64_t since_ns;	/* and begun from here on, */
 	int64_t until_ns;	/* up to here; wall clock */
 	size_t count;
-	struct meta_sent sent[];	/* their keys are the deletion's */
+	struct meta_indoubt sent[];	/* their keys are the deletion's */
 };
 
 /* A key whose object is to be deleted. */
@@ -310,8 +310,8 @@ void meta_del_journal(struct meta_batch *b, uint64_t ino);
 void meta_put_upload(struct meta_batch *b, const struct meta_upload *upload);
 void meta_del_upload(struct meta_batch *b, uint64_t ino);
 /* All that went out of a file, in place of what was on record. */
-void meta_put_sent(struct meta_batch *b, uint64_t ino,
-		   const struct meta_sent *list, size_t count);
+void meta_put_indoubt(struct meta_batch *b, uint64_t ino,
+		      const struct meta_indoubt *list, size_t count);
 /* id 0: a new row. */
 void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
 /* Its key is remembered for a while (meta_each_gone). */
@@ -447,10 +447,10 @@ int meta_each_journal(struct meta *meta,
 int meta_each_upload(struct meta *meta,
 		     int (*each)(void *arg, const struct meta_upload *u),
 		     void *arg) __attribute__((warn_unused_result));
-int meta_each_sent(struct meta *meta,
-		   int (*each)(void *arg, uint64_t ino,
-			       const struct meta_sent *sent),
-		   void *arg) __attribute__((warn_unused_result));
+int meta_each_indoubt(struct meta *meta,
+		      int (*each)(void *arg, uint64_t ino,
+				  const struct meta_indoubt *sent),
+		      void *arg) __attribute__((warn_unused_result));
 int meta_each_delete(struct meta *meta,
 		     int (*each)(void *arg, const struct meta_delete *d),
 		     void *arg) __attribute__((warn_unused_result));
@@ -522,7 +522,7 @@ struct meta_owed {
 	char name[META_NAME_MAX + 1];
 	uint64_t files, bytes;	/* with changes; of their bytes */
 	uint64_t deletions, moves, quarantined;
-	uint64_t unanswered;	/* requests of which no answer is known */
+	uint64_t indoubt;	/* requests of which no answer is known */
 };
 bool meta_owes(const struct meta_owed *owed);	/* anything at all */
 /* Of all exports there ever were, and number 0.  Counts rows of the whole

@@ -16,7 +16,7 @@
 size_t
 meta_ours_size(size_t count)
 {
-	return sizeof(struct meta_ours) + count * sizeof(struct meta_sent);
+	return sizeof(struct meta_ours) + count * sizeof(struct meta_indoubt);
 }
 
 struct meta_ours *
@@ -44,7 +44,7 @@ put(struct sql *sql, uint64_t id, size_t n, const struct meta_ours *ours)
 	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
 	sqlite3_bind_int64(s, 2, (sqlite3_int64)n);
 	if (n > 0) {
-		const struct meta_sent *sent = &ours->sent[n - 1];
+		const struct meta_indoubt *sent = &ours->sent[n - 1];
 
 		sqlite3_bind_text(s, 3, sent->etag, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(s, 4, (sqlite3_int64)sent->size);
@@ -81,7 +81,7 @@ ours_put(struct sql *sql, uint64_t id, const struct meta_ours *ours)
 static void
 take(sqlite3_stmt *s, struct meta_ours *ours)
 {
-	struct meta_sent *sent;
+	struct meta_indoubt *sent;
 
 	if (sqlite3_column_int64(s, 1) == 0) {
 		sql_text(s, 10, ours->upload_id, sizeof(ours->upload_id));

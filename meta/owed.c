@@ -53,7 +53,7 @@ take_owed(struct owed_list *all, sqlite3_stmt *s)
 		.deletions = number(s, 4),
 		.moves = number(s, 5),
 		.quarantined = number(s, 6),
-		.unanswered = number(s, 7),
+		.indoubt = number(s, 7),
 	};
 	sql_text(s, 1, owed->name, sizeof(owed->name));
 	return 0;
@@ -79,7 +79,7 @@ bool
 meta_owes(const struct meta_owed *o)
 {
 	return (o->files | o->bytes | o->deletions | o->moves |
-		o->quarantined | o->unanswered) != 0;
+		o->quarantined | o->indoubt) != 0;
 }
 
 int

@@ -493,14 +493,14 @@ meta_each_upload(struct meta *m,
 
 struct sent {
 	uint64_t ino, n;
-	struct meta_sent sent;
+	struct meta_indoubt sent;
 };
 
 static int
 read_sent(sqlite3_stmt *s, void *row)
 {
 	struct sent *to = row;
-	struct meta_sent *sent = &to->sent;
+	struct meta_indoubt *sent = &to->sent;
 
 	to->ino = col(s, 0);
 	to->n = col(s, 11);
@@ -527,10 +527,10 @@ behind_sent(struct walk *w, const void *last)
 }
 
 int
-meta_each_sent(struct meta *m,
-	       int (*each)(void *arg, uint64_t ino,
-			   const struct meta_sent *sent),
-	       void *arg)
+meta_each_indoubt(struct meta *m,
+		  int (*each)(void *arg, uint64_t ino,
+			      const struct meta_indoubt *sent),
+		  void *arg)
 {
 	const struct sent *sent;
 	struct walk w = { .meta = m, .id = SQL_EACH_SENT,

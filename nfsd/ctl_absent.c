@@ -31,7 +31,7 @@ add_absent(void *arg, const struct gate_absent_info *a)
 		"deletions", (json_int_t)a->deletions,
 		"moves", (json_int_t)a->moves,
 		"quarantined", (json_int_t)a->quarantined,
-		"unanswered", (json_int_t)a->unanswered,
+		"unanswered", (json_int_t)a->indoubt,
 		"text", ctl_text_json(text)));
 	return 0;
 }

@@ -291,8 +291,8 @@ an_upload_goes_out_on_record_or_not_at_all(void)
 		r = upload_point_of_no_return(&s, "", "");
 		more = fired();
 		pthread_mutex_lock(&s.node->mutex);
-		CU_ASSERT(r == -ENOMEM || lost_at_locked(s.node, "f"));
-		lost_forget_locked(s.node, NULL);
+		CU_ASSERT(r == -ENOMEM || indoubt_at_locked(s.node, "f"));
+		indoubt_forget_locked(s.node, NULL);
 		pthread_mutex_unlock(&s.node->mutex);
 	}
 	CU_ASSERT_FALSE(more);

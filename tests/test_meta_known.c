@@ -118,7 +118,7 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	struct meta_extent e = { 0, 4, 0 };
 	struct meta_upload u = { .ino = 10, .key = "k" };
 	struct meta_handle h = { .ino = 11, .state = META_FENCED };
-	struct meta_sent sent = { .key = "k" };
+	struct meta_indoubt sent = { .key = "k" };
 	struct meta_quarantine q = { .id = 1, .ino = 15, .key = "k" };
 	struct meta_move move = { .id = 1, .ino = 16, .source = "k/" };
 	struct meta_batch *b = meta_batch_new();
@@ -143,7 +143,7 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	meta_put_handle(b, &h);
 	meta_put_hard_extents(b, 12, 0, 4, &e, 1);
 	meta_put_journal(b, 13, 0, "x", 1);
-	meta_put_sent(b, 14, &sent, 1);
+	meta_put_indoubt(b, 14, &sent, 1);
 	meta_put_quarantine(b, &q);
 	meta_put_move(b, &move);
 	name = name_of(30), name.parent = 17, meta_put_name(b, &name);

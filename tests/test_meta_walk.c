@@ -30,7 +30,7 @@ put_row(struct meta_batch *b, uint64_t i)
 	struct meta_handle h = { .ino = i / 2 + 1, .state = META_ACTIVE };
 	struct meta_extent e = { i * 8, 4, i * 8 };
 	struct meta_upload u = { .ino = i, .key = "k" };
-	struct meta_sent sent[2] = { { .key = "k" }, { .key = "k" } };
+	struct meta_indoubt sent[2] = { { .key = "k" }, { .key = "k" } };
 	struct meta_delete d = { .id = i, .export_id = 1, .key = "k" };
 	struct meta_quarantine q = { .id = i, .export_id = 1, .key = "k" };
 	struct meta_move move = { .id = i, .export_id = 1, .source = "k/" };
@@ -52,7 +52,7 @@ put_row(struct meta_batch *b, uint64_t i)
 	meta_put_hard_extents(b, 5, e.off, e.off + e.len, &e, 1);
 	meta_put_journal(b, i, i, "bytes", i % 6);
 	meta_put_upload(b, &u);
-	meta_put_sent(b, i, sent, 2);
+	meta_put_indoubt(b, i, sent, 2);
 	meta_put_delete(b, &d);
 	meta_put_quarantine(b, &q);
 	meta_put_move(b, &move);
@@ -144,7 +144,7 @@ met_upload(void *seen, const struct meta_upload *u)
 }
 
 static int
-met_sent(void *seen, uint64_t ino, const struct meta_sent *sent)
+met_sent(void *seen, uint64_t ino, const struct meta_indoubt *sent)
 {
 	struct seen *s = seen;
 
@@ -228,7 +228,7 @@ uploads(struct meta *m, struct seen *s)
 static int
 sents(struct meta *m, struct seen *s)
 {
-	return meta_each_sent(m, met_sent, s);
+	return meta_each_indoubt(m, met_sent, s);
 }
 
 static int

@@ -30,7 +30,7 @@ tell_absent(void *arg, const struct meta_owed *owed)
 		.deletions = owed->deletions,
 		.moves = owed->moves,
 		.quarantined = owed->quarantined,
-		.unanswered = owed->unanswered,
+		.indoubt = owed->indoubt,
 	};
 	struct gate_export *x;
 
@@ -57,14 +57,14 @@ say_one(void *arg, const struct gate_absent_info *info)
 	gate_say(arg, 1,
 		 "%s%s is not served; what waits for its bucket is kept: "
 		 "files=%llu bytes=%llu deletions=%llu moves=%llu "
-		 "quarantined=%llu unanswered=%llu",
+		 "quarantined=%llu indoubt=%llu",
 		 info->name[0] != '\0' ? "export=" : "an export without name",
 		 info->name, (unsigned long long)info->files,
 		 (unsigned long long)info->bytes,
 		 (unsigned long long)info->deletions,
 		 (unsigned long long)info->moves,
 		 (unsigned long long)info->quarantined,
-		 (unsigned long long)info->unanswered);
+		 (unsigned long long)info->indoubt);
 	return 0;
 }
 

@@ -498,7 +498,7 @@ int gate_each_move(struct gate *gate,
 /* An export of which something is kept though it is not served. */
 struct gate_absent_info {
 	const char *name;	/* "": rows that no export claims */
-	uint64_t files, bytes, deletions, moves, quarantined, unanswered;
+	uint64_t files, bytes, deletions, moves, quarantined, indoubt;
 };
 int gate_each_absent(struct gate *gate,
 		     int (*each)(void *arg, const struct gate_absent_info *),

@@ -270,10 +270,10 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.pending = true;
 	n->up.recovered = true;
 	if (!hidden)
-		r = lost_note_locked(n, key, &n->i, etag);
+		r = indoubt_note_locked(n, key, &n->i, etag);
 	/* Or it went out before the file was renamed. */
 	if (r >= 0 && name_left_key(n))
-		r = lost_note_locked(n, n->i.base_key, &n->i, etag);
+		r = indoubt_note_locked(n, n->i.base_key, &n->i, etag);
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	upload_schedule_locked(n, false);
@@ -306,7 +306,7 @@ hide_left(struct gate *g, const struct meta_upload *u)
 
 /* What went out before the crash, of a file that has changed since. */
 static int
-recover_lost(void *arg, uint64_t ino, const struct meta_sent *sent)
+recover_indoubt(void *arg, uint64_t ino, const struct meta_indoubt *sent)
 {
 	struct node *n = NULL;
 	int r = load(arg, ino, &n);
@@ -314,9 +314,9 @@ recover_lost(void *arg, uint64_t ino, const struct meta_sent *sent)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
-	r = lost_recover_locked(n, sent);
+	r = indoubt_recover_locked(n, sent);
 	pthread_mutex_unlock(&n->mutex);
-	lost_place(n);
+	indoubt_place(n);
 	node_put(&n);
 	return r;
 }
@@ -380,7 +380,7 @@ recover(struct gate *g)
 		r = meta_each_delete(g->meta, recover_delete, g);
 	/* What is hidden is so before anybody looks. */
 	if (r == 0)
-		r = meta_each_sent(g->meta, recover_lost, g);
+		r = meta_each_indoubt(g->meta, recover_indoubt, g);
 	if (r == 0)
 		r = meta_each_upload(g->meta, take_upload, &uploads);
 	if (uploads.count > 0)
@@ -402,7 +402,7 @@ recover(struct gate *g)
 		settle_handle(g, &handles.list[i]);
 	free(handles.list);
 	if (r == 0)
-		lost_settle(g);
+		indoubt_drop_stale(g);
 	if (r == 0)
 		r = link_recover(g);
 	if (r == 0)

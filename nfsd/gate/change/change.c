@@ -45,7 +45,7 @@ struct change_step {
 	struct move *move;
 	bool hide;		/* DELETE: the key was not hidden before */
 	bool fresh;		/* UPLOAD: none was pending */
-	bool sent_rows;		/* SENT: as it was */
+	bool indoubt_rows;		/* SENT: as it was */
 	int64_t since_ns;
 	struct name_settled was;
 	struct meta_delete row;	/* DELETE; the key alone: HIDE, SHOW */
@@ -219,7 +219,7 @@ change_sent_locked(struct change *c, struct node *n)
 
 	if (s != NULL) {
 		s->node = node_ref(n);
-		s->sent_rows = n->up.sent_rows;
+		s->indoubt_rows = n->up.indoubt_rows;
 	}
 }
 
@@ -336,7 +336,7 @@ undo(struct change *c, struct change_step *s)
 		name_unsettle(s->node, &s->was);
 	} else if (s->kind == SENT) {
 		pthread_mutex_lock(&s->node->mutex);
-		s->node->up.sent_rows |= s->sent_rows;
+		s->node->up.indoubt_rows |= s->indoubt_rows;
 		pthread_mutex_unlock(&s->node->mutex);
 	} else if (s->kind == MOVE) {
 		move_undo(s->move);

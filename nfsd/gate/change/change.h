@@ -28,7 +28,7 @@
 
 #include "nfsd/gate/state/state.h"
 
-struct lost_heirloom;
+struct indoubt_heirloom;
 struct move;
 
 struct change {
@@ -110,28 +110,28 @@ void replay_note(struct meta_batch *b, const struct gate_request *rq,
 /* For a change of the file: what went out and may be met at its key after a
  * crash, but for those keys ("": none; NULL: all rows), and what it will
  * inherit (or NULL).  Mutex held. */
-void lost_rows_locked(struct node *n, struct change *c,
-		      const char *const but[2],
-		      const struct lost_heirloom *more);
+void indoubt_rows_locked(struct node *n, struct change *c,
+			 const char *const but[2],
+			 const struct indoubt_heirloom *more);
 /* The paths of nodes have changed: those at a key that is not the path's any
  * more hide it, until it is known what lies there. */
-void lost_place(struct node *n);
-void lost_place_all(struct gate_export *x);
+void indoubt_place(struct node *n);
+void indoubt_place_all(struct gate_export *x);
 /* A directory is about to be renamed: for its batch, those below the old
  * prefix. */
-int lost_rows_below(struct gate_export *x, const char *prefix,
-		    struct change *c) __attribute__((warn_unused_result));
+int indoubt_rows_below(struct gate_export *x, const char *prefix,
+		       struct change *c) __attribute__((warn_unused_result));
 /* It has gone out while that happened: on record, and placed. */
-int lost_catch_up(struct node *n, const char *key)
+int indoubt_catch_up(struct node *n, const char *key)
 	__attribute__((warn_unused_result));
 /* Is any that has strayed below that prefix? */
-bool lost_below(struct gate_export *x, const char *prefix);
+bool indoubt_below(struct gate_export *x, const char *prefix);
 /* After a crash: files that owe S3 nothing any more. */
-void lost_settle(struct gate *g);
+void indoubt_drop_stale(struct gate *g);
 /* All that uploads without an answer may have made is deleted, for a file that
  * goes.  but: up to two keys that are seen to already, or "". */
-void lost_gone_rows(struct node *n, const char *const but[2],
-		    struct change *c);
+void indoubt_gone_rows(struct node *n, const char *const but[2],
+		       struct change *c);
 
 /* ---- release.c ---- */
 /* The object that a removed inode left in S3 goes.  hide: nobody has hidden

@@ -38,14 +38,14 @@ path_of(struct node *n, char key[META_KEY_MAX + 2])
 }
 
 void
-lost_place(struct node *n)
+indoubt_place(struct node *n)
 {
 	char key[META_KEY_MAX + 2], now[META_KEY_MAX + 2];
-	struct lost *l;
+	struct indoubt *l;
 	bool any;
 
 	pthread_mutex_lock(&n->mutex);
-	any = !LIST_EMPTY(&n->up.lost);
+	any = !LIST_EMPTY(&n->up.indoubt);
 	pthread_mutex_unlock(&n->mutex);
 	if (!any)
 		return;
@@ -54,8 +54,8 @@ lost_place(struct node *n)
 		strcpy(key, now);
 		pthread_mutex_lock(&n->mutex);
 		/* What the base lies at is looked after by that. */
-		LIST_FOREACH(l, &n->up.lost, link)
-			lost_stray(l, !n->dead &&
+		LIST_FOREACH(l, &n->up.indoubt, link)
+			indoubt_stray(l, !n->dead &&
 					      strcmp(l->sent.key, key) != 0 &&
 					      strcmp(l->sent.key,
 						     n->i.base_key) != 0);
@@ -78,14 +78,14 @@ collect(struct gate *g, struct gate_export *x, const char *prefix,
 	struct inos *out)
 {
 	size_t len = strlen(prefix), room = 0;
-	const struct lost *l;
+	const struct indoubt *l;
 
 	*out = (struct inos){ 0 };
 	pthread_mutex_lock(&g->mutex);
-	LIST_FOREACH(l, &g->lost, all)
+	LIST_FOREACH(l, &g->indoubt, all)
 		room++;
 	out->list = calloc(room + 1, sizeof(*out->list));
-	LIST_FOREACH(l, &g->lost, all) {
+	LIST_FOREACH(l, &g->indoubt, all) {
 		if (out->list == NULL || (x != NULL && l->x != x) ||
 		    strncmp(l->sent.key, prefix, len) != 0 ||
 		    (out->count > 0 &&
@@ -98,7 +98,7 @@ collect(struct gate *g, struct gate_export *x, const char *prefix,
 }
 
 void
-lost_place_all(struct gate_export *x)
+indoubt_place_all(struct gate_export *x)
 {
 	struct inos inos;
 
@@ -109,14 +109,14 @@ lost_place_all(struct gate_export *x)
 		struct node *n = node_find(x->gate, inos.list[i]);
 
 		if (n != NULL)
-			lost_place(n);
+			indoubt_place(n);
 		node_put(&n);
 	}
 	free(inos.list);
 }
 
 int
-lost_rows_below(struct gate_export *x, const char *prefix, struct change *c)
+indoubt_rows_below(struct gate_export *x, const char *prefix, struct change *c)
 {
 	struct inos inos;
 	int r = collect(x->gate, x, prefix, &inos);
@@ -128,7 +128,7 @@ lost_rows_below(struct gate_export *x, const char *prefix, struct change *c)
 			continue;
 		pthread_mutex_lock(&n->mutex);
 		if (!n->dead)
-			lost_rows_locked(n, c, NULL, NULL);
+			indoubt_rows_locked(n, c, NULL, NULL);
 		pthread_mutex_unlock(&n->mutex);
 		node_put(&n);
 	}
@@ -137,7 +137,7 @@ lost_rows_below(struct gate_export *x, const char *prefix, struct change *c)
 }
 
 int
-lost_catch_up(struct node *n, const char *key)
+indoubt_catch_up(struct node *n, const char *key)
 {
 	CLEANUP_CHANGE struct change c;
 	char path[META_KEY_MAX + 2];
@@ -149,21 +149,21 @@ lost_catch_up(struct node *n, const char *key)
 		return 0;
 	pthread_mutex_lock(&n->mutex);
 	if (!n->dead)
-		lost_rows_locked(n, &c, NULL, NULL);
+		indoubt_rows_locked(n, &c, NULL, NULL);
 	pthread_mutex_unlock(&n->mutex);
 	r = change_commit(&c);
-	lost_place(n);
+	indoubt_place(n);
 	return r;
 }
 
 bool
-lost_below(struct gate_export *x, const char *prefix)
+indoubt_below(struct gate_export *x, const char *prefix)
 {
 	struct gate *g = x->gate;
-	const struct lost *l;
+	const struct indoubt *l;
 
 	pthread_mutex_lock(&g->mutex);
-	LIST_FOREACH(l, &g->lost, all) {
+	LIST_FOREACH(l, &g->indoubt, all) {
 		if (l->stray && l->x == x &&
 		    strncmp(l->sent.key, prefix, strlen(prefix)) == 0)
 			break;
@@ -182,22 +182,22 @@ settle(struct node *n)
 	change_begin(&c, n->export->gate);
 	pthread_mutex_lock(&n->mutex);
 	if (n->i.local_only)
-		lost_forget_left_locked(n);
+		indoubt_forget_left_locked(n);
 	all = !n->up.pending && !n->i.carried;
 	if (all)
-		lost_no_rows_locked(n, &c);
+		indoubt_no_rows_locked(n, &c);
 	pthread_mutex_unlock(&n->mutex);
 	r = change_commit(&c);
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0 && all)
-		lost_forget_locked(n, NULL);
+		indoubt_forget_locked(n, NULL);
 	pthread_mutex_unlock(&n->mutex);
 	return r;
 }
 
 /* What is not settled now is at the next start. */
 void
-lost_settle(struct gate *g)
+indoubt_drop_stale(struct gate *g)
 {
 	struct inos inos;
 	int r = collect(g, NULL, "", &inos);
@@ -220,21 +220,21 @@ struct left {
 };
 
 void
-lost_gone_rows(struct node *n, const char *const but[2], struct change *c)
+indoubt_gone_rows(struct node *n, const char *const but[2], struct change *c)
 {
-	const struct lost *l;
+	const struct indoubt *l;
 	struct left *list;
 	size_t room = 1, count = 0;
 	char path[META_KEY_MAX + 2];
 
 	path_of(n, path);
 	pthread_mutex_lock(&n->mutex);
-	LIST_FOREACH(l, &n->up.lost, link)
+	LIST_FOREACH(l, &n->up.indoubt, link)
 		room++;
 	list = calloc(room, sizeof(*list));
 	if (list == NULL)
 		meta_batch_fail(c->batch, -ENOMEM);
-	LIST_FOREACH(l, &n->up.lost, link) {
+	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (list == NULL || strcmp(l->sent.key, but[0]) == 0 ||
 		    strcmp(l->sent.key, but[1]) == 0)
 			continue;
@@ -260,38 +260,38 @@ lost_gone_rows(struct node *n, const char *const but[2], struct change *c)
 /* ---- on record ---- */
 
 void
-lost_rows_locked(struct node *n, struct change *c, const char *const but[2],
-		 const struct lost_heirloom *more)
+indoubt_rows_locked(struct node *n, struct change *c, const char *const but[2],
+		    const struct indoubt_heirloom *more)
 {
 	size_t count = more == NULL ? 0 : more->count, i = 0;
-	struct meta_sent *rows;
-	const struct lost *l;
+	struct meta_indoubt *rows;
+	const struct indoubt *l;
 
-	LIST_FOREACH(l, &n->up.lost, link)
-		count += !lost_is_key_of(l->sent.key, but);
-	if (count == 0 && !n->up.sent_rows)
+	LIST_FOREACH(l, &n->up.indoubt, link)
+		count += !indoubt_is_key_of(l->sent.key, but);
+	if (count == 0 && !n->up.indoubt_rows)
 		return;
 	rows = calloc(count + 1, sizeof(*rows));
 	if (rows == NULL) {
 		meta_batch_fail(c->batch, -ENOMEM);
 		return;
 	}
-	LIST_FOREACH(l, &n->up.lost, link) {
-		if (!lost_is_key_of(l->sent.key, but))
+	LIST_FOREACH(l, &n->up.indoubt, link) {
+		if (!indoubt_is_key_of(l->sent.key, but))
 			rows[i++] = l->sent;
 	}
 	for (size_t j = 0; more != NULL && j < more->count; j++)
 		rows[i++] = more->list[j];
 	change_sent_locked(c, n);
-	meta_put_sent(c->batch, n->ino, rows, count);
-	n->up.sent_rows = count > 0;
+	meta_put_indoubt(c->batch, n->ino, rows, count);
+	n->up.indoubt_rows = count > 0;
 	free(rows);
 }
 
 void
-lost_no_rows_locked(struct node *n, struct change *c)
+indoubt_no_rows_locked(struct node *n, struct change *c)
 {
 	change_sent_locked(c, n);
-	meta_put_sent(c->batch, n->ino, NULL, 0);
-	n->up.sent_rows = false;
+	meta_put_indoubt(c->batch, n->ino, NULL, 0);
+	n->up.indoubt_rows = false;
 }

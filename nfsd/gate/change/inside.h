@@ -31,12 +31,12 @@ void name_unsettle(struct node *n, const struct name_settled *was);
 
 /* ---- indoubt_key.c ---- */
 /* None of it matters any more, once that is committed.  Mutex held. */
-void lost_no_rows_locked(struct node *n, struct change *c);
+void indoubt_no_rows_locked(struct node *n, struct change *c);
 
 /* ---- release.c ---- */
 
 /* The object at this key is about to be deleted, by a step of the change: so is
  * what uploads of the file may have left there.  Mutex held. */
-void lost_ours_locked(struct node *n, const char *key, struct change *c);
+void indoubt_ours_locked(struct node *n, const char *key, struct change *c);
 
 #endif

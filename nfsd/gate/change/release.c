@@ -23,14 +23,14 @@ is_running_locked(const struct node *n, const char *key)
 }
 
 void
-lost_ours_locked(struct node *n, const char *key, struct change *c)
+indoubt_ours_locked(struct node *n, const char *key, struct change *c)
 {
 	bool running = is_running_locked(n, key);
 	size_t room = running;
 	struct meta_ours *ours;
-	const struct lost *l;
+	const struct indoubt *l;
 
-	LIST_FOREACH(l, &n->up.lost, link)
+	LIST_FOREACH(l, &n->up.indoubt, link)
 		room += strcmp(l->sent.key, key) == 0;
 	if (room == 0)
 		return;
@@ -39,12 +39,12 @@ lost_ours_locked(struct node *n, const char *key, struct change *c)
 		meta_batch_fail(c->batch, -ENOMEM);
 		return;
 	}
-	LIST_FOREACH(l, &n->up.lost, link) {
+	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (strcmp(l->sent.key, key) == 0)
 			ours->sent[ours->count++] = l->sent;
 	}
 	if (running)
-		lost_sent(key, &n->i, "", &ours->sent[ours->count++]);
+		indoubt_version(key, &n->i, "", &ours->sent[ours->count++]);
 	change_delete_ours(c, key, ours);
 }
 
@@ -73,7 +73,7 @@ forget_known_locked(struct node *n, struct change *c, const char *key,
 	/* What an upload under way will have made there, or one without an
 	 * answer has made, is ours, too. */
 	if (row != NULL)
-		lost_ours_locked(n, key, c);
+		indoubt_ours_locked(n, key, c);
 	return row;
 }
 
@@ -97,7 +97,7 @@ forget_in_doubt(struct node *n, struct change *c, const char *key,
 
 	pthread_mutex_lock(&n->mutex);
 	if (etag[0] == '\0' && !is_running_locked(n, key) &&
-	    !lost_at_locked(n, key))
+	    !indoubt_at_locked(n, key))
 		etag = DELETE_NOTHING;
 	row = forget_known_locked(n, c, key, etag, true);
 	pthread_mutex_unlock(&n->mutex);

@@ -252,7 +252,7 @@ lookup_bury(struct node *n)
 		node_unname(n);
 		pthread_mutex_lock(&n->mutex);
 		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
-		lost_forget_locked(n, NULL);
+		indoubt_forget_locked(n, NULL);
 		data_drop_clean_locked(n);
 		node_changed_locked(n);
 		pthread_mutex_unlock(&n->mutex);

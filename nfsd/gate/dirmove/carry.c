@@ -245,7 +245,7 @@ finish_all(struct gate_export *x)
 		if (ready) {
 			/* In this order: one that is no more lost may be
 			 * carried since. */
-			bool lost = lost_below(m->x, m->row.source);
+			bool lost = indoubt_below(m->x, m->row.source);
 
 			r = meta_count_carried(g->meta, m->x->id,
 					       m->row.source, &count, &bytes);

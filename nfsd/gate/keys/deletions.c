@@ -372,7 +372,7 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 }
 
 void
-delete_doubt(struct gate_export *x, const struct meta_sent *sent)
+delete_doubt(struct gate_export *x, const struct meta_indoubt *sent)
 {
 	struct gate *g = x->gate;
 	struct deletion *d;

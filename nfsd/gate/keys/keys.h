@@ -84,7 +84,7 @@ void delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms);
  * is the object that is to go.  The key is still the caller's. */
 void delete_refine(struct gate_export *x, const char *key, const char *etag);
 /* The same of one without an answer: it may be this one as well. */
-void delete_doubt(struct gate_export *x, const struct meta_sent *sent);
+void delete_doubt(struct gate_export *x, const struct meta_indoubt *sent);
 /* Abort the multipart uploads to the key that were begun between those times
  * (of our wall clock); nobody here is at one. */
 int delete_parts(struct gate_export *x, const char *key, int64_t since_ns,

@@ -61,7 +61,7 @@ link_nothing_to_do(struct node *n, uint64_t content_version)
 	pthread_mutex_lock(&n->mutex);
 	if (n->content_version == content_version) {
 		n->up.pending = n->i.data_dirty = n->i.attr_dirty = false;
-		lost_forget_locked(n, n->i.base_key);
+		indoubt_forget_locked(n, n->i.base_key);
 	}
 	pthread_mutex_unlock(&n->mutex);
 }
@@ -354,7 +354,7 @@ drop_base_locked(struct node *n)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
-	lost_forget_locked(n, n->i.base_key);
+	indoubt_forget_locked(n, n->i.base_key);
 	n->i.base_key[0] = n->i.base_etag[0] = '\0';
 	n->i.name_dirty = false;
 	n->i.data_dirty = row.data_dirty;

@@ -347,7 +347,7 @@ turn_leaves_locked(struct link_turn *t, struct change *c, bool keep)
 	/* As for RENAME: what this file was to replace, or may have made,
 	 * under the name that it leaves. */
 	if (!keep &&
-	    (t->row.dest_etag[0] != '\0' || lost_at_locked(f, t->old_key)) &&
+	    (t->row.dest_etag[0] != '\0' || indoubt_at_locked(f, t->old_key)) &&
 	    strcmp(t->row.base_key, t->old_key) != 0 &&
 	    !hidden_exactly(f->export, t->old_key))
 		(void)forget_known_locked(f, c, t->old_key, t->row.dest_etag,
@@ -409,7 +409,7 @@ turn_rows_locked(struct link_turn *t, struct change *c)
 	else
 		change_upload_locked(c, t->file, &t->row);
 	/* As in ops/rename.c. */
-	lost_rows_locked(t->file, c, but, &t->heirloom);
+	indoubt_rows_locked(t->file, c, but, &t->heirloom);
 }
 
 int
@@ -427,7 +427,7 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	if (r == 0)
 		r = change_settle_name(c, alias, NULL);
 	if (r == 0)
-		r = lost_leave(alias, t->new_key, &t->heirloom);
+		r = indoubt_leave(alias, t->new_key, &t->heirloom);
 	if (r == 0)
 		r = turn_entry(t);
 	if (r < 0)
@@ -449,7 +449,7 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	/* An object of the alias that is not where it goes; it is hidden. */
 	if (!t->in_sync && name_left_key(alias))
 		(void)forget_object(alias, c, false);
-	lost_gone_rows(alias, (const char *const[]){ t->new_key, "" }, c);
+	indoubt_gone_rows(alias, (const char *const[]){ t->new_key, "" }, c);
 	/* After the alias's own rows are gone or have another name. */
 	change_name(c, file, &t->entry);
 	meta_put_name(c->batch, &t->entry);
@@ -463,7 +463,7 @@ link_turn_apply(struct link_turn *t)
 	struct node *n = t->file;
 	const struct meta_inode *row = &t->row;
 
-	lost_inherit(n, t->alias, t->new_key, &t->heirloom);
+	indoubt_inherit(n, t->alias, t->new_key, &t->heirloom);
 	node_rename(n, &t->entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
@@ -482,24 +482,24 @@ link_turn_apply(struct link_turn *t)
 	n->d.fetch_error = 0;
 	/* Of uploads without an answer, as in ops/rename.c. */
 	if (strcmp(row->base_key, t->old_key) != 0)
-		lost_forget_locked(n, t->old_key);
+		indoubt_forget_locked(n, t->old_key);
 	n->checked_ms = clock_ms();
 	if (row->local_only && row->base_key[0] == '\0')
 		n->up.pending = false;
 	else
 		upload_schedule_locked(n, t->leaves);
 	if (row->local_only)
-		lost_forget_left_locked(n);
+		indoubt_forget_left_locked(n);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
-	lost_place(n);
+	indoubt_place(n);
 }
 
 void
 link_turn_free(struct link_turn *t)
 {
 	meta_inode_fini(&t->row);
-	lost_heirloom_free(&t->heirloom);
+	indoubt_heirloom_free(&t->heirloom);
 }
 
 /* Both locks are held.  1: it lives there now. */

@@ -36,7 +36,7 @@ struct link_turn {
 	char old_key[META_KEY_MAX + 2], new_key[META_KEY_MAX + 2];
 	struct meta_inode row;		/* the file's */
 	struct meta_name entry;
-	struct lost_heirloom heirloom;	/* that the alias leaves */
+	struct indoubt_heirloom heirloom;	/* that the alias leaves */
 	/* in_sync: the deletion of what the file had, or NULL */
 	const struct meta_delete *del;
 };

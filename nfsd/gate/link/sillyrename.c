@@ -31,7 +31,7 @@ aside_memory(struct node *a)
 {
 	pthread_mutex_lock(&a->mutex);
 	aside_row(&a->i);
-	lost_forget_locked(a, NULL);
+	indoubt_forget_locked(a, NULL);
 	a->up.pending = false;
 	pthread_mutex_unlock(&a->mutex);
 }

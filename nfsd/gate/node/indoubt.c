@@ -16,14 +16,14 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/worker/worker.h"
 
-#define LOST_MAX 16
+#define INDOUBT_MAX 16
 
 static void
-forget(struct lost *l)
+forget(struct indoubt *l)
 {
 	struct gate *g = l->x->gate;
 
-	lost_stray(l, false);
+	indoubt_stray(l, false);
 	pthread_mutex_lock(&g->mutex);
 	LIST_REMOVE(l, all);
 	pthread_mutex_unlock(&g->mutex);
@@ -32,7 +32,7 @@ forget(struct lost *l)
 }
 
 bool
-lost_same(const struct meta_sent *a, const struct meta_sent *b)
+indoubt_same(const struct meta_indoubt *a, const struct meta_indoubt *b)
 {
 	return strcmp(a->key, b->key) == 0 && strcmp(a->etag, b->etag) == 0 &&
 	       strcmp(a->link_id, b->link_id) == 0 &&
@@ -43,14 +43,14 @@ lost_same(const struct meta_sent *a, const struct meta_sent *b)
 
 /* 1; 0: it was there; -ENOMEM. */
 static int
-remember_locked(struct node *n, const struct meta_sent *sent)
+remember_locked(struct node *n, const struct meta_indoubt *sent)
 {
 	struct gate *g = n->export->gate;
-	struct lost *l, *oldest = NULL;
+	struct indoubt *l, *oldest = NULL;
 	unsigned count = 0;
 
-	LIST_FOREACH(l, &n->up.lost, link) {
-		if (lost_same(&l->sent, sent))
+	LIST_FOREACH(l, &n->up.indoubt, link) {
+		if (indoubt_same(&l->sent, sent))
 			return 0;
 		oldest = l;
 		count++;
@@ -58,24 +58,24 @@ remember_locked(struct node *n, const struct meta_sent *sent)
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return -ENOMEM;
-	if (count >= LOST_MAX)
+	if (count >= INDOUBT_MAX)
 		forget(oldest);
 	l->x = n->export;
 	l->ino = n->ino;
 	l->sent = *sent;
-	LIST_INSERT_HEAD(&n->up.lost, l, link);
+	LIST_INSERT_HEAD(&n->up.indoubt, l, link);
 	pthread_mutex_lock(&g->mutex);
-	LIST_INSERT_HEAD(&g->lost, l, all);
+	LIST_INSERT_HEAD(&g->indoubt, l, all);
 	pthread_mutex_unlock(&g->mutex);
 	return 1;
 }
 
 void
-lost_sent(const char *key, const struct meta_inode *row, const char *etag,
-	  struct meta_sent *out)
+indoubt_version(const char *key, const struct meta_inode *row, const char *etag,
+		struct meta_indoubt *out)
 {
-	*out = (struct meta_sent){ .kind = row->kind, .size = row->size,
-				   .mtime_ns = row->mtime_ns,
+	*out = (struct meta_indoubt){ .kind = row->kind, .size = row->size,
+				      .mtime_ns = row->mtime_ns,
 				   .mode = row->mode, .uid = row->uid,
 				   .gid = row->gid };
 	snprintf(out->key, sizeof(out->key), "%s", key);
@@ -84,30 +84,30 @@ lost_sent(const char *key, const struct meta_inode *row, const char *etag,
 }
 
 int
-lost_note_locked(struct node *n, const char *key,
-		 const struct meta_inode *row, const char *etag)
+indoubt_note_locked(struct node *n, const char *key,
+		    const struct meta_inode *row, const char *etag)
 {
-	struct meta_sent sent;
+	struct meta_indoubt sent;
 
-	lost_sent(key, row, etag, &sent);
+	indoubt_version(key, row, etag, &sent);
 	return key[0] == '\0' ? 0 : remember_locked(n, &sent);
 }
 
 int
-lost_recover_locked(struct node *n, const struct meta_sent *sent)
+indoubt_recover_locked(struct node *n, const struct meta_indoubt *sent)
 {
 	int r = remember_locked(n, sent);
 
-	n->up.sent_rows = true;
+	n->up.indoubt_rows = true;
 	return r < 0 ? r : 0;
 }
 
 void
-lost_forget_locked(struct node *n, const char *key)
+indoubt_forget_locked(struct node *n, const char *key)
 {
-	struct lost *l, *next;
+	struct indoubt *l, *next;
 
-	for (l = LIST_FIRST(&n->up.lost); l != NULL; l = next) {
+	for (l = LIST_FIRST(&n->up.indoubt); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
 		if (key == NULL || strcmp(l->sent.key, key) == 0)
 			forget(l);
@@ -115,11 +115,11 @@ lost_forget_locked(struct node *n, const char *key)
 }
 
 void
-lost_forget_left_locked(struct node *n)
+indoubt_forget_left_locked(struct node *n)
 {
-	struct lost *l, *next;
+	struct indoubt *l, *next;
 
-	for (l = LIST_FIRST(&n->up.lost); l != NULL; l = next) {
+	for (l = LIST_FIRST(&n->up.indoubt); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
 		if (strcmp(l->sent.key, n->i.base_key) != 0)
 			forget(l);
@@ -127,11 +127,11 @@ lost_forget_left_locked(struct node *n)
 }
 
 bool
-lost_at_locked(const struct node *n, const char *key)
+indoubt_at_locked(const struct node *n, const char *key)
 {
-	const struct lost *l;
+	const struct indoubt *l;
 
-	LIST_FOREACH(l, &n->up.lost, link) {
+	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (strcmp(l->sent.key, key) == 0)
 			return true;
 	}
@@ -139,12 +139,12 @@ lost_at_locked(const struct node *n, const char *key)
 }
 
 bool
-lost_elsewhere_locked(const struct node *n, const char *key,
-		      char sent[META_KEY_MAX + 2])
+indoubt_elsewhere_locked(const struct node *n, const char *key,
+			 char sent[META_KEY_MAX + 2])
 {
-	const struct lost *l;
+	const struct indoubt *l;
 
-	LIST_FOREACH(l, &n->up.lost, link) {
+	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (strcmp(l->sent.key, key) == 0 ||
 		    strcmp(l->sent.key, n->i.base_key) == 0)
 			continue;
@@ -157,25 +157,26 @@ lost_elsewhere_locked(const struct node *n, const char *key,
 /* ---- what a file leaves, and where ---- */
 
 bool
-lost_is_key_of(const char *key, const char *const but[2])
+indoubt_is_key_of(const char *key, const char *const but[2])
 {
 	return but != NULL &&
 	       (strcmp(key, but[0]) == 0 || strcmp(key, but[1]) == 0);
 }
 
 int
-lost_leave(struct node *victim, const char *key, struct lost_heirloom *out)
+indoubt_leave(struct node *victim, const char *key,
+	      struct indoubt_heirloom *out)
 {
-	const struct lost *l;
+	const struct indoubt *l;
 	size_t count = 0;
 
-	*out = (struct lost_heirloom){ 0 };
+	*out = (struct indoubt_heirloom){ 0 };
 	pthread_mutex_lock(&victim->mutex);
-	LIST_FOREACH(l, &victim->up.lost, link)
+	LIST_FOREACH(l, &victim->up.indoubt, link)
 		count += strcmp(l->sent.key, key) == 0;
 	if (count > 0)
 		out->list = calloc(count, sizeof(*out->list));
-	LIST_FOREACH(l, &victim->up.lost, link) {
+	LIST_FOREACH(l, &victim->up.indoubt, link) {
 		if (out->list == NULL || strcmp(l->sent.key, key) != 0)
 			continue;
 		out->list[out->count] = l->sent;
@@ -186,11 +187,11 @@ lost_leave(struct node *victim, const char *key, struct lost_heirloom *out)
 }
 
 void
-lost_inherit(struct node *n, struct node *victim, const char *key,
-	     const struct lost_heirloom *left)
+indoubt_inherit(struct node *n, struct node *victim, const char *key,
+		const struct indoubt_heirloom *left)
 {
 	pthread_mutex_lock(&victim->mutex);
-	lost_forget_locked(victim, key);
+	indoubt_forget_locked(victim, key);
 	pthread_mutex_unlock(&victim->mutex);
 	pthread_mutex_lock(&n->mutex);
 	for (size_t i = left->count; i-- > 0;) {
@@ -204,14 +205,14 @@ lost_inherit(struct node *n, struct node *victim, const char *key,
 }
 
 void
-lost_heirloom_free(struct lost_heirloom *left)
+indoubt_heirloom_free(struct indoubt_heirloom *left)
 {
 	free(left->list);
-	*left = (struct lost_heirloom){ 0 };
+	*left = (struct indoubt_heirloom){ 0 };
 }
 
 void
-lost_stray(struct lost *l, bool stray)
+indoubt_stray(struct indoubt *l, bool stray)
 {
 	struct gate *g = l->x->gate;
 

@@ -115,7 +115,7 @@ node_new(struct gate_export *x, uint64_t ino)
 	TAILQ_INIT(&n->waiters);
 	LIST_INIT(&n->fenced);
 	LIST_INIT(&n->held_as);
-	LIST_INIT(&n->up.lost);
+	LIST_INIT(&n->up.indoubt);
 	return n;
 }
 
@@ -139,7 +139,7 @@ node_free(struct node *n)
 	scan_forget(n);
 	meta_inode_fini(&n->i);
 	free(n->reserved_client);
-	lost_forget_locked(n, NULL);
+	indoubt_forget_locked(n, NULL);
 	upload_row_drop_locked(n);
 	free(n->up.sent_key);
 	free(n->namekey);
@@ -158,7 +158,7 @@ node_idle(const struct node *n)
 	       !n->up.pending && n->up.run == UP_IDLE &&
 	       n->d.staged.count == 0 && n->d.live.count == 0 &&
 	       n->d.hard.count == 0 && TAILQ_EMPTY(&n->waiters) &&
-	       !admit_owes(n) && LIST_EMPTY(&n->up.lost) &&
+	       !admit_owes(n) && LIST_EMPTY(&n->up.indoubt) &&
 	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
 }
 

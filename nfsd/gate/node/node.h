@@ -35,19 +35,19 @@ struct perm {			/* what decides, of one moment */
 };
 
 /* A version that went out and had no answer. */
-struct lost {
-	LIST_ENTRY(lost) link;	/* of its node, the newest first */
-	LIST_ENTRY(lost) all;	/* of the gate; gate->mutex */
+struct indoubt {
+	LIST_ENTRY(indoubt) link;	/* of its node, the newest first */
+	LIST_ENTRY(indoubt) all;	/* of the gate; gate->mutex */
 	struct gate_export *x;
 	uint64_t ino;
 	bool stray;		/* not at the key that the path spells; both
 				 * mutexes to change it */
-	struct meta_sent sent;
+	struct meta_indoubt sent;
 };
 
 /* Those that a file leaves to the one that takes its name. */
-struct lost_heirloom {
-	struct meta_sent *list;
+struct indoubt_heirloom {
+	struct meta_indoubt *list;
 	size_t count;
 };
 
@@ -227,39 +227,40 @@ void upload_created(struct sending *s);
 
 /* This version goes out, or may have gone out before a crash.  1; 0 if that
  * was known; -ENOMEM: it had better not go.  Mutex held. */
-int lost_note_locked(struct node *n, const char *key,
-		     const struct meta_inode *row, const char *etag)
+int indoubt_note_locked(struct node *n, const char *key,
+			const struct meta_inode *row, const char *etag)
 	__attribute__((warn_unused_result));
 /* As a row: what this version looks like in the bucket. */
-void lost_sent(const char *key, const struct meta_inode *row,
-	       const char *etag, struct meta_sent *out);
-int lost_recover_locked(struct node *n, const struct meta_sent *sent)
+void indoubt_version(const char *key, const struct meta_inode *row,
+		     const char *etag, struct meta_indoubt *out);
+int indoubt_recover_locked(struct node *n, const struct meta_indoubt *sent)
 	__attribute__((warn_unused_result));
 /* What became of those at the key is known; NULL: of all.  Mutex held. */
-void lost_forget_locked(struct node *n, const char *key);
+void indoubt_forget_locked(struct node *n, const char *key);
 /* Of all that are not at the base's key: the file is for no bucket. */
-void lost_forget_left_locked(struct node *n);
+void indoubt_forget_left_locked(struct node *n);
 /* May the key have got an object of ours, of which we do not know?  Mutex
  * held. */
-bool lost_at_locked(const struct node *n, const char *key);
+bool indoubt_at_locked(const struct node *n, const char *key);
 /* Went one to another key, that is not the base's?  A directory above the file
  * was renamed since.  Mutex held. */
-bool lost_elsewhere_locked(const struct node *n, const char *key,
-			   char sent[META_KEY_MAX + 2]);
+bool indoubt_elsewhere_locked(const struct node *n, const char *key,
+			      char sent[META_KEY_MAX + 2]);
 /* What a file leaves to the one that takes its name, which spells this key:
- * before the rows are made (lost_rows_locked has them); */
-int lost_leave(struct node *victim, const char *key,
-	       struct lost_heirloom *out) __attribute__((warn_unused_result));
+ * before the rows are made (indoubt_rows_locked has them); */
+int indoubt_leave(struct node *victim, const char *key,
+		  struct indoubt_heirloom *out)
+	__attribute__((warn_unused_result));
 /* ... when they are committed, the rest. */
-void lost_inherit(struct node *n, struct node *victim, const char *key,
-		  const struct lost_heirloom *left);
-void lost_heirloom_free(struct lost_heirloom *left);
+void indoubt_inherit(struct node *n, struct node *victim, const char *key,
+		     const struct indoubt_heirloom *left);
+void indoubt_heirloom_free(struct indoubt_heirloom *left);
 /* It hides its key, or does no more.  Mutex held. */
-void lost_stray(struct lost *l, bool stray);
+void indoubt_stray(struct indoubt *l, bool stray);
 /* Are they one and the same? */
-bool lost_same(const struct meta_sent *a, const struct meta_sent *b);
+bool indoubt_same(const struct meta_indoubt *a, const struct meta_indoubt *b);
 /* Is it one of the two?  but NULL: no. */
-bool lost_is_key_of(const char *key, const char *const but[2]);
+bool indoubt_is_key_of(const char *key, const char *const but[2]);
 
 /* ---- shown.c ---- */
 /* Others are shown what the writer has written by now (data/shown.c).  -ENOMEM:

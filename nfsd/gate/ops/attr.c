@@ -235,7 +235,7 @@ setattr_locked(struct node *n, struct gate_request *rq,
 		if (row.attr_dirty)
 			change_upload_locked(&c, n, &row);
 	}
-	lost_rows_locked(n, &c, NULL, NULL);
+	indoubt_rows_locked(n, &c, NULL, NULL);
 	pthread_mutex_unlock(&n->mutex);
 	meta_put_inode(c.batch, &row);
 	if (rq->replay != NULL && guard != NULL)

@@ -459,7 +459,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 			r = -EAGAIN;
 			break;
 		}
-		adopted = lost_adopt_base(n);
+		adopted = indoubt_adopt_base(n);
 		/* It may be our own, which cannot be asked or recorded now:
 		 * that is no reason to say that the file has gone. */
 		if (adopted < 0)

@@ -76,7 +76,7 @@ forget_sent(struct node *n, const char *key, bool was_carried,
 				       strcmp(sent, key) == 0
 					       ? n->i.dest_etag
 					       : "") != NULL;
-	lost_gone_rows(n, (const char *const[]){ "", "" }, c);
+	indoubt_gone_rows(n, (const char *const[]){ "", "" }, c);
 	/* A multipart upload is under way there, and will be aborted, but for a
 	 * crash before that; or one has left parts. */
 	if (begun[0] != '\0' && !change_deletes(c, begun) &&

@@ -146,7 +146,7 @@ plan_row(struct rename *m, const char *new_key, struct meta_inode *row)
 static void
 moved(struct rename *m, const struct meta_name *entry,
       const struct meta_inode *row, const char *old_key, const char *key,
-      const struct lost_heirloom *heirloom)
+      const struct indoubt_heirloom *heirloom)
 {
 	struct node *n = m->file;
 	struct gate_export *x = n->export;
@@ -159,11 +159,11 @@ moved(struct rename *m, const struct meta_name *entry,
 	 * version may meet. */
 	if (strcmp(row->base_key, old_key) != 0) {
 		pthread_mutex_lock(&n->mutex);
-		lost_forget_locked(n, old_key);
+		indoubt_forget_locked(n, old_key);
 		pthread_mutex_unlock(&n->mutex);
 	}
 	if (m->victim != NULL)
-		lost_inherit(n, m->victim, key, heirloom);
+		indoubt_inherit(n, m->victim, key, heirloom);
 	if (victim_turns(m)) {
 		remove_bury(m->victims.alias);
 		link_turn_apply(&m->turn);
@@ -182,7 +182,7 @@ moved(struct rename *m, const struct meta_name *entry,
 	strcpy(n->i.dest_etag, row->dest_etag);
 	n->checked_ms = clock_ms();
 	if (row->local_only)
-		lost_forget_left_locked(n);
+		indoubt_forget_left_locked(n);
 	if (row->local_only && row->base_key[0] == '\0')
 		n->up.pending = false;
 	else
@@ -191,7 +191,7 @@ moved(struct rename *m, const struct meta_name *entry,
 					   !row->local_only) ||
 					  row->link_ino != 0);
 	pthread_mutex_unlock(&n->mutex);
-	lost_place(n);
+	indoubt_place(n);
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
 		change_dir_apply(&m->to);
@@ -221,7 +221,7 @@ struct step {
 	char key[META_KEY_MAX + 2], old_key[META_KEY_MAX + 2];
 	struct meta_name entry;
 	struct meta_inode row;		/* the file's, with that name */
-	struct lost_heirloom heirloom;	/* that the victim leaves */
+	struct indoubt_heirloom heirloom;	/* that the victim leaves */
 	bool was_carried, was_hidden;
 	int64_t ctime_ns;		/* of the file whose alias it is */
 };
@@ -230,7 +230,7 @@ static void
 step_free(struct step *s)
 {
 	meta_inode_fini(&s->row);
-	lost_heirloom_free(&s->heirloom);
+	indoubt_heirloom_free(&s->heirloom);
 }
 
 /* What lies in S3 and is nobody's after this.  Memory is as before. */
@@ -244,7 +244,7 @@ objects_left(struct step *s, struct change *c)
 	 * never will; or has, in an upload whose answer was lost.  Not one
 	 * that is still the only copy of a file renamed away from there: only
 	 * what is hidden otherwise, or is somebody else's by now. */
-	if ((s->row.dest_etag[0] != '\0' || lost_at(n, s->old_key)) &&
+	if ((s->row.dest_etag[0] != '\0' || indoubt_at(n, s->old_key)) &&
 	    strcmp(s->row.base_key, s->old_key) != 0 &&
 	    !hidden_exactly(n->export, s->old_key))
 		left = forget_known(n, c, s->old_key, s->row.dest_etag,
@@ -253,11 +253,11 @@ objects_left(struct step *s, struct change *c)
 		forget_copy(n, c);
 	plan_row(s->m, s->key, &s->row);
 	if (s->row.local_only)
-		lost_gone_rows(n, (const char *const[]){ s->row.base_key, "" },
-			       c);
+		indoubt_gone_rows(
+		    n, (const char *const[]){ s->row.base_key, "" }, c);
 	if (v == NULL || victim_turns(s->m))
 		return;
-	lost_gone_rows(v, (const char *const[]){ s->key, v->i.base_key }, c);
+	indoubt_gone_rows(v, (const char *const[]){ s->key, v->i.base_key }, c);
 	/* Its object is replaced, unless it lies elsewhere, or nothing will
 	 * come to replace it. */
 	if (strcmp(v->i.base_key, s->key) != 0 || s->row.local_only)
@@ -277,7 +277,7 @@ upload_rows(struct step *s, struct change *c)
 	};
 
 	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, c, but, &s->heirloom);
+	indoubt_rows_locked(n, c, but, &s->heirloom);
 	if (row->local_only && row->base_key[0] == '\0')
 		meta_del_upload(c->batch, n->ino);
 	else if (row->name_dirty || row->data_dirty || row->attr_dirty ||
@@ -340,7 +340,7 @@ step_rows(struct step *s, struct gate_request *rq, struct change *c)
 	if (r == 0)
 		r = victim_rows(m, c);
 	if (r == 0 && v != NULL)
-		r = lost_leave(v, s->key, &s->heirloom);
+		r = indoubt_leave(v, s->key, &s->heirloom);
 	if (r < 0)
 		return r;
 	s->was_hidden = name_left_key(n);

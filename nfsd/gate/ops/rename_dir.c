@@ -170,9 +170,8 @@ plan_victim(struct plan *p)
 	if (!replaced || strcmp(v->i.base_key, p->new_key) != 0)
 		(void)forget_object(v, p->c,
 				    !name_left_key(v) || v->i.carried);
-	lost_gone_rows(v,
-		       (const char *const[]){ replaced ? p->new_key : "", "" },
-		       p->c);
+	indoubt_gone_rows(
+	    v, (const char *const[]){ replaced ? p->new_key : "", "" }, p->c);
 }
 
 static int
@@ -216,7 +215,8 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	r = add_sources(p);
 	/* After the sources are claimed: change/indoubt_key.c. */
 	for (size_t i = 0; r == 0 && i < p->count; i++)
-		r = lost_rows_below(n->export, p->moves[i]->row.source, p->c);
+		r = indoubt_rows_below(n->export, p->moves[i]->row.source,
+				       p->c);
 	return r;
 }
 
@@ -268,7 +268,7 @@ rename_locked(struct rename *m, struct gate_request *rq)
 	failpoint("dirmove-after-commit");
 	if (r == 0) {
 		moved(&p, &entry);
-		lost_place_all(x);
+		indoubt_place_all(x);
 		for (size_t i = 0; i < p.count; i++)
 			move_begin(p.moves[i]);
 	}

@@ -96,7 +96,7 @@ strip_set_id(struct node *n, const struct gate_request *rq)
 	pthread_mutex_lock(&n->mutex);
 	if (row.nlink > 0)
 		change_upload_locked(&c, n, &row);
-	lost_rows_locked(n, &c, NULL, NULL);
+	indoubt_rows_locked(n, &c, NULL, NULL);
 	/* Should the WRITE fail after that, the writer stays until the mode is
 	 * in the bucket. */
 	meta_put_handle(c.batch, &n->h);

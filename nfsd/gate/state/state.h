@@ -234,7 +234,7 @@ struct gate {
 	unsigned deletes_pending;
 	unsigned delete_waiters;	/* threads in delete_wait, all */
 	unsigned setting_aside;		/* row committed, file not moved yet */
-	LIST_HEAD(, lost) lost;		/* of all nodes */
+	LIST_HEAD(, indoubt) indoubt;		/* of all nodes */
 	uint64_t memory_used;
 	unsigned memory_beyond;	/* parts that went beyond memory_size: one */
 	pthread_cond_t memory_free;

@@ -40,8 +40,8 @@ struct upload {
 	bool kicked;		/* do not wait for the file to settle */
 	bool wanted;		/* somebody waits for what is flushed now */
 	bool recovered;		/* from before a crash: look first */
-	LIST_HEAD(, lost) lost;	/* went out and had no answer (node/node.h) */
-	bool sent_rows;		/* some of them are on record */
+	LIST_HEAD(, indoubt) indoubt;	/* had no answer (node/node.h) */
+	bool indoubt_rows;		/* some of them are on record */
 	char *sent_key;		/* of the one under way */
 	bool rowless;		/* pending for its object is carried: no row */
 	bool by_carrier;	/* which wants to know when it has ended */

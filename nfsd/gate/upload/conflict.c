@@ -98,7 +98,7 @@ build_on_nothing(struct sending *s)
 		n->i.carried = row.carried;
 		n->i.name_dirty = row.name_dirty;
 		data_drop_clean_locked(n);
-		lost_forget_locked(n, s->snap.key);
+		indoubt_forget_locked(n, s->snap.key);
 		pthread_mutex_unlock(&n->mutex);
 		r = -ECANCELED;
 	}

@@ -289,8 +289,8 @@ remove_ours(struct deletion *d, struct s3_error *err)
 		return r;
 	ours_or_known = (d->row.etag[0] != '\0' &&
 			 strcmp(o.etag, d->row.etag) == 0) ||
-			lost_is_one_of(x, d->row.key, &o, ours->sent,
-				       ours->count);
+			indoubt_is_one_of(x, d->row.key, &o, ours->sent,
+					  ours->count);
 	r = -ESTALE;
 	if (ours_or_known) {
 		r = s3_delete(x->s3, d->row.key, o.etag, err);

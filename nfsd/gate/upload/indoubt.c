@@ -45,12 +45,12 @@
 #include "nfsd/gate/worker/worker.h"
 
 bool
-lost_at(struct node *n, const char *key)
+indoubt_at(struct node *n, const char *key)
 {
 	bool at;
 
 	pthread_mutex_lock(&n->mutex);
-	at = lost_at_locked(n, key);
+	at = indoubt_at_locked(n, key);
 	pthread_mutex_unlock(&n->mutex);
 	return at;
 }
@@ -90,7 +90,7 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 	}
 	meta_put_inode(c.batch, &row);
 	pthread_mutex_lock(&n->mutex);
-	lost_rows_locked(n, &c, (const char *const[]){ key, "" }, NULL);
+	indoubt_rows_locked(n, &c, (const char *const[]){ key, "" }, NULL);
 	pthread_mutex_unlock(&n->mutex);
 	r = change_commit(&c);
 	if (r == 0) {
@@ -104,7 +104,7 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		n->i.carried = row.carried;
 		n->i.attr_dirty |= row.attr_dirty;
 		n->d.fetch_error = 0;
-		lost_forget_locked(n, key);
+		indoubt_forget_locked(n, key);
 		pthread_mutex_unlock(&n->mutex);
 	}
 	meta_inode_fini(&row);
@@ -139,7 +139,7 @@ md5_of(const struct snapshot *snap, char out[33])
 }
 
 bool
-lost_same_bytes(const struct sending *s, const struct s3_object *o)
+indoubt_same_bytes(const struct sending *s, const struct s3_object *o)
 {
 	const struct meta_inode *i = &s->snap.row;
 	char md5[33];
@@ -156,25 +156,25 @@ lost_same_bytes(const struct sending *s, const struct s3_object *o)
 }
 
 void
-lost_doubt(struct sending *s, const char *key)
+indoubt_ended(struct sending *s, const char *key)
 {
 	const struct meta_inode *i = &s->snap.row;
 	bool bare = s->node->export->c.metadata == GATE_META_NONE &&
 		    i->kind == GATE_REG && i->data_dirty &&
 		    i->size <= SMALL_UPLOAD &&
 		    !snapshot_needs_base(&s->snap, 0, i->size);
-	struct meta_sent sent, before;
-	struct lost *l;
+	struct meta_indoubt sent, before;
+	struct indoubt *l;
 	char md5[33] = "";
 	bool dead;
 
-	lost_sent(key, i, "", &before);
+	indoubt_version(key, i, "", &before);
 	if (bare && !md5_of(&s->snap, md5))
 		md5[0] = '\0';
-	lost_sent(key, i, md5, &sent);
+	indoubt_version(key, i, md5, &sent);
 	pthread_mutex_lock(&s->node->mutex);
-	LIST_FOREACH(l, &s->node->up.lost, link) {
-		if (lost_same(&l->sent, &before))
+	LIST_FOREACH(l, &s->node->up.indoubt, link) {
+		if (indoubt_same(&l->sent, &before))
 			l->sent = sent;
 	}
 	dead = s->node->dead;
@@ -223,7 +223,7 @@ look_end(struct seen *seen)
 }
 
 static bool
-made(const struct meta_sent *l, const struct seen *seen)
+made(const struct meta_indoubt *l, const struct seen *seen)
 {
 	const struct meta_inode *i = &seen->i;
 
@@ -237,9 +237,9 @@ made(const struct meta_sent *l, const struct seen *seen)
 }
 
 bool
-lost_is_one_of(struct gate_export *x, const char *key,
-	       const struct s3_object *o, const struct meta_sent *list,
-	       size_t count)
+indoubt_is_one_of(struct gate_export *x, const char *key,
+		  const struct s3_object *o, const struct meta_indoubt *list,
+		  size_t count)
 {
 	struct seen seen = { .o = *o };
 	size_t i = 0;
@@ -253,18 +253,18 @@ lost_is_one_of(struct gate_export *x, const char *key,
 }
 
 /* Which of them made this object?  NULL: none.  Mutex held. */
-static const struct lost *
+static const struct indoubt *
 maker_locked(const struct node *n, const char *key, const struct seen *seen)
 {
 	bool left = (n->i.name_dirty || n->i.carried) &&
 		    strcmp(key, n->i.base_key) == 0;
-	const struct lost *l;
+	const struct indoubt *l;
 
 	/* What we replace: where the path leads.  An object with the same
 	 * ETag at the key that it has left is another. */
 	if (!left && strcmp(seen->o.etag, n->i.dest_etag) == 0)
 		return NULL;
-	LIST_FOREACH(l, &n->up.lost, link) {
+	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (strcmp(l->sent.key, key) == 0 && made(&l->sent, seen))
 			return l;
 	}
@@ -273,7 +273,7 @@ maker_locked(const struct node *n, const char *key, const struct seen *seen)
 
 /* Is it what the file builds on from here on?  Mutex held. */
 static bool
-is_base_locked(const struct node *n, const struct lost *l,
+is_base_locked(const struct node *n, const struct indoubt *l,
 	       const struct seen *seen)
 {
 	return !l->sent.replaced && n->i.link_ino == 0 &&
@@ -289,7 +289,7 @@ static int
 adopt_at(struct node *n, const char *key, bool left)
 {
 	struct seen seen;
-	const struct lost *l;
+	const struct indoubt *l;
 	bool ours = false, base = false;
 	int r = look(n, key, &seen);
 
@@ -329,7 +329,7 @@ adopt_copy(struct sending *s)
 	int r;
 
 	pthread_mutex_lock(&s->node->mutex);
-	at = lost_at_locked(s->node, s->snap.key);
+	at = indoubt_at_locked(s->node, s->snap.key);
 	pthread_mutex_unlock(&s->node->mutex);
 	if (!i->carried || !at || i->base_etag[0] == '\0')
 		return 0;
@@ -352,7 +352,7 @@ adopt_copy(struct sending *s)
 }
 
 int
-lost_drop(struct node *n, const char *key, const struct s3_object *o)
+indoubt_drop(struct node *n, const char *key, const struct s3_object *o)
 {
 	int r;
 
@@ -363,13 +363,13 @@ lost_drop(struct node *n, const char *key, const struct s3_object *o)
 }
 
 int
-lost_adopt_left(struct node *n, const char *key)
+indoubt_adopt_left(struct node *n, const char *key)
 {
 	return adopt_at(n, key, true);
 }
 
 int
-lost_adopt(struct sending *s)
+indoubt_adopt(struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
 	int r = 0;
@@ -385,7 +385,7 @@ lost_adopt(struct sending *s)
 }
 
 int
-lost_adopt_base(struct node *n)
+indoubt_adopt_base(struct node *n)
 {
 	char key[META_KEY_MAX + 2];
 	bool ask;
@@ -393,7 +393,7 @@ lost_adopt_base(struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
 	/* One under way will tell itself. */
-	ask = n->up.run != UP_RUNNING && lost_at_locked(n, key);
+	ask = n->up.run != UP_RUNNING && indoubt_at_locked(n, key);
 	pthread_mutex_unlock(&n->mutex);
 	return ask ? adopt_at(n, key, false) : 0;
 }

@@ -30,28 +30,28 @@ int stray_keep(struct gate *g, const char *path, const char *what)
 
 /* An object of ours lies at a key that the path has left.  1: it is the base
  * now; 0: it was not, or is deleted. */
-int lost_adopt_left(struct node *n, const char *key)
+int indoubt_adopt_left(struct node *n, const char *key)
 	__attribute__((warn_unused_result));
 /* What lies at such a key is a copy of ours, which nobody will need: it
  * goes. */
-int lost_drop(struct node *n, const char *key, const struct s3_object *o)
+int indoubt_drop(struct node *n, const char *key, const struct s3_object *o)
 	__attribute__((warn_unused_result));
 /* Is the object one of the list, which went to that key? */
-bool lost_is_one_of(struct gate_export *x, const char *key,
-		    const struct s3_object *o, const struct meta_sent *list,
-		    size_t count);
+bool indoubt_is_one_of(struct gate_export *x, const char *key,
+		       const struct s3_object *o,
+		       const struct meta_indoubt *list, size_t count);
 /* Is the second the copy that was to be made of the first? */
 bool carry_is_copy(const struct s3_object *from, const struct s3_object *to);
 /* With metadata=none an object has no time and owner to know it by: are its
  * bytes those of the snapshot?  As far as its ETag tells. */
-bool lost_same_bytes(const struct sending *s, const struct s3_object *o);
+bool indoubt_same_bytes(const struct sending *s, const struct s3_object *o);
 /* It ended without an answer.  With metadata=none what it may have left is
  * known by its bytes alone; if the file is gone, it is its deletion's
  * (keys/deletions.c).  The key is still the caller's. */
-void lost_doubt(struct sending *s, const char *key);
+void indoubt_ended(struct sending *s, const char *key);
 /* What lies at the key: an older version of ours, whose answer was lost?
  * Then it is the base from now on.  1: it is; 0: no; -EAGAIN. */
-int lost_adopt(struct sending *s) __attribute__((warn_unused_result));
+int indoubt_adopt(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- conflict_copy.c ---- */
 /* The object that is carried has changed or gone, or its new key is taken.

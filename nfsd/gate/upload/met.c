@@ -91,7 +91,7 @@ upload_is_ours(struct sending *s)
 			 seen.mode == s->snap.row.mode &&
 			 seen.uid == s->snap.row.uid &&
 			 seen.kind == s->snap.row.kind) ||
-			lost_same_bytes(s, &o));
+			indoubt_same_bytes(s, &o));
 	if (ours)
 		snprintf(s->etag, sizeof(s->etag), "%s", o.etag);
 	meta_inode_fini(&seen);
@@ -309,7 +309,7 @@ upload_met_another(struct sending *s, int error)
 	if (r == 0)
 		r = dest_gone(s);
 	if (r == 0)
-		r = lost_adopt(s);
+		r = indoubt_adopt(s);
 	if (r == 0 && s->snap.row.link_ino != 0)
 		return link_conflict(s);
 	if (r == 0)

@@ -103,7 +103,7 @@ record_end_locked(struct sending *s, const char *expect, struct change *c)
 	n->up.expect_version = s->snap.content_version;
 	upload_row_put_locked(n, c->batch);
 	if (older)
-		lost_rows_locked(n, c, NULL, NULL);
+		indoubt_rows_locked(n, c, NULL, NULL);
 	return change_submit(c);
 }
 
@@ -122,8 +122,8 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	if (n->up.cancel || n->dead)
 		r = -ECANCELED;
 	else if (!s->beside)		/* until the answer is there */
-		r = noted = lost_note_locked(n, s->snap.key, &s->snap.row,
-					     expect);
+		r = noted = indoubt_note_locked(n, s->snap.key, &s->snap.row,
+						expect);
 	if (r >= 0) {
 		if (n->h.state == META_UPLOADING)
 			handle_move_locked(n, META_EV_SEND);
@@ -134,7 +134,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 	if (r == 0 && ends_parts)
 		r = change_wait(&c);
 	if (r == 0 && noted > 0)
-		r = lost_catch_up(n, s->snap.key);
+		r = indoubt_catch_up(n, s->snap.key);
 	return r;
 }
 

@@ -189,7 +189,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	extents_free(&n->d.clean);
 	data_account_locked(n);
 	n->up.pending = false;
-	lost_forget_locked(n, NULL);
+	indoubt_forget_locked(n, NULL);
 	n->up.failing_ms = 0;
 	n->up.refusals = 0;
 	n->checked_ms = 0;

@@ -187,7 +187,7 @@ adopt_copy(struct node *n)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
-	lost_forget_locked(n, n->i.base_key);
+	indoubt_forget_locked(n, n->i.base_key);
 	n->i.base_key[0] = n->i.base_etag[0] = '\0';
 	strcpy(n->i.dest_etag, row.dest_etag);
 	n->i.base_size = n->i.base_limit = 0;
@@ -217,7 +217,7 @@ pull_base(struct sending *s)
 	/* What is no regular file has all it has in its row. */
 	r = s->snap.row.kind == GATE_REG ? fetch_all(s) : object_learn(n);
 	/* It may be a version of ours that is there. */
-	if (r == -ESTALE && lost_adopt_left(n, s->snap.row.base_key) == 1)
+	if (r == -ESTALE && indoubt_adopt_left(n, s->snap.row.base_key) == 1)
 		r = -ECANCELED;
 	if (r < 0)
 		return r;

@@ -118,14 +118,14 @@ upload_retry_later(struct sending *s, int r)
 /* A version of before may be in the bucket, though its answer was lost: it is
  * what the file falls back to. */
 static int
-find_unanswered(struct sending *s)
+find_indoubt(struct sending *s)
 {
 	bool any;
 
 	pthread_mutex_lock(&s->node->mutex);
-	any = lost_at_locked(s->node, s->snap.key);
+	any = indoubt_at_locked(s->node, s->snap.key);
 	pthread_mutex_unlock(&s->node->mutex);
-	return any ? lost_adopt(s) : 0;
+	return any ? indoubt_adopt(s) : 0;
 }
 
 /* May it still pass?  A conflict does not. */
@@ -166,7 +166,7 @@ upload_refused(struct sending *s, int r)
 		return;
 	}
 	describe(s, r, error, sizeof(error));
-	q = find_unanswered(s);
+	q = find_indoubt(s);
 	if (q < 0) {
 		upload_retry_later(s, q);
 		return;
@@ -283,7 +283,7 @@ upload_begin(struct node *n, struct sending *s)
 	if (r == 0)
 		r = note_key_locked(n, s->snap.key);
 	if (r == 0)
-		s->doubt = lost_at_locked(n, s->snap.key);
+		s->doubt = indoubt_at_locked(n, s->snap.key);
 	if (r == 0) {
 		n->up.run = UP_RUNNING;
 		n->up.cancel = false;
@@ -459,7 +459,7 @@ look_at(struct sending *s, const char *sent)
 	copy = i->base_key[0] != '\0' && o.size == i->base_size &&
 	       strcmp(o.etag, i->base_etag) == 0;
 	if (copy)
-		r = lost_drop(n, sent, &o);
+		r = indoubt_drop(n, sent, &o);
 	s3_object_free(&o);
 	if (copy || r < 0)
 		return r;
@@ -467,7 +467,7 @@ look_at(struct sending *s, const char *sent)
 	r = upload_is_ours(s);
 	if (r != 0)
 		return r;
-	r = lost_adopt_left(n, sent);
+	r = indoubt_adopt_left(n, sent);
 	return r == 1 ? -ECANCELED : r;
 }
 
@@ -488,7 +488,7 @@ look_back(struct sending *s)
 	strcpy(key, s->snap.key);
 	for (;;) {
 		pthread_mutex_lock(&n->mutex);
-		any = lost_elsewhere_locked(n, key, sent);
+		any = indoubt_elsewhere_locked(n, key, sent);
 		pthread_mutex_unlock(&n->mutex);
 		if (!any)
 			return 0;
@@ -497,7 +497,7 @@ look_back(struct sending *s)
 			return r;
 		strcpy(s->snap.key, key);
 		pthread_mutex_lock(&n->mutex);
-		lost_forget_locked(n, sent);
+		indoubt_forget_locked(n, sent);
 		pthread_mutex_unlock(&n->mutex);
 	}
 }
@@ -516,7 +516,7 @@ upload_send(struct sending *s)
 }
 
 /* Its deletion waits for the key: of what?  Where there was no answer, of
- * this version as well (lost_doubt). */
+ * this version as well (indoubt_ended). */
 static void
 removed_meanwhile(struct sending *s, const char *key, int r)
 {
@@ -558,7 +558,7 @@ upload_run(void *arg)
 		failpoint("upload-begin");
 		r = !mine || !key_is_free(&s) ? -EBUSY : upload_send(&s);
 		if (mine && r < 0 && s.doubt)
-			lost_doubt(&s, key);
+			indoubt_ended(&s, key);
 		if (mine && node_dead(n))
 			removed_meanwhile(&s, key, r);
 		if (mine)

@@ -70,11 +70,11 @@ int stray_keep_all(struct gate *g) __attribute__((warn_unused_result));
 bool stray_bytes_there(struct node *n, bool strictly);
 
 /* ---- indoubt.c ---- */
-/* As lost_at_locked; takes the mutex. */
-bool lost_at(struct node *n, const char *key);
+/* As indoubt_at_locked; takes the mutex. */
+bool indoubt_at(struct node *n, const char *key);
 /* The base is not what the row says.  1: it is one of those that went out
  * without an answer, and the row says so now; 0: no; -EAGAIN. */
-int lost_adopt_base(struct node *n) __attribute__((warn_unused_result));
+int indoubt_adopt_base(struct node *n) __attribute__((warn_unused_result));
 
 /* ---- plan.c ---- */
 

@@ -182,7 +182,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->up.failing_ms = 0;
 	n->up.refusals = 0;
 	n->up.recovered = false;
-	lost_forget_locked(n, s->snap.key);
+	indoubt_forget_locked(n, s->snap.key);
 	if (n->up.pending) {
 		/* The first of what it does not have may have been made just
 		 * after it began. */
@@ -261,10 +261,10 @@ done_rows_locked(struct done *d, const char *key_now, struct change *c)
 	 * on; or SQLite has hidden it up to here. */
 	if (elsewhere)
 		(void)forget_object_locked(n, c, n->i.carried);
-	lost_rows_locked(n, c,
-			 (const char *const[]){
+	indoubt_rows_locked(n, c,
+			    (const char *const[]){
 				 s->snap.key, elsewhere ? n->i.base_key : "" },
-			 NULL);
+			    NULL);
 	meta_put_extents(c->batch, n->ino, 0, INT64_MAX, d->remaining.list,
 			 d->remaining.count);
 	if (d->remaining.count == 0 && n->d.hard.count == 0)
@@ -283,7 +283,7 @@ done_memory(struct done *d)
 	pthread_mutex_lock(&n->mutex);
 	if (n->i.base_key[0] != '\0' &&
 	    strcmp(n->i.base_key, d->s->snap.key) != 0)
-		lost_forget_locked(n, n->i.base_key);
+		indoubt_forget_locked(n, n->i.base_key);
 	upload_row_drop_locked(n);
 	/* The file of an alias has a new version, since the row. */
 	again = n->content_version != d->version;

@@ -228,7 +228,7 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 					      0);
 		meta_put_inode(b, &s->row);
 		change_upload_locked(c, n, &s->row);
-		lost_rows_locked(n, c, NULL, NULL);
+		indoubt_rows_locked(n, c, NULL, NULL);
 	} else if (h->count > 0) {
 		grow_rows(meta_put_hard_extents, b, n->ino, &n->d.hard, h, s);
 		meta_put_inode(b, &s->row);

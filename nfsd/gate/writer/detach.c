@@ -17,7 +17,7 @@ remove_detach(struct node *n)
 	node_unname(n);
 	pthread_mutex_lock(&n->mutex);
 	admit_drop_locked(n);
-	lost_forget_locked(n, NULL);
+	indoubt_forget_locked(n, NULL);
 	quota_size_locked(n, 0);
 	n->up.pending = false;
 	upload_cancel_locked(n);

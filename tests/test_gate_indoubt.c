@@ -564,7 +564,7 @@ a_flush_waits_while_uploads_are_tried_again(void)
 	bed_close(&b);
 }
 
-TEST_MAIN("gate_unanswered",
+TEST_MAIN("gate_indoubt",
 	  T(a_file_takes_the_name_of_a_special_file_or_symlink),
 	  T(so_it_does_after_a_new_start),
 	  T(a_special_file_is_changed_before_the_next_try),
