@@ -515,7 +515,7 @@ data_mend(struct node *n)
 			pthread_cond_wait(&n->changed, &n->mutex);
 		file_forgive(f);
 		d->suspect = lost = true;
-		write_lost_locked(n);
+		writeback_failed_locked(n);
 		/* An upload that has such copies in its snapshot would not be
 		 * told any more. */
 		if (n->up.run == UP_RUNNING && !LIST_EMPTY(&d->snapshots))
@@ -689,7 +689,7 @@ quarantine_file_name(uint64_t id, char out[64])
 }
 
 void
-write_lost_locked(struct node *n)
+writeback_failed_locked(struct node *n)
 {
 	struct gate *g = n->export->gate;
 	uint8_t verf[8];

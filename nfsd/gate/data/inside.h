@@ -49,7 +49,7 @@ void place_tidy_locked(struct node *n);
 /* ---- data.c ---- */
 /* A failed flush of the data file: uncommitted bytes may be gone, and clients
  * are to know.  Mutex held. */
-void write_lost_locked(struct node *n);
+void writeback_failed_locked(struct node *n);
 
 /* ---- shown.c ---- */
 /* Do bytes lie in [off, off + len) of the file, at their own offset, that are
