@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A transaction that fails leaves memory as it was, also where no client asks
- * again: uploads that end, copies, pulls, conflicts, refusals, deletions,
+ * again: uploads that end, copies, recalls, conflicts, refusals, deletions,
  * empty files and silent writers are taken up once more by the gate itself.
  */
 
@@ -149,9 +149,9 @@ only_here(struct rig *r)
 }
 
 static void
-a_pull_whose_row_could_not_be_written_is_made_again(void)
+a_recall_whose_row_could_not_be_written_is_made_again(void)
 {
-	borne(&(struct story){ "a removed file is pulled",
+	borne(&(struct story){ "a removed file is recalled",
 			       removed_while_open, rig_run, only_here });
 }
 
@@ -350,7 +350,7 @@ TEST_MAIN("gate_change_back",
 	  T(a_copy_whose_row_could_not_be_written_is_made_again),
 	  T(what_is_carried_arrives_whatever_row_could_not_be_written),
 	  T(a_deletion_whose_row_stays_is_not_done_to_what_comes_after),
-	  T(a_pull_whose_row_could_not_be_written_is_made_again),
+	  T(a_recall_whose_row_could_not_be_written_is_made_again),
 	  T(a_conflict_whose_row_could_not_be_written_is_met_again),
 	  T(bytes_that_were_refused_are_kept_whatever_row_could_not_be_written),
 	  T(an_empty_file_that_could_not_be_settled_is_settled_later),

@@ -73,7 +73,7 @@ int send_bytes(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- recall.c ---- */
 /* The other way, for a file that is in no bucket any more. */
-int pull_base(struct sending *s) __attribute__((warn_unused_result));
+int recall_base(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- progress.c ---- */
 /* Nothing is to be told but the new key, after a directory above was

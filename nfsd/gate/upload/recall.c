@@ -2,7 +2,7 @@
 /*
  * A file that was removed while its client has it open (.nfsXXXX, rule.md
  * 12) is in no bucket any more, but its bytes may be: under the key that
- * it had.  Should it live longer than a moment, those bytes are pulled here,
+ * it had.  Should it live longer than a moment, those bytes are recalled,
  * so that the object can be deleted, as `rm` has promised, and the next file
  * of that name can be uploaded.
  *
@@ -27,7 +27,7 @@
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/upload/inside.h"
 
-#define PULL_AT_ONCE (8 * MIB)
+#define RECALL_AT_ONCE (8 * MIB)
 
 /* Bytes of the base become staged ones, where nothing newer lies. */
 static int
@@ -72,15 +72,15 @@ fetch_all(struct sending *s)
 	char *buf;
 	int r;
 
-	fetch_memory_take(n, PULL_AT_ONCE);
-	buf = malloc(PULL_AT_ONCE);
+	fetch_memory_take(n, RECALL_AT_ONCE);
+	buf = malloc(RECALL_AT_ONCE);
 	r = buf == NULL ? -ENOMEM : 0;
 
 	for (uint64_t off = 0; r == 0 && off < i->base_limit;
-	     off += PULL_AT_ONCE) {
-		uint64_t len = i->base_limit - off < PULL_AT_ONCE
+	     off += RECALL_AT_ONCE) {
+		uint64_t len = i->base_limit - off < RECALL_AT_ONCE
 				       ? i->base_limit - off
-				       : PULL_AT_ONCE;
+				       : RECALL_AT_ONCE;
 		ssize_t got;
 
 		if (upload_cancelled(s))
@@ -95,7 +95,7 @@ fetch_all(struct sending *s)
 		}
 	}
 	free(buf);
-	fetch_memory_give(n, PULL_AT_ONCE);
+	fetch_memory_give(n, RECALL_AT_ONCE);
 	return r;
 }
 
@@ -207,7 +207,7 @@ adopt_copy(struct node *n)
 }
 
 int
-pull_base(struct sending *s)
+recall_base(struct sending *s)
 {
 	struct node *n = s->node;
 	int r = 0;

@@ -402,10 +402,10 @@ upload_end(struct node *n, struct sending *s, int r)
 	return r;
 }
 
-/* What became of a pull.  If it failed, the next try is in a while; the
+/* What became of a recall.  If it failed, the next try is in a while; the
  * bytes are where they were. */
 static void
-pull_end(struct node *n, struct sending *s, int r)
+recall_end(struct node *n, struct sending *s, int r)
 {
 	snapshot_free(&s->snap);
 	pthread_mutex_lock(&n->mutex);
@@ -547,8 +547,8 @@ upload_run(void *arg)
 		link_come_back(n);
 	r = upload_begin(n, &s);
 	if (r == 0 && (s.snap.row.local_only || waits_in_circle(&s))) {
-		pull_end(n, &s, s.snap.row.link_ino != 0 ? link_drop_base(n)
-							 : pull_base(&s));
+		recall_end(n, &s, s.snap.row.link_ino != 0 ? link_drop_base(n)
+							 : recall_base(&s));
 	} else if (r == 0) {
 		char key[META_KEY_MAX + 2];
 		bool mine = key_try(n->export, s.snap.key, n->ino);
