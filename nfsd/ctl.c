@@ -371,7 +371,7 @@ do_restore(struct connection *c)
 		ctl_answer(c, r, NULL);
 }
 
-struct kept {
+struct quarantined {
 	uint64_t id;
 	bool found;
 };
@@ -379,7 +379,7 @@ struct kept {
 static int
 same_id(void *arg, const struct gate_quarantine_info *info)
 {
-	struct kept *kept = arg;
+	struct quarantined *kept = arg;
 
 	kept->found |= info->id == kept->id;
 	return 0;
@@ -420,7 +420,7 @@ do_quarantine(struct connection *c, const char *verb)
 	uint64_t id = (uint64_t)json_integer_value(number);
 	const char *file = ctl_request_text(c, "file");
 	struct gate *gate = c->ctl->config.gate;
-	struct kept kept = {.id = id};
+	struct quarantined kept = {.id = id};
 
 	if (strcmp(verb, "retry") == 0 &&
 	    json_is_true(json_object_get(c->request, "all")))

@@ -67,7 +67,7 @@ void ctl_drain(struct connection *c);
 /* ---- ctl_keys.c ---- */
 json_t *ctl_keys(const struct ctl_config *config);
 
-/* ---- ctl_kept.c ---- */
+/* ---- ctl_quarantine.c ---- */
 
 void ctl_retry(struct connection *c, uint64_t id);
 /* path NULL: all that is kept. */

@@ -390,14 +390,14 @@ what_the_journal_has_is_not_lost_by_a_flush(void)
 	bed_close(&b);
 }
 
-struct kept {
+struct quarantined {
 	uint64_t id;
 };
 
 static int
 take_id(void *arg, const struct gate_quarantine_info *info)
 {
-	((struct kept *)arg)->id = info->id;
+	((struct quarantined *)arg)->id = info->id;
 	return 0;
 }
 
@@ -407,7 +407,7 @@ what_is_kept_aside_was_flushed(void)
 	struct bed b = BED;
 	struct client a;
 	struct gate_fh fh;
-	struct kept kept = { 0 };
+	struct quarantined kept = { 0 };
 	char why[256];
 	char *p = bytes();
 	uint64_t until = clock_ms() + BED_WAIT_MS;

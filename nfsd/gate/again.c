@@ -74,7 +74,7 @@ again_job(void *arg)
 		d.count = 0;
 	for (size_t i = 0; i < d.count &&
 	     !__atomic_load_n(&g->stopping, __ATOMIC_RELAXED); i++)
-		if (kept_retry(g, d.ids[i], true, why) == 0)
+		if (quarantine_retry(g, d.ids[i], true, why) == 0)
 			gate_say(g, 2, "what S3 had refused is in the bucket "
 				 "now: id=%llu", (unsigned long long)d.ids[i]);
 	free(d.ids);

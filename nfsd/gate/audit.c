@@ -164,16 +164,16 @@ pass_node(void *arg, struct node *n)
 }
 
 /* The first whose bytes are not there. */
-struct kept {
+struct quarantined {
 	struct gate *g;
 	uint64_t id;
 	char path[512], who[META_CLIENT_MAX];
 };
 
 static int
-look_at_kept(void *arg, const struct meta_quarantine *q)
+look_at_quarantined(void *arg, const struct meta_quarantine *q)
 {
-	struct kept *k = arg;
+	struct quarantined *k = arg;
 	char name[64];
 
 	quarantine_file_name(q->id, name);
@@ -189,10 +189,10 @@ look_at_kept(void *arg, const struct meta_quarantine *q)
 static void
 pass_quarantine(struct gate *g)
 {
-	struct kept k = { .g = g };
+	struct quarantined k = { .g = g };
 	bool moving;
 
-	if (meta_each_quarantine(g->meta, look_at_kept, &k) < 0)
+	if (meta_each_quarantine(g->meta, look_at_quarantined, &k) < 0)
 		return;
 	/* A row is there a moment before its file, or longer on a busy
 	 * machine. */

@@ -33,7 +33,7 @@ void again_tick(struct gate *g);	/* now and then, of one thread */
 /* ---- quarantine_ctl.c ---- */
 /* gate_quarantine_retry; by_itself: nobody has asked for it, so that it is
  * done only where it can take nothing from anybody, and what S3 refused. */
-int kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
+int quarantine_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
 	__attribute__((warn_unused_result));
 
 /* ---- abort.c ---- */

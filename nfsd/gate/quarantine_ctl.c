@@ -79,7 +79,7 @@ wait_for_files(struct gate *g)
 
 /* ---- its bytes ---- */
 
-struct kept {
+struct quarantined {
 	struct gate_export *x;		/* NULL: no longer exported */
 	struct meta_quarantine q;
 	struct extents staged;
@@ -94,9 +94,9 @@ take_extent(void *arg, const struct meta_extent *e)
 }
 
 static void
-kept_close(struct kept **kept)
+quarantined_close(struct quarantined **kept)
 {
-	struct kept *k = *kept;
+	struct quarantined *k = *kept;
 
 	if (k == NULL)
 		return;
@@ -108,9 +108,9 @@ kept_close(struct kept **kept)
 }
 
 static int
-kept_open(struct gate *g, uint64_t id, struct kept **out)
+quarantined_open(struct gate *g, uint64_t id, struct quarantined **out)
 {
-	struct kept *k = calloc(1, sizeof(*k));
+	struct quarantined *k = calloc(1, sizeof(*k));
 	struct gate_export *x;
 	char name[64];
 	int r;
@@ -119,7 +119,7 @@ kept_open(struct gate *g, uint64_t id, struct kept **out)
 		return -ENOMEM;
 	k->fd = -1;
 	wait_for_files(g);
-	r = kept_find(g, id, &k->q);
+	r = quarantine_find(g, id, &k->q);
 	LIST_FOREACH(x, &g->exports, link) {
 		if (x->id == k->q.export_id)
 			k->x = x;
@@ -133,7 +133,7 @@ kept_open(struct gate *g, uint64_t id, struct kept **out)
 	if (r == 0 && k->fd < 0 && k->staged.count > 0)
 		r = -EIO;
 	if (r < 0)
-		kept_close(&k);
+		quarantined_close(&k);
 	else
 		*out = k;
 	return r;
@@ -141,7 +141,7 @@ kept_open(struct gate *g, uint64_t id, struct kept **out)
 
 /* Bytes that the writer did not change.  -ESTALE: not to be had any more. */
 static int
-read_base(struct kept *k, uint64_t off, char *buf, uint64_t len)
+read_base(struct quarantined *k, uint64_t off, char *buf, uint64_t len)
 {
 	ssize_t n;
 
@@ -158,7 +158,8 @@ read_base(struct kept *k, uint64_t off, char *buf, uint64_t len)
 
 /* zeros: in place of a base that is gone, which is counted. */
 static int
-kept_read(struct kept *k, uint64_t off, char *buf, uint64_t len, bool zeros)
+quarantined_read(struct quarantined *k, uint64_t off, char *buf, uint64_t len,
+		 bool zeros)
 {
 	for (uint64_t at, run; len > 0; off += run, buf += run, len -= run) {
 		bool here = extents_at(&k->staged, off, &at, &run);
@@ -186,7 +187,7 @@ kept_read(struct kept *k, uint64_t off, char *buf, uint64_t len, bool zeros)
 }
 
 static bool
-needs_base(const struct kept *k, uint64_t off, uint64_t end)
+needs_base(const struct quarantined *k, uint64_t off, uint64_t end)
 {
 	uint64_t at, run;
 
@@ -218,7 +219,7 @@ write_all(int fd, const char *buf, uint64_t len)
 
 /* So many zeros, which nobody wrote. */
 static uint64_t
-hole_at(const struct kept *k, uint64_t off)
+hole_at(const struct quarantined *k, uint64_t off)
 {
 	uint64_t at, run;
 
@@ -228,7 +229,7 @@ hole_at(const struct kept *k, uint64_t off)
 }
 
 static int
-copy_out(struct kept *k, int fd)
+copy_out(struct quarantined *k, int fd)
 {
 	char *buf = malloc(MIB);
 	int r = buf == NULL ? -ENOMEM : 0;
@@ -243,7 +244,7 @@ copy_out(struct kept *k, int fd)
 				r = -errno;
 			continue;
 		}
-		r = kept_read(k, off, buf, len, true);
+		r = quarantined_read(k, off, buf, len, true);
 		if (r == 0)
 			r = write_all(fd, buf, len);
 	}
@@ -281,8 +282,8 @@ int
 gate_quarantine_save(struct gate *g, uint64_t id, const char *file,
 		     uint64_t *missing)
 {
-	struct kept *k = NULL;
-	int r = kept_open(g, id, &k), fd;
+	struct quarantined *k = NULL;
+	int r = quarantined_open(g, id, &k), fd;
 
 	if (r < 0)
 		return r;
@@ -300,7 +301,7 @@ gate_quarantine_save(struct gate *g, uint64_t id, const char *file,
 	}
 	if (r == 0)
 		*missing = k->missing;
-	kept_close(&k);
+	quarantined_close(&k);
 	return r;
 }
 
@@ -318,7 +319,7 @@ gate_quarantine_drop(struct gate *g, uint64_t id)
 	int r;
 
 	wait_for_files(g);
-	r = kept_find(g, id, NULL);
+	r = quarantine_find(g, id, NULL);
 	if (r < 0)
 		return r;
 	quarantine_file_name(id, name);
@@ -346,7 +347,7 @@ gate_quarantine_drop(struct gate *g, uint64_t id)
 /* ---- once more ---- */
 
 struct again {
-	struct kept *k;
+	struct quarantined *k;
 	bool by_itself;		/* nobody has asked for it: again.c */
 	struct s3_headers headers;
 	struct s3_cond cond;
@@ -354,7 +355,7 @@ struct again {
 };
 
 struct range {			/* of the file, for one request */
-	struct kept *k;
+	struct quarantined *k;
 	uint64_t off;
 	char *memory;		/* its bytes, or NULL */
 	uint64_t taken;		/* of the budget, for those */
@@ -370,13 +371,13 @@ range_read(void *arg, uint64_t off, void *buf, size_t len)
 		memcpy(buf, g->memory + off, len);
 		return (ssize_t)len;
 	}
-	r = kept_read(g->k, g->off + off, buf, len, false);
+	r = quarantined_read(g->k, g->off + off, buf, len, false);
 	return r < 0 ? r : (ssize_t)len;
 }
 
 /* The base's bytes cannot be fetched from inside a request. */
 static int
-range_open(struct kept *k, uint64_t off, uint64_t len, struct range *out)
+range_open(struct quarantined *k, uint64_t off, uint64_t len, struct range *out)
 {
 	*out = (struct range){ .k = k, .off = off };
 	if (!needs_base(k, off, off + len))
@@ -386,7 +387,7 @@ range_open(struct kept *k, uint64_t off, uint64_t len, struct range *out)
 	out->memory = malloc(len);
 	return out->memory == NULL
 		       ? -ENOMEM
-		       : kept_read(k, off, out->memory, len, false);
+		       : quarantined_read(k, off, out->memory, len, false);
 }
 
 static void
@@ -400,7 +401,7 @@ range_close(struct range *range)
 static int
 put_whole(struct again *a)
 {
-	struct kept *k = a->k;
+	struct quarantined *k = a->k;
 	struct range range;
 	struct s3_source source = { k->q.size, range_read, &range, NULL };
 	char etag[S3_ETAG_MAX];
@@ -419,7 +420,7 @@ static int
 put_part(struct again *a, const char *upload, unsigned number,
 	 const struct plan_part *part, char etag[S3_ETAG_MAX])
 {
-	struct kept *k = a->k;
+	struct quarantined *k = a->k;
 	struct range range;
 	struct s3_source source = { part->len, range_read, &range, NULL };
 	int r;
@@ -440,7 +441,7 @@ put_part(struct again *a, const char *upload, unsigned number,
 static int
 put_parts(struct again *a)
 {
-	struct kept *k = a->k;
+	struct quarantined *k = a->k;
 	struct gate_export *x = k->x;
 	const struct plan_file file = {
 		.size = k->q.size,
@@ -491,7 +492,7 @@ put_parts(struct again *a)
 /* Parts of a try that a crash ended: begun since there is this entry, and not
  * by who came after that crash. */
 static void
-abort_parts(struct kept *k)
+abort_parts(struct quarantined *k)
 {
 	if (delete_parts(k->x, k->q.key, k->q.since_ns,
 			 k->x->gate->opened_ns) < 0)
@@ -502,7 +503,7 @@ abort_parts(struct kept *k)
 /* Is the object at the key this version, stored by a try of which nothing
  * is known? */
 static bool
-is_stored(struct kept *k, const struct s3_object *o)
+is_stored(struct quarantined *k, const struct s3_object *o)
 {
 	struct meta_inode seen = { 0 };
 
@@ -520,7 +521,7 @@ is_stored(struct kept *k, const struct s3_object *o)
 static int
 prepare(struct again *a)
 {
-	struct kept *k = a->k;
+	struct quarantined *k = a->k;
 	const struct meta_quarantine *q = &k->q;
 	struct gate_export *x = k->x;
 	struct meta_inode row = {
@@ -567,7 +568,7 @@ prepare(struct again *a)
 static int
 try_again(struct again *a)
 {
-	struct kept *k = a->k;
+	struct quarantined *k = a->k;
 	bool large = k->q.size > SMALL_UPLOAD;
 	int r;
 
@@ -583,7 +584,7 @@ try_again(struct again *a)
 
 /* Is its name in somebody's hands, or to be deleted? */
 static bool
-is_busy(struct kept *k)
+is_busy(struct quarantined *k)
 {
 	struct node *n = NULL;
 	bool busy = delete_pending(k->x, k->q.key);
@@ -634,7 +635,7 @@ is_newer(void *arg, const struct meta_quarantine *q)
  * older version before a newer one, nor a file that was renamed (its old name
  * is in use again). */
 static int
-may_by_itself(struct gate *g, struct kept *k)
+may_by_itself(struct gate *g, struct quarantined *k)
 {
 	const struct meta_quarantine *q = &k->q;
 	struct newer newer = { q, false };
@@ -648,10 +649,10 @@ may_by_itself(struct gate *g, struct kept *k)
 }
 
 int
-kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
+quarantine_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
 {
 	struct again a = { .by_itself = by_itself };
-	int r = kept_open(g, id, &a.k);
+	int r = quarantined_open(g, id, &a.k);
 
 	why[0] = '\0';
 	if (r < 0)
@@ -680,12 +681,12 @@ kept_retry(struct gate *g, uint64_t id, bool by_itself, char why[256])
 		show(g, a.k->q.path);
 		r = gate_quarantine_drop(g, id);
 	}
-	kept_close(&a.k);
+	quarantined_close(&a.k);
 	return r;
 }
 
 int
 gate_quarantine_retry(struct gate *g, uint64_t id, char why[256])
 {
-	return kept_retry(g, id, false, why);
+	return quarantine_retry(g, id, false, why);
 }

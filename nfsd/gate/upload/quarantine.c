@@ -66,13 +66,13 @@ leave_name(struct gate *g, const char *kept, const char *left)
 
 /* The rows say whose file it is: the entry's, or still the inode's. */
 static void
-one_name(struct gate *g, uint64_t ino, uint64_t id, bool is_kept)
+one_name(struct gate *g, uint64_t ino, uint64_t id, bool is_quarantined)
 {
 	char data[32], kept[64];
 
 	data_file_name(ino, data);
 	quarantine_file_name(id, kept);
-	if (is_kept)
+	if (is_quarantined)
 		leave_name(g, kept, data);
 	else
 		leave_name(g, data, kept);
@@ -356,7 +356,7 @@ settle_file(struct gate *g, const char *name)
 
 	if (name[0] == '.')
 		return 0;
-	r = kept_find(g, id, NULL);
+	r = quarantine_find(g, id, NULL);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (end == name + 16 && strcmp(end, QUARANTINE_DROPPED) == 0)
@@ -418,7 +418,7 @@ find_one(void *arg, const struct meta_quarantine *q)
 }
 
 int
-kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
+quarantine_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 {
 	struct find f = { id, out, false };
 	int r = meta_each_quarantine(g->meta, find_one, &f);

@@ -59,7 +59,7 @@ int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
 /* A row is there and its file is not, for a moment that begins, or is over. */
 void quarantine_moving(struct gate *g, bool begins);
 /* out NULL: is it there?  -ENOENT. */
-int kept_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
+int quarantine_find(struct gate *g, uint64_t id, struct meta_quarantine *out)
 	__attribute__((warn_unused_result));
 
 /* ---- stray.c ---- */
