@@ -280,7 +280,7 @@ lookup_known(struct node *dir, struct gate_request *rq, const char *name,
 /* The file may be known by the name that it had while there was a directory
  * of this one: then it gets it back.  The directory is locked. */
 static int
-known_aside(struct node *dir, const char *name, const struct meta_inode *row)
+known_shadowed(struct node *dir, const char *name, const struct meta_inode *row)
 {
 	char same[META_NAME_MAX + 1], component[COMPONENT_MAX + 1];
 
@@ -314,7 +314,7 @@ discover(struct node *dir, struct gate_request *rq, const char *name,
 	}
 	/* Has it come or gone here by another way meanwhile? */
 	node_lock_wait(dir);
-	r = row.kind != 0 ? known_aside(dir, name, &row) : 0;
+	r = row.kind != 0 ? known_shadowed(dir, name, &row) : 0;
 	if (r == 0)
 		r = lookup_known(dir, rq, name, out);
 	if (r == -ENOENT && row.kind != 0 &&

@@ -249,7 +249,7 @@ merge_new(struct merge *m, const char *key, const struct found *f,
 /* ---- a file and a directory of one name (mangle.c) ---- */
 
 static int
-call_aside(struct merge *m, struct found *f)
+call_shadowed(struct merge *m, struct found *f)
 {
 	char name[META_NAME_MAX + 1], *own;
 
@@ -281,7 +281,7 @@ make_room(struct merge *m, struct page *p, size_t dir)
 		if (f->is_dir || strcmp(f->component, component) != 0)
 			continue;
 		r = mangled_dir(m->dir, component, p->list[dir].name);
-		return r < 0 ? r : call_aside(m, f);
+		return r < 0 ? r : call_shadowed(m, f);
 	}
 	return 0;
 }
@@ -291,7 +291,7 @@ static int
 merge_other(struct merge *m, struct found *f)
 {
 	return f->is_dir ? mangled_dir(m->dir, f->component, f->name)
-			 : call_aside(m, f);
+			 : call_shadowed(m, f);
 }
 
 /* A file that stepped aside once may be alone by now. */

@@ -3,7 +3,7 @@
 #define NFSD_GATE_LINK_INSIDE_H
 
 /*
- * Files with more than one name, files set aside, and snapshots of what a file
+ * Files with more than one name, silly renames, and snapshots of what a file
  * is.
  * For its own files alone.
  */

@@ -3,7 +3,7 @@
 #define NFSD_GATE_LINK_LINK_H
 
 /*
- * Files with more than one name, files set aside, and snapshots of what a file
+ * Files with more than one name, silly renames, and snapshots of what a file
  * is.
  *
  * Hard links.  A file with several names has one node that is the file, and
@@ -103,8 +103,8 @@ int link_resolve(struct node **n, struct gate_request *rq)
  * but .nfsXXXX, it takes that name.  No locks are held; blocks. */
 void link_come_back(struct node *alias);
 /* An alias that is for no bucket: its row, and its memory after the commit. */
-void aside_row(struct meta_inode *row);
-void aside_memory(struct node *a);
+void sillyrename_row(struct meta_inode *row);
+void sillyrename_memory(struct node *a);
 
 /* ---- copy.c ---- */
 /* All names of the file but its own. */

@@ -19,7 +19,7 @@
 
 /* An alias that is for no bucket: its row, and its memory after the commit. */
 void
-aside_row(struct meta_inode *row)
+sillyrename_row(struct meta_inode *row)
 {
 	row->local_only = true;
 	row->name_dirty = row->data_dirty = row->carried = false;
@@ -27,10 +27,10 @@ aside_row(struct meta_inode *row)
 }
 
 void
-aside_memory(struct node *a)
+sillyrename_memory(struct node *a)
 {
 	pthread_mutex_lock(&a->mutex);
-	aside_row(&a->i);
+	sillyrename_row(&a->i);
 	indoubt_forget_locked(a, NULL);
 	a->up.pending = false;
 	pthread_mutex_unlock(&a->mutex);
@@ -71,7 +71,7 @@ come_back(const struct link_pair *p)
 		r = link_turn_rows(&t, p->file, p->alias, &c, false, false);
 	if (r < 0)
 		return r;
-	aside_row(&row);
+	sillyrename_row(&row);
 	meta_del_upload(c.batch, row.ino);
 	meta_put_inode(c.batch, &row);
 	change_name(&c, p->alias, &entry);
@@ -81,7 +81,7 @@ come_back(const struct link_pair *p)
 	failpoint("link-back-after-commit");
 	if (r < 0)
 		return r;
-	aside_memory(p->alias);
+	sillyrename_memory(p->alias);
 	node_rename(p->alias, &entry);
 	link_turn_apply(&t);
 	return 0;

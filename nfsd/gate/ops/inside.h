@@ -47,9 +47,9 @@ int link_remove_first(struct change_dir *d, struct gate_request *rq,
 
 /* ---- sillyrename.c ---- */
 /* RENAME of that name to .nfsXXXX: the file stays for the bucket. */
-int link_set_aside(struct change_dir *from, struct change_dir *to,
-		   struct gate_request *rq, const char *from_name,
-		   const char *to_name, const struct link_pair *p)
+int link_sillyrename(struct change_dir *from, struct change_dir *to,
+		     struct gate_request *rq, const char *from_name,
+		     const char *to_name, const struct link_pair *p)
 	__attribute__((warn_unused_result));
 
 /* ---- change_dir.c ---- */

@@ -424,7 +424,7 @@ find_both(struct rename *m, struct gate_request *rq)
 /* A name that a client sets aside to remove it later, while the file has
  * another one, which is for the bucket. */
 static bool
-goes_aside(const struct rename *m)
+is_sillyrename(const struct rename *m)
 {
 	return m->victim == NULL && name_is_silly(m->to_name) &&
 	       m->file == m->files.file && m->files.alias != NULL &&
@@ -486,10 +486,10 @@ gate_rename(struct gate_export *x, struct gate_request *rq,
 		if (r == 0)
 			r = writers_allow(&m, rq, who);
 		if (r == 0)
-			r = goes_aside(&m) ? link_set_aside(&m.from, &m.to, rq,
-							    from_name, to_name,
-							    &m.files)
-					   : move_locked(&m, rq);
+			r = is_sillyrename(&m)
+				? link_sillyrename(&m.from, &m.to, rq,
+						   from_name, to_name, &m.files)
+				: move_locked(&m, rq);
 	}
 	unlock_all(&m);
 	if (r == 0 && m.files.file != m.victims.file && !m.one_dir)

@@ -17,9 +17,9 @@
 #include "nfsd/gate/worker/worker.h"
 
 int
-link_set_aside(struct change_dir *from, struct change_dir *to,
-	       struct gate_request *rq, const char *from_name,
-	       const char *to_name, const struct link_pair *p)
+link_sillyrename(struct change_dir *from, struct change_dir *to,
+		 struct gate_request *rq, const char *from_name,
+		 const char *to_name, const struct link_pair *p)
 {
 	struct gate_export *x = from->node->export;
 	struct gate *g = x->gate;
@@ -45,7 +45,7 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 	r = link_turn_rows(&t, p->file, a, &c, false, false);
 	if (r < 0)
 		return r;
-	aside_row(&row);
+	sillyrename_row(&row);
 	meta_del_upload(c.batch, a->ino);
 	meta_put_inode(c.batch, &row);
 	change_name(&c, a, &entry);
@@ -54,15 +54,15 @@ link_set_aside(struct change_dir *from, struct change_dir *to,
 	if (to->node != from->node)
 		meta_put_inode(c.batch, &to->row);
 	replay_note(c.batch, rq, NULL);
-	failpoint("link-aside-before-commit");
+	failpoint("link-sillyrename-before-commit");
 	r = change_commit(&c);
-	failpoint("link-aside-after-commit");
+	failpoint("link-sillyrename-after-commit");
 	if (r < 0)
 		return r;
 	negative_removed(g, from->node->ino, from_name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	negative_del(g, to->node->ino, to_name);
-	aside_memory(a);
+	sillyrename_memory(a);
 	node_rename(a, &entry);
 	link_turn_apply(&t);
 	change_dir_apply(from);
