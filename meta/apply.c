@@ -38,7 +38,7 @@ inode_flags(const struct meta_inode *n)
 {
 	return n->attr_known | n->data_dirty << 1 | n->attr_dirty << 2 |
 	       n->name_dirty << 3 | n->marker << 4 | n->local_only << 5 |
-	       n->has_verf << 6 | n->carried << 7 |
+	       n->has_verf << 6 | n->relocating << 7 |
 	        (n->link_id[0] != '\0') << 8 | n->listed << 9 | n->cold << 10;
 }
 

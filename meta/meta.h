@@ -88,8 +88,8 @@ struct meta_inode {
 	bool attr_dirty;	/* attributes, */
 	bool name_dirty;	/* or the name of this file */
 	/* name_dirty because a directory above was renamed: no upload row,
-	 * the object is carried to its new key when its turn comes. */
-	bool carried;
+	 * the object is relocating to its new key when its turn comes. */
+	bool relocating;
 	bool marker;		/* a directory that has an object "d/" */
 	bool listed;		/* ... all names of which were seen once */
 	bool local_only;	/* .nfs*: never uploaded */
@@ -243,7 +243,7 @@ struct meta_ours *meta_ours_copy(const struct meta_ours *from);
 /*
  * A directory was renamed.  What lies below `source` in the bucket belongs
  * below inode `ino`, wherever that is by now.  First all keys are listed, and
- * get inodes that are `carried`; then the objects are carried.
+ * get inodes that are `relocating`; then the objects are relocating.
  */
 struct meta_move {
 	uint64_t id;
@@ -469,32 +469,32 @@ int meta_each_move(struct meta *meta,
 		   int (*each)(void *arg, const struct meta_move *m),
 		   void *arg) __attribute__((warn_unused_result));
 /* Names of a directory that are directories, or have an object and are not
- * carried. */
-struct meta_uncarried {
+ * relocating. */
+struct meta_in_place {
 	uint64_t name_id, ino;
 	int kind;
-	char key[META_KEY_MAX + 2];	/* "": it has none, or is carried */
+	char key[META_KEY_MAX + 2];	/* "": it has none, or is relocating */
 };
-int meta_each_uncarried(struct meta *meta, uint64_t parent,
-			int (*each)(void *arg, const struct meta_uncarried *u),
-			void *arg) __attribute__((warn_unused_result));
-/* Carried inodes whose base_key begins with `prefix` and comes after `after`
+int meta_each_in_place(struct meta *meta, uint64_t parent,
+		       int (*each)(void *arg, const struct meta_in_place *u),
+		       void *arg) __attribute__((warn_unused_result));
+/* Relocating inodes whose base_key begins with `prefix` and comes after `after`
  * ("": all of them), in the order of their keys, at most limit. */
-int meta_each_carried(struct meta *meta, uint32_t export_id,
-		      const char *prefix, const char *after, unsigned limit,
-		      int (*each)(void *arg, uint64_t ino, const char *key),
-		      void *arg) __attribute__((warn_unused_result));
+int meta_each_relocating(struct meta *meta, uint32_t export_id,
+			 const char *prefix, const char *after, unsigned limit,
+			 int (*each)(void *arg, uint64_t ino, const char *key),
+			 void *arg) __attribute__((warn_unused_result));
 /* The same of those whose object is archived (`cold`). */
 int meta_each_cold(struct meta *meta, uint32_t export_id,
 		   const char *prefix, const char *after, unsigned limit,
 		   int (*each)(void *arg, uint64_t ino, const char *key),
 		   void *arg) __attribute__((warn_unused_result));
 /* How many there are, and their bytes. */
-int meta_count_carried(struct meta *meta, uint32_t export_id,
-		       const char *prefix, uint64_t *count, uint64_t *bytes)
+int meta_count_relocating(struct meta *meta, uint32_t export_id,
+			  const char *prefix, uint64_t *count, uint64_t *bytes)
 	__attribute__((warn_unused_result));
-/* Is an object of this key carried, or to be?  0, 1 */
-int meta_has_carried(struct meta *meta, uint32_t export_id, const char *key)
+/* Is an object of this key relocating, or to be?  0, 1 */
+int meta_has_relocating(struct meta *meta, uint32_t export_id, const char *key)
 	__attribute__((warn_unused_result));
 int meta_each_quarantine(struct meta *meta,
 			 int (*each)(void *arg,

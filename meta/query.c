@@ -57,7 +57,7 @@ read_inode(sqlite3_stmt *s, struct meta_inode *n)
 	n->name_dirty = flags >> 3 & 1;
 	n->marker = flags >> 4 & 1;
 	n->local_only = flags >> 5 & 1;
-	n->carried = flags >> 7 & 1;
+	n->relocating = flags >> 7 & 1;
 	n->listed = flags >> 9 & 1;
 	n->cold = flags >> 10 & 1;
 	n->has_verf = flags >> 6 & 1 && sqlite3_column_bytes(s, 22) == 8;
@@ -256,11 +256,11 @@ bind_end(sqlite3_stmt *s, int i, const char *prefix)
 }
 
 int
-meta_count_carried(struct meta *m, uint32_t export_id, const char *prefix,
-		   uint64_t *count, uint64_t *bytes)
+meta_count_relocating(struct meta *m, uint32_t export_id, const char *prefix,
+		      uint64_t *count, uint64_t *bytes)
 {
 	struct sql *sql = reader_get(m);
-	sqlite3_stmt *s = sql_stmt(sql, SQL_COUNT_CARRIED);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_COUNT_RELOCATING);
 	int code = SQLITE_ERROR;
 
 	if (s != NULL) {
@@ -279,10 +279,10 @@ meta_count_carried(struct meta *m, uint32_t export_id, const char *prefix,
 }
 
 int
-meta_has_carried(struct meta *m, uint32_t export_id, const char *key)
+meta_has_relocating(struct meta *m, uint32_t export_id, const char *key)
 {
 	struct sql *sql = reader_get(m);
-	sqlite3_stmt *s = sql_stmt(sql, SQL_HAS_CARRIED);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_HAS_RELOCATING);
 	int code = SQLITE_ERROR;
 
 	if (s != NULL) {

@@ -297,7 +297,7 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_MOVE] = "SELECT id, export, ino, listed, source, after,"
 			  " since, objects, bytes FROM move WHERE id > ?"
 			  " ORDER BY id LIMIT ?",
-	[SQL_EACH_UNCARRIED] =
+	[SQL_EACH_IN_PLACE] =
 		"SELECT n.id, n.ino, n.kind,"
 		" CASE WHEN i.flags & 128 THEN '' ELSE i.base_key END"
 		" FROM name n JOIN inode i ON i.ino = n.ino"
@@ -305,19 +305,19 @@ static const char *const texts[SQL_COUNT] = {
 		" (i.flags & 128 = 0 AND length(i.base_key) > 0))"
 		" ORDER BY n.id LIMIT ?",
 	/* Up to the first key past those with the prefix. */
-	[SQL_EACH_CARRIED] = "SELECT ino, base_key FROM inode"
-			     " WHERE flags & 128 AND export = ?"
+	[SQL_EACH_RELOCATING] = "SELECT ino, base_key FROM inode"
+				" WHERE flags & 128 AND export = ?"
 			     " AND base_key >= ? AND base_key > ?"
 			     " AND base_key < ? ORDER BY base_key LIMIT ?",
 	[SQL_EACH_COLD] = "SELECT ino, base_key FROM inode"
 			  " WHERE flags & 1024 AND export = ?"
 			  " AND base_key >= ? AND base_key > ?"
 			  " AND base_key < ? ORDER BY base_key LIMIT ?",
-	[SQL_COUNT_CARRIED] = "SELECT count(*), total(base_size) FROM inode"
-			      " WHERE flags & 128 AND export = ?3"
+	[SQL_COUNT_RELOCATING] = "SELECT count(*), total(base_size) FROM inode"
+				 " WHERE flags & 128 AND export = ?3"
 			      " AND base_key >= ?1 AND base_key < ?2",
-	[SQL_HAS_CARRIED] = "SELECT 1 FROM inode WHERE flags & 128"
-			    " AND export = ?1 AND base_key = ?2 LIMIT 1",
+	[SQL_HAS_RELOCATING] = "SELECT 1 FROM inode WHERE flags & 128"
+			       " AND export = ?1 AND base_key = ?2 LIMIT 1",
 	[SQL_GET_SETTING] = "SELECT value FROM setting WHERE name = ?",
 	[SQL_GET_EXPORT] = "SELECT id FROM export WHERE name = ?",
 	[SQL_ADD_EXPORT] = "INSERT OR IGNORE INTO export (name) VALUES (?)",

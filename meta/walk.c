@@ -719,9 +719,9 @@ meta_each_move(struct meta *m,
 }
 
 static int
-read_uncarried(sqlite3_stmt *s, void *row)
+read_in_place(sqlite3_stmt *s, void *row)
 {
-	struct meta_uncarried *u = row;
+	struct meta_in_place *u = row;
 
 	u->name_id = col(s, 0);
 	u->ino = col(s, 1);
@@ -731,13 +731,13 @@ read_uncarried(sqlite3_stmt *s, void *row)
 }
 
 int
-meta_each_uncarried(struct meta *m, uint64_t parent,
-		    int (*each)(void *arg, const struct meta_uncarried *u),
-		    void *arg)
+meta_each_in_place(struct meta *m, uint64_t parent,
+		   int (*each)(void *arg, const struct meta_in_place *u),
+		   void *arg)
 {
-	const struct meta_uncarried *u;
-	struct walk w = { .meta = m, .id = SQL_EACH_UNCARRIED,
-			  .size = sizeof(*u), .read = read_uncarried,
+	const struct meta_in_place *u;
+	struct walk w = { .meta = m, .id = SQL_EACH_IN_PLACE,
+			  .size = sizeof(*u), .read = read_in_place,
 			  .go_on = behind_number, .numbers = { parent },
 			  .number_count = 2, .left = UINT64_MAX };
 	int r = 0;
@@ -747,15 +747,15 @@ meta_each_uncarried(struct meta *m, uint64_t parent,
 	return walk_end(&w, r);
 }
 
-struct carried {
+struct relocating {
 	uint64_t ino;
 	char key[META_KEY_MAX + 2];
 };
 
 static int
-read_carried(sqlite3_stmt *s, void *row)
+read_relocating(sqlite3_stmt *s, void *row)
 {
-	struct carried *c = row;
+	struct relocating *c = row;
 
 	c->ino = col(s, 0);
 	sql_text(s, 1, c->key, sizeof(c->key));
@@ -763,9 +763,9 @@ read_carried(sqlite3_stmt *s, void *row)
 }
 
 static void
-behind_carried(struct walk *w, const void *last)
+behind_relocating(struct walk *w, const void *last)
 {
-	const struct carried *c = last;
+	const struct relocating *c = last;
 
 	w->keys[1] = blob(c->key);
 }
@@ -778,10 +778,10 @@ each_keyed(struct meta *m, enum sql_id id, uint32_t export_id,
 {
 	char end[META_KEY_MAX + 2];
 	size_t len = sql_prefix_end(prefix, end);
-	const struct carried *c;
+	const struct relocating *c;
 	struct walk w = { .meta = m, .id = id,
-			  .size = sizeof(*c), .read = read_carried,
-			  .go_on = behind_carried,
+			  .size = sizeof(*c), .read = read_relocating,
+			  .go_on = behind_relocating,
 			  .numbers = { export_id }, .number_count = 1,
 			  .keys = { blob(prefix), blob(after),
 				    { end, len, false } },
@@ -795,13 +795,13 @@ each_keyed(struct meta *m, enum sql_id id, uint32_t export_id,
 }
 
 int
-meta_each_carried(struct meta *m, uint32_t export_id, const char *prefix,
-		  const char *after, unsigned limit,
-		  int (*each)(void *arg, uint64_t ino, const char *key),
-		  void *arg)
+meta_each_relocating(struct meta *m, uint32_t export_id, const char *prefix,
+		     const char *after, unsigned limit,
+		     int (*each)(void *arg, uint64_t ino, const char *key),
+		     void *arg)
 {
-	return each_keyed(m, SQL_EACH_CARRIED, export_id, prefix, after, limit,
-			  each, arg);
+	return each_keyed(m, SQL_EACH_RELOCATING, export_id, prefix, after,
+			  limit, each, arg);
 }
 
 int

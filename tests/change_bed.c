@@ -225,7 +225,7 @@ look_at_row(struct look *l)
 	SAME(data_dirty);
 	SAME(attr_dirty);
 	SAME(name_dirty);
-	SAME(carried);
+	SAME(relocating);
 	SAME(marker);
 	SAME(local_only);
 	SAME(link_ino);
@@ -306,7 +306,7 @@ count_node(void *arg, struct node *n)
 	struct count *c = arg;
 
 	pthread_mutex_lock(&n->mutex);
-	c->owners += !n->dead && name_left_key(n) && !n->i.carried &&
+	c->owners += !n->dead && name_left_key(n) && !n->i.relocating &&
 		     strcmp(n->i.base_key, c->key) == 0;
 	pthread_mutex_unlock(&n->mutex);
 	return 0;

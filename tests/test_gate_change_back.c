@@ -94,9 +94,9 @@ e_has_all(struct rig *r)
 }
 
 static void
-what_is_carried_arrives_whatever_row_could_not_be_written(void)
+what_is_relocated_arrives_whatever_row_could_not_be_written(void)
 {
-	borne(&(struct story){ "a renamed directory is carried", tree_moved,
+	borne(&(struct story){ "a renamed directory is relocated", tree_moved,
 			       rig_run, e_has_all });
 }
 
@@ -348,7 +348,7 @@ TEST_MAIN("gate_change_back",
 	  T(an_upload_whose_row_could_not_be_written_is_found_again),
 	  T(a_version_whose_row_could_not_be_written_is_no_conflict),
 	  T(a_copy_whose_row_could_not_be_written_is_made_again),
-	  T(what_is_carried_arrives_whatever_row_could_not_be_written),
+	  T(what_is_relocated_arrives_whatever_row_could_not_be_written),
 	  T(a_deletion_whose_row_stays_is_not_done_to_what_comes_after),
 	  T(a_recall_whose_row_could_not_be_written_is_made_again),
 	  T(a_conflict_whose_row_could_not_be_written_is_met_again),

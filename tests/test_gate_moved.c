@@ -25,14 +25,14 @@ look_in(struct bed *b, struct client *c, const struct gate_fh *dir,
 }
 
 static bool
-is_carried(struct node *n)
+is_relocating(struct node *n)
 {
-	bool carried;
+	bool relocating;
 
 	pthread_mutex_lock(&n->mutex);
-	carried = n->i.carried;
+	relocating = n->i.relocating;
 	pthread_mutex_unlock(&n->mutex);
-	return carried;
+	return relocating;
 }
 
 /* The file leaves the directory while the lister is on its way to it. */
@@ -61,7 +61,7 @@ what_has_left_a_key_since_does_not_delete_what_is_there(void)
 	fake_s3_unset(b.s3, "d/f1");
 	node_lock_wait(n[1]);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "d", "e"), 0);
-	AWAIT(is_carried(n[0]));
+	AWAIT(is_relocating(n[0]));
 	/* It reads what is not marked, and waits for the first of those. */
 	nanosleep(&(struct timespec){ 0, 200000000 }, NULL);
 	fake_s3_set(b.s3, "d/f1", "text", 4);

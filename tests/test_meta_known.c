@@ -135,7 +135,7 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	n = inode_of(2), n.attr_dirty = true, meta_put_inode(b, &n);
 	n = inode_of(3), n.name_dirty = true, meta_put_inode(b, &n);
 	n = inode_of(4), n.local_only = true, meta_put_inode(b, &n);
-	n = inode_of(6), n.carried = true, meta_put_inode(b, &n);
+	n = inode_of(6), n.relocating = true, meta_put_inode(b, &n);
 	n = inode_of(7), strcpy(n.link_id, "id"), meta_put_inode(b, &n);
 	n = inode_of(8), n.base_key[0] = '\0', meta_put_inode(b, &n);
 	meta_put_extents(b, 9, 0, 4, &e, 1);

@@ -25,7 +25,7 @@ static void
 put_row(struct meta_batch *b, uint64_t i)
 {
 	struct meta_inode n = { .ino = i, .export_id = 1, .kind = 1,
-				.carried = true };
+				.relocating = true };
 	struct meta_name name = { .id = i, .parent = 5, .ino = i, .kind = 1 };
 	struct meta_handle h = { .ino = i / 2 + 1, .state = META_ACTIVE };
 	struct meta_extent e = { i * 8, 4, i * 8 };
@@ -171,7 +171,7 @@ met_move(void *seen, const struct meta_move *move)
 }
 
 static int
-met_carried(void *seen, uint64_t ino, const char *key)
+met_relocating(void *seen, uint64_t ino, const char *key)
 {
 	CU_ASSERT_EQUAL(strtoull(key + 2, NULL, 10), ino);
 	return meet(seen, ino);
@@ -252,7 +252,8 @@ moves(struct meta *m, struct seen *s)
 static int
 carried(struct meta *m, struct seen *s)
 {
-	return meta_each_carried(m, 1, "k/", "", UINT32_MAX, met_carried, s);
+	return meta_each_relocating(m, 1, "k/", "", UINT32_MAX, met_relocating,
+				    s);
 }
 
 static int
@@ -392,8 +393,8 @@ a_limit_is_kept_over_pages(void)
 	CU_ASSERT_EQUAL(s.count, 700);
 	CU_ASSERT_EQUAL(s.last, 800);
 	s = (struct seen){ 0 };
-	CU_ASSERT_EQUAL(meta_each_carried(p.m, 1, "k/", "k/00000100", 300,
-					  met_carried, &s), 0);
+	CU_ASSERT_EQUAL(meta_each_relocating(p.m, 1, "k/", "k/00000100", 300,
+					     met_relocating, &s), 0);
 	CU_ASSERT_EQUAL(s.count, 300);
 	CU_ASSERT_EQUAL(s.last, 400);
 	s = (struct seen){ 0 };

@@ -295,7 +295,7 @@ hide_left(struct gate *g, const struct meta_upload *u)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	pthread_mutex_lock(&n->mutex);
-	left = name_left_key(n) && !n->i.carried;
+	left = name_left_key(n) && !n->i.relocating;
 	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
 	if (left)

@@ -224,7 +224,7 @@ change_sent_locked(struct change *c, struct node *n)
 }
 
 int
-change_settle_name(struct change *c, struct node *n, bool *was_carried)
+change_settle_name(struct change *c, struct node *n, bool *was_relocating)
 {
 	struct change_step *s = add(c, SETTLE);
 	int r;
@@ -233,8 +233,8 @@ change_settle_name(struct change *c, struct node *n, bool *was_carried)
 		return -ENOMEM;
 	s->node = n;
 	r = name_settle(n, &s->was);
-	if (was_carried != NULL)
-		*was_carried = s->was.carried;
+	if (was_relocating != NULL)
+		*was_relocating = s->was.relocating;
 	return r;
 }
 
@@ -399,8 +399,8 @@ name_settle(struct node *n, struct name_settled *was)
 	pthread_mutex_lock(&n->mutex);
 	left = n->i.base_key[0] != '\0' && !n->i.name_dirty &&
 	       !n->i.local_only && strcmp(key, n->i.base_key) != 0;
-	was->changed = n->i.carried || left;
-	was->carried = n->i.carried;
+	was->changed = n->i.relocating || left;
+	was->relocating = n->i.relocating;
 	was->name_dirty = n->i.name_dirty;
 	strcpy(was->dest_etag, n->i.dest_etag);
 	strcpy(key, n->i.base_key);
@@ -410,7 +410,7 @@ name_settle(struct node *n, struct name_settled *was)
 	/* May wait for memory: without the mutex, before it is told. */
 	hidden_add(n->export, key);
 	pthread_mutex_lock(&n->mutex);
-	n->i.carried = false;
+	n->i.relocating = false;
 	n->i.name_dirty = true;
 	n->i.dest_etag[0] = '\0';
 	pthread_mutex_unlock(&n->mutex);
@@ -423,7 +423,7 @@ name_unsettle(struct node *n, const struct name_settled *was)
 	if (!was->changed)
 		return;
 	pthread_mutex_lock(&n->mutex);
-	n->i.carried = was->carried;
+	n->i.relocating = was->relocating;
 	n->i.name_dirty = was->name_dirty;
 	strcpy(n->i.dest_etag, was->dest_etag);
 	hidden_del(n->export, n->i.base_key);

@@ -52,7 +52,7 @@ struct change_dir {
 
 /* For change_settle_name. */
 struct name_settled {
-	bool changed, name_dirty, carried;
+	bool changed, name_dirty, relocating;
 	char dest_etag[META_ETAG_MAX];
 };
 
@@ -91,10 +91,10 @@ void change_name(struct change *c, struct node *n,
 /*
  * A file whose object follows a renamed directory is about to be renamed or
  * removed itself: from here on it is like any file that was renamed away
- * from its object, which is hidden.  The file lock is held.  *was_carried: a
+ * from its object, which is hidden.  The file lock is held.  *was_relocating: a
  * copy of it may have got to the key that its path spells before a crash.
  */
-int change_settle_name(struct change *c, struct node *n, bool *was_carried)
+int change_settle_name(struct change *c, struct node *n, bool *was_relocating)
 	__attribute__((warn_unused_result));
 /* S3 has a sub-directory that was not known; its name is in the batch.  The
  * directory is locked. */
@@ -158,7 +158,7 @@ const struct meta_delete *forget_in_doubt(struct node *n, struct change *c,
 					  const char *key, const char *etag);
 /* Is its object's key hidden already, since it was renamed away from it? */
 bool name_left_key(const struct node *n);
-/* A copy of a file that was carried may have got to the key that its path
+/* A copy of a file that was relocated may have got to the key that its path
  * spells before a crash: that goes, too, if it is one. */
 void forget_copy(struct node *n, struct change *c);
 bool name_is_silly(const char *name);	/* .nfsXXXX */

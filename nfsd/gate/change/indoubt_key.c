@@ -183,7 +183,7 @@ settle(struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	if (n->i.local_only)
 		indoubt_forget_left_locked(n);
-	all = !n->up.pending && !n->i.carried;
+	all = !n->up.pending && !n->i.relocating;
 	if (all)
 		indoubt_no_rows_locked(n, &c);
 	pthread_mutex_unlock(&n->mutex);

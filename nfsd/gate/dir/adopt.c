@@ -329,7 +329,7 @@ object_learn(struct node *n)
 		strcpy(key, n->i.base_key);
 		pthread_mutex_unlock(&n->mutex);
 		r = s3_head(x->s3, key, &o, NULL);
-		/* Carried to another key while it was asked for? */
+		/* Relocated to another key while it was asked for? */
 		pthread_mutex_lock(&n->mutex);
 		moved = strcmp(key, n->i.base_key) != 0;
 		pthread_mutex_unlock(&n->mutex);

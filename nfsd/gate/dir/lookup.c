@@ -153,7 +153,7 @@ ask_source(void *arg, const char *prefix)
 	a->source = false;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	a->row->name_dirty = a->row->carried = a->row->base_key[0] != '\0';
+	a->row->name_dirty = a->row->relocating = a->row->base_key[0] != '\0';
 	a->row->dest_etag[0] = '\0';
 	return 1;
 }

@@ -174,7 +174,7 @@ prune_certain(struct gate *g, uint64_t ino, uint64_t start_ms)
 		return false;
 	pthread_mutex_lock(&n->mutex);
 	certain = n->i.kind != GATE_DIR && n->i.base_key[0] != '\0' &&
-		  !n->i.carried && !node_is_local_locked(n) &&
+		  !n->i.relocating && !node_is_local_locked(n) &&
 		  n->checked_ms < start_ms && !may_be_unlisted_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
@@ -262,7 +262,7 @@ prune_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
 
 		/* There may be many of these: no need to load them. */
 		r = meta_get_inode(g->meta, ino, &row);
-		keep = r == 0 && row.carried;
+		keep = r == 0 && row.relocating;
 		meta_inode_fini(&row);
 		if (keep)
 			return 0;

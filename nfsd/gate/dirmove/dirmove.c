@@ -8,13 +8,13 @@
  *
  *	listing		list.c pages through the source.  Each key gets
  *			an inode, if it has none, with base_key where the
- *			object lies and the flag `carried`.  Until that is
+ *			object lies and the flag `relocating`.  Until that is
  *			through, whatever nobody has met is looked for under
  *			the source too, nothing of the tree is uploaded, and
  *			the source is hidden from the old name, should that
  *			be created anew.
- *	carrying	From here on no path stands for a key any more: each
- *			inode knows its object.  carry.c has object by object
+ *	relocation	From here on no path stands for a key any more: each
+ *			inode knows its object.  relocate.c has object by object
  *			copied to the key that its name spells at that
  *			moment, which is recorded, and the old one deleted.
  *
@@ -22,7 +22,7 @@
  * more than the first: another source (or several, while a listing is under
  * way), and names that spell other keys.  Of nested sources the longest owns
  * a key.  After a crash, listings go on behind the page that was merged last,
- * and the flags tell what is still to be carried.
+ * and the flags tell what is still to be relocated.
  *
  * The list of moves, which other rooms ask, is in keys/moves.c; where a name
  * below one of them may lie is path/source.c's to tell.
@@ -209,9 +209,9 @@ moves_start(struct gate *g)
 	/* Last: these are who takes moves off the list. */
 	LIST_FOREACH(x, &g->exports, link) {
 		if (r == 0)
-			r = -pthread_create(&x->carrying.thread, NULL,
-					    carry_main, x);
-		x->carrying.started = r == 0;
+			r = -pthread_create(&x->relocation.thread, NULL,
+					    relocate_main, x);
+		x->relocation.started = r == 0;
 	}
 	return r;
 }
@@ -252,8 +252,8 @@ tell(struct gate *g, const struct move *m,
 	};
 	struct node *dir = NULL;
 	char path[4096] = "";
-	int r = meta_count_carried(g->meta, m->x->id, m->row.source,
-				   &info.objects_left, &info.bytes_left);
+	int r = meta_count_relocating(g->meta, m->x->id, m->row.source,
+				      &info.objects_left, &info.bytes_left);
 
 	if (r < 0)
 		return r;
@@ -290,9 +290,9 @@ moves_stop(struct gate *g)
 	pthread_cond_broadcast(&g->moves.changed);
 	pthread_mutex_unlock(&g->moves.mutex);
 	LIST_FOREACH(x, &g->exports, link) {
-		if (x->carrying.started)
-			pthread_join(x->carrying.thread, NULL);
-		x->carrying.started = false;
+		if (x->relocation.started)
+			pthread_join(x->relocation.thread, NULL);
+		x->relocation.started = false;
 	}
 	pool_stop(&g->moves.listers);
 }

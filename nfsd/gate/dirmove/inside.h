@@ -80,7 +80,7 @@ int move_drop_behind(struct lister *l, struct move_page *page,
 int move_list_page(struct move *m, bool later, struct move_cursor *at,
 		   uint64_t *found) __attribute__((warn_unused_result));
 
-/* ---- carry.c ---- */
-void *carry_main(void *export);	/* the thread, one each */
+/* ---- relocate.c ---- */
+void *relocate_main(void *export);	/* the thread, one each */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The listing of a renamed directory's old prefix: every key gets an inode
- * that knows where its object lies and is marked as carried.
+ * that knows where its object lies and is marked as relocating.
  *
  * Pages come in the order of keys.  A stack of levels follows the path of the
  * key at hand; names are added with the lock of the deepest directory that
@@ -130,16 +130,16 @@ room_for_mark(struct lister *l)
 	return 0;
 }
 
-/* It was to be replaced at this key, and will be elsewhere.  Or it was carried
- * there, and a crash came before the row.  Or it was carried from there while
- * the page was on its way: then what lies at the new key has the same ETag,
- * and is known.  Mutex held. */
+/* It was to be replaced at this key, and will be elsewhere.  Or it was
+ * relocated there, and a crash came before the row.  Or it was relocated
+ * from there while the page was on its way: then what lies at the new key
+ * has the same ETag, and is known.  Mutex held. */
 static bool
 is_left_locked(const struct node *n, const struct listed *e)
 {
 	return (n->i.dest_etag[0] != '\0' &&
 		strcmp(n->i.dest_etag, e->etag) == 0) ||
-	       (n->i.carried && e->etag[0] != '\0' &&
+	       (n->i.relocating && e->etag[0] != '\0' &&
 		n->i.base_size == e->size &&
 		strcmp(n->i.base_etag, e->etag) == 0) ||
 	       (n->i.kind == GATE_DIR && e->size == 0);
@@ -156,7 +156,7 @@ mark_locked(struct lister *l, struct node *n, const struct listed *e,
 			if (!node_is_local_locked(n))
 				take_over_locked(n, e);
 			move_mark(&n->i, key);
-			l->claimed += n->i.carried;
+			l->claimed += n->i.relocating;
 		}
 	} else if (n->i.kind == GATE_DIR && n->i.base_key[0] == '\0' &&
 		   !n->up.pending) {
@@ -166,8 +166,8 @@ mark_locked(struct lister *l, struct node *n, const struct listed *e,
 		n->i.marker = true;
 		n->i.attr_known = false;
 		move_mark(&n->i, key);
-		l->claimed += n->i.carried;
-	} else if (n->up.pending && n->i.name_dirty && !n->i.carried &&
+		l->claimed += n->i.relocating;
+	} else if (n->up.pending && n->i.name_dirty && !n->i.relocating &&
 		   n->i.dest_etag[0] != '\0' &&
 		   strcmp(n->i.dest_etag, e->etag) != 0) {
 		/* Somebody else changed what it was to replace there. */
@@ -257,7 +257,7 @@ new_row(struct lister *l, const struct listed *e, struct meta_inode *row)
 	*row = (struct meta_inode){ 0 };
 	object_from_listing(l->x, e->key, &entry, row);
 	row->marker = row->kind == GATE_DIR;
-	row->name_dirty = row->carried = true;
+	row->name_dirty = row->relocating = true;
 	row->dest_etag[0] = '\0';
 }
 
@@ -549,7 +549,7 @@ unlisted_still(struct node *n, const char *key, struct listed *e)
 	if (path_key(n, path) == 0 && strcmp(path, key) == 0)
 		return false;
 	pthread_mutex_lock(&n->mutex);
-	still = !n->dead && !n->i.name_dirty && !n->i.carried &&
+	still = !n->dead && !n->i.name_dirty && !n->i.relocating &&
 		strcmp(n->i.base_key, key) == 0;
 	strcpy(e->etag, n->i.base_etag);
 	e->size = n->i.base_size;
@@ -559,7 +559,7 @@ unlisted_still(struct node *n, const char *key, struct listed *e)
 
 /* Its object lies below the source, or did: the copy will tell. */
 static int
-one_unlisted(void *arg, const struct meta_uncarried *u)
+one_unlisted(void *arg, const struct meta_in_place *u)
 {
 	struct unlisted *all = arg;
 	struct lister *l = all->l;
@@ -586,7 +586,7 @@ one_unlisted(void *arg, const struct meta_uncarried *u)
 
 /*
  * Files whose object lies below the source and was not listed: the listing
- * lags behind our own PUT, or somebody else has deleted it.  They are carried
+ * lags behind our own PUT, or somebody else has deleted it.  They are relocated
  * as the others are; what is gone, no copy finds.
  */
 static int
@@ -604,8 +604,8 @@ mark_unlisted(struct lister *l)
 	if (r == 0)
 		r = add_dir(&all, l->m->row.ino);
 	while (r == 0 && all.count > 0)
-		r = meta_each_uncarried(l->g->meta, all.dirs[--all.count],
-					one_unlisted, &all);
+		r = meta_each_in_place(l->g->meta, all.dirs[--all.count],
+				       one_unlisted, &all);
 	free(all.dirs);
 	if (r == 0 && l->later)
 		l->m->none_unlisted = l->claimed == claimed;

@@ -156,11 +156,11 @@ hidden_stray(struct gate_export *x, const char *key, bool stray)
 
 /* Is it on its way, under a name that it has left? */
 static bool
-is_carried(struct gate_export *x, const char *key)
+is_relocating(struct gate_export *x, const char *key)
 {
 	/* If SQLite cannot tell: rather hide than show a file twice. */
 	return moves_any(x->gate) &&
-	       meta_has_carried(x->gate->meta, x->id, key) != 0;
+	       meta_has_relocating(x->gate->meta, x->id, key) != 0;
 }
 
 bool
@@ -173,7 +173,7 @@ hidden_exactly(struct gate_export *x, const char *key)
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && h->count > 0;
 	pthread_mutex_unlock(&x->gate->mutex);
-	return hidden || is_carried(x, key);
+	return hidden || is_relocating(x, key);
 }
 
 bool
@@ -186,7 +186,7 @@ hidden_for_good(struct gate_export *x, const char *key)
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && h->count > h->strays;
 	pthread_mutex_unlock(&x->gate->mutex);
-	return hidden || is_carried(x, key);
+	return hidden || is_relocating(x, key);
 }
 
 bool
@@ -289,5 +289,5 @@ hidden_since(struct gate_export *x, const char *key, uint64_t since_ms)
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && (h->count > 0 || h->gone_ms >= since_ms);
 	pthread_mutex_unlock(&x->gate->mutex);
-	return hidden || move_claims(x, key) || is_carried(x, key);
+	return hidden || move_claims(x, key) || is_relocating(x, key);
 }

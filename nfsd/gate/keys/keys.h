@@ -21,7 +21,7 @@
 /*
  * Directories that were renamed, until their objects have followed;
  * dirmove/dirmove.c tells how.  A move lists (all keys below its source get
- * inodes), then it is listed, and the objects are carried.
+ * inodes), then it is listed, and the objects are relocated.
  */
 struct move {
 	LIST_ENTRY(move) link;
@@ -32,8 +32,8 @@ struct move {
 	uint64_t failed;	/* objects of the last pass, */
 	uint64_t failures;	/* of all passes */
 	bool too_long;		/* told: a path that no key can be */
-	bool lagging;		/* all is carried, and still listed there */
-	/* dirmove/carry.c's alone */
+	bool lagging;		/* all is relocated, and still listed there */
+	/* dirmove/relocate.c's alone */
 	uint64_t look_ms, look_wait_ms;	/* when it looks again */
 	uint64_t lagging_ms;	/* since */
 	bool none_unlisted;	/* a look found no file that was not marked */
@@ -41,7 +41,7 @@ struct move {
 	char error[256];	/* the last one */
 };
 
-#define CARRY_AT_ONCE 16	/* objects on their way, of an export */
+#define RELOCATE_AT_ONCE 16	/* objects on their way, of an export */
 
 #define MOVE_TOO_LONG "the new path is longer than a key may be"
 
@@ -208,15 +208,15 @@ bool move_skip(struct gate_export *x, const char *key,
 	       char past[META_KEY_MAX + 8]);
 
 void move_undo(struct move *m);		/* off the list, and free */
-void moves_wake(struct gate *g);	/* there is something to be carried */
+void moves_wake(struct gate *g);	/* there is something to be relocated */
 void moves_free(struct gate *g);
 
-/* An upload that dirmove/carry.c started has ended, well or not. */
-void carry_ended(struct node *n, int r, const char *error);
+/* An upload that dirmove/relocate.c started has ended, well or not. */
+void relocate_ended(struct node *n, int r, const char *error);
 /* The pass goes on when there is room. */
 void move_wait_for_room(struct gate_export *x, unsigned room);
-/* An object could not be carried: told with the moves it belongs to.  One that
- * never can be is told once: it stays where it is, and is read there. */
+/* An object could not be relocated: told with the moves it belongs to.  One
+ * that never can be is told once: it stays where it is, and is read there. */
 void move_failed(struct gate_export *x, const char *key, const char *error);
 
 /* Is any being listed?  Cheap. */

@@ -24,13 +24,13 @@ move_wait_for_room(struct gate_export *x, unsigned room)
 	struct moves *all = &x->gate->moves;
 
 	pthread_mutex_lock(&all->mutex);
-	while (x->carrying.in_flight > CARRY_AT_ONCE - room)
+	while (x->relocation.in_flight > RELOCATE_AT_ONCE - room)
 		pthread_cond_wait(&all->changed, &all->mutex);
 	pthread_mutex_unlock(&all->mutex);
 }
 
-/* An object could not be carried: told with the moves it belongs to.  One that
- * never can be is told once: it stays where it is, and is read there. */
+/* An object could not be relocated: told with the moves it belongs to.  One
+ * that never can be is told once: it stays where it is, and is read there. */
 void
 move_failed(struct gate_export *x, const char *key, const char *error)
 {
@@ -39,7 +39,7 @@ move_failed(struct gate_export *x, const char *key, const char *error)
 	struct move *m;
 
 	pthread_mutex_lock(&all->mutex);
-	x->carrying.failed++;
+	x->relocation.failed++;
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x != x || !text_begins(key, m->row.source))
 			continue;
@@ -63,7 +63,7 @@ move_failed(struct gate_export *x, const char *key, const char *error)
 }
 
 void
-carry_ended(struct node *n, int r, const char *error)
+relocate_ended(struct node *n, int r, const char *error)
 {
 	struct gate *g = n->export->gate;
 	struct moves *all = &g->moves;
@@ -71,15 +71,15 @@ carry_ended(struct node *n, int r, const char *error)
 	bool left;
 
 	pthread_mutex_lock(&n->mutex);
-	left = n->i.carried && !n->dead;
+	left = n->i.relocating && !n->dead;
 	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
 	if (left && r < 0 && r != -EBUSY && r != -ECANCELED)
 		move_failed(n->export, key,
 			    error[0] != '\0' ? error : strerror(-r));
 	pthread_mutex_lock(&all->mutex);
-	n->export->carrying.in_flight--;
-	all->carried += !left;
+	n->export->relocation.in_flight--;
+	all->relocated += !left;
 	pthread_cond_broadcast(&all->changed);
 	pthread_mutex_unlock(&all->mutex);
 }
@@ -200,7 +200,7 @@ moves_count_locked(struct moves *all)
 		count++;
 		listing += !m->row.listed;
 	}
-	/* A page more is nothing to the carrier. */
+	/* A page more is nothing to who relocates. */
 	all->wakes += count != all->count || listing != all->listing;
 	__atomic_store_n(&all->count, count, __ATOMIC_RELEASE);
 	__atomic_store_n(&all->listing, listing, __ATOMIC_RELEASE);

@@ -467,7 +467,7 @@ link_turn_apply(struct link_turn *t)
 	node_rename(n, &t->entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
-	n->i.carried = row->carried;
+	n->i.relocating = row->relocating;
 	n->i.local_only = row->local_only;
 	n->i.data_dirty = row->data_dirty;
 	n->i.attr_dirty = row->attr_dirty;

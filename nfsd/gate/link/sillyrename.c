@@ -22,7 +22,7 @@ void
 sillyrename_row(struct meta_inode *row)
 {
 	row->local_only = true;
-	row->name_dirty = row->data_dirty = row->carried = false;
+	row->name_dirty = row->data_dirty = row->relocating = false;
 	row->base_key[0] = row->base_etag[0] = row->dest_etag[0] = '\0';
 }
 

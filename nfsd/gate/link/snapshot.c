@@ -264,7 +264,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 		s->row.base_limit = s->row.base_size;
 		s->row.data_dirty = s->row.attr_dirty = false;
 		s->row.name_dirty = name_dirty;
-		s->row.carried = false;
+		s->row.relocating = false;
 		s->row.local_only = local_only;
 		strcpy(s->row.dest_etag, n->i.dest_etag);
 		s->attr_version = n->attr_version;

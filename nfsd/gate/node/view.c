@@ -15,7 +15,7 @@ node_is_local_locked(const struct node *n)
 {
 	return n->h.state != META_NONE || n->up.pending ||
 	       n->up.run != UP_IDLE || n->reserved_client != NULL ||
-	       n->i.local_only || n->i.carried || n->d.staged.count > 0;
+	       n->i.local_only || n->i.relocating || n->d.staged.count > 0;
 }
 
 void

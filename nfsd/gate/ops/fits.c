@@ -3,7 +3,7 @@
  * Could every object below a directory follow, if the directory had another
  * name?  S3 ends keys at 1,024 bytes, and copies no archived object
  * (dir/cold.c).  Asked before a rename is answered, since what is too long
- * afterwards can neither be carried there nor be reached.  (What is archived
+ * afterwards can neither be relocated there nor be reached.  (What is archived
  * and met later stays where it is, reached by its new name.)
  *
  * Looked at is what is known here, and the first pages of the old prefix as

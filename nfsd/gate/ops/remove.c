@@ -51,7 +51,7 @@ writer_allows(struct node *n, struct gate_request *rq, const char *who)
  * Not while a key still holds the bytes of a file that was renamed away: they
  * are its only copy, and nothing of this file was sent there yet. */
 static void
-forget_sent(struct node *n, const char *key, bool was_carried,
+forget_sent(struct node *n, const char *key, bool was_relocating,
 	    struct change *c)
 {
 	struct gate_export *x = n->export;
@@ -86,7 +86,7 @@ forget_sent(struct node *n, const char *key, bool was_carried,
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    !change_deletes(c, key) && !hidden_exactly(x, key))
 		(void)forget_known(n, c, key, n->i.dest_etag, true);
-	else if (was_carried && !late)
+	else if (was_relocating && !late)
 		forget_copy(n, c);
 }
 
@@ -100,7 +100,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	const struct meta_delete *del;
 	char key[META_KEY_MAX + 2];
-	bool was_carried = false;
+	bool was_relocating = false;
 	int r = move_old_key(n, key);
 
 	change_begin(&c, x->gate);
@@ -108,7 +108,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	if (r == -ENAMETOOLONG)
 		r = key[0] = '\0';
 	if (r == 0)
-		r = change_settle_name(&c, n, &was_carried);
+		r = change_settle_name(&c, n, &was_relocating);
 	if (r == 0 && file != n)
 		r = link_less_rows(file, &c, &row);
 	if (r < 0)
@@ -119,7 +119,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	/* A file that was renamed has hidden its object's key before; that
 	 * place in the table is the deletion's from here on. */
 	del = forget_object(n, &c, !name_left_key(n));
-	forget_sent(n, key, was_carried, &c);
+	forget_sent(n, key, was_relocating, &c);
 	replay_note(c.batch, rq, NULL);
 	failpoint("remove-before-commit");
 	r = change_commit(&c);

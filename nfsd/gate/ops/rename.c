@@ -222,7 +222,7 @@ struct step {
 	struct meta_name entry;
 	struct meta_inode row;		/* the file's, with that name */
 	struct indoubt_heirloom heirloom;	/* that the victim leaves */
-	bool was_carried, was_hidden;
+	bool was_relocating, was_hidden;
 	int64_t ctime_ns;		/* of the file whose alias it is */
 };
 
@@ -249,7 +249,7 @@ objects_left(struct step *s, struct change *c)
 	    !hidden_exactly(n->export, s->old_key))
 		left = forget_known(n, c, s->old_key, s->row.dest_etag,
 				    true) != NULL;
-	if (!left && s->was_carried)
+	if (!left && s->was_relocating)
 		forget_copy(n, c);
 	plan_row(s->m, s->key, &s->row);
 	if (s->row.local_only)
@@ -332,7 +332,7 @@ step_rows(struct step *s, struct gate_request *rq, struct change *c)
 	if (r == 0)
 		r = meta_new_name_id(c->gate->meta, &s->entry.id);
 	if (r == 0)
-		r = change_settle_name(c, n, &s->was_carried);
+		r = change_settle_name(c, n, &s->was_relocating);
 	if (r == 0 && v != NULL)
 		r = change_settle_name(c, v, NULL);
 	if (r == 0)

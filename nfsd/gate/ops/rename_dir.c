@@ -169,7 +169,7 @@ plan_victim(struct plan *p)
 	meta_del_inode(p->c->batch, v->ino);
 	if (!replaced || strcmp(v->i.base_key, p->new_key) != 0)
 		(void)forget_object(v, p->c,
-				    !name_left_key(v) || v->i.carried);
+				    !name_left_key(v) || v->i.relocating);
 	indoubt_gone_rows(
 	    v, (const char *const[]){ replaced ? p->new_key : "", "" }, p->c);
 }
@@ -236,7 +236,7 @@ moved(struct plan *p, const struct meta_name *entry)
 	node_rename(n, entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = p->row.name_dirty;
-	n->i.carried = p->row.carried;
+	n->i.relocating = p->row.relocating;
 	n->i.ctime_ns = p->row.ctime_ns;
 	strcpy(n->i.dest_etag, p->row.dest_etag);
 	n->checked_ms = clock_ms();

@@ -63,7 +63,7 @@ int move_old_key(struct node *n, char key[META_KEY_MAX + 2])
  * has; 0: there is none; -EAGAIN: time is up, or it fails (rq->again). */
 int move_wait(struct node *n, struct gate_request *rq)
 	__attribute__((warn_unused_result));
-/* The path of an inode changed below it: its object is to be carried.  Row
+/* The path of an inode changed below it: its object is to be relocated.  Row
  * only; the file lock is held. */
 void move_mark(struct meta_inode *row, const char *key);
 

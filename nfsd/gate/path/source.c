@@ -258,7 +258,7 @@ move_mark(struct meta_inode *row, const char *key)
 	/* What lay at the old key went with it, or stays; at the new one
 	 * there is nothing yet. */
 	row->name_dirty = strcmp(row->base_key, key) != 0;
-	row->carried = row->name_dirty;
+	row->relocating = row->name_dirty;
 	if (row->name_dirty)
 		row->dest_etag[0] = '\0';
 	else

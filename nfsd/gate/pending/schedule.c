@@ -12,7 +12,7 @@
  *	wanted	while fewer than 8 of these two run; 7, if others wait and
  *		none of them runs
  *	settled	while fewer than 6 of them run, and 8 of both
- *	carried	while fewer than 16 of them run
+ *	relocating	while fewer than 16 of them run
  *
  * Threads are made when something waits and none is idle, up to 24.  One that
  * was woken is idle until it runs; so who takes an upload looks whether another

@@ -134,14 +134,14 @@ struct gate_export {
 	unsigned mangled;	/* characters, as in struct s3_caps; atomic */
 	bool cold_met;		/* an archived object; atomic: dir/cold.c */
 	struct schedule schedule;	/* of its uploads */
-	/* dirmove/carry.c; moves.mutex */
+	/* dirmove/relocate.c; moves.mutex */
 	struct {
 		pthread_t thread;
 		bool started;
 		uint64_t woken;		/* of moves.wakes: seen by it */
 		unsigned in_flight;	/* objects that it has sent off */
 		uint64_t failed;	/* of those, since the pass began */
-	} carrying;
+	} relocation;
 	struct deletes deletes;
 	struct {		/* upload/heal.c; g->mutex */
 		bool ill;	/* also atomic */
@@ -175,11 +175,11 @@ struct gate_export {
 /* Directories on their way: keys/moves.c, dirmove/dirmove.c. */
 struct moves {
 	pthread_mutex_t mutex;		/* a leaf; guards what follows */
-	pthread_cond_t changed;		/* a page, an end, work for carriers */
+	pthread_cond_t changed;		/* a page, an end, work to relocate */
 	LIST_HEAD(, move) list;
 	unsigned count, listing;	/* written under it, read without */
-	uint64_t carried;		/* objects, since the start */
-	uint64_t wakes;			/* carriers should look again */
+	uint64_t relocated;		/* objects, since the start */
+	uint64_t wakes;			/* who relocates should look again */
 	pthread_mutex_t renames;	/* one rename of a directory at a time;
 					 * before all other locks */
 	struct pool listers;

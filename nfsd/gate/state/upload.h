@@ -19,7 +19,7 @@ enum upload_run { UP_IDLE, UP_QUEUED, UP_RUNNING };
 enum urgency {
 	UPLOAD_WANTED,		/* somebody waits, or it is too old */
 	UPLOAD_SETTLED,		/* nobody does */
-	UPLOAD_CARRIED,		/* of a renamed directory (dirmove/carry.c) */
+	UPLOAD_RELOCATION,		/* of a renamed directory */
 	URGENCIES
 };
 
@@ -43,8 +43,8 @@ struct upload {
 	LIST_HEAD(, indoubt) indoubt;	/* had no answer (node/node.h) */
 	bool indoubt_rows;		/* some of them are on record */
 	char *sent_key;		/* of the one under way */
-	bool rowless;		/* pending for its object is carried: no row */
-	bool by_carrier;	/* which wants to know when it has ended */
+	bool rowless;		/* pending as it is relocated: no row */
+	bool by_relocation;	/* which wants to know when it has ended */
 	uint64_t due_ms;	/* settle, or retry */
 	uint64_t not_before_ms;	/* whoever kicks */
 	uint64_t busy_ms;	/* waits for its key since; 0: it does not */
@@ -67,7 +67,7 @@ struct upload {
 
 /* The uploads of one export: those that wait, and threads for them, which are
  * made when they are needed (pending/schedule.c).  Files come by
- * pending/dirty.c, carried ones by dirmove/carry.c. */
+ * pending/dirty.c, relocating ones by dirmove/relocate.c. */
 struct schedule {
 	pthread_mutex_t mutex;	/* a leaf; guards what follows */
 	pthread_cond_t work_ready;

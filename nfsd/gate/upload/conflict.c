@@ -82,8 +82,8 @@ build_on_nothing(struct sending *s)
 		row.base_size = row.base_limit = 0;
 		row.base_mtime_ns = 0;
 		/* What a renamed directory left there is theirs, too. */
-		if (row.carried)
-			row.carried = row.name_dirty = false;
+		if (row.relocating)
+			row.relocating = row.name_dirty = false;
 		meta_put_inode(b, &row);
 		/* Whatever ails the database: once more. */
 		if (meta_commit(n->export->gate->meta, &b) < 0)
@@ -95,7 +95,7 @@ build_on_nothing(struct sending *s)
 		n->i.dest_etag[0] = '\0';
 		n->i.base_size = n->i.base_limit = 0;
 		n->i.base_mtime_ns = 0;
-		n->i.carried = row.carried;
+		n->i.relocating = row.relocating;
 		n->i.name_dirty = row.name_dirty;
 		data_drop_clean_locked(n);
 		indoubt_forget_locked(n, s->snap.key);

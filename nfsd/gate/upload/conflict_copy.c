@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An object that was to follow its renamed directory (dirmove/carry.c) has
+ * An object that was to follow its renamed directory (dirmove/relocate.c) has
  * changed or gone, or its new key is taken.
  */
 
@@ -31,7 +31,7 @@ marker_gone(struct sending *s)
 	r = upload_copy_row(n, &row);
 	row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
 	row.base_size = row.base_limit = 0;
-	row.carried = row.name_dirty = false;
+	row.relocating = row.name_dirty = false;
 	row.data_dirty = row.attr_dirty = true;
 	if (r == 0) {
 		meta_put_inode(c.batch, &row);
@@ -45,7 +45,7 @@ marker_gone(struct sending *s)
 		n->i.base_key[0] = n->i.base_etag[0] = '\0';
 		n->i.dest_etag[0] = '\0';
 		n->i.base_size = n->i.base_limit = 0;
-		n->i.carried = n->i.name_dirty = false;
+		n->i.relocating = n->i.name_dirty = false;
 		n->i.data_dirty = n->i.attr_dirty = true;
 		pthread_mutex_unlock(&n->mutex);
 		gate_say(n->export->gate, 1, "somebody else removed the object "
@@ -66,7 +66,7 @@ source_changed(struct sending *s, const struct s3_object *o)
 
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
-	if (!n->dead && n->i.carried && !n->i.data_dirty &&
+	if (!n->dead && n->i.relocating && !n->i.data_dirty &&
 	    n->d.staged.count == 0 && n->d.live.count == 0 &&
 	    strcmp(n->i.base_etag, s->snap.row.base_etag) == 0) {
 		strcpy(n->i.base_etag, o->etag);
@@ -129,7 +129,7 @@ dest_taken(struct sending *s, const struct s3_object *theirs)
 }
 
 int
-carry_conflict(struct sending *s, int error)
+relocate_conflict(struct sending *s, int error)
 {
 	struct gate_export *x = s->node->export;
 	const struct meta_inode *i = &s->snap.row;
@@ -147,7 +147,7 @@ carry_conflict(struct sending *s, int error)
 		return r;
 	}
 	r = s3_head(x->s3, s->snap.key, &to, NULL);
-	if (r == 0 && carry_is_copy(&from, &to)) {
+	if (r == 0 && relocate_is_copy(&from, &to)) {
 		/* Our copy, whose answer was lost, perhaps in a crash. */
 		snprintf(s->etag, sizeof(s->etag), "%s", to.etag);
 	} else if (r == 0) {

@@ -243,8 +243,8 @@ is_too_early(struct deletion *d)
 	pthread_mutex_unlock(&g->mutex);
 	/* What cannot be known is no reason to wait. */
 	if (!wanted && !below)
-		(void)!meta_each_carried(g->meta, d->x->id, key, key, 1,
-					 one_below, &below);
+		(void)!meta_each_relocating(g->meta, d->x->id, key, key, 1,
+					    one_below, &below);
 	return below;
 }
 

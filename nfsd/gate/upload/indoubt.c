@@ -101,7 +101,7 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		n->i.base_size = row.base_size;
 		n->i.base_mtime_ns = row.base_mtime_ns;
 		n->i.name_dirty = row.name_dirty;
-		n->i.carried = row.carried;
+		n->i.relocating = row.relocating;
 		n->i.attr_dirty |= row.attr_dirty;
 		n->d.fetch_error = 0;
 		indoubt_forget_locked(n, key);
@@ -256,7 +256,7 @@ indoubt_is_one_of(struct gate_export *x, const char *key,
 static const struct indoubt *
 maker_locked(const struct node *n, const char *key, const struct seen *seen)
 {
-	bool left = (n->i.name_dirty || n->i.carried) &&
+	bool left = (n->i.name_dirty || n->i.relocating) &&
 		    strcmp(key, n->i.base_key) == 0;
 	const struct indoubt *l;
 
@@ -331,14 +331,15 @@ adopt_copy(struct sending *s)
 	pthread_mutex_lock(&s->node->mutex);
 	at = indoubt_at_locked(s->node, s->snap.key);
 	pthread_mutex_unlock(&s->node->mutex);
-	if (!i->carried || !at || i->base_etag[0] == '\0')
+	if (!i->relocating || !at || i->base_etag[0] == '\0')
 		return 0;
 	r = s3_head(x->s3, i->base_key, &from, NULL);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	r = s3_head(x->s3, s->snap.key, &to, NULL);
 	copy = r == 0 && strcmp(from.etag, i->base_etag) == 0 &&
-	       strcmp(to.etag, i->dest_etag) != 0 && carry_is_copy(&from, &to);
+	       strcmp(to.etag, i->dest_etag) != 0 &&
+	       relocate_is_copy(&from, &to);
 	if (copy) {
 		node_lock_wait(s->node);
 		r = found(s->node, s->snap.key, &to, false);
@@ -398,7 +399,7 @@ indoubt_adopt_base(struct node *n)
 	return ask ? adopt_at(n, key, false) : 0;
 }
 
-/* ---- a copy of an object that is carried ---- */
+/* ---- a copy of an object that is relocated ---- */
 
 static bool
 same_metadata(const struct s3_headers *a, const struct s3_headers *b)
@@ -416,7 +417,7 @@ same_metadata(const struct s3_headers *a, const struct s3_headers *b)
 }
 
 bool
-carry_is_copy(const struct s3_object *from, const struct s3_object *to)
+relocate_is_copy(const struct s3_object *from, const struct s3_object *to)
 {
 	return to->size == from->size &&
 	       (strcmp(to->etag, from->etag) == 0 ||

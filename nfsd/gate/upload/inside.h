@@ -41,7 +41,7 @@ bool indoubt_is_one_of(struct gate_export *x, const char *key,
 		       const struct s3_object *o,
 		       const struct meta_indoubt *list, size_t count);
 /* Is the second the copy that was to be made of the first? */
-bool carry_is_copy(const struct s3_object *from, const struct s3_object *to);
+bool relocate_is_copy(const struct s3_object *from, const struct s3_object *to);
 /* With metadata=none an object has no time and owner to know it by: are its
  * bytes those of the snapshot?  As far as its ETag tells. */
 bool indoubt_same_bytes(const struct sending *s, const struct s3_object *o);
@@ -54,9 +54,9 @@ void indoubt_ended(struct sending *s, const char *key);
 int indoubt_adopt(struct sending *s) __attribute__((warn_unused_result));
 
 /* ---- conflict_copy.c ---- */
-/* The object that is carried has changed or gone, or its new key is taken.
+/* The object that is relocated has changed or gone, or its new key is taken.
  * -ECANCELED: it is settled, look again; 0: what lies there is ours. */
-int carry_conflict(struct sending *s, int r)
+int relocate_conflict(struct sending *s, int r)
 	__attribute__((warn_unused_result));
 
 /* ---- send.c ---- */
@@ -78,7 +78,7 @@ int recall_base(struct sending *s) __attribute__((warn_unused_result));
 /* ---- progress.c ---- */
 /* Nothing is to be told but the new key, after a directory above was
  * renamed. */
-bool send_is_carried(const struct sending *s);
+bool send_is_relocation(const struct sending *s);
 /* An upload met an object that is not the one the file builds on; for s3nfsctl
  * status. */
 void conflict_count(struct sending *s);

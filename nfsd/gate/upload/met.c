@@ -247,7 +247,7 @@ upload_base_gone(struct sending *s)
 	if (all && n->i.link_id[0] != '\0')
 		r = link_move_over(n);
 	if (all && r == 0) {
-		hidden = name_left_key(n) && !n->i.carried;
+		hidden = name_left_key(n) && !n->i.relocating;
 		r = lookup_bury(n);
 		if (r == 0 && hidden)
 			hidden_del(n->export, base);

@@ -26,12 +26,12 @@ conflict_count(struct sending *s)
 }
 
 bool
-send_is_carried(const struct sending *s)
+send_is_relocation(const struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
 
 	/* A link's mark speaks of its key: no mere copy. */
-	return i->carried && !i->data_dirty && !i->attr_dirty &&
+	return i->relocating && !i->data_dirty && !i->attr_dirty &&
 	       i->link_id[0] == '\0';
 }
 
@@ -165,7 +165,7 @@ upload_put_row(struct node *n, const struct meta_inode *row)
 	strcpy(n->i.dest_etag, row->dest_etag);
 	n->i.attr_dirty = row->attr_dirty;
 	n->i.name_dirty = row->name_dirty;
-	n->i.carried = row->carried;
+	n->i.relocating = row->relocating;
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
 }

@@ -84,7 +84,7 @@ fall_back(struct meta_inode *row)
 {
 	row->size = row->base_limit = row->base_size;
 	row->data_dirty = row->attr_dirty = false;
-	row->name_dirty = row->carried;	/* it still follows its directory */
+	row->name_dirty = row->relocating;	/* it follows its directory */
 	row->attr_known = false;
 	row->ctime_ns = clock_ns();
 }
@@ -132,7 +132,7 @@ static bool
 loses_name(const struct node *n)
 {
 	return n->i.base_key[0] == '\0' ||
-	       (n->i.name_dirty && !n->i.carried);
+	       (n->i.name_dirty && !n->i.relocating);
 }
 
 /* The rows that let the file fall back; adds to the batch.  Mutex held. */
@@ -172,7 +172,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	if (loses_name(n))
 		node_unname(n);
 	/* The object under the old name is what there is. */
-	if (n->i.name_dirty && !n->i.carried && n->i.base_key[0] != '\0')
+	if (n->i.name_dirty && !n->i.relocating && n->i.base_key[0] != '\0')
 		hidden_del(n->export, n->i.base_key);
 	pthread_mutex_lock(&n->mutex);
 	/* Bytes on their way from the bucket go to the file that leaves. */

@@ -133,10 +133,10 @@ adopt_rows_locked(struct node *n, const struct extents *staged,
 
 	if (r < 0)
 		return r;
-	/* Its key was hidden when the file was renamed.  What was carried has
+	/* Its key was hidden when the file was renamed.  What was relocated has
 	 * had no row, and SQLite hid it. */
-	(void)forget_object_locked(n, c, row->carried);
-	row->carried = false;
+	(void)forget_object_locked(n, c, row->relocating);
+	row->relocating = false;
 	row->base_key[0] = row->base_etag[0] = '\0';
 	if (row->local_only)
 		row->dest_etag[0] = '\0';
@@ -191,7 +191,7 @@ adopt_copy(struct node *n)
 	n->i.base_key[0] = n->i.base_etag[0] = '\0';
 	strcpy(n->i.dest_etag, row.dest_etag);
 	n->i.base_size = n->i.base_limit = 0;
-	n->i.name_dirty = n->i.carried = false;
+	n->i.name_dirty = n->i.relocating = false;
 	n->i.data_dirty = true;
 	n->content_version++;
 	was = n->d.staged;

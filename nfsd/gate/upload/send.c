@@ -544,12 +544,12 @@ prepare(struct sending *s)
 	return 0;
 }
 
-/* ---- carried ---- */
+/* ---- relocating ---- */
 
 /* Larger than one copy may be: part by part.  What the object carries is
  * asked for, since a multipart upload begins with it. */
 static int
-carry_parts(struct sending *s)
+relocate_parts(struct sending *s)
 {
 	const struct meta_inode *i = &s->snap.row;
 	struct s3_object o = { 0 };
@@ -608,7 +608,7 @@ look_for_mark(struct sending *s)
  * all that is not.  The ETag tells that it has arrived whole; where a copy
  * has another one (of a multipart upload, or encrypted), a look does. */
 static int
-send_carried(struct sending *s)
+send_relocation(struct sending *s)
 {
 	struct gate_export *x = s->node->export;
 	const struct meta_inode *i = &s->snap.row;
@@ -637,7 +637,7 @@ send_carried(struct sending *s)
 	if (r < 0)
 		return r;
 	if (i->base_size > x->copy_max)
-		return carry_parts(s);
+		return relocate_parts(s);
 	r = upload_point_of_no_return(s, "", "");
 	if (r < 0)
 		return r;
@@ -672,8 +672,8 @@ send_version(struct sending *s)
 	const struct meta_inode *i = &s->snap.row;
 	int r;
 
-	if (send_is_carried(s))
-		return send_carried(s);
+	if (send_is_relocation(s))
+		return send_relocation(s);
 	r = prepare(s);
 	if (r != 0)
 		return r < 0 ? r : 0;

@@ -174,13 +174,13 @@ upload_refused(struct sending *s, int r)
 	node_lock_wait(n);
 	/* Not below a writer's feet: what it has not committed lies in the
 	 * same file.  Nor a directory, whose files would be left without a
-	 * path; it goes on being tried.  So does what is to be carried: there
+	 * path; it goes on being tried.  So does what is to be relocated: there
 	 * are no bytes to set aside.  And a version that came meanwhile has
 	 * not been refused. */
 	if (n->h.state == META_ACTIVE || n->i.kind == GATE_DIR ||
 	    n->content_version != s->snap.content_version ||
-	    n->i.link_ino != 0 || send_is_carried(s) ||
-	    (n->i.carried && !n->i.data_dirty)) {
+	    n->i.link_ino != 0 || send_is_relocation(s) ||
+	    (n->i.relocating && !n->i.data_dirty)) {
 		node_unlock(n);
 		upload_retry_later(s, r);
 		return;
@@ -199,9 +199,9 @@ upload_refused(struct sending *s, int r)
 
 /* ---- the run ---- */
 
-/* dirmove/carry.c sent it off, and tries again itself.  Mutex held. */
+/* dirmove/relocate.c sent it off, and tries again itself.  Mutex held. */
 static void
-carry_settle_locked(struct node *n)
+relocate_settle_locked(struct node *n)
 {
 	if (!n->up.rowless)
 		return;
@@ -262,7 +262,7 @@ upload_begin(struct node *n, struct sending *s)
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&n->export->gate->stopping, __ATOMIC_RELAXED))
 		r = -ECANCELED;
-	else if (early || (n->up.rowless && !n->i.carried))
+	else if (early || (n->up.rowless && !n->i.relocating))
 		r = -ECANCELED;
 	else if (n->h.state == META_ACTIVE && !n->i.local_only &&
 		 (!n->up.rowless || n->settle_empty) &&
@@ -297,7 +297,7 @@ upload_begin(struct node *n, struct sending *s)
 			handle_move_locked(n, META_EV_START);
 	} else {
 		n->up.run = UP_IDLE;
-		carry_settle_locked(n);
+		relocate_settle_locked(n);
 		if (early && n->up.pending) {
 			n->up.kicked = kicked;
 			n->up.wanted = wanted;
@@ -357,11 +357,11 @@ upload_end(struct node *n, struct sending *s, int r)
 
 	if (was_stopped(n, r))
 		r = -ECANCELED;
-	if ((r == -ESTALE || r == -EEXIST) && send_is_carried(s))
-		r = carry_conflict(s, r);
+	if ((r == -ESTALE || r == -EEXIST) && send_is_relocation(s))
+		r = relocate_conflict(s, r);
 	if (r == 0)
 		r = upload_done(s);
-	else if ((r == -ESTALE || r == -EEXIST) && !send_is_carried(s))
+	else if ((r == -ESTALE || r == -EEXIST) && !send_is_relocation(s))
 		r = upload_met_another(s, r);
 	if (r != -EBUSY)
 		n->up.busy_ms = 0;
@@ -387,7 +387,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	pthread_mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
 	n->up.cancel = n->up.keep = false;
-	carry_settle_locked(n);
+	relocate_settle_locked(n);
 	was_kicked = n->up.kicked;
 	n->up.kicked = was_kicked && n->up.pending;
 	n->up.wanted = n->up.wanted && n->up.pending;
@@ -416,7 +416,7 @@ recall_end(struct node *n, struct sending *s, int r)
 		handle_move_locked(n, META_EV_STOP);
 	if (r < 0)
 		n->up.due_ms = clock_ms() + RETRY_MAX_MS;
-	carry_settle_locked(n);
+	relocate_settle_locked(n);
 	data_idle_locked(n);
 	node_changed_locked(n);
 	admit_settle_locked(n);
@@ -438,7 +438,7 @@ waits_in_circle(const struct sending *s)
 		return true;
 	return n->up.busy_ms != 0 && n->up.busy_ms + CIRCLE_MS < clock_ms() &&
 	       i->name_dirty && i->base_key[0] != '\0' &&
-	       (i->kind == GATE_REG || i->carried || i->link_ino != 0) &&
+	       (i->kind == GATE_REG || i->relocating || i->link_ino != 0) &&
 	       i->base_limit <= n->export->gate->config.cache_size / 4 &&
 	       !key_is_free(s);
 }
@@ -540,7 +540,7 @@ upload_run(void *arg)
 	struct node *n = arg;
 	struct gate *g = n->export->gate;
 	struct sending s = { .node = n };
-	bool by_carrier;
+	bool by_relocation;
 	int r;
 
 	if (link_is_alias(n))
@@ -570,14 +570,14 @@ upload_run(void *arg)
 		snapshot_free(&s.snap);
 	}
 	pthread_mutex_lock(&n->mutex);
-	by_carrier = n->up.by_carrier;
-	n->up.by_carrier = false;
+	by_relocation = n->up.by_relocation;
+	n->up.by_relocation = false;
 	pthread_mutex_unlock(&n->mutex);
-	if (by_carrier) {
+	if (by_relocation) {
 		char error[256];
 
 		describe(&s, r, error, sizeof(error));
-		carry_ended(n, r, error);
+		relocate_ended(n, r, error);
 	}
 	pthread_mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->progress);

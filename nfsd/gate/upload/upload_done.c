@@ -98,11 +98,11 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 	row->name_dirty = strcmp(key_now, s->snap.key) != 0;
 	/* A RENAME of its own would have waited: a directory above it was
 	 * renamed. */
-	row->carried = row->name_dirty;
+	row->relocating = row->name_dirty;
 	strcpy(row->base_key, s->snap.key);
 	snprintf(row->base_etag, sizeof(row->base_etag), "%s", s->etag);
 	snprintf(row->dest_etag, sizeof(row->dest_etag), "%s",
-		 row->carried ? "" : s->etag);
+		 row->relocating ? "" : s->etag);
 	row->base_size = size;
 	row->cold = false;
 	row->base_limit = size < n->trunc_low ? size : n->trunc_low;
@@ -112,8 +112,8 @@ done_row(struct sending *s, struct node *n, const char *key_now,
 	else if (row->link_id[0] != '\0')
 		row->link_version = s->snap.row.link_version + 1;
 	row->base_mtime_ns = 0;	/* the next listing tells */
-	/* What is carried unread stays so. */
-	row->attr_known |= !send_is_carried(s);
+	/* What is relocated unread stays so. */
+	row->attr_known |= !send_is_relocation(s);
 	if (s->theirs) {
 		row->attr_known = false;
 		row->size = size;
@@ -127,7 +127,7 @@ static bool
 owes_upload(const struct meta_inode *row)
 {
 	return row->data_dirty || row->attr_dirty ||
-	       (row->name_dirty && !row->carried);
+	       (row->name_dirty && !row->relocating);
 }
 
 static void
@@ -144,7 +144,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->i.cold = row->cold;
 	n->i.base_limit = row->base_limit;
 	n->i.base_mtime_ns = 0;
-	n->i.carried = row->carried;
+	n->i.relocating = row->relocating;
 	n->i.link_version = row->link_version;
 	/* It may have been read meanwhile. */
 	n->i.attr_known |= row->attr_known;
@@ -260,7 +260,7 @@ done_rows_locked(struct done *d, const char *key_now, struct change *c)
 	 * renamed, and that place in the table is the deletion's from here
 	 * on; or SQLite has hidden it up to here. */
 	if (elsewhere)
-		(void)forget_object_locked(n, c, n->i.carried);
+		(void)forget_object_locked(n, c, n->i.relocating);
 	indoubt_rows_locked(n, c,
 			    (const char *const[]){
 				 s->snap.key, elsewhere ? n->i.base_key : "" },
@@ -310,12 +310,12 @@ done_locked(struct done *d)
 	r = done_rows_locked(d, key, &c);
 	pthread_mutex_unlock(&n->mutex);
 	failpoint("stored-before-row");
-	if (send_is_carried(d->s))
+	if (send_is_relocation(d->s))
 		failpoint("dirmove-copied-before-row");
 	if (r == 0)
 		r = change_commit(&c);
 	failpoint("stored-after-row");
-	if (send_is_carried(d->s))
+	if (send_is_relocation(d->s))
 		failpoint("dirmove-copied-after-row");
 	if (r == 0) {
 		hidden_answer(n->export, d->s->snap.key, 0, true);
@@ -343,7 +343,7 @@ upload_done(struct sending *s)
 		return -EAGAIN;
 	}
 	r = done_locked(&d);
-	if (r == 0 && n->i.carried)
+	if (r == 0 && n->i.relocating)
 		moves_wake(n->export->gate);
 	pthread_mutex_lock(&n->mutex);
 	node_changed_locked(n);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carrying objects to the keys that their names spell, after a directory
+ * Relocating objects to the keys that their names spell, after a directory
  * above them was renamed.
  *
  * One thread an export goes over the inodes that are marked, in the order of
  * their old keys, and sends each off as an upload (upload/upload.c,
  * upload/send.c): a copy inside the store, pinned to the version that was
  * listed, then the transaction that records the new key and the deletion of the
- * old one.  At most CARRY_AT_ONCE are on their way, so that clients' own
+ * old one.  At most RELOCATE_AT_ONCE are on their way, so that clients' own
  * uploads, which have their own threads, are not kept waiting, and memory does
- * not grow with the directory.  Nothing is carried before its whole source is
+ * not grow with the directory.  Nothing is relocated before its whole source is
  * listed.
  *
  * What fails stays marked and is met by the next pass, after a pause that
@@ -63,7 +63,7 @@ settle_at_home(struct node *n)
 /* 1: it is off, or done, or waits for a listing, whose end wakes us; 0: it
  * has to wait. */
 static int
-carry_one(struct gate_export *x, uint64_t ino)
+relocate_one(struct gate_export *x, uint64_t ino)
 {
 	struct gate *g = x->gate;
 	char key[META_KEY_MAX + 2];
@@ -74,7 +74,7 @@ carry_one(struct gate_export *x, uint64_t ino)
 		return r == -ESTALE ? 1 : r;
 	node_lock_wait(n);
 	r = path_key(n, key);
-	if (r == 0 && n->i.carried && !n->dead &&
+	if (r == 0 && n->i.relocating && !n->dead &&
 	    strcmp(key, n->i.base_key) == 0)
 		r = settle_at_home(n);
 	node_unlock(n);
@@ -90,26 +90,26 @@ carry_one(struct gate_export *x, uint64_t ino)
 	move_wait_for_room(x, 1);
 	meta_ease(g->meta);	/* deletions post, too */
 	pthread_mutex_lock(&n->mutex);
-	if (!n->i.carried || n->dead) {
+	if (!n->i.relocating || n->dead) {
 		started = 1;
 	} else if (n->up.run == UP_IDLE && !stopping(g) &&
 		   (!n->up.pending || n->up.rowless)) {
 		/* With changes of its own it goes with those. */
 		struct node *ref = node_ref(n);
 
-		n->up.pending = n->up.rowless = n->up.by_carrier = true;
+		n->up.pending = n->up.rowless = n->up.by_relocation = true;
 		n->up.run = UP_QUEUED;
 		pthread_mutex_lock(&g->moves.mutex);
-		x->carrying.in_flight++;
+		x->relocation.in_flight++;
 		pthread_mutex_unlock(&g->moves.mutex);
 		started = schedule_add(&n->export->schedule, ref,
-				       UPLOAD_CARRIED) == 0;
+				       UPLOAD_RELOCATION) == 0;
 		if (!started) {
 			n->up.pending = n->up.rowless = false;
-			n->up.by_carrier = false;
+			n->up.by_relocation = false;
 			n->up.run = UP_IDLE;
 			pthread_mutex_lock(&g->moves.mutex);
-			x->carrying.in_flight--;
+			x->relocation.in_flight--;
 			pthread_mutex_unlock(&g->moves.mutex);
 			node_put(&ref);
 		}
@@ -157,7 +157,7 @@ lagged_enough(struct move *m)
 	return m->lagging_ms < hidden_lag_from(now);
 }
 
-/* There is something to carry, which somebody may wait for. */
+/* There is something to relocate, which somebody may wait for. */
 static void
 is_owed(struct move *m)
 {
@@ -244,11 +244,11 @@ finish_all(struct gate_export *x)
 		pthread_mutex_unlock(&g->moves.mutex);
 		if (ready) {
 			/* In this order: one that is no more lost may be
-			 * carried since. */
+			 * relocated since. */
 			bool lost = indoubt_below(m->x, m->row.source);
 
-			r = meta_count_carried(g->meta, m->x->id,
-					       m->row.source, &count, &bytes);
+			r = meta_count_relocating(
+			    g->meta, m->x->id, m->row.source, &count, &bytes);
 			if (r == 0 && count == 0 && !lost &&
 			    m->look_ms <= clock_ms())
 				r = finish(m);
@@ -271,7 +271,7 @@ struct batch {
 };
 
 static int
-take_carried(void *arg, uint64_t ino, const char *key)
+take_relocating(void *arg, uint64_t ino, const char *key)
 {
 	struct batch *b = arg;
 
@@ -290,17 +290,17 @@ pass(struct gate_export *x, bool *waiting)
 
 	while (r == 0 && b.count == BATCH && !stopping(g)) {
 		b.count = 0;
-		r = meta_each_carried(g->meta, x->id, "", b.after, BATCH,
-				      take_carried, &b);
+		r = meta_each_relocating(g->meta, x->id, "", b.after, BATCH,
+					 take_relocating, &b);
 		for (size_t i = 0; r == 0 && i < b.count && !stopping(g);
 		     i++) {
-			int one = carry_one(x, b.inos[i]);
+			int one = relocate_one(x, b.inos[i]);
 
 			*waiting |= one == 0;
 			r = one < 0 ? one : 0;
 		}
 	}
-	move_wait_for_room(x, CARRY_AT_ONCE);
+	move_wait_for_room(x, RELOCATE_AT_ONCE);
 	return r;
 }
 
@@ -311,8 +311,8 @@ begin_pass(struct gate_export *x)
 	struct move *m;
 
 	pthread_mutex_lock(&g->moves.mutex);
-	x->carrying.woken = g->moves.wakes;
-	x->carrying.failed = 0;
+	x->relocation.woken = g->moves.wakes;
+	x->relocation.failed = 0;
 	LIST_FOREACH(m, &g->moves.list, link) {
 		if (m->x == x)
 			m->failed = 0;
@@ -332,7 +332,7 @@ sleep_until_woken(struct gate_export *x, uint64_t ms)
 	int r = 0;
 
 	pthread_mutex_lock(&all->mutex);
-	while (r == 0 && all->wakes == x->carrying.woken && !stopping(g)) {
+	while (r == 0 && all->wakes == x->relocation.woken && !stopping(g)) {
 		if (ms == 0)
 			pthread_cond_wait(&all->changed, &all->mutex);
 		else
@@ -343,7 +343,7 @@ sleep_until_woken(struct gate_export *x, uint64_t ms)
 }
 
 void *
-carry_main(void *arg)
+relocate_main(void *arg)
 {
 	struct gate_export *x = arg;
 	struct gate *g = x->gate;
@@ -358,7 +358,7 @@ carry_main(void *arg)
 		r = pass(x, &waiting);
 		left = finish_all(x);
 		pthread_mutex_lock(&g->moves.mutex);
-		failed = x->carrying.failed;
+		failed = x->relocation.failed;
 		pthread_mutex_unlock(&g->moves.mutex);
 		if (failed > 0 || r < 0) {
 			sleep_until_woken(x, retry);
