@@ -391,7 +391,7 @@ apply_put_quarantine(const struct change *c, struct sql *sql)
 static int
 apply_put_move(const struct change *c, struct sql *sql)
 {
-	const struct meta_move *m = (const void *)c->data;
+	const struct meta_dirmove *m = (const void *)c->data;
 	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_MOVE);
 
 	if (s == NULL)

@@ -245,13 +245,13 @@ meta_del_delete(struct meta_batch *b, uint64_t id)
 }
 
 void
-meta_put_move(struct meta_batch *b, const struct meta_move *move)
+meta_put_dirmove(struct meta_batch *b, const struct meta_dirmove *move)
 {
 	add(b, PUT_MOVE, move, sizeof(*move));
 }
 
 void
-meta_del_move(struct meta_batch *b, uint64_t id)
+meta_del_dirmove(struct meta_batch *b, uint64_t id)
 {
 	struct change *c = add(b, DEL_MOVE, NULL, 0);
 

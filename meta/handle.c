@@ -58,7 +58,7 @@ meta_state_next(enum meta_state state, enum meta_event event)
 }
 
 int
-meta_handle_move(struct meta_handle *handle, enum meta_event event)
+meta_handle_transition(struct meta_handle *handle, enum meta_event event)
 {
 	enum meta_state next = meta_state_next(handle->state, event);
 

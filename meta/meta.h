@@ -174,7 +174,7 @@ struct meta_handle {
 
 /* The only function that changes a state.  -EINVAL: not an allowed move;
  * the handle stays as it is. */
-int meta_handle_move(struct meta_handle *handle, enum meta_event event)
+int meta_handle_transition(struct meta_handle *handle, enum meta_event event)
 	__attribute__((warn_unused_result));
 /* The table behind it, for tests: META_STATE_COUNT if not allowed. */
 enum meta_state meta_state_next(enum meta_state state, enum meta_event event);
@@ -245,7 +245,7 @@ struct meta_ours *meta_ours_copy(const struct meta_ours *from);
  * below inode `ino`, wherever that is by now.  First all keys are listed, and
  * get inodes that are `relocating`; then the objects are relocating.
  */
-struct meta_move {
+struct meta_dirmove {
 	uint64_t id;
 	uint32_t export_id;
 	uint64_t ino;
@@ -316,8 +316,8 @@ void meta_put_indoubt(struct meta_batch *b, uint64_t ino,
 void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
 /* Its key is remembered for a while (meta_each_gone). */
 void meta_del_delete(struct meta_batch *b, uint64_t id);
-void meta_put_move(struct meta_batch *b, const struct meta_move *move);
-void meta_del_move(struct meta_batch *b, uint64_t id);
+void meta_put_dirmove(struct meta_batch *b, const struct meta_dirmove *move);
+void meta_del_dirmove(struct meta_batch *b, uint64_t id);
 void meta_put_replay(struct meta_batch *b, const uint8_t key[16],
 		     uint32_t procedure, uint64_t ino, uint32_t generation,
 		     int64_t now_ns);
@@ -465,9 +465,9 @@ struct meta_gone {
 int meta_each_gone(struct meta *meta,
 		   int (*each)(void *arg, const struct meta_gone *gone),
 		   void *arg) __attribute__((warn_unused_result));
-int meta_each_move(struct meta *meta,
-		   int (*each)(void *arg, const struct meta_move *m),
-		   void *arg) __attribute__((warn_unused_result));
+int meta_each_dirmove(struct meta *meta,
+		      int (*each)(void *arg, const struct meta_dirmove *m),
+		      void *arg) __attribute__((warn_unused_result));
 /* Names of a directory that are directories, or have an object and are not
  * relocating. */
 struct meta_in_place {

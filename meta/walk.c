@@ -687,7 +687,7 @@ meta_each_quarantine(struct meta *m,
 static int
 read_move(sqlite3_stmt *s, void *row)
 {
-	struct meta_move *m = row;
+	struct meta_dirmove *m = row;
 
 	m->id = col(s, 0);
 	m->export_id = (uint32_t)col(s, 1);
@@ -702,11 +702,11 @@ read_move(sqlite3_stmt *s, void *row)
 }
 
 int
-meta_each_move(struct meta *m,
-	       int (*each)(void *arg, const struct meta_move *move),
-	       void *arg)
+meta_each_dirmove(struct meta *m,
+		  int (*each)(void *arg, const struct meta_dirmove *move),
+		  void *arg)
 {
-	const struct meta_move *move;
+	const struct meta_dirmove *move;
 	struct walk w = { .meta = m, .id = SQL_EACH_MOVE,
 			  .size = sizeof(*move), .read = read_move,
 			  .go_on = behind_number, .number_count = 1,

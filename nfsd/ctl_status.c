@@ -32,7 +32,7 @@ exports_json(struct exports *exports)
 }
 
 static int
-add_move(void *arg, const struct gate_move_info *m)
+add_move(void *arg, const struct gate_dirmove_info *m)
 {
 	char text[5000];
 
@@ -62,7 +62,7 @@ moves_json(struct gate *gate)
 {
 	json_t *list = json_array();
 
-	if (gate_each_move(gate, add_move, list) < 0)
+	if (gate_each_dirmove(gate, add_move, list) < 0)
 		log_warn("ctl", "the list of renamed directories is "
 			 "incomplete");
 	return list;

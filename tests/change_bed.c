@@ -365,7 +365,7 @@ count_any_delete(void *arg, const struct meta_delete *d)
 }
 
 static int
-count_move(void *arg, const struct meta_move *m)
+count_move(void *arg, const struct meta_dirmove *m)
 {
 	(void)m;
 	++*(unsigned *)arg;
@@ -401,11 +401,11 @@ differences(struct rig *r)
 	pthread_mutex_lock(&g->mutex);
 	same(&l, deletes == g->deletes_pending, "deletions pending");
 	pthread_mutex_unlock(&g->mutex);
-	same(&l, meta_each_move(r->bed.meta, count_move, &moves) == 0,
+	same(&l, meta_each_dirmove(r->bed.meta, count_move, &moves) == 0,
 	     "moves");
-	pthread_mutex_lock(&g->moves.mutex);
-	same(&l, moves == g->moves.count, "moves under way");
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_lock(&g->dirmoves.mutex);
+	same(&l, moves == g->dirmoves.count, "moves under way");
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 	return l.wrong;
 }
 
@@ -417,7 +417,7 @@ rig_agrees(struct rig *r)
 	bool agree, still;
 
 	/* The keys of a renamed directory are written as they are met. */
-	AWAIT(__atomic_load_n(&g->moves.listing, __ATOMIC_ACQUIRE) == 0);
+	AWAIT(__atomic_load_n(&g->dirmoves.listing, __ATOMIC_ACQUIRE) == 0);
 	/* A deletion of what never reached the bucket ends by itself: what
 	 * was seen beside that end does not count. */
 	do {

@@ -552,11 +552,11 @@ gate_each_trouble(struct gate *gate,
 }
 
 int
-gate_each_move(struct gate *gate,
-	       int (*each)(void *arg, const struct gate_move_info *),
-	       void *arg)
+gate_each_dirmove(struct gate *gate,
+		  int (*each)(void *arg, const struct gate_dirmove_info *),
+		  void *arg)
 {
-	struct gate_move_info info = {
+	struct gate_dirmove_info info = {
 		.path = "/data/new", .source = "old/", .phase = "MOVING",
 		.objects = 10000, .objects_left = 4711, .failures = 2,
 		.error = "SlowDown",

@@ -289,7 +289,7 @@ forgets_nothing(struct scene *s)
 /* A directory whose files were just changed is renamed; the listing of all
  * that is below it is of the time before. */
 static void
-move_lags(struct scene *s)
+dirmove_lags(struct scene *s)
 {
 	static const char *const all = "changed new old sub there ";
 	char rule[512];
@@ -457,7 +457,7 @@ SCENARIOS(
 	  "attr_ttl_ms=300 settle_ms=50", false },
 	{ "list-lag-move", "mv of a directory whose listing is of the time "
 	  "before its files were changed, kill / all of it moves as it is, "
-	  "nothing comes back", move_lags,
+	  "nothing comes back", dirmove_lags,
 	  "attr_ttl_ms=300 settle_ms=50", false },
 	{ "list-too-long", "mv of a directory with a key far below that is too "
 	  "long then / the rest moves, that file is read where it is and told "

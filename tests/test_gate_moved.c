@@ -81,30 +81,30 @@ what_has_left_a_key_since_does_not_delete_what_is_there(void)
 }
 
 static bool
-is_listed(struct gate *g, const struct move *m)
+is_listed(struct gate *g, const struct dirmove *m)
 {
 	bool is;
 
-	pthread_mutex_lock(&g->moves.mutex);
+	pthread_mutex_lock(&g->dirmoves.mutex);
 	is = m->row.listed;
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 	return is;
 }
 
 /* "d" with a file becomes "e", and listings tell of `ghosts` more keys that
  * are not there any more: the move goes on looking. */
-static struct move *
-move_that_lags(struct bed *b, struct client *c, unsigned ghosts)
+static struct dirmove *
+dirmove_that_lags(struct bed *b, struct client *c, unsigned ghosts)
 {
 	struct gate_fh dir;
-	struct move *m;
+	struct dirmove *m;
 	char key[32];
 
 	fake_s3_set(b->s3, "d/a", "text", 4);
 	CU_ASSERT_EQUAL(do_lookup(b, c, "d", &dir), 0);
 	fake_s3_fail(b->s3, S3_OP_COPY, 1, 1000000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_rename(b, c, "d", "e"), 0);
-	m = LIST_FIRST(&b->gate->moves.list);
+	m = LIST_FIRST(&b->gate->dirmoves.list);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(m);
 	AWAIT(is_listed(b->gate, m));
 	for (unsigned i = 0; i < ghosts; i++) {
@@ -112,8 +112,8 @@ move_that_lags(struct bed *b, struct client *c, unsigned ghosts)
 		fake_s3_ghost(b->s3, key);
 	}
 	fake_s3_fail(b->s3, S3_OP_COPY, 1, 0, 0);
-	AWAIT(!moves_owed(b->gate));
-	CU_ASSERT_PTR_EQUAL(LIST_FIRST(&b->gate->moves.list), m);
+	AWAIT(!dirmoves_owed(b->gate));
+	CU_ASSERT_PTR_EQUAL(LIST_FIRST(&b->gate->dirmoves.list), m);
 	return m;
 }
 
@@ -125,12 +125,12 @@ what_is_found_late_is_owed(void)
 
 	client_init(&a, "a");
 	bed_open(&b);
-	(void)move_that_lags(&b, &a, 1);
-	CU_ASSERT(!moves_owed(b.gate));
+	(void)dirmove_that_lags(&b, &a, 1);
+	CU_ASSERT(!dirmoves_owed(b.gate));
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 1000000, -EAGAIN);
 	fake_s3_set(b.s3, "d/late", "text", 4);
-	AWAIT(moves_owed(b.gate));
-	CU_ASSERT(moves_owed(b.gate));
+	AWAIT(dirmoves_owed(b.gate));
+	CU_ASSERT(dirmoves_owed(b.gate));
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
 	AWAIT(fake_s3_has(b.s3, "e/late"));
 	CU_ASSERT(fake_s3_is(b.s3, "e/late", "text", 4));
@@ -145,7 +145,7 @@ it_is_found_behind_many_that_are_not_there(void)
 
 	client_init(&a, "a");
 	bed_open(&b);
-	(void)move_that_lags(&b, &a, 150);
+	(void)dirmove_that_lags(&b, &a, 150);
 	fake_s3_set(b.s3, "d/late", "text", 4);
 	AWAIT(fake_s3_has(b.s3, "e/late"));
 	CU_ASSERT(fake_s3_is(b.s3, "e/late", "text", 4));

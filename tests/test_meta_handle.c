@@ -102,7 +102,7 @@ a_move_that_is_not_allowed_changes_nothing(void)
 						 .state = s, .generation = 3 };
 			struct meta_handle before = h;
 			enum meta_state want = expected(s, e);
-			int r = meta_handle_move(&h, e);
+			int r = meta_handle_transition(&h, e);
 
 			CU_ASSERT_EQUAL(r, want == META_STATE_COUNT ? -EINVAL
 								    : 0);

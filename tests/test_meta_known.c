@@ -120,7 +120,7 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	struct meta_handle h = { .ino = 11, .state = META_FENCED };
 	struct meta_indoubt sent = { .key = "k" };
 	struct meta_quarantine q = { .id = 1, .ino = 15, .key = "k" };
-	struct meta_move move = { .id = 1, .ino = 16, .source = "k/" };
+	struct meta_dirmove move = { .id = 1, .ino = 16, .source = "k/" };
 	struct meta_batch *b = meta_batch_new();
 	struct meta_inode n;
 	struct meta_name name;
@@ -145,7 +145,7 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	meta_put_journal(b, 13, 0, "x", 1);
 	meta_put_indoubt(b, 14, &sent, 1);
 	meta_put_quarantine(b, &q);
-	meta_put_move(b, &move);
+	meta_put_dirmove(b, &move);
 	name = name_of(30), name.parent = 17, meta_put_name(b, &name);
 	/* A directory without an object, and what was read of one. */
 	n = inode_of(18), n.kind = 2, n.base_key[0] = '\0';

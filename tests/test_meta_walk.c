@@ -33,7 +33,7 @@ put_row(struct meta_batch *b, uint64_t i)
 	struct meta_indoubt sent[2] = { { .key = "k" }, { .key = "k" } };
 	struct meta_delete d = { .id = i, .export_id = 1, .key = "k" };
 	struct meta_quarantine q = { .id = i, .export_id = 1, .key = "k" };
-	struct meta_move move = { .id = i, .export_id = 1, .source = "k/" };
+	struct meta_dirmove move = { .id = i, .export_id = 1, .source = "k/" };
 
 	snprintf(n.base_key, sizeof(n.base_key), "k/%08d", (int)i);
 	if (i > 1) {
@@ -55,7 +55,7 @@ put_row(struct meta_batch *b, uint64_t i)
 	meta_put_indoubt(b, i, sent, 2);
 	meta_put_delete(b, &d);
 	meta_put_quarantine(b, &q);
-	meta_put_move(b, &move);
+	meta_put_dirmove(b, &move);
 }
 
 static void
@@ -165,7 +165,7 @@ met_quarantine(void *seen, const struct meta_quarantine *q)
 }
 
 static int
-met_move(void *seen, const struct meta_move *move)
+met_move(void *seen, const struct meta_dirmove *move)
 {
 	return meet(seen, move->id);
 }
@@ -246,7 +246,7 @@ quarantines(struct meta *m, struct seen *s)
 static int
 moves(struct meta *m, struct seen *s)
 {
-	return meta_each_move(m, met_move, s);
+	return meta_each_dirmove(m, met_move, s);
 }
 
 static int

@@ -271,7 +271,7 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 			f.left += deletes_due_locked(g);
 		pthread_mutex_unlock(&g->mutex);
 		if (path == NULL)
-			f.left += moves_owed(g);
+			f.left += dirmoves_owed(g);
 		if (f.total > total)
 			total = f.total;
 		if (progress != NULL)
@@ -320,7 +320,7 @@ tell_left(void *arg, struct node *n)
 }
 
 static int
-tell_left_move(void *arg, const struct gate_move_info *move)
+tell_left_move(void *arg, const struct gate_dirmove_info *move)
 {
 	struct left_walk *w = arg;
 	struct gate_left_info info = { move->path, move->phase, move->error };
@@ -337,7 +337,7 @@ gate_each_left(struct gate *g, const char *path,
 	int r = each_node(g, tell_left, &w);
 
 	if (r == 0 && path == NULL)
-		r = gate_each_move(g, tell_left_move, &w);
+		r = gate_each_dirmove(g, tell_left_move, &w);
 	return r != 0 || path != NULL ? r : deletes_each(g, each, arg);
 }
 

@@ -481,7 +481,7 @@ int gate_quarantine_drop(struct gate *gate, uint64_t id)
 	__attribute__((warn_unused_result));
 
 /* A renamed directory whose objects have not all followed yet. */
-struct gate_move_info {
+struct gate_dirmove_info {
 	const char *path;	/* that it has now */
 	const char *source;	/* prefix of the keys it comes from */
 	const char *phase;	/* "LISTING" or "MOVING" */
@@ -491,9 +491,9 @@ struct gate_move_info {
 	const char *error;	/* the last one, "" */
 	uint64_t age_ms;
 };
-int gate_each_move(struct gate *gate,
-		   int (*each)(void *arg, const struct gate_move_info *),
-		   void *arg) __attribute__((warn_unused_result));
+int gate_each_dirmove(struct gate *gate,
+		      int (*each)(void *arg, const struct gate_dirmove_info *),
+		      void *arg) __attribute__((warn_unused_result));
 
 /* An export of which something is kept though it is not served. */
 struct gate_absent_info {

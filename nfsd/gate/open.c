@@ -375,10 +375,10 @@ gate_open(const struct gate_config *config, struct meta *meta,
 	pthread_cond_init(&g->progress, &attr);
 	pthread_cond_init(&g->key_free, &attr);
 	pthread_cond_init(&g->memory_free, &attr);
-	pthread_mutex_init(&g->moves.mutex, NULL);
-	pthread_mutex_init(&g->moves.renames, NULL);
-	pthread_cond_init(&g->moves.changed, &attr);
-	LIST_INIT(&g->moves.list);
+	pthread_mutex_init(&g->dirmoves.mutex, NULL);
+	pthread_mutex_init(&g->dirmoves.renames, NULL);
+	pthread_cond_init(&g->dirmoves.changed, &attr);
+	LIST_INIT(&g->dirmoves.list);
 	pthread_cond_init(&g->quota_stop, &attr);
 	pthread_condattr_destroy(&attr);
 	for (size_t i = 0; i < SHARDS; i++) {
@@ -423,7 +423,7 @@ gate_open(const struct gate_config *config, struct meta *meta,
 						      : 16);
 	if (r == 0) {
 		files_crowded(&g->files, files_job_add, g);
-		r = pool_start(&g->moves.listers, 4);
+		r = pool_start(&g->dirmoves.listers, 4);
 	}
 	if (r == 0)
 		r = timers_start(&g->timers, &g->clock, node_tick, g);
@@ -520,7 +520,7 @@ gate_close(struct gate **gate)
 	known_stop(g);
 	abort_stop(g);
 	timers_stop(&g->timers);
-	moves_stop(g);
+	dirmoves_stop(g);
 	LIST_FOREACH(x, &g->exports, link)
 		schedule_stop(&x->schedule);
 	files_crowded(&g->files, NULL, NULL);
@@ -530,7 +530,7 @@ gate_close(struct gate **gate)
 	nodes_free(g);
 	LIST_FOREACH(x, &g->exports, link)
 		deletes_free(x);
-	moves_free(g);
+	dirmoves_free(g);
 	free_tables(g);
 	client_ids_free(g);
 	if (g->opened)

@@ -139,7 +139,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		n->h.state = META_NONE;
 		n->h_opened_ms = n->h_last_ms = now;
 		n->lease_ms = n->export->c.lease_ms;
-		handle_move_locked(n, META_EV_OPEN);
+		handle_transition_locked(n, META_EV_OPEN);
 		silence_recovered_locked(n);
 		if (h->state == META_ACTIVE) {
 			/* Created and never written: as if just created. */
@@ -151,7 +151,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 							    .create_settle_ms
 						  : n->lease_ms));
 		} else {
-			handle_move_locked(n, META_EV_FLUSH);
+			handle_transition_locked(n, META_EV_FLUSH);
 			if (h->lapsed)
 				r = fence_locked(n, h->who, META_FLUSHED,
 						 false);
@@ -391,13 +391,13 @@ recover(struct gate *g)
 		r = hide_left(g, &uploads.list[i]);
 	/* Uploads depend on what is on its way. */
 	if (r == 0)
-		r = moves_load(g);
+		r = dirmoves_load(g);
 	for (size_t i = 0; r == 0 && i < uploads.count; i++)
 		r = recover_upload(g, &uploads.list[i]);
 	free(uploads.list);
 	/* A listing asks what is pending. */
 	if (r == 0)
-		r = moves_start(g);
+		r = dirmoves_start(g);
 	for (size_t i = 0; r == 0 && i < handles.count; i++)
 		settle_handle(g, &handles.list[i]);
 	free(handles.list);

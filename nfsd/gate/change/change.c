@@ -42,7 +42,7 @@ struct change_step {
 	enum step_kind kind;
 	struct gate_export *x;
 	struct node *node;
-	struct move *move;
+	struct dirmove *move;
 	bool hide;		/* DELETE: the key was not hidden before */
 	bool fresh;		/* UPLOAD: none was pending */
 	bool indoubt_rows;		/* SENT: as it was */
@@ -257,14 +257,14 @@ change_subdir(struct change *c, struct node *dir)
 }
 
 void
-change_move(struct change *c, struct move *m)
+change_dirmove(struct change *c, struct dirmove *m)
 {
 	struct change_step *s = add(c, MOVE);
 
 	if (s != NULL)
 		s->move = m;
 	else
-		move_undo(m);
+		dirmove_undo(m);
 }
 
 /* ---- commit ---- */
@@ -339,7 +339,7 @@ undo(struct change *c, struct change_step *s)
 		s->node->up.indoubt_rows |= s->indoubt_rows;
 		pthread_mutex_unlock(&s->node->mutex);
 	} else if (s->kind == MOVE) {
-		move_undo(s->move);
+		dirmove_undo(s->move);
 	} else if (s->kind == SUBDIR && s->node != NULL) {
 		pthread_mutex_lock(&s->node->mutex);
 		nlink_less(&s->node->i);

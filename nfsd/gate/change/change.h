@@ -29,7 +29,7 @@
 #include "nfsd/gate/state/state.h"
 
 struct indoubt_heirloom;
-struct move;
+struct dirmove;
 
 struct change {
 	struct gate *gate;
@@ -100,7 +100,7 @@ int change_settle_name(struct change *c, struct node *n, bool *was_relocating)
  * directory is locked. */
 void change_subdir(struct change *c, struct node *dir);
 /* A directory is on its way (dirmove/dirmove.h). */
-void change_move(struct change *c, struct move *m);
+void change_dirmove(struct change *c, struct dirmove *m);
 /* How a repetition of this call is answered, after a restart too.  made: what
  * it has made, or NULL. */
 void replay_note(struct meta_batch *b, const struct gate_request *rq,

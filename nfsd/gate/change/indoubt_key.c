@@ -145,7 +145,7 @@ indoubt_catch_up(struct node *n, const char *key)
 
 	change_begin(&c, n->export->gate);
 	path_of(n, path);
-	if (strcmp(path, key) == 0 && !move_claims(n->export, key))
+	if (strcmp(path, key) == 0 && !dirmove_claims(n->export, key))
 		return 0;
 	pthread_mutex_lock(&n->mutex);
 	if (!n->dead)

@@ -269,7 +269,7 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	int r = 0;
 
 	/* Where its names lie is not known yet. */
-	if (move_lists(n))
+	if (dirmove_lists(n))
 		return 0;
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);

@@ -269,7 +269,7 @@ forget_in(struct window *w, struct node *dir, size_t first)
 	    was_read(g, dir->ino))
 		return 0;
 	node_lock_wait(dir);
-	if (!node_dead(dir) && !moves_any(g) &&
+	if (!node_dead(dir) && !dirmoves_any(g) &&
 	    scan_unlearn(dir, now > idle ? now - idle : 0))
 		r = forget_locked(w, first, last - first + 1);
 	node_unlock(dir);
@@ -366,7 +366,7 @@ is_due(struct gate *g)
 {
 	uint64_t max = g->config.max_names;
 
-	return max > 0 && meta_names(g->meta) > max && !moves_any(g) &&
+	return max > 0 && meta_names(g->meta) > max && !dirmoves_any(g) &&
 	       clock_ms() >= g->known.started_ms + idle_ms(g);
 }
 

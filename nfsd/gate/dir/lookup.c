@@ -171,7 +171,7 @@ ask_once(struct node *dir, struct asking *a, bool *moved)
 		r = path_component_key(dir, a->component, true, dir_key);
 	if (r < 0)
 		return r == -ENAMETOOLONG ? -ENOENT : r;
-	r = move_sources(dir, false, ask_source, a);
+	r = dirmove_sources(dir, false, ask_source, a);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = ask_keys(a, key, dir_key);
@@ -202,7 +202,7 @@ ask_s3(struct node *dir, const char *name, struct meta_inode *row,
 	if (form == COMPONENT_LONG || form == COMPONENT_SHADOWED_LONG) {
 		r = mangled_find(dir, name, component);
 		/* Only a listing brings it. */
-		if (r == -ENOENT && move_lists(dir))
+		if (r == -ENOENT && dirmove_lists(dir))
 			r = -EAGAIN;
 	}
 	for (int tries = 0; r == 0 && moved && tries < 16; tries++) {

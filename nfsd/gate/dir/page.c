@@ -253,7 +253,7 @@ prefix_any(struct any *any, const char *prefix)
 		/* There may be many that are hidden. */
 		struct s3_list list = { .prefix = prefix, .token = token,
 					.start_after = past,
-					.max_keys = moves_any(x->gate) ? 1000
+					.max_keys = dirmoves_any(x->gate) ? 1000
 						    : any->own_len > 0 ? 100
 								       : 16 };
 
@@ -274,7 +274,7 @@ prefix_any(struct any *any, const char *prefix)
 		token = next;
 		past[0] = '\0';
 		if (r == 0 && token != NULL && !any->found &&
-		    !page_unordered(x) && move_skip(x, any->last, past)) {
+		    !page_unordered(x) && dirmove_skip(x, any->last, past)) {
 			free(token);
 			token = NULL;
 		}
@@ -290,7 +290,7 @@ scan_prefix_any(struct gate_export *x, const char *prefix)
 	struct any any = { .x = x };
 
 	/* Whoever lies there has left. */
-	return move_claims(x, prefix) ? 0 : prefix_any(&any, prefix);
+	return dirmove_claims(x, prefix) ? 0 : prefix_any(&any, prefix);
 }
 
 int
@@ -401,7 +401,7 @@ page_drop_left(struct node *dir, const char *prefix, uint64_t since_ms,
 
 		snprintf(key, sizeof(key), "%s%s/", prefix, f->component);
 		if (r == 0 && f->is_dir && strlen(key) <= META_KEY_MAX &&
-		    (f->left || move_touches(dir->export, key))) {
+		    (f->left || dirmove_touches(dir->export, key))) {
 			r = meta_get_name(g->meta, dir->ino, f->name, &name);
 			if (r == -ENOENT ||
 			    (r == 0 && name.kind != GATE_DIR)) {

@@ -257,7 +257,7 @@ prune_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
 	bool keep = false, ask = false;
 	int r = 0;
 
-	if (n == NULL && moves_any(g)) {
+	if (n == NULL && dirmoves_any(g)) {
 		struct meta_inode row = { 0 };
 
 		/* There may be many of these: no need to load them. */
@@ -278,7 +278,7 @@ prune_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
 		pthread_mutex_lock(&n->mutex);
 		keep |= n->i.marker;
 		pthread_mutex_unlock(&n->mutex);
-		if (r >= 0 && keep && !move_covers(n)) {
+		if (r >= 0 && keep && !dirmove_covers(n)) {
 			r = drop_dir(n, looks);
 			node_put(&n);
 			return r;

@@ -49,7 +49,7 @@ lookup_learn(struct node *n)
 	if (unread || node_kind(n) != GATE_DIR)
 		return object_learn(n);
 	/* On its way: not known where its object lies. */
-	if (move_lists(n) || path_key(n, key) < 0)
+	if (dirmove_lists(n) || path_key(n, key) < 0)
 		return 0;
 	r = ask_marker(n, key, clock_ms());
 	if (r != -ENOENT)
@@ -142,7 +142,7 @@ refresh_moving(struct node *n, struct gate_request *rq)
 	unread = object_unread_locked(n);
 	has_object = n->i.base_key[0] != '\0';
 	pthread_mutex_unlock(&n->mutex);
-	if (!unread && !move_lists(n))
+	if (!unread && !dirmove_lists(n))
 		return 0;
 	for (;;) {
 		int r = unread || has_object ? object_learn(n) : 0;
@@ -152,7 +152,7 @@ refresh_moving(struct node *n, struct gate_request *rq)
 		if (unread || has_object || n->i.attr_known)
 			return 1;
 		/* A directory that may have an object somewhere. */
-		r = move_wait(n, rq);
+		r = dirmove_wait(n, rq);
 		if (r <= 0)
 			return r;
 		pthread_mutex_lock(&n->mutex);

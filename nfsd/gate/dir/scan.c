@@ -685,7 +685,7 @@ step(struct node *dir, struct scan *s)
 	if (r == 0) {
 		node_lock_wait(dir);
 		r = dir->dead ? -ESTALE
-		    : prefix_changed(dir, s) || move_lists(dir)
+		    : prefix_changed(dir, s) || dirmove_lists(dir)
 			    ? -ECANCELED
 			    : merge_page(dir, &page, next == NULL, &at);
 		node_unlock(dir);
@@ -725,10 +725,10 @@ left_behind(struct node *dir)
 	bool first;
 	int r;
 
-	if (!moves_any(dir->export->gate))
+	if (!dirmoves_any(dir->export->gate))
 		return 0;
 	r = path_key(dir, key);
-	if (r < 0 || !move_skip(dir->export, key, past))
+	if (r < 0 || !dirmove_skip(dir->export, key, past))
 		return r;
 	pthread_mutex_lock(&dir->mutex);
 	s = scan_of_locked(dir);
@@ -756,7 +756,7 @@ scan_step(struct node *dir)
 
 		/* The names of a directory that was renamed are being listed
 		 * at their old place: wait for some more of them. */
-		r = move_wait(dir, &rq);
+		r = dirmove_wait(dir, &rq);
 		if (r != 0)
 			return r;
 		r = scan_step_once(dir);
@@ -818,7 +818,7 @@ scan_if_small(struct node *dir)
 	bool known, again, unsure;
 	int r;
 
-	if (move_lists(dir))
+	if (dirmove_lists(dir))
 		return 0;
 	pthread_mutex_lock(&dir->mutex);
 	s = dir->scan;

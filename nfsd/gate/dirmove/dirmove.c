@@ -24,7 +24,7 @@
  * a key.  After a crash, listings go on behind the page that was merged last,
  * and the flags tell what is still to be relocated.
  *
- * The list of moves, which other rooms ask, is in keys/moves.c; where a name
+ * The list of moves, which other rooms ask, is in keys/dirmoves.c; where a name
  * below one of them may lie is path/source.c's to tell.
  */
 
@@ -46,45 +46,45 @@
 #define RETRY_MAX_MS 30000
 
 bool
-moves_owed(struct gate *g)
+dirmoves_owed(struct gate *g)
 {
-	struct move *m;
+	struct dirmove *m;
 
-	if (!moves_any(g))
+	if (!dirmoves_any(g))
 		return false;
-	pthread_mutex_lock(&g->moves.mutex);
-	LIST_FOREACH(m, &g->moves.list, link) {
+	pthread_mutex_lock(&g->dirmoves.mutex);
+	LIST_FOREACH(m, &g->dirmoves.list, link) {
 		if (!m->lagging)
 			break;
 	}
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 	return m != NULL;
 }
 
 /* ---- life of a move ---- */
 
-struct move *
-move_prepare(struct node *dir, const char *source, struct change *c)
+struct dirmove *
+dirmove_prepare(struct node *dir, const char *source, struct change *c)
 {
 	struct gate_export *x = dir->export;
-	struct meta_move row = { .export_id = x->id,
-				 .ino = dir->ino,
+	struct meta_dirmove row = { .export_id = x->id,
+				    .ino = dir->ino,
 				 .since_ns = s3_clock_ns(x->s3) };
-	struct move *m;
+	struct dirmove *m;
 
 	if (meta_new_id(x->gate->meta, &row.id) < 0)
 		return NULL;
 	strcpy(row.source, source);
-	meta_put_move(c->batch, &row);
-	m = move_add(x, &row);
+	meta_put_dirmove(c->batch, &row);
+	m = dirmove_add(x, &row);
 	if (m != NULL)
-		change_move(c, m);
+		change_dirmove(c, m);
 	return m;
 }
 
 /* The store's clock may have been learnt since. */
 static uint64_t
-age_ms(const struct move *m)
+age_ms(const struct dirmove *m)
 {
 	int64_t ns = s3_clock_ns(m->x->s3) - m->row.since_ns;
 
@@ -93,15 +93,15 @@ age_ms(const struct move *m)
 
 /* One page is merged.  The move is listed when there are no more. */
 static void
-page_done(struct move *m, bool listed)
+page_done(struct dirmove *m, bool listed)
 {
-	struct moves *all = &m->x->gate->moves;
+	struct dirmoves *all = &m->x->gate->dirmoves;
 
 	pthread_mutex_lock(&all->mutex);
 	m->pages++;
 	m->row.listed |= listed;
 	m->error[0] = '\0';
-	moves_count_locked(all);
+	dirmoves_count_locked(all);
 	pthread_mutex_unlock(&all->mutex);
 }
 
@@ -109,7 +109,7 @@ page_done(struct move *m, bool listed)
 static void
 pause_ms(struct gate *g, uint64_t ms)
 {
-	struct moves *all = &g->moves;
+	struct dirmoves *all = &g->dirmoves;
 	uint64_t until = clock_ms() + ms;
 	struct timespec ts = { (time_t)(until / 1000),
 			       (long)(until % 1000) * 1000000 };
@@ -122,9 +122,9 @@ pause_ms(struct gate *g, uint64_t ms)
 }
 
 static void
-list_failed(struct move *m, int r)
+list_failed(struct dirmove *m, int r)
 {
-	struct moves *all = &m->x->gate->moves;
+	struct dirmoves *all = &m->x->gate->dirmoves;
 
 	pthread_mutex_lock(&all->mutex);
 	m->failures++;
@@ -136,14 +136,14 @@ list_failed(struct move *m, int r)
 static void
 list_run(void *arg)
 {
-	struct move *m = arg;
+	struct dirmove *m = arg;
 	struct gate *g = m->x->gate;
-	struct move_cursor at = { .token = NULL };
+	struct dirmove_cursor at = { .token = NULL };
 	uint64_t wait = RETRY_FIRST_MS, found = 0;
 
 	strcpy(at.after, m->row.after);
 	while (!__atomic_load_n(&g->stopping, __ATOMIC_RELAXED)) {
-		int r = move_list_page(m, false, &at, &found);
+		int r = dirmove_list_page(m, false, &at, &found);
 
 		if (r < 0) {
 			if (wait == RETRY_FIRST_MS)
@@ -162,50 +162,50 @@ list_run(void *arg)
 		if (r == 0)
 			break;
 	}
-	move_cursor_fini(&at);
+	dirmove_cursor_fini(&at);
 }
 
 void
-move_begin(struct move *m)
+dirmove_begin(struct dirmove *m)
 {
 	struct gate *g = m->x->gate;
 
 	/* Without memory it waits for the next start; until then its tree
 	 * goes on as it is. */
-	if (!m->row.listed && pool_add(&g->moves.listers, m->x, POOL_NEXT,
+	if (!m->row.listed && pool_add(&g->dirmoves.listers, m->x, POOL_NEXT,
 				       list_run, m) < 0)
 		gate_say(g, 0, "no memory to list a renamed directory: "
 			 "prefix=%s", m->row.source);
 }
 
 static int
-recover_move(void *arg, const struct meta_move *row)
+recover_dirmove(void *arg, const struct meta_dirmove *row)
 {
 	struct gate *g = arg;
 	struct gate_export *x;
 
 	LIST_FOREACH(x, &g->exports, link) {
-		if (x->id == row->export_id && move_add(x, row) == NULL)
+		if (x->id == row->export_id && dirmove_add(x, row) == NULL)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
 int
-moves_load(struct gate *g)
+dirmoves_load(struct gate *g)
 {
-	return meta_each_move(g->meta, recover_move, g);
+	return meta_each_dirmove(g->meta, recover_dirmove, g);
 }
 
 int
-moves_start(struct gate *g)
+dirmoves_start(struct gate *g)
 {
 	struct gate_export *x;
-	struct move *m;
+	struct dirmove *m;
 	int r = 0;
 
-	LIST_FOREACH(m, &g->moves.list, link)
-		move_begin(m);
+	LIST_FOREACH(m, &g->dirmoves.list, link)
+		dirmove_begin(m);
 	/* Last: these are who takes moves off the list. */
 	LIST_FOREACH(x, &g->exports, link) {
 		if (r == 0)
@@ -219,11 +219,11 @@ moves_start(struct gate *g)
 /* ---- for operators ---- */
 
 /* Copies of what the list holds, since telling it asks SQLite. */
-static struct move *
-copy_list(struct moves *all, size_t *count)
+static struct dirmove *
+copy_list(struct dirmoves *all, size_t *count)
 {
-	const struct move *m;
-	struct move *list;
+	const struct dirmove *m;
+	struct dirmove *list;
 	size_t n = 0;
 
 	pthread_mutex_lock(&all->mutex);
@@ -238,10 +238,10 @@ copy_list(struct moves *all, size_t *count)
 }
 
 static int
-tell(struct gate *g, const struct move *m,
-     int (*each)(void *arg, const struct gate_move_info *), void *arg)
+tell(struct gate *g, const struct dirmove *m,
+     int (*each)(void *arg, const struct gate_dirmove_info *), void *arg)
 {
-	struct gate_move_info info = {
+	struct gate_dirmove_info info = {
 		.source = m->row.source,
 		.phase = m->row.listed ? "MOVING" : "LISTING",
 		.objects = m->row.objects,
@@ -265,12 +265,12 @@ tell(struct gate *g, const struct move *m,
 }
 
 int
-gate_each_move(struct gate *g,
-	       int (*each)(void *arg, const struct gate_move_info *),
-	       void *arg)
+gate_each_dirmove(struct gate *g,
+		  int (*each)(void *arg, const struct gate_dirmove_info *),
+		  void *arg)
 {
 	size_t count;
-	struct move *list = copy_list(&g->moves, &count);
+	struct dirmove *list = copy_list(&g->dirmoves, &count);
 	int r = list == NULL ? -ENOMEM : 0;
 
 	for (size_t i = 0; r == 0 && i < count; i++)
@@ -282,17 +282,17 @@ gate_each_move(struct gate *g,
 /* ---- the end ---- */
 
 void
-moves_stop(struct gate *g)
+dirmoves_stop(struct gate *g)
 {
 	struct gate_export *x;
 
-	pthread_mutex_lock(&g->moves.mutex);
-	pthread_cond_broadcast(&g->moves.changed);
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_lock(&g->dirmoves.mutex);
+	pthread_cond_broadcast(&g->dirmoves.changed);
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 	LIST_FOREACH(x, &g->exports, link) {
 		if (x->relocation.started)
 			pthread_join(x->relocation.thread, NULL);
 		x->relocation.started = false;
 	}
-	pool_stop(&g->moves.listers);
+	pool_stop(&g->dirmoves.listers);
 }

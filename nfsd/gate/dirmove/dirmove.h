@@ -7,11 +7,11 @@
 #include "nfsd/gate/state/state.h"
 
 struct change;
-struct move;
+struct dirmove;
 
 /* Where a listing goes on.  The store's own token, while there is one: only
  * where names come in the order of their bytes is the last one as good. */
-struct move_cursor {
+struct dirmove_cursor {
 	char after[META_KEY_MAX + 2];
 	char *token;
 	bool lags;		/* keys were listed that are not there */
@@ -19,16 +19,16 @@ struct move_cursor {
 
 /* ---- dirmove.c ---- */
 /* Is any directory on its way that has objects which have not followed? */
-bool moves_owed(struct gate *g);
+bool dirmoves_owed(struct gate *g);
 /* A row for the change, and what memory has to know before that is committed;
  * after that, go on.  NULL: no memory, no number. */
-struct move *move_prepare(struct node *dir, const char *source,
-			  struct change *c);
-void move_begin(struct move *m);
+struct dirmove *dirmove_prepare(struct node *dir, const char *source,
+				struct change *c);
+void dirmove_begin(struct dirmove *m);
 /* After a restart: what is on record; and to work, once all is hidden that a
  * listing must not find. */
-int moves_load(struct gate *g) __attribute__((warn_unused_result));
-int moves_start(struct gate *g) __attribute__((warn_unused_result));
-void moves_stop(struct gate *g);	/* threads end soon */
+int dirmoves_load(struct gate *g) __attribute__((warn_unused_result));
+int dirmoves_start(struct gate *g) __attribute__((warn_unused_result));
+void dirmoves_stop(struct gate *g);	/* threads end soon */
 
 #endif

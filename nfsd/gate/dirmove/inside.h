@@ -10,10 +10,10 @@
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/dirmove/dirmove.h"
 
-struct move;
-struct move_cursor;
+struct dirmove;
+struct dirmove_cursor;
 
-#define MOVE_LOOKS 64	/* at keys of one page, at a move's end */
+#define DIRMOVE_LOOKS 64	/* at keys of one page, at a move's end */
 #define LEVELS_MAX 1100	/* a key may be nothing but slashes */
 
 struct listed {			/* one entry of the page, copied */
@@ -31,15 +31,15 @@ struct level {			/* a directory on the path of the key at hand */
 	size_t end;		/* of its component in `path`, past '/' */
 };
 
-struct move_page {
+struct dirmove_page {
 	struct listed *list;
 	size_t count, room;
 };
 
 struct lister {			/* one page on its way into the database */
-	struct move *m;
+	struct dirmove *m;
 	struct gate_export *x;
-	const struct move_page *page;
+	const struct dirmove_page *page;
 	struct gate *g;
 	struct gate_request rq;	/* for lookups */
 	struct change c;
@@ -57,28 +57,28 @@ struct lister {			/* one page on its way into the database */
 };
 
 /* ---- page.c ---- */
-void move_cursor_fini(struct move_cursor *at);
+void dirmove_cursor_fini(struct dirmove_cursor *at);
 /* Does the key as a path lead to a file?  By what is known here.  0, 1 */
-int move_key_known(struct gate_export *x, const char *key)
+int dirmove_key_known(struct gate_export *x, const char *key)
 	__attribute__((warn_unused_result));
-void move_page_free(struct move_page *p);
+void dirmove_page_free(struct dirmove_page *p);
 /* Is it younger than the move?  By the store's clock, whose times are whole
  * seconds mostly. */
 bool came_later(const struct lister *l, const struct listed *e);
 /* One page, from where the cursor is.  An empty *next: that was the last. */
-int move_ask_page(struct lister *l, struct move_page *page,
-		  struct move_cursor *at, char **next);
+int dirmove_ask_page(struct lister *l, struct dirmove_page *page,
+		     struct dirmove_cursor *at, char **next);
 /* Keys that are listed and not there leave the page.  Before anything is
  * locked. */
-int move_drop_behind(struct lister *l, struct move_page *page,
-		     struct move_cursor *at);
+int dirmove_drop_behind(struct lister *l, struct dirmove_page *page,
+			struct dirmove_cursor *at);
 
 /* ---- list.c ---- */
 /* List one page and give inodes to what is there.  later: only what is older
  * than the move (LIST had left it out).  1: more to come; 0: that was all.
  * After an error the cursor is good for another try. */
-int move_list_page(struct move *m, bool later, struct move_cursor *at,
-		   uint64_t *found) __attribute__((warn_unused_result));
+int dirmove_list_page(struct dirmove *m, bool later, struct dirmove_cursor *at,
+		      uint64_t *found) __attribute__((warn_unused_result));
 
 /* ---- relocate.c ---- */
 void *relocate_main(void *export);	/* the thread, one each */

@@ -155,7 +155,7 @@ mark_locked(struct lister *l, struct node *n, const struct listed *e,
 		if (!n->i.name_dirty) {
 			if (!node_is_local_locked(n))
 				take_over_locked(n, e);
-			move_mark(&n->i, key);
+			dirmove_mark(&n->i, key);
 			l->claimed += n->i.relocating;
 		}
 	} else if (n->i.kind == GATE_DIR && n->i.base_key[0] == '\0' &&
@@ -165,7 +165,7 @@ mark_locked(struct lister *l, struct node *n, const struct listed *e,
 		n->i.base_size = n->i.base_limit = e->size;
 		n->i.marker = true;
 		n->i.attr_known = false;
-		move_mark(&n->i, key);
+		dirmove_mark(&n->i, key);
 		l->claimed += n->i.relocating;
 	} else if (n->up.pending && n->i.name_dirty && !n->i.relocating &&
 		   n->i.dest_etag[0] != '\0' &&
@@ -284,7 +284,7 @@ static bool
 came_too_late(struct lister *l, const struct level *at, const char *name,
 	      const struct listed *e)
 {
-	return move_claims_other(l->m, e->key) ||
+	return dirmove_claims_other(l->m, e->key) ||
 	       hidden_exactly(l->x, e->key) ||
 	       hidden_gone_since(l->x, e->key, l->page_ms) ||
 	       (at->node != NULL &&
@@ -479,7 +479,7 @@ add_key(struct lister *l, const struct listed *e)
 
 	/* What an upload without an answer has left there may have replaced
 	 * what belongs to the file of that name. */
-	if (move_claims_other(l->m, e->key) ||
+	if (dirmove_claims_other(l->m, e->key) ||
 	    hidden_for_good(l->x, e->key) ||
 	    hidden_gone_since(l->x, e->key, l->page_ms))
 		return 0;
@@ -487,7 +487,7 @@ add_key(struct lister *l, const struct listed *e)
 	 * the store's clock says if somebody here knows it. */
 	if (l->later) {
 		r = came_later(l, e) ? 1
-			    : move_key_known(l->x, e->key);
+			    : dirmove_key_known(l->x, e->key);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
@@ -569,7 +569,7 @@ one_unlisted(void *arg, const struct meta_in_place *u)
 	int r = u->kind == GATE_DIR ? add_dir(all, u->ino) : 0;
 
 	if (r < 0 || strncmp(u->key, source, strlen(source)) != 0 ||
-	    move_claims_other(l->m, u->key))
+	    dirmove_claims_other(l->m, u->key))
 		return r;
 	r = node_get(l->g, u->ino, true, &n);
 	if (r < 0)
@@ -613,10 +613,10 @@ mark_unlisted(struct lister *l)
 }
 
 static int
-merge(struct lister *l, const struct move_page *p, bool last,
-      struct move_cursor *at)
+merge(struct lister *l, const struct dirmove_page *p, bool last,
+      struct dirmove_cursor *at)
 {
-	struct meta_move row = l->m->row;
+	struct meta_dirmove row = l->m->row;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->count; i++)
@@ -636,26 +636,26 @@ merge(struct lister *l, const struct move_page *p, bool last,
 	}
 	row.objects += l->objects;
 	row.bytes += l->bytes;
-	meta_put_move(l->c.batch, &row);
+	meta_put_dirmove(l->c.batch, &row);
 	failpoint("dirmove-page-before-commit");
 	r = flush(l);
 	failpoint("dirmove-page-after-commit");
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&l->g->moves.mutex);
+	pthread_mutex_lock(&l->g->dirmoves.mutex);
 	strcpy(l->m->row.after, row.after);
 	l->m->row.objects = row.objects;
 	l->m->row.bytes = row.bytes;
-	pthread_mutex_unlock(&l->g->moves.mutex);
+	pthread_mutex_unlock(&l->g->dirmoves.mutex);
 	return 0;
 }
 
 int
-move_list_page(struct move *m, bool later, struct move_cursor *at,
-	       uint64_t *found)
+dirmove_list_page(struct dirmove *m, bool later, struct dirmove_cursor *at,
+		  uint64_t *found)
 {
 	struct lister *l = calloc(1, sizeof(*l));
-	struct move_page page = { 0 };
+	struct dirmove_page page = { 0 };
 	char *next = NULL;
 	int r;
 
@@ -669,9 +669,9 @@ move_list_page(struct move *m, bool later, struct move_cursor *at,
 	l->page_ms = clock_ms();
 	l->rq.may_block = true;
 	l->depth = 1;
-	r = move_ask_page(l, &page, at, &next);
+	r = dirmove_ask_page(l, &page, at, &next);
 	if (r == 0)
-		r = move_drop_behind(l, &page, at);
+		r = dirmove_drop_behind(l, &page, at);
 	if (r == 0) {
 		l->levels[0].ino = m->row.ino;
 		r = node_get(l->g, m->row.ino, true, &l->levels[0].node);
@@ -700,7 +700,7 @@ move_list_page(struct move *m, bool later, struct move_cursor *at,
 	at->token = r < 0 ? NULL : next;
 	if (r < 0)
 		free(next);
-	move_page_free(&page);
+	dirmove_page_free(&page);
 	free(l->marks);
 	free(l);
 	return r;

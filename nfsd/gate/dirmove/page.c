@@ -19,7 +19,7 @@
 static int
 take_entry(void *arg, const struct s3_entry *e)
 {
-	struct move_page *p = arg;
+	struct dirmove_page *p = arg;
 	struct listed *l;
 
 	if (e->key_len > META_KEY_MAX)
@@ -46,7 +46,7 @@ take_entry(void *arg, const struct s3_entry *e)
 }
 
 void
-move_page_free(struct move_page *p)
+dirmove_page_free(struct dirmove_page *p)
 {
 	for (size_t i = 0; i < p->count; i++)
 		free(p->list[i].key);
@@ -56,7 +56,7 @@ move_page_free(struct move_page *p)
 /* ---- what a key is by now ---- */
 
 int
-move_key_known(struct gate_export *x, const char *key)
+dirmove_key_known(struct gate_export *x, const char *key)
 {
 	struct gate_request rq = { .may_block = true };
 	struct node *at = NULL;
@@ -98,7 +98,7 @@ came_later(const struct lister *l, const struct listed *e)
 /* ---- asking, and what lags ---- */
 
 void
-move_cursor_fini(struct move_cursor *at)
+dirmove_cursor_fini(struct dirmove_cursor *at)
 {
 	free(at->token);
 	at->token = NULL;
@@ -106,8 +106,8 @@ move_cursor_fini(struct move_cursor *at)
 
 /* One page, from where the cursor is.  An empty *next: that was the last. */
 int
-move_ask_page(struct lister *l, struct move_page *page, struct move_cursor *at,
-	      char **next)
+dirmove_ask_page(struct lister *l, struct dirmove_page *page,
+		 struct dirmove_cursor *at, char **next)
 {
 	struct s3_list list = { .prefix = l->m->row.source,
 				.token = at->token };
@@ -134,17 +134,17 @@ is_behind(struct lister *l, const struct listed *e, unsigned *looks)
 	struct s3_object o = { 0 };
 	int r;
 
-	if (move_claims_other(l->m, e->key) || hidden_for_good(l->x, e->key))
+	if (dirmove_claims_other(l->m, e->key) || hidden_for_good(l->x, e->key))
 		return 0;
 	if (l->later) {
-		r = came_later(l, e) ? 1 : move_key_known(l->x, e->key);
+		r = came_later(l, e) ? 1 : dirmove_key_known(l->x, e->key);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
 	r = page_lags(l->x, e->key, e->mtime_ns, l->later ? looks : NULL);
 	if (r != 0 || !l->later)
 		return r;
-	if ((*looks)++ >= MOVE_LOOKS)
+	if ((*looks)++ >= DIRMOVE_LOOKS)
 		return 1;
 	r = s3_head(l->x->s3, e->key, &o, NULL);
 	s3_object_free(&o);
@@ -154,8 +154,8 @@ is_behind(struct lister *l, const struct listed *e, unsigned *looks)
 /* Before anything is locked.  Those that are not asked for are taken for gone
  * until a later look begins with them. */
 int
-move_drop_behind(struct lister *l, struct move_page *page,
-		 struct move_cursor *at)
+dirmove_drop_behind(struct lister *l, struct dirmove_page *page,
+		    struct dirmove_cursor *at)
 {
 	unsigned looks = 0;
 	size_t from = l->later ? l->m->look_from : 0, kept = 0;

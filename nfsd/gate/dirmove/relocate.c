@@ -56,7 +56,7 @@ settle_at_home(struct node *n)
 
 	if (r < 0)
 		return r;
-	move_mark(&row, row.base_key);
+	dirmove_mark(&row, row.base_key);
 	return upload_put_row(n, &row);
 }
 
@@ -78,16 +78,16 @@ relocate_one(struct gate_export *x, uint64_t ino)
 	    strcmp(key, n->i.base_key) == 0)
 		r = settle_at_home(n);
 	node_unlock(n);
-	if (move_lists(n)) {
+	if (dirmove_lists(n)) {
 		node_put(&n);
 		return 1;
 	}
 	if (r == -ENAMETOOLONG) {
-		move_failed(n->export, n->i.base_key, MOVE_TOO_LONG);
+		dirmove_failed(n->export, n->i.base_key, DIRMOVE_TOO_LONG);
 		node_put(&n);
 		return 0;
 	}
-	move_wait_for_room(x, 1);
+	dirmove_wait_for_room(x, 1);
 	meta_ease(g->meta);	/* deletions post, too */
 	pthread_mutex_lock(&n->mutex);
 	if (!n->i.relocating || n->dead) {
@@ -99,18 +99,18 @@ relocate_one(struct gate_export *x, uint64_t ino)
 
 		n->up.pending = n->up.rowless = n->up.by_relocation = true;
 		n->up.run = UP_QUEUED;
-		pthread_mutex_lock(&g->moves.mutex);
+		pthread_mutex_lock(&g->dirmoves.mutex);
 		x->relocation.in_flight++;
-		pthread_mutex_unlock(&g->moves.mutex);
+		pthread_mutex_unlock(&g->dirmoves.mutex);
 		started = schedule_add(&n->export->schedule, ref,
 				       UPLOAD_RELOCATION) == 0;
 		if (!started) {
 			n->up.pending = n->up.rowless = false;
 			n->up.by_relocation = false;
 			n->up.run = UP_IDLE;
-			pthread_mutex_lock(&g->moves.mutex);
+			pthread_mutex_lock(&g->dirmoves.mutex);
 			x->relocation.in_flight--;
-			pthread_mutex_unlock(&g->moves.mutex);
+			pthread_mutex_unlock(&g->dirmoves.mutex);
 			node_put(&ref);
 		}
 	}
@@ -123,18 +123,18 @@ relocate_one(struct gate_export *x, uint64_t ino)
 
 /* Is there anything left that belongs to it?  1: no. */
 static int
-look_again(struct move *m, bool *lags)
+look_again(struct dirmove *m, bool *lags)
 {
-	struct move_cursor at = { .token = NULL };
+	struct dirmove_cursor at = { .token = NULL };
 	uint64_t found = 0;
 	int r;
 
 	do {
-		r = move_list_page(m, true, &at, &found);
+		r = dirmove_list_page(m, true, &at, &found);
 	} while (r == 1 && !stopping(m->x->gate));
 	if (r >= 0)
-		m->look_from += MOVE_LOOKS;
-	move_cursor_fini(&at);
+		m->look_from += DIRMOVE_LOOKS;
+	dirmove_cursor_fini(&at);
 	*lags = at.lags;
 	return r < 0 ? r : found == 0;
 }
@@ -142,7 +142,7 @@ look_again(struct move *m, bool *lags)
 /* The listing is behind.  True: for longer than any does; those keys stay in
  * it for another reason. */
 static bool
-lagged_enough(struct move *m)
+lagged_enough(struct dirmove *m)
 {
 	uint64_t now = clock_ms(), wait = 2 * m->look_wait_ms;
 
@@ -151,27 +151,27 @@ lagged_enough(struct move *m)
 	m->look_wait_ms = wait < LOOK_FIRST_MS ? LOOK_FIRST_MS
 			  : wait > LOOK_MAX_MS ? LOOK_MAX_MS : wait;
 	m->look_ms = now + m->look_wait_ms;
-	pthread_mutex_lock(&m->x->gate->moves.mutex);
+	pthread_mutex_lock(&m->x->gate->dirmoves.mutex);
 	m->lagging = true;
-	pthread_mutex_unlock(&m->x->gate->moves.mutex);
+	pthread_mutex_unlock(&m->x->gate->dirmoves.mutex);
 	return m->lagging_ms < hidden_lag_from(now);
 }
 
 /* There is something to relocate, which somebody may wait for. */
 static void
-is_owed(struct move *m)
+is_owed(struct dirmove *m)
 {
 	m->lagging_ms = 0;
-	pthread_mutex_lock(&m->x->gate->moves.mutex);
+	pthread_mutex_lock(&m->x->gate->dirmoves.mutex);
 	m->lagging = false;
-	pthread_mutex_unlock(&m->x->gate->moves.mutex);
+	pthread_mutex_unlock(&m->x->gate->dirmoves.mutex);
 }
 
 static int
-finish(struct move *m)
+finish(struct dirmove *m)
 {
 	struct gate *g = m->x->gate;
-	struct meta_move row = m->row;
+	struct meta_dirmove row = m->row;
 	struct meta_batch *b;
 	struct node *dir = NULL;
 	char path[4096] = "?";
@@ -186,7 +186,7 @@ finish(struct move *m)
 		return 0;
 	b = meta_batch_new();
 	if (b != NULL)
-		meta_del_move(b, m->row.id);
+		meta_del_dirmove(b, m->row.id);
 	failpoint("dirmove-end-before-commit");
 	r = meta_commit(g->meta, &b);
 	failpoint("dirmove-end-after-commit");
@@ -200,16 +200,16 @@ finish(struct move *m)
 		 (unsigned long long)row.objects,
 		 (unsigned long long)row.bytes,
 		 (long long)(s3_clock_ns(m->x->s3) - row.since_ns) / 1000000);
-	move_undo(m);
+	dirmove_undo(m);
 	pthread_mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->progress);
 	pthread_mutex_unlock(&g->mutex);
 	return 1;
 }
 
-/* The first of the export's, from m on.  moves.mutex held. */
-static struct move *
-own_move_locked(const struct gate_export *x, struct move *m)
+/* The first of the export's, from m on.  dirmoves.mutex held. */
+static struct dirmove *
+own_transition_locked(const struct gate_export *x, struct dirmove *m)
 {
 	while (m != NULL && m->x != x)
 		m = LIST_NEXT(m, link);
@@ -218,7 +218,7 @@ own_move_locked(const struct gate_export *x, struct move *m)
 
 /* Does it wait for a listing?  Else it has to be looked after soon. */
 static uint64_t
-wait_of(const struct move *m, uint64_t now)
+wait_of(const struct dirmove *m, uint64_t now)
 {
 	return m->look_ms > now + WAIT_MS ? m->look_ms - now : WAIT_MS;
 }
@@ -229,19 +229,19 @@ static uint64_t
 finish_all(struct gate_export *x)
 {
 	struct gate *g = x->gate;
-	struct move *m, *next;
+	struct dirmove *m, *next;
 	uint64_t left = 0, wait;
 
-	pthread_mutex_lock(&g->moves.mutex);
-	for (m = own_move_locked(x, LIST_FIRST(&g->moves.list)); m != NULL;
-	     m = next) {
+	pthread_mutex_lock(&g->dirmoves.mutex);
+	for (m = own_transition_locked(x, LIST_FIRST(&g->dirmoves.list));
+	     m != NULL; m = next) {
 		uint64_t count = 0, bytes;
 		bool ready = m->row.listed;
 		int r;
 
 		/* Only this thread takes its own off the list. */
-		next = own_move_locked(x, LIST_NEXT(m, link));
-		pthread_mutex_unlock(&g->moves.mutex);
+		next = own_transition_locked(x, LIST_NEXT(m, link));
+		pthread_mutex_unlock(&g->dirmoves.mutex);
 		if (ready) {
 			/* In this order: one that is no more lost may be
 			 * relocated since. */
@@ -256,9 +256,9 @@ finish_all(struct gate_export *x)
 			if (wait != 0 && (left == 0 || wait < left))
 				left = wait;
 		}
-		pthread_mutex_lock(&g->moves.mutex);
+		pthread_mutex_lock(&g->dirmoves.mutex);
 	}
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 	return left;
 }
 
@@ -300,7 +300,7 @@ pass(struct gate_export *x, bool *waiting)
 			r = one < 0 ? one : 0;
 		}
 	}
-	move_wait_for_room(x, RELOCATE_AT_ONCE);
+	dirmove_wait_for_room(x, RELOCATE_AT_ONCE);
 	return r;
 }
 
@@ -308,16 +308,16 @@ static void
 begin_pass(struct gate_export *x)
 {
 	struct gate *g = x->gate;
-	struct move *m;
+	struct dirmove *m;
 
-	pthread_mutex_lock(&g->moves.mutex);
-	x->relocation.woken = g->moves.wakes;
+	pthread_mutex_lock(&g->dirmoves.mutex);
+	x->relocation.woken = g->dirmoves.wakes;
 	x->relocation.failed = 0;
-	LIST_FOREACH(m, &g->moves.list, link) {
+	LIST_FOREACH(m, &g->dirmoves.list, link) {
 		if (m->x == x)
 			m->failed = 0;
 	}
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 }
 
 /* Until there is something to do: a listing has ended, or time is up. */
@@ -325,7 +325,7 @@ static void
 sleep_until_woken(struct gate_export *x, uint64_t ms)
 {
 	struct gate *g = x->gate;
-	struct moves *all = &g->moves;
+	struct dirmoves *all = &g->dirmoves;
 	uint64_t until = clock_ms() + ms;
 	struct timespec ts = { (time_t)(until / 1000),
 			       (long)(until % 1000) * 1000000 };
@@ -357,9 +357,9 @@ relocate_main(void *arg)
 		begin_pass(x);
 		r = pass(x, &waiting);
 		left = finish_all(x);
-		pthread_mutex_lock(&g->moves.mutex);
+		pthread_mutex_lock(&g->dirmoves.mutex);
 		failed = x->relocation.failed;
-		pthread_mutex_unlock(&g->moves.mutex);
+		pthread_mutex_unlock(&g->dirmoves.mutex);
 		if (failed > 0 || r < 0) {
 			sleep_until_woken(x, retry);
 			retry = retry * 2 < RETRY_MAX_MS ? retry * 2

@@ -159,7 +159,7 @@ static bool
 is_relocating(struct gate_export *x, const char *key)
 {
 	/* If SQLite cannot tell: rather hide than show a file twice. */
-	return moves_any(x->gate) &&
+	return dirmoves_any(x->gate) &&
 	       meta_has_relocating(x->gate->meta, x->id, key) != 0;
 }
 
@@ -247,7 +247,7 @@ hidden_answer(struct gate_export *x, const char *key, int64_t mtime_ns,
 bool
 hidden_has(struct gate_export *x, const char *key)
 {
-	return move_claims(x, key) || hidden_exactly(x, key);
+	return dirmove_claims(x, key) || hidden_exactly(x, key);
 }
 
 bool
@@ -289,5 +289,5 @@ hidden_since(struct gate_export *x, const char *key, uint64_t since_ms)
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && (h->count > 0 || h->gone_ms >= since_ms);
 	pthread_mutex_unlock(&x->gate->mutex);
-	return hidden || move_claims(x, key) || is_relocating(x, key);
+	return hidden || dirmove_claims(x, key) || is_relocating(x, key);
 }

@@ -23,11 +23,11 @@
  * dirmove/dirmove.c tells how.  A move lists (all keys below its source get
  * inodes), then it is listed, and the objects are relocated.
  */
-struct move {
-	LIST_ENTRY(move) link;
+struct dirmove {
+	LIST_ENTRY(dirmove) link;
 	struct gate_export *x;
-	struct meta_move row;
-	/* moves.mutex guards what follows, and row.listed */
+	struct meta_dirmove row;
+	/* dirmoves.mutex guards what follows, and row.listed */
 	uint64_t pages;		/* merged: somebody may wait for more */
 	uint64_t failed;	/* objects of the last pass, */
 	uint64_t failures;	/* of all passes */
@@ -43,7 +43,7 @@ struct move {
 
 #define RELOCATE_AT_ONCE 16	/* objects on their way, of an export */
 
-#define MOVE_TOO_LONG "the new path is longer than a key may be"
+#define DIRMOVE_TOO_LONG "the new path is longer than a key may be"
 
 #define DELETE_RETRY_FIRST_MS 500
 
@@ -188,44 +188,45 @@ void negative_removed(struct gate *g, uint64_t parent, const char *name,
 bool negative_removed_since(struct gate *g, uint64_t parent, const char *name,
 			    uint64_t since_ms);
 
-/* ---- moves.c ---- */
+/* ---- dirmoves.c ---- */
 
 /* Is any directory on its way?  Cheap. */
-bool moves_any(struct gate *g);
+bool dirmoves_any(struct gate *g);
 /* Is the key below a source that is being listed?  Then whatever lies there
  * belongs to the directory that left. */
-bool move_claims(struct gate_export *x, const char *key);
+bool dirmove_claims(struct gate_export *x, const char *key);
 /* The same, but for the move itself and sources shorter than its own. */
-bool move_claims_other(struct move *m, const char *key);
+bool dirmove_claims_other(struct dirmove *m, const char *key);
 /* Does the prefix hold, or lie in, the source of any move? */
-bool move_touches(struct gate_export *x, const char *prefix);
+bool dirmove_touches(struct gate_export *x, const char *prefix);
 /*
  * Sources of more than a page, all keys of which are known, so that nothing
  * but these is expected below them until they have left.  Does the key lie
  * below one?  past: a place behind all of that one's keys.
  */
-bool move_skip(struct gate_export *x, const char *key,
-	       char past[META_KEY_MAX + 8]);
+bool dirmove_skip(struct gate_export *x, const char *key,
+		  char past[META_KEY_MAX + 8]);
 
-void move_undo(struct move *m);		/* off the list, and free */
-void moves_wake(struct gate *g);	/* there is something to be relocated */
-void moves_free(struct gate *g);
+void dirmove_undo(struct dirmove *m);		/* off the list, and free */
+void dirmoves_wake(struct gate *g);	/* there is something to be relocated */
+void dirmoves_free(struct gate *g);
 
 /* An upload that dirmove/relocate.c started has ended, well or not. */
 void relocate_ended(struct node *n, int r, const char *error);
 /* The pass goes on when there is room. */
-void move_wait_for_room(struct gate_export *x, unsigned room);
+void dirmove_wait_for_room(struct gate_export *x, unsigned room);
 /* An object could not be relocated: told with the moves it belongs to.  One
  * that never can be is told once: it stays where it is, and is read there. */
-void move_failed(struct gate_export *x, const char *key, const char *error);
+void dirmove_failed(struct gate_export *x, const char *key, const char *error);
 
 /* Is any being listed?  Cheap. */
-bool moves_any_lists(struct gate *g);
-/* Pages merged of all.  moves.mutex held, as for the next one. */
-uint64_t moves_pages_locked(const struct moves *all);
+bool dirmoves_any_lists(struct gate *g);
+/* Pages merged of all.  dirmoves.mutex held, as for the next one. */
+uint64_t dirmoves_pages_locked(const struct dirmoves *all);
 /* The list, or a phase, has changed: so do the counts, and who waits looks. */
-void moves_count_locked(struct moves *all);
+void dirmoves_count_locked(struct dirmoves *all);
 /* Into the list.  NULL: no memory. */
-struct move *move_add(struct gate_export *x, const struct meta_move *row);
+struct dirmove *dirmove_add(struct gate_export *x,
+			    const struct meta_dirmove *row);
 
 #endif

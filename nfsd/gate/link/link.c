@@ -416,7 +416,7 @@ int
 link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	       struct change *c, bool keep, bool less)
 {
-	int r = move_old_key(file, t->old_key);
+	int r = dirmove_old_key(file, t->old_key);
 
 	t->file = file;
 	t->alias = alias;

@@ -194,7 +194,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 		/* As write_resize has written it down. */
 		if (n->h.state == META_ACTIVE && n->d.live.count == 0 &&
 		    data_publish_locked(n) == 0)
-			handle_move_locked(n, META_EV_FLUSH);
+			handle_transition_locked(n, META_EV_FLUSH);
 		data_account_locked(n);
 	}
 	if (set->set_size || set->mtime_how != GATE_TIME_KEEP)

@@ -179,7 +179,7 @@ made(const struct making *m)
 	if (m->rec->opens) {
 		n->h = m->handle;
 		n->h.state = META_NONE;
-		handle_move_locked(n, META_EV_OPEN);
+		handle_transition_locked(n, META_EV_OPEN);
 		n->h_opened_ms = n->h_last_ms = now;
 		n->lease_ms = c->lease_ms;
 		n->settle_empty = true;

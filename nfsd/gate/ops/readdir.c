@@ -225,7 +225,7 @@ static int
 next_page(struct walk *w)
 {
 	struct gate_export *x = w->dir->export;
-	bool quiet = scan_fresh(w->dir) && !moves_any(x->gate);
+	bool quiet = scan_fresh(w->dir) && !dirmoves_any(x->gate);
 	int r;
 
 	if (!quiet && offline_now(x) && offline_listed(w->dir))
@@ -250,7 +250,7 @@ check_next(struct walk *w, uint64_t cookie)
 
 	/* Renamed, and its old keys are being listed: what is known by now
 	 * is there, and told before the last page is. */
-	if (move_lists(w->dir))
+	if (dirmove_lists(w->dir))
 		return 0;
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
@@ -288,7 +288,7 @@ begin_walk(struct walk *w, uint64_t cookie)
 	running = dir->scan != NULL && dir->scan->running;
 	pthread_mutex_unlock(&dir->mutex);
 	w->checked = complete && !running && !begins;
-	if (begins && complete && !move_lists(dir) && scan_small(dir)) {
+	if (begins && complete && !dirmove_lists(dir) && scan_small(dir)) {
 		while ((r = next_page(w)) == 1)
 			;
 		w->checked = r == 0;

@@ -101,7 +101,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	const struct meta_delete *del;
 	char key[META_KEY_MAX + 2];
 	bool was_relocating = false;
-	int r = move_old_key(n, key);
+	int r = dirmove_old_key(n, key);
 
 	change_begin(&c, x->gate);
 	/* A path that no key can spell: nothing went there. */
@@ -329,7 +329,7 @@ remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
 	if (r < 0)
 		return r;
 	/* What may be in it is not known before the listing has ended. */
-	while (!locked && (r = move_wait(n, rq)) != 0) {
+	while (!locked && (r = dirmove_wait(n, rq)) != 0) {
 		if (r < 0)
 			return r;
 	}
@@ -337,7 +337,7 @@ remove_dir_is_empty(struct node *n, struct gate_request *rq, bool locked)
 		r = has_names(n->export->gate, n->ino, &any);
 	if (r == 0 && any && (locked || scan_fresh(n)))
 		r = -ENOTEMPTY;
-	if (r == 0 && locked && move_lists(n)) {
+	if (r == 0 && locked && dirmove_lists(n)) {
 		rq->again = GATE_JUKEBOX;
 		r = -EAGAIN;
 	}

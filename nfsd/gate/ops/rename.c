@@ -328,7 +328,7 @@ step_rows(struct step *s, struct gate_request *rq, struct change *c)
 	int r = path_child_key(m->to.node, m->to_name, false, s->key);
 
 	if (r == 0)
-		r = move_old_key(n, s->old_key);
+		r = dirmove_old_key(n, s->old_key);
 	if (r == 0)
 		r = meta_new_name_id(c->gate->meta, &s->entry.id);
 	if (r == 0)

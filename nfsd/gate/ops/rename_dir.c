@@ -31,7 +31,7 @@ struct plan {
 	char new_key[META_KEY_MAX + 2];
 	struct meta_inode row;		/* of the directory */
 	struct change *c;
-	struct move *moves[SOURCES_MAX];
+	struct dirmove *moves[SOURCES_MAX];
 	size_t count;
 };
 
@@ -129,7 +129,7 @@ static int
 add_source(void *arg, const char *prefix)
 {
 	struct plan *p = arg;
-	struct move *m;
+	struct dirmove *m;
 
 	for (size_t i = 0; i < p->count; i++) {
 		if (strcmp(p->moves[i]->row.source, prefix) == 0)
@@ -137,7 +137,7 @@ add_source(void *arg, const char *prefix)
 	}
 	if (p->count == SOURCES_MAX)
 		return -EBUSY;
-	m = move_prepare(p->m->file, prefix, p->c);
+	m = dirmove_prepare(p->m->file, prefix, p->c);
 	if (m == NULL)
 		return -ENOMEM;
 	p->moves[p->count++] = m;
@@ -153,7 +153,7 @@ add_sources(struct plan *p)
 	int r = path_key(p->m->file, key);
 
 	if (r == 0)
-		r = move_sources(p->m->file, false, add_source, p);
+		r = dirmove_sources(p->m->file, false, add_source, p);
 	return r < 0 ? r : add_source(p, key);
 }
 
@@ -186,7 +186,7 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	pthread_mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
-	move_mark(&p->row, p->new_key);
+	dirmove_mark(&p->row, p->new_key);
 	p->row.ctime_ns = clock_ns() > p->row.ctime_ns ? clock_ns()
 						       : p->row.ctime_ns + 1;
 	if (m->from.node != m->to.node) {
@@ -270,7 +270,7 @@ rename_locked(struct rename *m, struct gate_request *rq)
 		moved(&p, &entry);
 		indoubt_place_all(x);
 		for (size_t i = 0; i < p.count; i++)
-			move_begin(p.moves[i]);
+			dirmove_begin(p.moves[i]);
 	}
 	meta_inode_fini(&p.row);
 	return r;
@@ -290,7 +290,7 @@ rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 		r = rename_fits(m, rq);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&g->moves.renames);
+	pthread_mutex_lock(&g->dirmoves.renames);
 	r = may_move(m, rq);
 	add_lock(&locks, m->from.node);
 	add_lock(&locks, m->to.node);
@@ -307,6 +307,6 @@ rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 	if (r == 0)
 		r = rename_locked(m, rq);
 	release(&locks);
-	pthread_mutex_unlock(&g->moves.renames);
+	pthread_mutex_unlock(&g->dirmoves.renames);
 	return r;
 }

@@ -44,28 +44,28 @@ int path_last_component(const char *key, char component[COMPONENT_MAX + 1]);
 
 /* ---- source.c ---- */
 /* Is the node below a directory whose objects have not all followed? */
-bool move_covers(struct node *n);
+bool dirmove_covers(struct node *n);
 /* ... or whose old keys are not all known yet? */
-bool move_lists(struct node *n);
+bool dirmove_lists(struct node *n);
 /*
  * Where names of this directory may lie that nobody has met yet: each() gets
  * prefixes, longest source first.  A nonzero result ends the walk and is
  * returned.  all: also of moves that are listed.
  */
-int move_sources(struct node *dir, bool all,
-		 int (*each)(void *arg, const char *prefix), void *arg)
+int dirmove_sources(struct node *dir, bool all,
+		    int (*each)(void *arg, const char *prefix), void *arg)
 	__attribute__((warn_unused_result));
 /* The key that a node's dest_etag speaks of: the one its name spells, or,
  * while the directory's keys are not known, spelled before. */
-int move_old_key(struct node *n, char key[META_KEY_MAX + 2])
+int dirmove_old_key(struct node *n, char key[META_KEY_MAX + 2])
 	__attribute__((warn_unused_result));
 /* Wait until the listing that the node waits for has got further.  1: it
  * has; 0: there is none; -EAGAIN: time is up, or it fails (rq->again). */
-int move_wait(struct node *n, struct gate_request *rq)
+int dirmove_wait(struct node *n, struct gate_request *rq)
 	__attribute__((warn_unused_result));
 /* The path of an inode changed below it: its object is to be relocated.  Row
  * only; the file lock is held. */
-void move_mark(struct meta_inode *row, const char *key);
+void dirmove_mark(struct meta_inode *row, const char *key);
 
 /* ---- component.c: pure functions ---- */
 

@@ -38,9 +38,9 @@ struct climb {
 static bool
 collect_locked(struct climb *c, uint64_t ino, const char *below)
 {
-	struct move *m;
+	struct dirmove *m;
 
-	LIST_FOREACH(m, &c->x->gate->moves.list, link) {
+	LIST_FOREACH(m, &c->x->gate->dirmoves.list, link) {
 		struct candidate *out;
 		int len;
 
@@ -80,9 +80,9 @@ climb(struct climb *c, struct node *n)
 		bool found = false;
 
 		if (node_kind(at) == GATE_DIR) {
-			pthread_mutex_lock(&g->moves.mutex);
+			pthread_mutex_lock(&g->dirmoves.mutex);
 			found = collect_locked(c, at->ino, p);
-			pthread_mutex_unlock(&g->moves.mutex);
+			pthread_mutex_unlock(&g->dirmoves.mutex);
 		}
 		if (found) {
 			r = 1;
@@ -116,19 +116,19 @@ climb(struct climb *c, struct node *n)
 }
 
 bool
-move_covers(struct node *n)
+dirmove_covers(struct node *n)
 {
 	struct climb c = { .x = n->export, .only_ask = true, .all = true };
 
-	return moves_any(n->export->gate) && climb(&c, n) == 1;
+	return dirmoves_any(n->export->gate) && climb(&c, n) == 1;
 }
 
 bool
-move_lists(struct node *n)
+dirmove_lists(struct node *n)
 {
 	struct climb c = { .x = n->export, .only_ask = true };
 
-	return moves_any_lists(n->export->gate) && climb(&c, n) == 1;
+	return dirmoves_any_lists(n->export->gate) && climb(&c, n) == 1;
 }
 
 static int
@@ -144,8 +144,8 @@ longest_first(const void *a, const void *b)
 static bool
 owned_by_other(struct gate_export *x, const struct candidate *c)
 {
-	struct moves *all = &x->gate->moves;
-	struct move *m;
+	struct dirmoves *all = &x->gate->dirmoves;
+	struct dirmove *m;
 
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
@@ -159,14 +159,14 @@ owned_by_other(struct gate_export *x, const struct candidate *c)
 }
 
 int
-move_sources(struct node *dir, bool all,
-	     int (*each)(void *arg, const char *prefix), void *arg)
+dirmove_sources(struct node *dir, bool all,
+		int (*each)(void *arg, const char *prefix), void *arg)
 {
 	struct climb c = { .x = dir->export, .all = all };
 	int r;
 
-	if (all ? !moves_any(dir->export->gate)
-		: !moves_any_lists(dir->export->gate))
+	if (all ? !dirmoves_any(dir->export->gate)
+		: !dirmoves_any_lists(dir->export->gate))
 		return 0;
 	c.list = calloc(CANDIDATES_MAX, sizeof(*c.list));
 	if (c.list == NULL)
@@ -190,7 +190,7 @@ take_first(void *arg, const char *prefix)
 }
 
 int
-move_old_key(struct node *n, char key[META_KEY_MAX + 2])
+dirmove_old_key(struct node *n, char key[META_KEY_MAX + 2])
 {
 	char prefix[META_KEY_MAX + 2], name[META_NAME_MAX + 1];
 	char component[COMPONENT_MAX + 1];
@@ -198,13 +198,13 @@ move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 	uint64_t parent;
 	int r;
 
-	if (!moves_any_lists(n->export->gate))
+	if (!dirmoves_any_lists(n->export->gate))
 		return path_key(n, key);
 	node_name(n, &parent, name);
 	r = node_get(n->export->gate, parent, true, &dir);
 	if (r < 0)
 		return r;
-	r = move_sources(dir, false, take_first, prefix);
+	r = dirmove_sources(dir, false, take_first, prefix);
 	node_put(&dir);
 	if (r == 1 && component_of_name(n, name, component) < 0)
 		r = 0;
@@ -218,9 +218,9 @@ move_old_key(struct node *n, char key[META_KEY_MAX + 2])
 /* ---- waiting for a listing ---- */
 
 int
-move_wait(struct node *n, struct gate_request *rq)
+dirmove_wait(struct node *n, struct gate_request *rq)
 {
-	struct moves *all = &n->export->gate->moves;
+	struct dirmoves *all = &n->export->gate->dirmoves;
 	uint64_t from = rq->first_ms != 0 ? rq->first_ms : clock_ms();
 	uint64_t until = from + n->export->c.hold_ms, pages;
 	struct timespec ts = { (time_t)(until / 1000),
@@ -228,17 +228,17 @@ move_wait(struct node *n, struct gate_request *rq)
 	unsigned listing;
 	int r = 0;
 
-	if (!moves_any_lists(n->export->gate))
+	if (!dirmoves_any_lists(n->export->gate))
 		return 0;
 	pthread_mutex_lock(&all->mutex);
-	pages = moves_pages_locked(all);
+	pages = dirmoves_pages_locked(all);
 	listing = all->listing;
 	pthread_mutex_unlock(&all->mutex);
 	/* After the numbers were read: what comes now is seen. */
-	if (!move_lists(n))
+	if (!dirmove_lists(n))
 		return 0;
 	pthread_mutex_lock(&all->mutex);
-	while (r == 0 && pages == moves_pages_locked(all) &&
+	while (r == 0 && pages == dirmoves_pages_locked(all) &&
 	       listing == all->listing)
 		r = pthread_cond_timedwait(&all->changed, &all->mutex, &ts);
 	pthread_mutex_unlock(&all->mutex);
@@ -251,7 +251,7 @@ move_wait(struct node *n, struct gate_request *rq)
 /* ---- what the row says ---- */
 
 void
-move_mark(struct meta_inode *row, const char *key)
+dirmove_mark(struct meta_inode *row, const char *key)
 {
 	if (row->base_key[0] == '\0')
 		return;

@@ -152,7 +152,7 @@ upload_outdate_locked(struct node *n)
 			 (now - n->up.begun_ms);
 
 	if (n->h.state == META_UPLOADING)
-		handle_move_locked(n, META_EV_STOP);
+		handle_transition_locked(n, META_EV_STOP);
 	n->up.kicked = false;
 	if (n->up.run != UP_RUNNING || n->up.cancel || n->up.keep ||
 	    n->up.stopped || again >= upload_too_old_ms(n))
@@ -166,5 +166,5 @@ upload_cancel_locked(struct node *n)
 	if (n->up.run == UP_RUNNING)
 		n->up.cancel = true;
 	if (n->h.state == META_UPLOADING)
-		handle_move_locked(n, META_EV_STOP);
+		handle_transition_locked(n, META_EV_STOP);
 }

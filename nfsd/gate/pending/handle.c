@@ -40,11 +40,11 @@ handle_counted(struct gate_export *x, enum meta_state from, enum meta_state to)
 }
 
 void
-handle_move_locked(struct node *n, enum meta_event event)
+handle_transition_locked(struct node *n, enum meta_event event)
 {
 	enum meta_state from = n->h.state;
 
-	if (meta_handle_move(&n->h, event) < 0) {
+	if (meta_handle_transition(&n->h, event) < 0) {
 		audit_broken_locked(n, "a handle was asked for a move it "
 				    "cannot make", n->h.who);
 		return;

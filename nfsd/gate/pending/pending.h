@@ -8,7 +8,7 @@
 
 /* ---- handle.c ---- */
 /* A handle's state changes, with counters and invariants.  Mutex held. */
-void handle_move_locked(struct node *n, enum meta_event event);
+void handle_transition_locked(struct node *n, enum meta_event event);
 /* Only the counters. */
 void handle_counted(struct gate_export *x, enum meta_state from,
 		    enum meta_state to);

@@ -9,14 +9,14 @@
  * other rooms (docs/design.md, "Rooms of the gate").
  *
  * Locks, in the order in which they are taken:
- *	0. moves.renames, over the rename of a directory
+ *	0. dirmoves.renames, over the rename of a directory
  *	1. directory locks (node_lock of directories), by inode number
  *	2. a file lock (node_lock of a file)
  *	3. node->mutex, held for moments, never over disk, SQLite or S3
  *	   (gate->links: after node locks, before mutexes; rows of new
  *	   links are found and committed under it)
  *	4. shard->mutex, gate->mutex, pool->mutex, timers.mutex,
- *	   moves.mutex: leaves
+ *	   dirmoves.mutex: leaves
  * node_lock is a flag with a queue, not a mutex: it may be held over a
  * SQLite transaction or a flush of the data file, never over S3.
  */
@@ -134,11 +134,11 @@ struct gate_export {
 	unsigned mangled;	/* characters, as in struct s3_caps; atomic */
 	bool cold_met;		/* an archived object; atomic: dir/cold.c */
 	struct schedule schedule;	/* of its uploads */
-	/* dirmove/relocate.c; moves.mutex */
+	/* dirmove/relocate.c; dirmoves.mutex */
 	struct {
 		pthread_t thread;
 		bool started;
-		uint64_t woken;		/* of moves.wakes: seen by it */
+		uint64_t woken;		/* of dirmoves.wakes: seen by it */
 		unsigned in_flight;	/* objects that it has sent off */
 		uint64_t failed;	/* of those, since the pass began */
 	} relocation;
@@ -172,11 +172,11 @@ struct gate_export {
 	bool aborting;		/* there is that thread */
 };
 
-/* Directories on their way: keys/moves.c, dirmove/dirmove.c. */
-struct moves {
+/* Directories on their way: keys/dirmoves.c, dirmove/dirmove.c. */
+struct dirmoves {
 	pthread_mutex_t mutex;		/* a leaf; guards what follows */
 	pthread_cond_t changed;		/* a page, an end, work to relocate */
-	LIST_HEAD(, move) list;
+	LIST_HEAD(, dirmove) list;
 	unsigned count, listing;	/* written under it, read without */
 	uint64_t relocated;		/* objects, since the start */
 	uint64_t wakes;			/* who relocates should look again */
@@ -204,7 +204,7 @@ struct gate {
 	LIST_HEAD(, gate_export) exports;
 	struct shard shards[SHARDS];
 	struct pool transfers;		/* parts, fetches, HEADs */
-	struct moves moves;
+	struct dirmoves dirmoves;
 	struct known known;
 	struct timers timers;
 	struct run_clock clock;

@@ -60,7 +60,7 @@ gate_export_back(struct gate_export *x)
 	/* Without memory they come when their time has. */
 	(void)!each_node(x->gate, hurry, x);
 	deletes_hurry(x);
-	moves_wake(x->gate);
+	dirmoves_wake(x->gate);
 }
 
 void

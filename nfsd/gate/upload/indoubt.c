@@ -86,7 +86,7 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		/* Where the path has left it: hidden as such from here on. */
 		if (!row.name_dirty && path[0] != '\0' &&
 		    strcmp(path, key) != 0)
-			move_mark(&row, path);
+			dirmove_mark(&row, path);
 	}
 	meta_put_inode(c.batch, &row);
 	pthread_mutex_lock(&n->mutex);

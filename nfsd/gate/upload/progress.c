@@ -126,7 +126,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 						expect);
 	if (r >= 0) {
 		if (n->h.state == META_UPLOADING)
-			handle_move_locked(n, META_EV_SEND);
+			handle_transition_locked(n, META_EV_SEND);
 		s->doubt = true;
 		r = ends_parts ? record_end_locked(s, expect, &c) : 0;
 	}

@@ -157,7 +157,7 @@ fall_back_rows(struct node *n, struct meta_batch *b, struct meta_inode *row)
 	if (handle_is_refused(n)) {
 		struct meta_handle handle = n->h;
 
-		r = meta_handle_move(&handle, META_EV_REFUSED);
+		r = meta_handle_transition(&handle, META_EV_REFUSED);
 		if (r == 0)
 			r = fence_room_locked(n, handle.who);
 		if (r == 0)
@@ -198,7 +198,7 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	n->replaced++;
 	/* Last: who is told finds the last good version. */
 	if (handle_is_refused(n))
-		handle_move_locked(n, META_EV_REFUSED);
+		handle_transition_locked(n, META_EV_REFUSED);
 	admit_failed_locked(n);
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);

@@ -81,7 +81,7 @@ upload_retry_later(struct sending *s, int r)
 
 	pthread_mutex_lock(&n->mutex);
 	if (n->h.state == META_UPLOADING || n->h.state == META_FINISHING)
-		handle_move_locked(n, META_EV_STOP);
+		handle_transition_locked(n, META_EV_STOP);
 	/* Who stopped it is about to come back, and goes first. */
 	if (r == -ECANCELED)
 		n->up.not_before_ms = now + KEY_BUSY_MS;
@@ -227,7 +227,7 @@ note_new_path(struct node *n)
 	r = upload_copy_row(n, &row);
 	if (r < 0)
 		return r;
-	move_mark(&row, key);
+	dirmove_mark(&row, key);
 	return upload_put_row(n, &row);
 }
 
@@ -249,7 +249,7 @@ static int
 upload_begin(struct node *n, struct sending *s)
 {
 	/* Nothing of a tree is uploaded before it is known what lies there. */
-	bool kicked, wanted, early = move_lists(n);
+	bool kicked, wanted, early = dirmove_lists(n);
 	int r = 0;
 
 	node_lock_wait(n);
@@ -294,7 +294,7 @@ upload_begin(struct node *n, struct sending *s)
 		n->up.bytes_sent = 0;
 		n->up.bytes_total = n->i.data_dirty ? n->i.size : 0;
 		if (n->h.state == META_FLUSHED && !n->i.local_only)
-			handle_move_locked(n, META_EV_START);
+			handle_transition_locked(n, META_EV_START);
 	} else {
 		n->up.run = UP_IDLE;
 		relocate_settle_locked(n);
@@ -374,7 +374,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	} else if (r == -EBUSY) {
 		pthread_mutex_lock(&n->mutex);
 		if (n->h.state == META_UPLOADING)
-			handle_move_locked(n, META_EV_STOP);
+			handle_transition_locked(n, META_EV_STOP);
 		n->up.not_before_ms = clock_ms() + KEY_BUSY_MS;
 		if (n->up.busy_ms == 0)
 			n->up.busy_ms = clock_ms();
@@ -413,7 +413,7 @@ recall_end(struct node *n, struct sending *s, int r)
 	n->up.cancel = false;
 	n->up.busy_ms = 0;
 	if (n->h.state == META_UPLOADING)
-		handle_move_locked(n, META_EV_STOP);
+		handle_transition_locked(n, META_EV_STOP);
 	if (r < 0)
 		n->up.due_ms = clock_ms() + RETRY_MAX_MS;
 	relocate_settle_locked(n);

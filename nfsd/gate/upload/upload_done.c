@@ -192,13 +192,13 @@ done_memory_locked(struct node *n, struct sending *s,
 	if (n->h.state == META_FINISHING || n->h.state == META_UPLOADING ||
 	    n->h.state == META_FLUSHED) {
 		if (n->h.state == META_UPLOADING)
-			handle_move_locked(n, META_EV_SEND);
+			handle_transition_locked(n, META_EV_SEND);
 		/* Not if more was flushed meanwhile: then it is pending. */
 		if (!n->i.data_dirty) {
-			handle_move_locked(n, META_EV_STORED);
+			handle_transition_locked(n, META_EV_STORED);
 			admit_release_locked(n);
 		} else if (n->h.state == META_FINISHING) {
-			handle_move_locked(n, META_EV_STOP);
+			handle_transition_locked(n, META_EV_STOP);
 		}
 	}
 }
@@ -344,7 +344,7 @@ upload_done(struct sending *s)
 	}
 	r = done_locked(&d);
 	if (r == 0 && n->i.relocating)
-		moves_wake(n->export->gate);
+		dirmoves_wake(n->export->gate);
 	pthread_mutex_lock(&n->mutex);
 	node_changed_locked(n);
 	node_unlock_locked(n);

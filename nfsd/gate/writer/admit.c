@@ -277,7 +277,7 @@ admit_undo_locked(struct node *n)
 		return;
 	if (!LIST_EMPTY(&n->fenced))
 		unfence_locked(n);
-	handle_move_locked(n, META_EV_FLUSH);
+	handle_transition_locked(n, META_EV_FLUSH);
 	upload_schedule_locked(n, false);
 	admit_settle_locked(n);
 }
@@ -425,7 +425,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	 * when its time ran out is over. */
 	unlapse_locked(n, who);
 	failpoint("admitted");
-	handle_move_locked(n, META_EV_OPEN);
+	handle_transition_locked(n, META_EV_OPEN);
 	n->h_last_ms = now;
 	n->lease_ms = x->c.lease_ms;
 	n->settle_empty = n->h.lapsed = false;

@@ -212,7 +212,8 @@ prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 		publish_row(n, s);
 	s->handle = n->h;
 	s->handle.created &= s->taken.count == 0 && !s->flushes;
-	return s->flushes ? meta_handle_move(&s->handle, META_EV_FLUSH) : 0;
+	return s->flushes ? meta_handle_transition(&s->handle, META_EV_FLUSH)
+			  : 0;
 }
 
 static void
@@ -274,7 +275,7 @@ applied_locked(struct node *n, struct step *s)
 	if (s->flushes && n->h.state == META_ACTIVE) {
 		/* Not before: an empty file is owed to S3 all the while. */
 		n->settle_empty = false;
-		handle_move_locked(n, META_EV_FLUSH);
+		handle_transition_locked(n, META_EV_FLUSH);
 	}
 	/* Of one moment, for who is shown what is there. */
 	if (n->shown != NULL && s->added.count > 0 &&
@@ -431,7 +432,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	handle = n->h;
 	handle.created = false;
 	if (flushes)
-		r = meta_handle_move(&handle, META_EV_FLUSH);
+		r = meta_handle_transition(&handle, META_EV_FLUSH);
 	meta_put_handle(batch, &handle);
 	if (row->data_dirty)
 		change_upload_locked(c, n, row);

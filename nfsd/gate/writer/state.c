@@ -220,6 +220,6 @@ admit_settle_locked(struct node *n)
 	if (b != NULL)
 		admit_done_row_locked(n, b);
 	meta_post(n->export->gate->meta, &b);
-	handle_move_locked(n, META_EV_STORED);
+	handle_transition_locked(n, META_EV_STORED);
 	admit_release_locked(n);
 }

@@ -19,9 +19,9 @@
 
 /* The pass goes on when there is room. */
 void
-move_wait_for_room(struct gate_export *x, unsigned room)
+dirmove_wait_for_room(struct gate_export *x, unsigned room)
 {
-	struct moves *all = &x->gate->moves;
+	struct dirmoves *all = &x->gate->dirmoves;
 
 	pthread_mutex_lock(&all->mutex);
 	while (x->relocation.in_flight > RELOCATE_AT_ONCE - room)
@@ -32,11 +32,11 @@ move_wait_for_room(struct gate_export *x, unsigned room)
 /* An object could not be relocated: told with the moves it belongs to.  One
  * that never can be is told once: it stays where it is, and is read there. */
 void
-move_failed(struct gate_export *x, const char *key, const char *error)
+dirmove_failed(struct gate_export *x, const char *key, const char *error)
 {
-	struct moves *all = &x->gate->moves;
-	bool first = false, too_long = strcmp(error, MOVE_TOO_LONG) == 0;
-	struct move *m;
+	struct dirmoves *all = &x->gate->dirmoves;
+	bool first = false, too_long = strcmp(error, DIRMOVE_TOO_LONG) == 0;
+	struct dirmove *m;
 
 	pthread_mutex_lock(&all->mutex);
 	x->relocation.failed++;
@@ -52,7 +52,7 @@ move_failed(struct gate_export *x, const char *key, const char *error)
 	pthread_mutex_unlock(&all->mutex);
 	if (first && too_long)
 		gate_say(x->gate, 1, "a file of a renamed directory stays "
-			 "under its old key, since " MOVE_TOO_LONG
+			 "under its old key, since " DIRMOVE_TOO_LONG
 			 "; it moves when it or a directory above gets a "
 			 "shorter name: key=%s",
 			 key);
@@ -66,7 +66,7 @@ void
 relocate_ended(struct node *n, int r, const char *error)
 {
 	struct gate *g = n->export->gate;
-	struct moves *all = &g->moves;
+	struct dirmoves *all = &g->dirmoves;
 	char key[META_KEY_MAX + 2];
 	bool left;
 
@@ -75,8 +75,8 @@ relocate_ended(struct node *n, int r, const char *error)
 	strcpy(key, n->i.base_key);
 	pthread_mutex_unlock(&n->mutex);
 	if (left && r < 0 && r != -EBUSY && r != -ECANCELED)
-		move_failed(n->export, key,
-			    error[0] != '\0' ? error : strerror(-r));
+		dirmove_failed(n->export, key,
+			       error[0] != '\0' ? error : strerror(-r));
 	pthread_mutex_lock(&all->mutex);
 	n->export->relocation.in_flight--;
 	all->relocated += !left;
@@ -87,24 +87,24 @@ relocate_ended(struct node *n, int r, const char *error)
 /* ---- whose is a key? ---- */
 
 bool
-moves_any(struct gate *g)
+dirmoves_any(struct gate *g)
 {
-	return __atomic_load_n(&g->moves.count, __ATOMIC_ACQUIRE) > 0;
+	return __atomic_load_n(&g->dirmoves.count, __ATOMIC_ACQUIRE) > 0;
 }
 
 bool
-moves_any_lists(struct gate *g)
+dirmoves_any_lists(struct gate *g)
 {
-	return __atomic_load_n(&g->moves.listing, __ATOMIC_ACQUIRE) > 0;
+	return __atomic_load_n(&g->dirmoves.listing, __ATOMIC_ACQUIRE) > 0;
 }
 
 bool
-move_claims(struct gate_export *x, const char *key)
+dirmove_claims(struct gate_export *x, const char *key)
 {
-	struct moves *all = &x->gate->moves;
-	struct move *m;
+	struct dirmoves *all = &x->gate->dirmoves;
+	struct dirmove *m;
 
-	if (!moves_any_lists(x->gate))
+	if (!dirmoves_any_lists(x->gate))
 		return false;
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
@@ -117,11 +117,11 @@ move_claims(struct gate_export *x, const char *key)
 }
 
 bool
-move_claims_other(struct move *mine, const char *key)
+dirmove_claims_other(struct dirmove *mine, const char *key)
 {
-	struct moves *all = &mine->x->gate->moves;
+	struct dirmoves *all = &mine->x->gate->dirmoves;
 	size_t len = strlen(mine->row.source);
-	struct move *m;
+	struct dirmove *m;
 
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
@@ -135,12 +135,12 @@ move_claims_other(struct move *mine, const char *key)
 }
 
 bool
-move_touches(struct gate_export *x, const char *prefix)
+dirmove_touches(struct gate_export *x, const char *prefix)
 {
-	struct moves *all = &x->gate->moves;
-	struct move *m;
+	struct dirmoves *all = &x->gate->dirmoves;
+	struct dirmove *m;
 
-	if (!moves_any(x->gate))
+	if (!dirmoves_any(x->gate))
 		return false;
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
@@ -153,12 +153,13 @@ move_touches(struct gate_export *x, const char *prefix)
 }
 
 bool
-move_skip(struct gate_export *x, const char *key, char past[META_KEY_MAX + 8])
+dirmove_skip(struct gate_export *x, const char *key,
+	     char past[META_KEY_MAX + 8])
 {
-	struct moves *all = &x->gate->moves;
-	const struct move *m, *in = NULL;
+	struct dirmoves *all = &x->gate->dirmoves;
+	const struct dirmove *m, *in = NULL;
 
-	if (!moves_any(x->gate))
+	if (!dirmoves_any(x->gate))
 		return false;
 	pthread_mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
@@ -180,9 +181,9 @@ move_skip(struct gate_export *x, const char *key, char past[META_KEY_MAX + 8])
 /* ---- the list of moves ---- */
 
 uint64_t
-moves_pages_locked(const struct moves *all)
+dirmoves_pages_locked(const struct dirmoves *all)
 {
-	const struct move *m;
+	const struct dirmove *m;
 	uint64_t pages = 0;
 
 	LIST_FOREACH(m, &all->list, link)
@@ -191,10 +192,10 @@ moves_pages_locked(const struct moves *all)
 }
 
 void
-moves_count_locked(struct moves *all)
+dirmoves_count_locked(struct dirmoves *all)
 {
 	unsigned count = 0, listing = 0;
-	struct move *m;
+	struct dirmove *m;
 
 	LIST_FOREACH(m, &all->list, link) {
 		count++;
@@ -207,11 +208,11 @@ moves_count_locked(struct moves *all)
 	pthread_cond_broadcast(&all->changed);
 }
 
-struct move *
-move_add(struct gate_export *x, const struct meta_move *row)
+struct dirmove *
+dirmove_add(struct gate_export *x, const struct meta_dirmove *row)
 {
-	struct moves *all = &x->gate->moves;
-	struct move *m = calloc(1, sizeof(*m));
+	struct dirmoves *all = &x->gate->dirmoves;
+	struct dirmove *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return NULL;
@@ -219,39 +220,39 @@ move_add(struct gate_export *x, const struct meta_move *row)
 	m->row = *row;
 	pthread_mutex_lock(&all->mutex);
 	LIST_INSERT_HEAD(&all->list, m, link);
-	moves_count_locked(all);
+	dirmoves_count_locked(all);
 	pthread_mutex_unlock(&all->mutex);
 	return m;
 }
 
 void
-move_undo(struct move *m)
+dirmove_undo(struct dirmove *m)
 {
-	struct moves *all = &m->x->gate->moves;
+	struct dirmoves *all = &m->x->gate->dirmoves;
 
 	pthread_mutex_lock(&all->mutex);
 	LIST_REMOVE(m, link);
-	moves_count_locked(all);
+	dirmoves_count_locked(all);
 	pthread_mutex_unlock(&all->mutex);
 	free(m);
 }
 
 void
-moves_wake(struct gate *g)
+dirmoves_wake(struct gate *g)
 {
-	pthread_mutex_lock(&g->moves.mutex);
-	g->moves.wakes++;
-	pthread_cond_broadcast(&g->moves.changed);
-	pthread_mutex_unlock(&g->moves.mutex);
+	pthread_mutex_lock(&g->dirmoves.mutex);
+	g->dirmoves.wakes++;
+	pthread_cond_broadcast(&g->dirmoves.changed);
+	pthread_mutex_unlock(&g->dirmoves.mutex);
 }
 
 void
-moves_free(struct gate *g)
+dirmoves_free(struct gate *g)
 {
-	struct move *m;
+	struct dirmove *m;
 
 	/* Their rows remain; the next start goes on. */
-	while ((m = LIST_FIRST(&g->moves.list)) != NULL) {
+	while ((m = LIST_FIRST(&g->dirmoves.list)) != NULL) {
 		LIST_REMOVE(m, link);
 		free(m);
 	}
