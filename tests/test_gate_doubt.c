@@ -212,7 +212,7 @@ a_doubt_that_has_ended_takes_nothing(void)
 		CLEANUP_CHANGE struct change c;
 
 		change_begin(&c, b.gate);
-		CU_ASSERT_PTR_NOT_NULL(forget_in_doubt(n, &c, "k", ""));
+		CU_ASSERT_PTR_NOT_NULL(delete_queue_indoubt(n, &c, "k", ""));
 		CU_ASSERT_EQUAL(change_commit(&c), 0);
 	}
 	node_unlock(n);

@@ -136,31 +136,31 @@ void indoubt_gone_rows(struct node *n, const char *const but[2],
 /* ---- release.c ---- */
 /* The object that a removed inode left in S3 goes.  hide: nobody has hidden
  * its key.  NULL: there is none. */
-const struct meta_delete *forget_object(struct node *n, struct change *c,
-					bool hide);
+const struct meta_delete *delete_queue_object(struct node *n, struct change *c,
+					      bool hide);
 /* Mutex held. */
-const struct meta_delete *forget_object_locked(struct node *n,
-					       struct change *c, bool hide);
+const struct meta_delete *
+delete_queue_object_locked(struct node *n, struct change *c, bool hide);
 /* The same of the version that is known to lie at a key, or ("") that none is:
  * another one stays, unless uploads of this file may have left it. */
-const struct meta_delete *forget_known(struct node *n, struct change *c,
-				       const char *key, const char *etag,
-				       bool hide);
+const struct meta_delete *delete_queue_known(struct node *n, struct change *c,
+					     const char *key, const char *etag,
+					     bool hide);
 /* Mutex held. */
-const struct meta_delete *forget_known_locked(struct node *n,
-					      struct change *c,
-					      const char *key,
-					      const char *etag, bool hide);
+const struct meta_delete *
+delete_queue_known_locked(struct node *n, struct change *c, const char *key,
+			  const char *etag, bool hide);
 /* The same of a key to which a request without an answer went.  The node was
  * not locked since: should there be no doubt any more, and none be known to lie
  * there, nothing goes. */
-const struct meta_delete *forget_in_doubt(struct node *n, struct change *c,
-					  const char *key, const char *etag);
+const struct meta_delete *delete_queue_indoubt(struct node *n, struct change *c,
+					       const char *key,
+					       const char *etag);
 /* Is its object's key hidden already, since it was renamed away from it? */
 bool name_left_key(const struct node *n);
 /* A copy of a file that was relocated may have got to the key that its path
  * spells before a crash: that goes, too, if it is one. */
-void forget_copy(struct node *n, struct change *c);
+void delete_queue_copy(struct node *n, struct change *c);
 bool name_is_silly(const char *name);	/* .nfsXXXX */
 
 #endif

@@ -249,8 +249,8 @@ indoubt_gone_rows(struct node *n, const char *const but[2], struct change *c)
 
 		if (!change_deletes(c, key) &&
 		    (list[i].stray || !hidden_exactly(n->export, key)))
-			(void)forget_in_doubt(n, c, key,
-					      strcmp(key, path) == 0
+			(void)delete_queue_indoubt(n, c, key,
+						   strcmp(key, path) == 0
 						      ? n->i.dest_etag
 						      : "");
 	}

@@ -64,8 +64,8 @@ name_left_key(const struct node *n)
 }
 
 const struct meta_delete *
-forget_known_locked(struct node *n, struct change *c, const char *key,
-		    const char *etag, bool hide)
+delete_queue_known_locked(struct node *n, struct change *c, const char *key,
+			  const char *etag, bool hide)
 {
 	const struct meta_delete *row = change_delete(c, n->export, key, etag,
 						      hide);
@@ -78,20 +78,20 @@ forget_known_locked(struct node *n, struct change *c, const char *key,
 }
 
 const struct meta_delete *
-forget_known(struct node *n, struct change *c, const char *key,
-	     const char *etag, bool hide)
+delete_queue_known(struct node *n, struct change *c, const char *key,
+		   const char *etag, bool hide)
 {
 	const struct meta_delete *row;
 
 	pthread_mutex_lock(&n->mutex);
-	row = forget_known_locked(n, c, key, etag, hide);
+	row = delete_queue_known_locked(n, c, key, etag, hide);
 	pthread_mutex_unlock(&n->mutex);
 	return row;
 }
 
 const struct meta_delete *
-forget_in_doubt(struct node *n, struct change *c, const char *key,
-		const char *etag)
+delete_queue_indoubt(struct node *n, struct change *c, const char *key,
+		     const char *etag)
 {
 	const struct meta_delete *row;
 
@@ -99,18 +99,18 @@ forget_in_doubt(struct node *n, struct change *c, const char *key,
 	if (etag[0] == '\0' && !is_running_locked(n, key) &&
 	    !indoubt_at_locked(n, key))
 		etag = DELETE_NOTHING;
-	row = forget_known_locked(n, c, key, etag, true);
+	row = delete_queue_known_locked(n, c, key, etag, true);
 	pthread_mutex_unlock(&n->mutex);
 	return row;
 }
 
 const struct meta_delete *
-forget_object_locked(struct node *n, struct change *c, bool hide)
+delete_queue_object_locked(struct node *n, struct change *c, bool hide)
 {
 	/* Under a name that the file has left somebody else may have put
 	 * something of his own; and under its name, when S3 is away for a
 	 * while, or the state directory was put back. */
-	const struct meta_delete *row = forget_known_locked(
+	const struct meta_delete *row = delete_queue_known_locked(
 		n, c, n->i.base_key, n->i.base_etag, hide);
 
 	if (row != NULL && !name_left_key(n))
@@ -119,18 +119,18 @@ forget_object_locked(struct node *n, struct change *c, bool hide)
 }
 
 const struct meta_delete *
-forget_object(struct node *n, struct change *c, bool hide)
+delete_queue_object(struct node *n, struct change *c, bool hide)
 {
 	const struct meta_delete *row;
 
 	pthread_mutex_lock(&n->mutex);
-	row = forget_object_locked(n, c, hide);
+	row = delete_queue_object_locked(n, c, hide);
 	pthread_mutex_unlock(&n->mutex);
 	return row;
 }
 
 void
-forget_copy(struct node *n, struct change *c)
+delete_queue_copy(struct node *n, struct change *c)
 {
 	char key[META_KEY_MAX + 2];
 

@@ -340,7 +340,7 @@ drop_base_locked(struct node *n)
 		r = meta_inode_copy(&n->i, &row);
 	/* It is hidden since the rename. */
 	if (r == 0)
-		(void)forget_object_locked(n, &c, false);
+		(void)delete_queue_object_locked(n, &c, false);
 	pthread_mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;

@@ -256,7 +256,7 @@ detach_locked(struct node *alias, const struct link_pair *p)
 		return r;
 	/* Under a name that it has left. */
 	if (name_left_key(alias))
-		(void)forget_object(alias, &c, false);
+		(void)delete_queue_object(alias, &c, false);
 	meta_del_inode(c.batch, alias->ino);
 	r = change_commit(&c);
 	if (r < 0)
@@ -308,8 +308,8 @@ turn_row_in_sync(struct link_turn *t, struct change *c, bool keep)
 	struct meta_inode *row = &t->row;
 
 	if (!keep)
-		t->del = forget_known_locked(t->file, c, row->base_key,
-					     row->base_etag, true);
+		t->del = delete_queue_known_locked(t->file, c, row->base_key,
+						   row->base_etag, true);
 	strcpy(row->base_key, a->base_key);
 	strcpy(row->base_etag, a->base_etag);
 	strcpy(row->dest_etag, a->dest_etag);
@@ -350,8 +350,8 @@ turn_leaves_locked(struct link_turn *t, struct change *c, bool keep)
 	    (t->row.dest_etag[0] != '\0' || indoubt_at_locked(f, t->old_key)) &&
 	    strcmp(t->row.base_key, t->old_key) != 0 &&
 	    !hidden_exactly(f->export, t->old_key))
-		(void)forget_known_locked(f, c, t->old_key, t->row.dest_etag,
-					  true);
+		(void)delete_queue_known_locked(f, c, t->old_key,
+						t->row.dest_etag, true);
 }
 
 /* The file's row.  Its mutex is held. */
@@ -448,7 +448,7 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		return r;
 	/* An object of the alias that is not where it goes; it is hidden. */
 	if (!t->in_sync && name_left_key(alias))
-		(void)forget_object(alias, c, false);
+		(void)delete_queue_object(alias, c, false);
 	indoubt_gone_rows(alias, (const char *const[]){ t->new_key, "" }, c);
 	/* After the alias's own rows are gone or have another name. */
 	change_name(c, file, &t->entry);

@@ -51,8 +51,8 @@ writer_allows(struct node *n, struct gate_request *rq, const char *who)
  * Not while a key still holds the bytes of a file that was renamed away: they
  * are its only copy, and nothing of this file was sent there yet. */
 static void
-forget_sent(struct node *n, const char *key, bool was_relocating,
-	    struct change *c)
+delete_queue_sent(struct node *n, const char *key, bool was_relocating,
+		  struct change *c)
 {
 	struct gate_export *x = n->export;
 	char sent[META_KEY_MAX + 2], begun[META_KEY_MAX + 2] = "";
@@ -72,8 +72,8 @@ forget_sent(struct node *n, const char *key, bool was_relocating,
 	pthread_mutex_unlock(&n->mutex);
 	if (sent[0] != '\0' && !change_deletes(c, sent) &&
 	    !hidden_exactly(x, sent))
-		late = forget_in_doubt(n, c, sent,
-				       strcmp(sent, key) == 0
+		late = delete_queue_indoubt(n, c, sent,
+					    strcmp(sent, key) == 0
 					       ? n->i.dest_etag
 					       : "") != NULL;
 	indoubt_gone_rows(n, (const char *const[]){ "", "" }, c);
@@ -85,9 +85,9 @@ forget_sent(struct node *n, const char *key, bool was_relocating,
 	change_delete_parts(c, begun, upload_id, since_ns);
 	if (n->i.dest_etag[0] != '\0' && key[0] != '\0' &&
 	    !change_deletes(c, key) && !hidden_exactly(x, key))
-		(void)forget_known(n, c, key, n->i.dest_etag, true);
+		(void)delete_queue_known(n, c, key, n->i.dest_etag, true);
 	else if (was_relocating && !late)
-		forget_copy(n, c);
+		delete_queue_copy(n, c);
 }
 
 /* All locks are held.  file: what n is a further name of, or n. */
@@ -118,8 +118,8 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	meta_put_inode(c.batch, &d->row);
 	/* A file that was renamed has hidden its object's key before; that
 	 * place in the table is the deletion's from here on. */
-	del = forget_object(n, &c, !name_left_key(n));
-	forget_sent(n, key, was_relocating, &c);
+	del = delete_queue_object(n, &c, !name_left_key(n));
+	delete_queue_sent(n, key, was_relocating, &c);
 	replay_note(c.batch, rq, NULL);
 	failpoint("remove-before-commit");
 	r = change_commit(&c);

@@ -247,10 +247,10 @@ objects_left(struct step *s, struct change *c)
 	if ((s->row.dest_etag[0] != '\0' || indoubt_at(n, s->old_key)) &&
 	    strcmp(s->row.base_key, s->old_key) != 0 &&
 	    !hidden_exactly(n->export, s->old_key))
-		left = forget_known(n, c, s->old_key, s->row.dest_etag,
-				    true) != NULL;
+		left = delete_queue_known(n, c, s->old_key, s->row.dest_etag,
+					  true) != NULL;
 	if (!left && s->was_relocating)
-		forget_copy(n, c);
+		delete_queue_copy(n, c);
 	plan_row(s->m, s->key, &s->row);
 	if (s->row.local_only)
 		indoubt_gone_rows(
@@ -261,7 +261,7 @@ objects_left(struct step *s, struct change *c)
 	/* Its object is replaced, unless it lies elsewhere, or nothing will
 	 * come to replace it. */
 	if (strcmp(v->i.base_key, s->key) != 0 || s->row.local_only)
-		(void)forget_object(v, c, !name_left_key(v));
+		(void)delete_queue_object(v, c, !name_left_key(v));
 }
 
 /* What S3 is owed, and where the file's object is meanwhile. */

@@ -168,8 +168,8 @@ plan_victim(struct plan *p)
 	meta_del_name(p->c->batch, p->m->to.node->ino, p->m->to_name);
 	meta_del_inode(p->c->batch, v->ino);
 	if (!replaced || strcmp(v->i.base_key, p->new_key) != 0)
-		(void)forget_object(v, p->c,
-				    !name_left_key(v) || v->i.relocating);
+		(void)delete_queue_object(v, p->c,
+					  !name_left_key(v) || v->i.relocating);
 	indoubt_gone_rows(
 	    v, (const char *const[]){ replaced ? p->new_key : "", "" }, p->c);
 }

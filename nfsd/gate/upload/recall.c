@@ -135,7 +135,7 @@ adopt_rows_locked(struct node *n, const struct extents *staged,
 		return r;
 	/* Its key was hidden when the file was renamed.  What was relocated has
 	 * had no row, and SQLite hid it. */
-	(void)forget_object_locked(n, c, row->relocating);
+	(void)delete_queue_object_locked(n, c, row->relocating);
 	row->relocating = false;
 	row->base_key[0] = row->base_etag[0] = '\0';
 	if (row->local_only)

@@ -260,7 +260,7 @@ done_rows_locked(struct done *d, const char *key_now, struct change *c)
 	 * renamed, and that place in the table is the deletion's from here
 	 * on; or SQLite has hidden it up to here. */
 	if (elsewhere)
-		(void)forget_object_locked(n, c, n->i.relocating);
+		(void)delete_queue_object_locked(n, c, n->i.relocating);
 	indoubt_rows_locked(n, c,
 			    (const char *const[]){
 				 s->snap.key, elsewhere ? n->i.base_key : "" },
