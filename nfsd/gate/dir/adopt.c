@@ -238,7 +238,7 @@ any_name(void *arg, const struct meta_name *name)
 }
 
 int
-lookup_bury(struct node *n)
+lookup_detach(struct node *n)
 {
 	struct gate *g = n->export->gate;
 	struct meta_batch *b = meta_batch_new();
@@ -300,7 +300,7 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 		node_unlock(n);
 		return r;
 	}
-	r = lookup_bury(n);
+	r = lookup_detach(n);
 	node_unlock(n);
 	return r;
 }

@@ -73,7 +73,7 @@ int mangled_load(struct gate *g) __attribute__((warn_unused_result));
 /* The attributes of a node whose object was only listed. */
 int object_learn(struct node *n);
 /* The inode goes, whatever it was.  Its lock is held. */
-int lookup_bury(struct node *n) __attribute__((warn_unused_result));
+int lookup_detach(struct node *n) __attribute__((warn_unused_result));
 
 /* ---- offline.c ---- */
 /* Did a question end so for the store's trouble, and may what is known stand

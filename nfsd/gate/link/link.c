@@ -261,7 +261,7 @@ detach_locked(struct node *alias, const struct link_pair *p)
 	r = change_commit(&c);
 	if (r < 0)
 		return r;
-	remove_bury(alias);
+	remove_detach(alias);
 	if (row.ino != 0)
 		link_less_apply(p->file, &row);
 	return 0;
@@ -530,7 +530,7 @@ move_over_locked(struct node *file, struct node *alias)
 	r = change_commit(&c);
 	if (r < 0)
 		return r;
-	remove_bury(alias);
+	remove_detach(alias);
 	pthread_mutex_lock(&file->mutex);
 	data_drop_clean_locked(file);
 	file->i.size = file->live_size = t.row.size;

@@ -129,7 +129,7 @@ count_making(struct node *dir, int by)
  * written its row with what is taken back here: once more.  Only posted; the
  * count of links is set right by the next listing. */
 static void
-unmake_in_dir(const struct making *m)
+detach_made_in_dir(const struct making *m)
 {
 	struct node *dir = m->d->node;
 	struct meta_batch *b = meta_batch_new();
@@ -153,7 +153,7 @@ unmake_in_dir(const struct making *m)
 /* It is not on disk and never will be: nobody was told of it but clients that
  * looked in the meantime, and they see it go. */
 static void
-unmake(struct node *n)
+detach_made(struct node *n)
 {
 	node_unname(n);
 	nlink_gone(n);
@@ -292,7 +292,7 @@ make(struct making *m, struct gate_request *rq, const char *name,
 	failpoint("create-before-commit");
 	r = change_submit(c);
 	if (r < 0) {
-		unmake(m->node);
+		detach_made(m->node);
 		return r;
 	}
 	negative_del(x->gate, dir->ino, name);
@@ -313,8 +313,8 @@ make_end(struct making *m, struct change *c)
 	if (r == 0) {
 		made(m);
 	} else {
-		unmake(m->node);
-		unmake_in_dir(m);
+		detach_made(m->node);
+		detach_made_in_dir(m);
 	}
 	return r;
 }

@@ -140,7 +140,7 @@ link_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 		change_dir_apply(d);
 		linked(n, alias, &l);
 	} else if (alias != NULL) {
-		remove_bury(alias);
+		remove_detach(alias);
 	}
 	if (alias != NULL)
 		node_unlock(alias);
@@ -241,7 +241,7 @@ link_remove_first(struct change_dir *d, struct gate_request *rq,
 	negative_removed(g, d->node->ino, name,
 			 clock_ms() + x->c.attr_ttl_ms);
 	change_dir_apply(d);
-	remove_bury(p->alias);
+	remove_detach(p->alias);
 	link_turn_apply(&t);
 	*delete_id = t.del != NULL ? t.del->id : 0;
 	return 0;

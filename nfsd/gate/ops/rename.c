@@ -165,10 +165,10 @@ moved(struct rename *m, const struct meta_name *entry,
 	if (m->victim != NULL)
 		indoubt_inherit(n, m->victim, key, heirloom);
 	if (victim_turns(m)) {
-		remove_bury(m->victims.alias);
+		remove_detach(m->victims.alias);
 		link_turn_apply(&m->turn);
 	} else if (m->victim != NULL) {
-		remove_bury(m->victim);
+		remove_detach(m->victim);
 		if (m->less.ino != 0)
 			link_less_apply(m->victims.file, &m->less);
 	}

@@ -232,7 +232,7 @@ moved(struct plan *p, const struct meta_name *entry)
 			 clock_ms() + x->c.attr_ttl_ms);
 	negative_del(x->gate, m->to.node->ino, m->to_name);
 	if (m->victim != NULL)
-		remove_bury(m->victim);
+		remove_detach(m->victim);
 	node_rename(n, entry);
 	pthread_mutex_lock(&n->mutex);
 	n->i.name_dirty = p->row.name_dirty;

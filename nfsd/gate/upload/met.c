@@ -196,14 +196,14 @@ is_as_expected(struct sending *s)
 
 /* Its further names that have no object yet go with it. */
 static void
-bury_aliases(struct link_followers *f)
+detach_aliases(struct link_followers *f)
 {
 	for (size_t i = 0; i < f->count; i++) {
 		struct node *n = f->list[i];
 
 		node_lock_wait(n);
 		if (!node_dead(n) && n->i.base_key[0] == '\0' &&
-		    lookup_bury(n) < 0)
+		    lookup_detach(n) < 0)
 			gate_say(n->export->gate, 1, "a name of a file that is "
 				 "gone stays: inode=%llu",
 				 (unsigned long long)n->ino);
@@ -248,7 +248,7 @@ upload_base_gone(struct sending *s)
 		r = link_move_over(n);
 	if (all && r == 0) {
 		hidden = name_left_key(n) && !n->i.relocating;
-		r = lookup_bury(n);
+		r = lookup_detach(n);
 		if (r == 0 && hidden)
 			hidden_del(n->export, base);
 		pthread_mutex_lock(&n->mutex);
@@ -266,7 +266,7 @@ upload_base_gone(struct sending *s)
 			node_put(&links.list[i]);
 		free(links.list);
 	} else {
-		bury_aliases(&links);
+		detach_aliases(&links);
 	}
 	return r < 0 ? r : all ? -ECANCELED : -ESTALE;
 }

@@ -30,9 +30,3 @@ remove_detach(struct node *n)
 	node_changed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 }
-
-void
-remove_bury(struct node *n)
-{
-	remove_detach(n);
-}

@@ -85,9 +85,7 @@ int write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 int silence_flush(struct node *n);
 
 /* ---- detach.c ---- */
-/* The removed file's node: writer, bytes and upload end. */
-void remove_bury(struct node *n);
-/* Everything of a node leaves memory. */
+/* Everything of a node leaves memory: its writer, bytes and upload end. */
 void remove_detach(struct node *n);
 
 /* ---- silence.c ---- */
