@@ -200,8 +200,9 @@ static int
 apply_put_extents(const struct change *c, struct sql *sql)
 {
 	const struct meta_extent *list = (const void *)c->data;
-	bool hard = c->kind == PUT_HARD;
-	sqlite3_stmt *s = sql_stmt(sql, hard ? SQL_DEL_HARD : SQL_DEL_EXTENTS);
+	bool durable = c->kind == PUT_DURABLE;
+	sqlite3_stmt *s = sql_stmt(sql,
+				   durable ? SQL_DEL_HARD : SQL_DEL_EXTENTS);
 	int r;
 
 	if (s != NULL) {
@@ -211,7 +212,7 @@ apply_put_extents(const struct change *c, struct sql *sql)
 	}
 	r = sql_run(sql, s);
 	for (size_t i = 0; r == 0 && i < c->len / sizeof(*list); i++) {
-		s = sql_stmt(sql, hard ? SQL_PUT_HARD : SQL_PUT_EXTENT);
+		s = sql_stmt(sql, durable ? SQL_PUT_HARD : SQL_PUT_EXTENT);
 		if (s != NULL) {
 			bind_u64(s, 1, c->a);
 			bind_u64(s, 2, list[i].off);
@@ -457,7 +458,7 @@ apply(const struct change *c, struct sql *sql)
 	case DEL_HANDLE:
 		return apply_del_named(c, sql, SQL_DEL_HANDLE);
 	case PUT_EXTENTS:
-	case PUT_HARD:
+	case PUT_DURABLE:
 		return apply_put_extents(c, sql);
 	case PUT_JOURNAL:
 		return apply_put_journal(c, sql);

@@ -169,11 +169,11 @@ meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
 }
 
 void
-meta_put_hard_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
-		      uint64_t to, const struct meta_extent *list,
-		      size_t count)
+meta_put_durable_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+			 uint64_t to, const struct meta_extent *list,
+			 size_t count)
 {
-	put_extents(b, PUT_HARD, ino, from, to, list, count);
+	put_extents(b, PUT_DURABLE, ino, from, to, list, count);
 }
 
 void

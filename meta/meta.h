@@ -300,9 +300,9 @@ void meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
 		      size_t count);
 /* The same of bytes that are on stable storage and no part of the flushed
  * version yet: what a COMMIT of a part leaves (rule.md 2). */
-void meta_put_hard_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
-			   uint64_t to, const struct meta_extent *list,
-			   size_t count);
+void meta_put_durable_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
+			      uint64_t to, const struct meta_extent *list,
+			      size_t count);
 /* Bytes of a small stable WRITE, until a flush of the data file. */
 void meta_put_journal(struct meta_batch *b, uint64_t ino, uint64_t at,
 		      const void *data, size_t len);
@@ -438,7 +438,7 @@ int meta_each_handle(struct meta *meta, uint64_t ino,	/* 0: all */
 /* In no order; of both kinds. */
 int meta_each_extent(struct meta *meta, uint64_t ino,
 		     int (*each)(void *arg, const struct meta_extent *e,
-				 bool hard),
+				 bool durable),
 		     void *arg) __attribute__((warn_unused_result));
 int meta_each_journal(struct meta *meta,
 		      int (*each)(void *arg, uint64_t ino, uint64_t at,

@@ -378,11 +378,11 @@ extents(struct meta *m, enum sql_id id, uint64_t of)
 int
 meta_each_extent(struct meta *m, uint64_t ino,
 		 int (*each)(void *arg, const struct meta_extent *e,
-			     bool hard),
+			     bool durable),
 		 void *arg)
 {
 	struct walk staged = extents(m, SQL_EACH_EXTENT, ino);
-	struct walk hard = extents(m, SQL_EACH_HARD, ino);
+	struct walk durable = extents(m, SQL_EACH_HARD, ino);
 	const struct meta_extent *e;
 	int r = 0, error;
 
@@ -390,9 +390,9 @@ meta_each_extent(struct meta *m, uint64_t ino,
 	       (r = each(arg, e, false)) == 0)
 		;
 	error = walk_end(&staged, r);
-	while (error == 0 && r == 0 && (e = walk_next(&hard)) != NULL)
+	while (error == 0 && r == 0 && (e = walk_next(&durable)) != NULL)
 		r = each(arg, e, true);
-	return walk_end(&hard, error < 0 ? error : r);
+	return walk_end(&durable, error < 0 ? error : r);
 }
 
 int

@@ -143,7 +143,7 @@ struct look {
 	unsigned wrong;
 	/* of the node at hand */
 	struct node *n;
-	struct extents staged, hard;
+	struct extents staged, durable;
 	bool upload, handle;
 	size_t sent;
 };
@@ -164,11 +164,11 @@ same(struct look *l, bool yes, const char *what)
 }
 
 static int
-take_extent(void *arg, const struct meta_extent *e, bool hard)
+take_extent(void *arg, const struct meta_extent *e, bool durable)
 {
 	struct look *l = arg;
 
-	return extents_set(hard ? &l->hard : &l->staged, e->off, e->len,
+	return extents_set(durable ? &l->durable : &l->staged, e->off, e->len,
 			   e->at);
 }
 
@@ -276,9 +276,9 @@ look_at_node(void *arg, struct node *n)
 	l->upload = l->handle = false;
 	same(l, meta_each_extent(meta, n->ino, take_extent, l) == 0, "map");
 	same(l, same_map(&l->staged, &n->d.staged), "staged");
-	same(l, same_map(&l->hard, &n->d.hard), "hard");
+	same(l, same_map(&l->durable, &n->d.durable), "hard");
 	extents_free(&l->staged);
-	extents_free(&l->hard);
+	extents_free(&l->durable);
 	same(l, meta_each_upload(meta, take_upload, l) == 0, "uploads");
 	same(l, l->upload == (n->up.pending && !n->up.rowless), "pending");
 	same(l, meta_each_handle(meta, n->ino, take_handle, l) == 0,
@@ -286,7 +286,7 @@ look_at_node(void *arg, struct node *n)
 	/* Of who has nothing committed the row need not be there. */
 	same(l, l->handle == (n->h.state != META_NONE) ||
 			(!l->handle && n->h.state == META_ACTIVE &&
-			 n->d.hard.count == 0 && !n->h.created), "handle");
+			 n->d.durable.count == 0 && !n->h.created), "handle");
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
 }

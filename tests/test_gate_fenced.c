@@ -34,7 +34,7 @@ lapse(struct node *n)
 {
 	pthread_mutex_lock(&n->mutex);
 	CU_ASSERT_EQUAL(fence_locked(n, n->h.who, META_FENCED, true), 0);
-	data_drop_live_locked(n);
+	data_drop_dirty_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	CU_ASSERT_EQUAL(write_commit(n, 0, UINT64_MAX, NULL, 0), 0);
 }

@@ -54,8 +54,8 @@ stray_blocks(struct node *n)
 	uint64_t strays = 0;
 	off_t at = 0, end;
 
-	mark(&d->live, false, blocks, count);
-	mark(&d->hard, false, blocks, count);
+	mark(&d->dirty, false, blocks, count);
+	mark(&d->durable, false, blocks, count);
 	mark(&d->staged, false, blocks, count);
 	mark(&d->clean, false, blocks, count);
 	mark(&d->filling, false, blocks, count);
@@ -89,8 +89,8 @@ static bool
 used_is_right(const struct node *n)
 {
 	const struct data *d = &n->d;
-	const struct extents *const maps[] = { &d->live, &d->hard, &d->staged,
-					       &d->clean };
+	const struct extents *const maps[] = { &d->dirty, &d->durable,
+					       &d->staged, &d->clean };
 	const struct extents *const lists[] = { &d->gone[0], &d->gone[1],
 						&d->held };
 	struct extents all = { 0 };

@@ -141,7 +141,7 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	meta_put_extents(b, 9, 0, 4, &e, 1);
 	meta_put_upload(b, &u);
 	meta_put_handle(b, &h);
-	meta_put_hard_extents(b, 12, 0, 4, &e, 1);
+	meta_put_durable_extents(b, 12, 0, 4, &e, 1);
 	meta_put_journal(b, 13, 0, "x", 1);
 	meta_put_indoubt(b, 14, &sent, 1);
 	meta_put_quarantine(b, &q);

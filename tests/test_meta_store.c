@@ -30,9 +30,9 @@ add_extent(void *arg, const struct meta_extent *e)
 }
 
 static int
-add_either(void *arg, const struct meta_extent *e, bool hard)
+add_either(void *arg, const struct meta_extent *e, bool durable)
 {
-	if (hard)
+	if (durable)
 		strcat(arg, "hard ");
 	return add_extent(arg, e);
 }

@@ -49,7 +49,7 @@ put_row(struct meta_batch *b, uint64_t i)
 	meta_put_name(b, &name);
 	meta_put_handle(b, &h);
 	meta_put_extents(b, 5, e.off, e.off + e.len, &e, 1);
-	meta_put_hard_extents(b, 5, e.off, e.off + e.len, &e, 1);
+	meta_put_durable_extents(b, 5, e.off, e.off + e.len, &e, 1);
 	meta_put_journal(b, i, i, "bytes", i % 6);
 	meta_put_upload(b, &u);
 	meta_put_indoubt(b, i, sent, 2);
@@ -123,9 +123,9 @@ met_handle(void *seen, const struct meta_handle *h)
 }
 
 static int
-met_extent(void *seen, const struct meta_extent *e, bool hard)
+met_extent(void *seen, const struct meta_extent *e, bool durable)
 {
-	return meet(seen, e->off + (hard ? 1 << 30 : 0));
+	return meet(seen, e->off + (durable ? 1 << 30 : 0));
 }
 
 static int

@@ -93,7 +93,7 @@ show_handle(void *arg, struct node *n)
 	info.state = meta_state_name(n->h.state);
 	info.uncommitted_bytes = n->uncommitted;
 	info.staged_bytes = extents_bytes(&n->d.staged) +
-			    extents_bytes(&n->d.hard);
+			    extents_bytes(&n->d.durable);
 	info.age_ms = run_ms(n->export->gate) - n->h_opened_ms;
 	silence_tell_locked(n, &info);
 	any |= !LIST_EMPTY(&n->fenced) || n->reserved_client != NULL;

@@ -40,7 +40,7 @@
 
 enum {
 	SEES_RESERVED = 1, SEES_STUCK = 2, SEES_UNSENT = 4, SEES_ASTRAY = 8,
-	SEES_LIVE = 16, SEES_ROWS = 32,
+	SEES_DIRTY = 16, SEES_ROWS = 32,
 };
 
 static const struct {
@@ -51,7 +51,7 @@ static const struct {
 	{ SEES_STUCK, "nothing will end a flushed handle" },
 	{ SEES_UNSENT, "no upload is due for committed bytes" },
 	{ SEES_ASTRAY, "committed bytes are not in the staging area" },
-	{ SEES_LIVE, "uncommitted bytes without a writer" },
+	{ SEES_DIRTY, "uncommitted bytes without a writer" },
 	{ SEES_ROWS, "two writers of one file in the database" },
 };
 
@@ -85,7 +85,7 @@ is_idle_locked(const struct node *n)
 static uint64_t
 file_end_locked(const struct node *n)
 {
-	const struct extents *const maps[] = { &n->d.staged, &n->d.hard };
+	const struct extents *const maps[] = { &n->d.staged, &n->d.durable };
 	uint64_t end = 0;
 
 	for (size_t m = 0; n->d.memory == NULL && m < 2; m++) {
@@ -111,9 +111,9 @@ look_locked(const struct node *n, uint64_t now)
 	if (n->d.staged.count > 0 && is_idle_locked(n) && !n->i.local_only &&
 	    n->h.state != META_ACTIVE)
 		sees |= SEES_UNSENT;
-	if (n->d.live.count + n->d.hard.count > 0 &&
+	if (n->d.dirty.count + n->d.durable.count > 0 &&
 	    n->h.state != META_ACTIVE && !n->locked)
-		sees |= SEES_LIVE;
+		sees |= SEES_DIRTY;
 	return sees;
 }
 

@@ -471,13 +471,13 @@ free_tables(struct gate *g)
 /* Are there bytes that a client was told of and has not committed?  They
  * end here, and the verifier has to tell (rule.md 9). */
 static bool
-any_live(struct gate *g)
+any_dirty(struct gate *g)
 {
 	struct node *n, *next;
 
 	for (size_t i = 0; i < SHARDS; i++) {
 		HASH_ITER(hh, g->shards[i].nodes, n, next) {
-			if (n->d.live.count > 0)
+			if (n->d.dirty.count > 0)
 				return true;
 		}
 	}
@@ -526,7 +526,7 @@ gate_close(struct gate **gate)
 	files_crowded(&g->files, NULL, NULL);
 	pool_stop(&g->transfers);
 	timers_free(&g->timers);
-	lost = any_live(g);
+	lost = any_dirty(g);
 	nodes_free(g);
 	LIST_FOREACH(x, &g->exports, link)
 		deletes_free(x);

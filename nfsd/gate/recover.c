@@ -143,7 +143,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		silence_recovered_locked(n);
 		if (h->state == META_ACTIVE) {
 			/* Created and never written: as if just created. */
-			n->h.created &= n->d.hard.count == 0;
+			n->h.created &= n->d.durable.count == 0;
 			n->settle_empty = n->h.created;
 			node_tick_run_locked(
 				n, now + (n->h.created

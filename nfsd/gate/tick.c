@@ -248,7 +248,7 @@ write_abandon(struct node *n)
 	while (r == 0 && !publish && n->d.writing > 0)
 		pthread_cond_wait(&n->changed, &n->mutex);
 	if (r == 0 && x->c.abandon == GATE_ABANDON_DISCARD)
-		data_drop_live_locked(n);
+		data_drop_dirty_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);

@@ -151,8 +151,8 @@ quota_hole_locked(const struct node *n, uint64_t end)
 	if (limit == 0 || end <= limit || end <= from)
 		return 0;
 	/* Bytes in two maps count twice: that lets a little more pass. */
-	bytes = from + extents_bytes_in(&n->d.live, from, end - from) +
-		extents_bytes_in(&n->d.hard, from, end - from) +
+	bytes = from + extents_bytes_in(&n->d.dirty, from, end - from) +
+		extents_bytes_in(&n->d.durable, from, end - from) +
 		extents_bytes_in(&n->d.staged, from, end - from);
 	return bytes < end && end - bytes > limit ? -EFBIG : 0;
 }

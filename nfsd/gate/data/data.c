@@ -13,8 +13,8 @@
  * memory, and what was committed of them also in the journal rows of SQLite.
  * Creating, writing and forgetting a file costs more than its bytes do.
  *
- * SQLite has the staged and the hard maps; clean and live ones are memory
- * only, and after a restart files without staged or hard bytes are removed,
+ * SQLite has the staged and the durable maps; clean and dirty ones are memory
+ * only, and after a restart files without staged or durable bytes are removed,
  * since the database is known to be theirs (epoch.c).
  */
 
@@ -59,8 +59,8 @@ data_fini(struct node *n)
 	file_forget(&d->file);
 	memory_free(n);
 	shown_drop_locked(n);
-	extents_free(&d->live);
-	extents_free(&d->hard);
+	extents_free(&d->dirty);
+	extents_free(&d->durable);
 	extents_free(&d->staged);
 	extents_free(&d->clean);
 	extents_free(&d->filling);
@@ -112,7 +112,7 @@ fits_memory(const struct node *n, uint64_t off, uint64_t len)
 
 	return d->file == NULL && off + len <= SMALL_FILE &&
 	       (d->memory != NULL ||
-		(d->live.count == 0 && d->hard.count == 0 &&
+		(d->dirty.count == 0 && d->durable.count == 0 &&
 		 d->staged.count == 0 && d->clean.count == 0 &&
 		 d->journal_bytes == 0)) &&
 	       __atomic_load_n(&n->export->gate->small_bytes,
@@ -174,8 +174,8 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 	int r = 0;
 
 	in_place = !place_is_held(n, off, len) &&
-		   !(base && extents_in_place(&d->live, off, len)) &&
-		   !extents_in_place(&d->hard, off, len) &&
+		   !(base && extents_in_place(&d->dirty, off, len)) &&
+		   !extents_in_place(&d->durable, off, len) &&
 		   !extents_in_place(&d->staged, off, len) &&
 		   !shown_in_place(n, off, len) &&
 		   !extents_in_place(&d->filling, off, len);
@@ -231,9 +231,9 @@ data_put_locked(struct node *n, const void *buf, uint64_t len, uint64_t at)
 }
 
 int
-data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
+data_dirty_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
 {
-	int r = place_set_locked(n, &n->d.live, off, len, at);
+	int r = place_set_locked(n, &n->d.dirty, off, len, at);
 
 	if (at == off && extents_cut(&n->d.filling, off, len) < 0)
 		r = -ENOMEM;
@@ -273,13 +273,13 @@ data_unclean_locked(struct node *n, uint64_t off, uint64_t len)
 }
 
 uint64_t
-data_hard_end(const struct data *d)
+data_durable_end(const struct data *d)
 {
 	const struct meta_extent *last;
 
-	if (d->hard.count == 0)
+	if (d->durable.count == 0)
 		return 0;
-	last = &d->hard.list[d->hard.count - 1];
+	last = &d->durable.list[d->durable.count - 1];
 	return last->off + last->len;
 }
 
@@ -290,21 +290,21 @@ data_publish_locked(struct node *n)
 	struct extents staged = { 0 }, old;
 	int r = extents_copy(&d->staged, &staged);
 
-	for (size_t i = 0; r == 0 && i < d->hard.count; i++)
-		r = extents_set(&staged, d->hard.list[i].off,
-				d->hard.list[i].len, d->hard.list[i].at);
+	for (size_t i = 0; r == 0 && i < d->durable.count; i++)
+		r = extents_set(&staged, d->durable.list[i].off,
+				d->durable.list[i].len, d->durable.list[i].at);
 	if (r < 0) {
 		extents_free(&staged);
 		return r;
 	}
-	for (size_t i = 0; i < d->hard.count; i++)
-		data_unclean_locked(n, d->hard.list[i].off,
-				    d->hard.list[i].len);
+	for (size_t i = 0; i < d->durable.count; i++)
+		data_unclean_locked(n, d->durable.list[i].off,
+				    d->durable.list[i].len);
 	old = d->staged;
 	d->staged = staged;
-	place_release_below_locked(n, &old, &d->hard);
+	place_release_below_locked(n, &old, &d->durable);
 	extents_free(&old);
-	extents_free(&d->hard);
+	extents_free(&d->durable);
 	return 0;
 }
 
@@ -314,9 +314,9 @@ data_truncate_locked(struct node *n, uint64_t size)
 	struct data *d = &n->d;
 	int r;
 
-	r = place_cut_locked(n, &d->live, size, UINT64_MAX - size);
+	r = place_cut_locked(n, &d->dirty, size, UINT64_MAX - size);
 	if (r == 0)
-		r = place_cut_locked(n, &d->hard, size, UINT64_MAX - size);
+		r = place_cut_locked(n, &d->durable, size, UINT64_MAX - size);
 	if (r == 0)
 		r = place_cut_locked(n, &d->staged, size, UINT64_MAX - size);
 	if (r == 0)
@@ -336,15 +336,15 @@ data_drop_clean_locked(struct node *n)
 }
 
 void
-data_drop_live_locked(struct node *n)
+data_drop_dirty_locked(struct node *n)
 {
-	uint64_t end = data_hard_end(&n->d);
+	uint64_t end = data_durable_end(&n->d);
 
 	shown_drop_locked(n);
-	place_drop_locked(n, &n->d.live);
+	place_drop_locked(n, &n->d.dirty);
 	n->uncommitted = 0;
 	quota_size_locked(n, n->i.size > end ? n->i.size : end);
-	if (n->d.hard.count == 0)
+	if (n->d.durable.count == 0)
 		n->live_mtime_ns = n->i.mtime_ns;
 	data_account_locked(n);
 }
@@ -377,8 +377,8 @@ data_remove_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
-	extents_free(&d->live);
-	extents_free(&d->hard);
+	extents_free(&d->dirty);
+	extents_free(&d->durable);
 	extents_free(&d->staged);
 	extents_free(&d->clean);
 	data_account_locked(n);
@@ -408,8 +408,8 @@ data_idle_locked(struct node *n)
 	if (d->pins > 0 || d->writing > 0 || d->filling.count > 0)
 		return;
 	place_tidy_locked(n);
-	if (d->live.count == 0 && d->hard.count == 0 && d->staged.count == 0 &&
-	    d->clean.count == 0)
+	if (d->dirty.count == 0 && d->durable.count == 0 &&
+	    d->staged.count == 0 && d->clean.count == 0)
 		data_remove_locked(n);
 }
 
@@ -418,8 +418,8 @@ data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 		  struct piece *out)
 {
 	const struct data *d = &n->d;
-	const struct extents *const maps[] = { &d->live, &d->hard, &d->staged,
-					       &d->clean };
+	const struct extents *const maps[] = { &d->dirty, &d->durable,
+					       &d->staged, &d->clean };
 	uint64_t len = end - off, run;
 
 	*out = (struct piece){ PIECE_FILE, off, len, 0, NULL };
@@ -468,7 +468,7 @@ rewrite_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
 		return 0;
 	/* A place that was given up since may be another's. */
 	pthread_mutex_lock(&n->mutex);
-	used = leads_to(&n->d.staged, at) || leads_to(&n->d.hard, at);
+	used = leads_to(&n->d.staged, at) || leads_to(&n->d.durable, at);
 	pthread_mutex_unlock(&n->mutex);
 	if (used)
 		w->result = file_write(w->file, data, len, at);
@@ -636,10 +636,10 @@ data_replay(struct gate *g)
 }
 
 static int
-some_extent(void *arg, const struct meta_extent *e, bool hard)
+some_extent(void *arg, const struct meta_extent *e, bool durable)
 {
 	(void)e;
-	(void)hard;
+	(void)durable;
 	*(bool *)arg = true;
 	return 1;
 }
@@ -702,7 +702,7 @@ writeback_failed_locked(struct node *n)
 	pthread_mutex_lock(&g->mutex);
 	memcpy(g->verifier, verf, sizeof(verf));
 	pthread_mutex_unlock(&g->mutex);
-	data_drop_live_locked(n);
+	data_drop_dirty_locked(n);
 	gate_say(g, 0,
 		 "flushing a data file failed; uncommitted bytes are lost and "
 		 "clients are told by a new write verifier: inode=%llu",

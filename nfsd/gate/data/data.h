@@ -58,8 +58,8 @@ int data_put_locked(struct node *n, const void *buf, uint64_t len,
 int data_mend(struct node *n) __attribute__((warn_unused_result));
 /* From memory to a file.  Mutex held. */
 int data_spill_locked(struct node *n);
-/* The place is written: it becomes part of `live` or `clean`. */
-int data_live_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
+/* The place is written: it becomes part of `dirty` or `clean`. */
+int data_dirty_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at);
 /* To stable storage, all that was written before.  The file lock is held, no
  * mutex; blocks.  After an error uncommitted bytes may be gone (data_mend),
  * but for -EAGAIN: no descriptor, nothing was done. */
@@ -67,10 +67,10 @@ int data_sync(struct node *n) __attribute__((warn_unused_result));
 /* The place was not written: it is free again. */
 void data_unplace_locked(struct node *n, uint64_t off, uint64_t len,
 			 uint64_t at);
-/* The hard map becomes part of the staged one.  Mutex held.  -ENOMEM. */
+/* The durable map becomes part of the staged one.  Mutex held.  -ENOMEM. */
 int data_publish_locked(struct node *n) __attribute__((warn_unused_result));
-/* Where the last hard byte ends; 0: there is none. */
-uint64_t data_hard_end(const struct data *d);
+/* Where the last durable byte ends; 0: there is none. */
+uint64_t data_durable_end(const struct data *d);
 /* Cut what lies past size from every map.  Mutex held. */
 int data_truncate_locked(struct node *n, uint64_t size);
 /* All of the copy of the object, or this range, is none any more.  Mutex
@@ -78,7 +78,7 @@ int data_truncate_locked(struct node *n, uint64_t size);
 void data_drop_clean_locked(struct node *n);
 void data_unclean_locked(struct node *n, uint64_t off, uint64_t len);
 /* What was written and not committed is gone.  Mutex held. */
-void data_drop_live_locked(struct node *n);
+void data_drop_dirty_locked(struct node *n);
 void data_remove_locked(struct node *n);	/* and the file */
 /* The name of the file only: of a node that leaves the tables. */
 void data_unlink(struct node *n);

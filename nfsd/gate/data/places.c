@@ -7,9 +7,9 @@
  * which places are given out, and for which range; the next one goes into a
  * gap of it or behind its end, so that the area shrinks with what lies there.
  *
- *	     data_place        data_live, ...
- *	free ----------> filling ----------> a map (live, hard, staged, clean,
- *	 ^                  |                 |       or what is shown)
+ *	     data_place        data_dirty, ...
+ *	free ----------> filling ----------> a map (dirty, durable, staged,
+ *	 ^                  |                 |       clean, or what is shown)
  *	 |                  | not written     | replaced, cut, dropped
  *	 |                  v                 v
  *	 +--- punched --- released ---> held, while a reader or a snapshot
@@ -63,9 +63,9 @@ static bool
 is_mapped(const struct node *n, uint64_t off, uint64_t *len, uint64_t at)
 {
 	const struct data *d = &n->d;
-	bool mapped = leads_to(&d->live, off, len, at);
+	bool mapped = leads_to(&d->dirty, off, len, at);
 
-	mapped |= leads_to(&d->hard, off, len, at);
+	mapped |= leads_to(&d->durable, off, len, at);
 	mapped |= leads_to(&d->staged, off, len, at);
 	mapped |= leads_to(&d->clean, off, len, at);
 	mapped |= leads_to(&d->filling, off, len, at);
@@ -103,8 +103,8 @@ is_taken(const struct node *n, uint64_t off, uint64_t len)
 {
 	const struct data *d = &n->d;
 
-	return extents_in_place(&d->live, off, len) ||
-	       extents_in_place(&d->hard, off, len) ||
+	return extents_in_place(&d->dirty, off, len) ||
+	       extents_in_place(&d->durable, off, len) ||
 	       extents_in_place(&d->staged, off, len) ||
 	       extents_in_place(&d->clean, off, len) ||
 	       extents_in_place(&d->filling, off, len) ||
@@ -401,7 +401,7 @@ next_used(const struct node *n, uint64_t at, uint64_t *from, uint64_t *to)
 {
 	const struct data *d = &n->d;
 	const struct extents *const maps[] = {
-		&d->live, &d->hard, &d->staged, &d->clean, &d->filling,
+		&d->dirty, &d->durable, &d->staged, &d->clean, &d->filling,
 		&d->gone[0], &d->gone[1], &d->held, &d->used,
 	};
 
@@ -457,7 +457,7 @@ place_load_locked(struct node *n)
 	int r = note_used(d, &d->staged);
 
 	if (r == 0)
-		r = note_used(d, &d->hard);
+		r = note_used(d, &d->durable);
 	/* Of before a crash, or it could not be removed. */
 	d->untidy = true;
 	return r;
@@ -498,8 +498,9 @@ data_account_locked(struct node *n)
 	struct gate *g = n->export->gate;
 	struct data *d = &n->d;
 	/* What is given up is on the disk as long as somebody looks at it. */
-	uint64_t staged = extents_bytes(&d->staged) + extents_bytes(&d->hard) +
-			  extents_bytes(&d->live) + extents_bytes(&d->held) +
+	uint64_t staged = extents_bytes(&d->staged) +
+			  extents_bytes(&d->durable) +
+			  extents_bytes(&d->dirty) + extents_bytes(&d->held) +
 			  extents_bytes(&d->gone[0]) +
 			  extents_bytes(&d->gone[1]);
 	uint64_t clean = extents_bytes(&d->clean);

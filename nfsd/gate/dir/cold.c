@@ -33,7 +33,7 @@
 static bool
 needs_object_locked(const struct node *n, uint64_t off, uint64_t len)
 {
-	const struct extents *maps[] = { &n->d.live, &n->d.hard,
+	const struct extents *maps[] = { &n->d.dirty, &n->d.durable,
 					 &n->d.staged };
 	uint64_t at = 0, place, here;
 

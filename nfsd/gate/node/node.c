@@ -156,8 +156,8 @@ node_idle(const struct node *n)
 {
 	return n->h.state == META_NONE && n->reserved_client == NULL &&
 	       !n->up.pending && n->up.run == UP_IDLE &&
-	       n->d.staged.count == 0 && n->d.live.count == 0 &&
-	       n->d.hard.count == 0 && TAILQ_EMPTY(&n->waiters) &&
+	       n->d.staged.count == 0 && n->d.dirty.count == 0 &&
+	       n->d.durable.count == 0 && TAILQ_EMPTY(&n->waiters) &&
 	       !admit_owes(n) && LIST_EMPTY(&n->up.indoubt) &&
 	       LIST_EMPTY(&n->d.fetches) && n->ino != n->export->root;
 }
@@ -224,7 +224,7 @@ evict(struct gate *g, struct shard *s)
 		s->count--;
 		s->evictions++;
 		known_used(g, n->ino);
-		if (n->d.staged.count > 0 || n->d.hard.count > 0)
+		if (n->d.staged.count > 0 || n->d.durable.count > 0)
 			audit_broken(g, "committed bytes left with a node",
 				     "inode=%llu", (unsigned long long)n->ino);
 		/* Clean bytes go with it: nothing remembers them.  Before
@@ -492,14 +492,14 @@ node_name(struct node *n, uint64_t *parent, char name[META_NAME_MAX + 1])
 /* ---- loading ---- */
 
 static int
-load_extent(void *arg, const struct meta_extent *e, bool hard)
+load_extent(void *arg, const struct meta_extent *e, bool durable)
 {
 	struct node *n = arg;
 
 	/* Memory that runs out here must not look like a file without
 	 * bytes. */
-	return extents_set(hard ? &n->d.hard : &n->d.staged, e->off, e->len,
-			   e->at);
+	return extents_set(durable ? &n->d.durable : &n->d.staged, e->off,
+			   e->len, e->at);
 }
 
 static struct gate_export *
@@ -601,10 +601,10 @@ node_load(struct gate *g, uint64_t ino, struct node **out)
 		node_free(n);
 		return r;
 	}
-	n->live_size = data_hard_end(&n->d);
+	n->live_size = data_durable_end(&n->d);
 	if (n->live_size < row.size)
 		n->live_size = row.size;
-	n->live_mtime_ns = n->d.hard.count > 0 ? clock_ns() : row.mtime_ns;
+	n->live_mtime_ns = n->d.durable.count > 0 ? clock_ns() : row.mtime_ns;
 	data_account_locked(n);
 	*out = n;
 	return 0;

@@ -16,10 +16,10 @@ int
 shown_take_locked(struct node *n)
 {
 	struct shown *s = calloc(1, sizeof(*s));
-	int r = s == NULL ? -ENOMEM : extents_copy(&n->d.hard, &s->map);
+	int r = s == NULL ? -ENOMEM : extents_copy(&n->d.durable, &s->map);
 
-	for (size_t i = 0; r == 0 && i < n->d.live.count; i++) {
-		const struct meta_extent *e = &n->d.live.list[i];
+	for (size_t i = 0; r == 0 && i < n->d.dirty.count; i++) {
+		const struct meta_extent *e = &n->d.dirty.list[i];
 
 		r = extents_set(&s->map, e->off, e->len, e->at);
 	}

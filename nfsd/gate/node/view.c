@@ -42,7 +42,7 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 	};
 	/* Uncommitted bytes are the writer's own view, unless live. */
 	if (n->h.state == META_ACTIVE &&
-	    (n->uncommitted > 0 || n->d.hard.count > 0) &&
+	    (n->uncommitted > 0 || n->d.durable.count > 0) &&
 	    (n->export->c.reads == GATE_READS_LIVE ||
 	     client_holds_locked(n, rq))) {
 		out->size = n->live_size;

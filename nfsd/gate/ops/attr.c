@@ -185,14 +185,14 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 		(void)data_truncate_locked(n, n->i.size);
 		shown_resize_locked(n, n->i.size);
 		quota_size_locked(n, n->i.size);
-		n->uncommitted = extents_bytes(&n->d.live);
+		n->uncommitted = extents_bytes(&n->d.dirty);
 		n->content_version++;
 		if (n->i.size < n->trunc_low)
 			n->trunc_low = n->i.size;
 		n->settle_empty = false;
 		n->h.created = false;
 		/* As write_resize has written it down. */
-		if (n->h.state == META_ACTIVE && n->d.live.count == 0 &&
+		if (n->h.state == META_ACTIVE && n->d.dirty.count == 0 &&
 		    data_publish_locked(n) == 0)
 			handle_transition_locked(n, META_EV_FLUSH);
 		data_account_locked(n);

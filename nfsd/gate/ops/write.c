@@ -2,7 +2,7 @@
 /*
  * WRITE and COMMIT.
  *
- * A WRITE goes to a free place of the data file and into the live map.  What
+ * A WRITE goes to a free place of the data file and into the dirty map.  What
  * it means to commit is told in writer/commit.c, who may write in
  * writer/admit.c.
  *
@@ -47,7 +47,7 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 		r = quota_allows(n->export, n->live_size, off + len);
 	if (r == 0)
 		r = space_reserve(n->export,
-				  len - extents_bytes_in(&n->d.live, off, len),
+				  len - extents_bytes_in(&n->d.dirty, off, len),
 				  n->d.accounted_staged);
 	if (r == 0)
 		r = data_place_locked(n, off, len, false, &at);
@@ -58,14 +58,14 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	n->d.accounted_staged += len;
 	r = data_put_locked(n, data, len, at);
 	if (r == 0)
-		r = data_live_locked(n, off, len, at);
+		r = data_dirty_locked(n, off, len, at);
 	if (r < 0)
 		data_unplace_locked(n, off, len, at);
 	/* Others' bytes that are on their way count when they are there. */
 	data_account_locked(n);
 	if (r < 0)
 		return r;
-	n->uncommitted = extents_bytes(&n->d.live);
+	n->uncommitted = extents_bytes(&n->d.dirty);
 	if (off + len > n->live_size)
 		quota_size_locked(n, off + len);
 	n->live_mtime_ns = clock_ns();
@@ -163,7 +163,7 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 	small = len <= JOURNAL_WRITE_MAX &&
 		n->d.journal_bytes + len <= JOURNAL_FILE_MAX;
 	/* Where it is to be in S3, so is all that is below or beside it. */
-	all = n->export->c.commit_s3 && extents_bytes(&n->d.live) > len;
+	all = n->export->c.commit_s3 && extents_bytes(&n->d.dirty) > len;
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0 && stable != GATE_UNSTABLE && all) {
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
@@ -258,7 +258,7 @@ is_written(struct node *n, struct gate_request *rq, uint64_t off,
 	look.near = true;
 
 	pthread_mutex_lock(&n->mutex);
-	same = n->d.live.count == 0 && n->i.size >= off + len &&
+	same = n->d.dirty.count == 0 && n->i.size >= off + len &&
 	       n->h.state != META_ACTIVE;
 	pthread_mutex_unlock(&n->mutex);
 	buf = same ? malloc(len) : NULL;

@@ -52,10 +52,10 @@ struct stream {			/* a sequential reader */
 
 /*
  * Bytes on disk, one sparse file an inode.  Live extents are written and not
- * committed; hard ones are committed, by a COMMIT of a part or a stable WRITE
- * amid others, and wait for the rest; staged ones are a flushed version and
- * not in S3; clean ones are a copy of the base object.  A write never lands
- * on hard or staged bytes: somebody was promised those.
+ * committed; durable ones are committed, by a COMMIT of a part or a stable
+ * WRITE amid others, and wait for the rest; staged ones are a flushed version
+ * and not in S3; clean ones are a copy of the base object.  A write never lands
+ * on durable or staged bytes: somebody was promised those.
  */
 struct data {
 	struct data_file *file;	/* NULL: none */
@@ -64,7 +64,7 @@ struct data {
 	bool suspect;		/* a flush failed: what only the journal has
 				 * for sure has to be written once more */
 	bool unlinked;		/* it has none any more */
-	struct extents live, hard, staged, clean;
+	struct extents dirty, durable, staged, clean;
 	struct extents filling;	/* places given out, bytes not there yet */
 	/* data/places.c; here `off` is the place, `at` the range it is for */
 	struct extents used;	/* given out of the overflow area */
@@ -75,7 +75,7 @@ struct data {
 	bool untidy;		/* the file may have more than the maps */
 	uint64_t journal_bytes;	/* in SQLite */
 	unsigned pins;		/* snapshots and readers at work, */
-	unsigned writing;	/* WRITEs between place and live */
+	unsigned writing;	/* WRITEs between place and dirty */
 	uint64_t accounted_staged, accounted_clean;
 	struct fetch_list fetches;
 	bool storing;		/* a thread puts their bytes into the file */

@@ -67,7 +67,7 @@ source_changed(struct sending *s, const struct s3_object *o)
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
 	if (!n->dead && n->i.relocating && !n->i.data_dirty &&
-	    n->d.staged.count == 0 && n->d.live.count == 0 &&
+	    n->d.staged.count == 0 && n->d.dirty.count == 0 &&
 	    strcmp(n->i.base_etag, s->snap.row.base_etag) == 0) {
 		strcpy(n->i.base_etag, o->etag);
 		n->i.base_size = n->i.base_limit = o->size;

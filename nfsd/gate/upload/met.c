@@ -222,7 +222,7 @@ is_all_there(struct node *n, const char *base_key)
 
 	pthread_mutex_lock(&n->mutex);
 	all = !n->dead && !n->i.data_dirty && n->h.state != META_ACTIVE &&
-	      n->d.live.count == 0 && n->d.hard.count == 0 &&
+	      n->d.dirty.count == 0 && n->d.durable.count == 0 &&
 	      n->d.staged.count == 0 && n->i.kind != GATE_DIR &&
 	      n->i.link_ino == 0 && strcmp(n->i.base_key, base_key) == 0;
 	pthread_mutex_unlock(&n->mutex);

@@ -174,22 +174,22 @@ stray_bytes_there(struct node *n, bool strictly)
 	bool there;
 	int fd;
 
-	if (n->d.staged.count == 0 && n->d.hard.count == 0)
+	if (n->d.staged.count == 0 && n->d.durable.count == 0)
 		return true;
 	data_file_name(n->ino, name);
 	fd = openat(n->export->gate->data_dir, name, O_RDONLY | O_CLOEXEC);
 	there = fd >= 0 && holds(fd, &n->d.staged, strictly) &&
-		holds(fd, &n->d.hard, strictly);
+		holds(fd, &n->d.durable, strictly);
 	if (fd >= 0)
 		close(fd);
 	return there;
 }
 
 static int
-some_extent(void *arg, const struct meta_extent *e, bool hard)
+some_extent(void *arg, const struct meta_extent *e, bool durable)
 {
 	(void)e;
-	(void)hard;
+	(void)durable;
 	*(bool *)arg = true;
 	return 1;
 }

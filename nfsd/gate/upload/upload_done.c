@@ -161,10 +161,10 @@ done_memory_locked(struct node *n, struct sending *s,
 	(void)place_cut_locked(n, &n->d.clean, n->i.base_limit,
 			       UINT64_MAX - n->i.base_limit);
 	become_clean_locked(n, s, remaining);
-	if (n->d.staged.count == 0 && n->d.hard.count == 0)
+	if (n->d.staged.count == 0 && n->d.durable.count == 0)
 		n->d.journal_bytes = 0;
 	/* Memory is for files that are being made. */
-	if (n->d.memory != NULL && n->d.live.count == 0 &&
+	if (n->d.memory != NULL && n->d.dirty.count == 0 &&
 	    __atomic_load_n(&n->export->gate->small_bytes, __ATOMIC_RELAXED) >
 		    SMALL_FILES_MAX / 2)
 		data_drop_clean_locked(n);
@@ -267,7 +267,7 @@ done_rows_locked(struct done *d, const char *key_now, struct change *c)
 			    NULL);
 	meta_put_extents(c->batch, n->ino, 0, INT64_MAX, d->remaining.list,
 			 d->remaining.count);
-	if (d->remaining.count == 0 && n->d.hard.count == 0)
+	if (d->remaining.count == 0 && n->d.durable.count == 0)
 		meta_del_journal(c->batch, n->ino);
 	upload_rows_locked(n, &d->row, c->batch);
 	return 0;
@@ -337,8 +337,8 @@ upload_done(struct sending *s)
 		return 0;
 	}
 	/* Written since: the next try meets the same, with those bytes. */
-	if (s->theirs && (n->i.data_dirty || n->d.live.count > 0 ||
-			  n->d.hard.count > 0 || n->d.staged.count > 0)) {
+	if (s->theirs && (n->i.data_dirty || n->d.dirty.count > 0 ||
+			  n->d.durable.count > 0 || n->d.staged.count > 0)) {
 		node_unlock(n);
 		return -EAGAIN;
 	}

@@ -272,8 +272,8 @@ unfence_locked(struct node *n)
 void
 admit_undo_locked(struct node *n)
 {
-	if (n->h.state != META_ACTIVE || n->d.live.count > 0 ||
-	    n->d.hard.count > 0 || n->d.writing > 0)
+	if (n->h.state != META_ACTIVE || n->d.dirty.count > 0 ||
+	    n->d.durable.count > 0 || n->d.writing > 0)
 		return;
 	if (!LIST_EMPTY(&n->fenced))
 		unfence_locked(n);

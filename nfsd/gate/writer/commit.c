@@ -5,7 +5,7 @@
  * new size and times, the handle's state and the upload that is now due.
  * Only then is the client told.
  *
- * A COMMIT of a part, or a stable WRITE amid others, makes its bytes hard: a
+ * A COMMIT of a part, or a stable WRITE amid others, makes its bytes durable: a
  * crash does not lose them.  But a version is what a writer has flushed
  * whole; until then others, and S3, have the one before.
  */
@@ -66,16 +66,16 @@ write_extent_rows(struct meta_batch *b, uint64_t ino,
 }
 
 /*
- * One commit, from maps to maps.  If nothing stays uncommitted, the hard map
+ * One commit, from maps to maps.  If nothing stays uncommitted, the durable map
  * and what is taken become part of the flushed version; else what is taken
- * becomes hard, and nobody but its writer sees it yet (rule.md 10).
+ * becomes durable, and nobody but its writer sees it yet (rule.md 10).
  *
  * A few extents are set in the map that is there, when all is on disk; its
  * size does not matter then.  Many make a new map.
  */
 struct step {
 	uint64_t from, to;
-	struct extents taken, added;	/* what leaves live; what staged gets */
+	struct extents taken, added;	/* leave dirty; staged gets */
 	struct extents now;	/* the map that grows: as it will be, all of
 				 * it, or only about what is new */
 	bool all;
@@ -188,22 +188,22 @@ static int
 prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 {
 	struct data *d = &n->d;
-	int r = extents_range(&d->live, from, to - from, &s->taken);
+	int r = extents_range(&d->dirty, from, to - from, &s->taken);
 
 	s->from = from;
 	s->to = to;
-	s->flushes = s->taken.bytes == d->live.bytes;
+	s->flushes = s->taken.bytes == d->dirty.bytes;
 	/* Without room it has to be sent as it is: what waits for the rest
 	 * would keep the rest out. */
 	s->publishes = s->flushes || space_short(n->export->gate);
 	if (r == 0 && s->publishes)
-		r = extents_over(&d->hard, &s->taken, &s->added);
+		r = extents_over(&d->durable, &s->taken, &s->added);
 	if (r == 0)
 		r = s->publishes ? grow(&d->staged, &s->added, s)
-				 : grow(&d->hard, &s->taken, s);
+				 : grow(&d->durable, &s->taken, s);
 	/* The cut may be in the middle of one. */
 	if (r == 0)
-		r = extents_reserve(&d->live, 1);
+		r = extents_reserve(&d->dirty, 1);
 	if (r == 0)
 		r = meta_inode_copy(&n->i, &s->row);
 	if (r < 0)
@@ -224,18 +224,19 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 
 	if (s->added.count > 0) {
 		grow_rows(meta_put_extents, b, n->ino, &n->d.staged, a, s);
-		if (n->d.hard.count > 0)
-			meta_put_hard_extents(b, n->ino, 0, INT64_MAX, NULL,
-					      0);
+		if (n->d.durable.count > 0)
+			meta_put_durable_extents(b, n->ino, 0, INT64_MAX, NULL,
+						 0);
 		meta_put_inode(b, &s->row);
 		change_upload_locked(c, n, &s->row);
 		indoubt_rows_locked(n, c, NULL, NULL);
 	} else if (h->count > 0) {
-		grow_rows(meta_put_hard_extents, b, n->ino, &n->d.hard, h, s);
+		grow_rows(meta_put_durable_extents, b, n->ino, &n->d.durable, h,
+			  s);
 		meta_put_inode(b, &s->row);
 	}
 	/* Also of one who goes on: the row that its first WRITE posted may not
-	 * have got there, and hard bytes are nobody's without it. */
+	 * have got there, and durable bytes are nobody's without it. */
 	if (s->handle.state != META_NONE)
 		meta_put_handle(b, &s->handle);
 	admit_rows_locked(n, b);
@@ -245,20 +246,20 @@ static void
 applied_locked(struct node *n, struct step *s)
 {
 	struct data *d = &n->d;
-	struct extents hard = d->hard;
+	struct extents durable = d->durable;
 
 	if (s->publishes) {
 		grow_locked(n, &d->staged, &s->added, s);
-		d->hard = (struct extents){ 0 };
+		d->durable = (struct extents){ 0 };
 	} else {
-		grow_locked(n, &d->hard, &s->taken, s);
+		grow_locked(n, &d->durable, &s->taken, s);
 	}
 	/* To where it is now. */
-	if (extents_cut(&d->live, s->from, s->to - s->from) < 0)
+	if (extents_cut(&d->dirty, s->from, s->to - s->from) < 0)
 		audit_broken_locked(n, "no room in a map", n->h.who);
 	if (s->publishes) {
-		place_release_below_locked(n, &hard, &s->taken);
-		extents_free(&hard);
+		place_release_below_locked(n, &durable, &s->taken);
+		extents_free(&durable);
 	}
 	/* A copy of the base below staged bytes is of no more use. */
 	for (size_t i = 0; d->clean.count > 0 && i < s->added.count; i++)
@@ -271,7 +272,7 @@ applied_locked(struct node *n, struct step *s)
 		n->i.mtime_ns = s->row.mtime_ns;
 		n->i.ctime_ns = s->row.ctime_ns;
 	}
-	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->live);
+	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->dirty);
 	if (s->flushes && n->h.state == META_ACTIVE) {
 		/* Not before: an empty file is owed to S3 all the while. */
 		n->settle_empty = false;
@@ -300,7 +301,7 @@ sync_file(struct node *n, bool *in_memory)
 		pthread_cond_wait(&n->changed, &n->mutex);
 	/* Too much for the journal: then it is a file like others. */
 	if (n->d.memory != NULL &&
-	    n->d.journal_bytes + extents_bytes(&n->d.live) > JOURNAL_FILE_MAX)
+	    n->d.journal_bytes + extents_bytes(&n->d.dirty) > JOURNAL_FILE_MAX)
 		r = data_spill_locked(n);
 	*in_memory = n->d.memory != NULL;
 	pthread_mutex_unlock(&n->mutex);
@@ -379,7 +380,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	     struct change *c)
 {
 	struct meta_batch *batch = c->batch;
-	struct extents staged = { 0 }, hard = { 0 };
+	struct extents staged = { 0 }, durable = { 0 };
 	struct meta_handle handle;
 	bool flushes;
 	int r;
@@ -398,37 +399,38 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	while (n->d.writing > 0)
 		pthread_cond_wait(&n->changed, &n->mutex);
 	/* Uncommitted bytes below the new size remain uncommitted. */
-	flushes = extents_seek(&n->d.live, 0) == n->d.live.count ||
-		  n->d.live.list[0].off >= size;
+	flushes = extents_seek(&n->d.dirty, 0) == n->d.dirty.count ||
+		  n->d.dirty.list[0].off >= size;
 	r = extents_copy(&n->d.staged, &staged);
 	if (r == 0)
-		r = extents_copy(&n->d.hard, &hard);
+		r = extents_copy(&n->d.durable, &durable);
 	if (r == 0 && flushes)
-		r = lay_over(&staged, &hard);
+		r = lay_over(&staged, &durable);
 	if (r == 0)
 		r = extents_cut(&staged, size, UINT64_MAX - size);
 	if (r == 0)
-		r = extents_cut(&hard, size, UINT64_MAX - size);
+		r = extents_cut(&durable, size, UINT64_MAX - size);
 	if (r < 0) {
 		pthread_mutex_unlock(&n->mutex);
 		extents_free(&staged);
-		extents_free(&hard);
+		extents_free(&durable);
 		return r;
 	}
-	if (size != row->size || n->uncommitted > 0 || n->d.hard.count > 0 ||
+	if (size != row->size || n->uncommitted > 0 || n->d.durable.count > 0 ||
 	    n->h.created)
 		row->data_dirty = true;
 	row->size = size;
 	if (row->base_limit > size)
 		row->base_limit = size;
 	write_extent_rows(batch, n->ino, &n->d.staged, &staged,
-			  flushes && n->d.hard.count > 0 ? 0 : size,
+			  flushes && n->d.durable.count > 0 ? 0 : size,
 			  INT64_MAX);
-	if (n->d.hard.count > 0)
-		meta_put_hard_extents(batch, n->ino, 0, INT64_MAX, hard.list,
-				      flushes ? 0 : hard.count);
+	if (n->d.durable.count > 0)
+		meta_put_durable_extents(batch, n->ino, 0, INT64_MAX,
+					 durable.list,
+					 flushes ? 0 : durable.count);
 	extents_free(&staged);
-	extents_free(&hard);
+	extents_free(&durable);
 	handle = n->h;
 	handle.created = false;
 	if (flushes)
@@ -455,7 +457,7 @@ silence_flush(struct node *n)
 	due = !n->dead && silence_due_locked(n, now);
 	/* What it sent is not committed as far as it knows, and may come once
 	 * more: not over what somebody else has begun by then. */
-	owed = due && n->d.live.count > 0;
+	owed = due && n->d.dirty.count > 0;
 	n->h.lapsed |= owed;
 	if (owed)
 		r = fence_locked(n, n->h.who, META_FLUSHED, false);

@@ -21,8 +21,8 @@ remove_detach(struct node *n)
 	quota_size_locked(n, 0);
 	n->up.pending = false;
 	upload_cancel_locked(n);
-	extents_free(&n->d.live);
-	extents_free(&n->d.hard);
+	extents_free(&n->d.dirty);
+	extents_free(&n->d.durable);
 	extents_free(&n->d.staged);
 	extents_free(&n->d.clean);
 	data_account_locked(n);

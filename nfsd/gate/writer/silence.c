@@ -186,7 +186,7 @@ silence_tick_locked(struct node *n, uint64_t now)
 	const struct gate_export_config *c = &n->export->c;
 	bool shows = c->idle_visible_ms != 0 && n->silence.changed &&
 		     c->reads == GATE_READS_FLUSHED &&
-		     (n->d.live.count > 0 || n->d.hard.count > 0);
+		     (n->d.dirty.count > 0 || n->d.durable.count > 0);
 
 	if (n->h.state != META_ACTIVE)
 		return false;

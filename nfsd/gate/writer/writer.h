@@ -72,9 +72,10 @@ int fence_locked(struct node *n, const char *who, enum meta_state state,
 
 /* ---- commit.c ---- */
 
-/* Make live bytes in [from, to) hard or, if no others are left, all staged: on
- * stable storage, with the handle's row and the upload's.  The file lock is
- * held.  journal: those bytes, few enough to go through the database. */
+/* Make dirty bytes in [from, to) durable or, if no others are left, all
+ * staged: on stable storage, with the handle's row and the upload's.  The
+ * file lock is held.  journal: those bytes, few enough to go through the
+ * database. */
 int write_commit(struct node *n, uint64_t from, uint64_t to,
 		 const void *journal, uint64_t journal_len)
 	__attribute__((warn_unused_result));
