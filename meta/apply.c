@@ -327,20 +327,20 @@ apply_del_delete(const struct change *c, struct sql *sql)
 }
 
 static int
-apply_put_replay(const struct change *c, struct sql *sql)
+apply_put_drc(const struct change *c, struct sql *sql)
 {
 	sqlite3_stmt *s;
 	int r;
 
-	if (sql->replays++ % TRIM_EVERY == 0) {
-		s = sql_stmt(sql, SQL_TRIM_REPLAY);
+	if (sql->drc_rows++ % TRIM_EVERY == 0) {
+		s = sql_stmt(sql, SQL_TRIM_DRC);
 		if (s != NULL)
 			sqlite3_bind_int64(s, 1, c->when);
 		r = sql_run(sql, s);
 		if (r < 0)
 			return r;
 	}
-	s = sql_stmt(sql, SQL_PUT_REPLAY);
+	s = sql_stmt(sql, SQL_PUT_DRC);
 	if (s == NULL)
 		return sql_run(sql, s);
 	sqlite3_bind_blob(s, 1, c->data, 16, SQLITE_STATIC);
@@ -474,8 +474,8 @@ apply(const struct change *c, struct sql *sql)
 		return apply_put_delete(c, sql);
 	case DEL_DELETE:
 		return apply_del_delete(c, sql);
-	case PUT_REPLAY:
-		return apply_put_replay(c, sql);
+	case PUT_DRC:
+		return apply_put_drc(c, sql);
 	case PUT_QUARANTINE:
 		return apply_put_quarantine(c, sql);
 	case DEL_QUARANTINE:

@@ -260,11 +260,11 @@ meta_del_dirmove(struct meta_batch *b, uint64_t id)
 }
 
 void
-meta_put_replay(struct meta_batch *b, const uint8_t key[16],
-		uint32_t procedure, uint64_t ino, uint32_t generation,
-		int64_t now_ns)
+meta_put_drc(struct meta_batch *b, const uint8_t key[16],
+	     uint32_t procedure, uint64_t ino, uint32_t generation,
+	     int64_t now_ns)
 {
-	struct change *c = add(b, PUT_REPLAY, key, 16);
+	struct change *c = add(b, PUT_DRC, key, 16);
 
 	if (c != NULL) {
 		c->a = procedure;

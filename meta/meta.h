@@ -318,9 +318,9 @@ void meta_put_delete(struct meta_batch *b, const struct meta_delete *d);
 void meta_del_delete(struct meta_batch *b, uint64_t id);
 void meta_put_dirmove(struct meta_batch *b, const struct meta_dirmove *move);
 void meta_del_dirmove(struct meta_batch *b, uint64_t id);
-void meta_put_replay(struct meta_batch *b, const uint8_t key[16],
-		     uint32_t procedure, uint64_t ino, uint32_t generation,
-		     int64_t now_ns);
+void meta_put_drc(struct meta_batch *b, const uint8_t key[16],
+		  uint32_t procedure, uint64_t ino, uint32_t generation,
+		  int64_t now_ns);
 /* The inode's extents become the quarantined file's. */
 void meta_put_quarantine(struct meta_batch *b,
 			 const struct meta_quarantine *q);
@@ -505,9 +505,9 @@ int meta_each_quarantine_extent(struct meta *meta, uint64_t id,
 					    const struct meta_extent *e),
 				void *arg) __attribute__((warn_unused_result));
 /* Is there any at all? */
-bool meta_any_replay(struct meta *meta, int64_t not_before_ns);
-int meta_get_replay(struct meta *meta, const uint8_t key[16],
-		    int64_t not_before_ns, uint64_t *ino, uint32_t *generation)
+bool meta_any_drc(struct meta *meta, int64_t not_before_ns);
+int meta_get_drc(struct meta *meta, const uint8_t key[16],
+		 int64_t not_before_ns, uint64_t *ino, uint32_t *generation)
 	__attribute__((warn_unused_result));
 /* Returns the length, at most size; -ENOENT. */
 ssize_t meta_get_setting(struct meta *meta, const char *name, void *value,

@@ -297,15 +297,15 @@ meta_has_relocating(struct meta *m, uint32_t export_id, const char *key)
 				     : sql_errno(code) ?: -EIO;
 }
 
-struct replay_answer {
+struct drc_answer {
 	uint64_t ino;
 	uint32_t generation;
 };
 
 static int
-row_replay(void *arg, sqlite3_stmt *s)
+row_drc(void *arg, sqlite3_stmt *s)
 {
-	struct replay_answer *a = arg;
+	struct drc_answer *a = arg;
 
 	a->ino = col(s, 0);
 	a->generation = (uint32_t)col(s, 1);
@@ -313,12 +313,12 @@ row_replay(void *arg, sqlite3_stmt *s)
 }
 
 int
-meta_get_replay(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
-		uint64_t *ino, uint32_t *generation)
+meta_get_drc(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
+	     uint64_t *ino, uint32_t *generation)
 {
 	struct sql *sql = reader_get(m);
-	sqlite3_stmt *s = sql_stmt(sql, SQL_GET_REPLAY);
-	struct replay_answer a = { 0, 0 };
+	sqlite3_stmt *s = sql_stmt(sql, SQL_GET_DRC);
+	struct drc_answer a = { 0, 0 };
 	int code = SQLITE_ERROR;
 
 	if (s != NULL) {
@@ -326,7 +326,7 @@ meta_get_replay(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
 		sqlite3_bind_int64(s, 2, not_before_ns);
 		code = sqlite3_step(s);
 		if (code == SQLITE_ROW)
-			row_replay(&a, s);
+			row_drc(&a, s);
 		sqlite3_reset(s);
 	}
 	reader_put(m, sql);
@@ -348,10 +348,10 @@ row_any(void *arg, sqlite3_stmt *s)
 }
 
 bool
-meta_any_replay(struct meta *m, int64_t not_before_ns)
+meta_any_drc(struct meta *m, int64_t not_before_ns)
 {
 	uint64_t number = (uint64_t)not_before_ns;
-	struct question q = { SQL_ANY_REPLAY, &number, 1, NULL, 0, false };
+	struct question q = { SQL_ANY_DRC, &number, 1, NULL, 0, false };
 
 	/* If it cannot be told, there may be some. */
 	return ask(m, &q, row_any, NULL) != 0;

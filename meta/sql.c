@@ -216,11 +216,11 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_GET_OURS] = "SELECT count(*) OVER (), n, etag, size, mtime, mode,"
 			 " uid, gid, kind, link, upload_id, since, until"
 			 " FROM deletion_ours WHERE id = ? ORDER BY n",
-	[SQL_PUT_REPLAY] = "INSERT OR REPLACE INTO replay (key, procedure,"
-			   " ino, generation, at) VALUES (?,?,?,?,?)",
+	[SQL_PUT_DRC] = "INSERT OR REPLACE INTO replay (key, procedure,"
+			" ino, generation, at) VALUES (?,?,?,?,?)",
 	/* rule.md 8 asks for two minutes; keep three. */
-	[SQL_TRIM_REPLAY] = "DELETE FROM replay WHERE at < ?"
-			    " - 180000000000",
+	[SQL_TRIM_DRC] = "DELETE FROM replay WHERE at < ?"
+			 " - 180000000000",
 	[SQL_PUT_QUARANTINE] =
 		"INSERT OR REPLACE INTO quarantine (id, export, ino, path,"
 		" key, error, who, since, size, bytes, base_key, base_etag,"
@@ -287,9 +287,9 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_EACH_QUARANTINE_EXTENT] =
 		"SELECT off, len, at FROM quarantine_extent WHERE id = ?"
 		" AND off >= ? ORDER BY off LIMIT ?",
-	[SQL_GET_REPLAY] = "SELECT ino, generation FROM replay WHERE key = ?"
-			   " AND at >= ?",
-	[SQL_ANY_REPLAY] = "SELECT 0, 0 FROM replay WHERE at >= ? LIMIT 1",
+	[SQL_GET_DRC] = "SELECT ino, generation FROM replay WHERE key = ?"
+			" AND at >= ?",
+	[SQL_ANY_DRC] = "SELECT 0, 0 FROM replay WHERE at >= ? LIMIT 1",
 	[SQL_PUT_MOVE] = "INSERT OR REPLACE INTO move (id, export, ino,"
 			 " listed, source, after, since, objects, bytes)"
 			 " VALUES (?,?,?,?,?,?,?,?,?)",

@@ -80,13 +80,13 @@ nfs3_enter(struct rpc_request *rq, const nfs_fh3 *fh, enum nfs3_intent intent,
 		return refuse(nfs, rq, entry, reason);
 	call->gate.own = own;
 	call->export = exports_entry_gate(entry);
-	memcpy(call->replay.key, rq->digest, sizeof(call->replay.key));
-	call->replay.procedure = rq->procedure;
+	memcpy(call->drc.key, rq->digest, sizeof(call->drc.key));
+	call->drc.procedure = rq->procedure;
 	call->gate.may_block = rq->may_block;
 	call->gate.near = !rq->far;
 	call->gate.first_ms = rq->arrived_ms;
 	call->gate.token = rq;
-	call->gate.replay = intent == NFS3_CHANGES ? &call->replay : NULL;
+	call->gate.drc = intent == NFS3_CHANGES ? &call->drc : NULL;
 	return intent == NFS3_CHANGES && call->gate.readonly ? -EROFS : 0;
 }
 
@@ -121,15 +121,15 @@ nfs3_leave(struct nfs3_call *call, int r, nfsstat3 *status)
 }
 
 int
-nfs3_replayed(struct nfs3_call *call, struct gate_fh *made)
+nfs3_drc_find(struct nfs3_call *call, struct gate_fh *made)
 {
-	if (now_ms() >= call->nfs->replay_until_ms)
+	if (now_ms() >= call->nfs->drc_until_ms)
 		return 0;
 	if (!call->rq->may_block) {
 		call->gate.again = GATE_NEEDS_THREAD;
 		return -EAGAIN;
 	}
-	return gate_replay_find(call->nfs->gate, call->replay.key, made) == 0;
+	return gate_drc_find(call->nfs->gate, call->drc.key, made) == 0;
 }
 
 int
@@ -231,7 +231,7 @@ nfs3_post_op_try(struct nfs3_call *call, const struct gate_fh *fh,
 		return;
 	rq.may_block = false;
 	rq.token = NULL;
-	rq.replay = NULL;
+	rq.drc = NULL;
 	if (gate_getattr(call->export, &rq, fh, &attr) == 0)
 		nfs3_post_op(&attr, to);
 }

@@ -20,7 +20,7 @@
 
 #define NFS3_FILE_MAX (5ULL << 40)	/* S3: the largest object */
 #define NFS3_DIR_MAX (256U << 10)	/* bytes of a READDIR reply */
-#define NFS3_REPLAY_MS 120000		/* rule.md 8 */
+#define NFS3_DRC_MS 120000		/* rule.md 8 */
 #define NFS3_LINK_MAX 32000
 
 struct nfs3 {			/* the program's argument */
@@ -29,7 +29,7 @@ struct nfs3 {			/* the program's argument */
 	struct fh_signer *signer;
 	/* CLOCK_MONOTONIC: until then a call may be the repetition of one
 	 * that the process before this one carried out. */
-	uint64_t replay_until_ms;
+	uint64_t drc_until_ms;
 	struct log_limit refused;
 };
 
@@ -44,7 +44,7 @@ uint64_t nfs3_share_key(const struct rpc_request *rq, const void *args);
  * may keep &call->gate while the call is held. */
 struct nfs3_call {
 	struct gate_request gate;
-	struct gate_replay replay;
+	struct gate_drc_entry drc;
 	struct gate_fh fh;	/* the first handle of the arguments */
 	struct rpc_request *rq;
 	struct nfs3 *nfs;
@@ -74,7 +74,7 @@ enum rpc_outcome nfs3_leave(struct nfs3_call *call, int r, nfsstat3 *status);
  * Was this call carried out before a restart?  1 with what it made (ino 0 if
  * nothing), 0 if not, -EAGAIN when that takes a thread.
  */
-int nfs3_replayed(struct nfs3_call *call, struct gate_fh *made)
+int nfs3_drc_find(struct nfs3_call *call, struct gate_fh *made)
 	__attribute__((warn_unused_result));
 
 /*

@@ -47,7 +47,7 @@ NFS3_PROCEDURE(nfs3_setattr)
 		ctime_ns = nfs3_time_ns(&args->guard.sattrguard3_u.obj_ctime);
 	/* Without a guard, doing it twice is doing it once. */
 	if (r == 0 && guard)
-		r = nfs3_replayed(call, &made);
+		r = nfs3_drc_find(call, &made);
 	if (r == 0)
 		r = gate_setattr(call->export, &call->gate, &call->fh, &set,
 				 guard ? &ctime_ns : NULL, &wcc);

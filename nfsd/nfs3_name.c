@@ -2,7 +2,7 @@
 /*
  * LOOKUP and what makes, removes and moves names.  All that changes a name is
  * not idempotent: a repetition of a call that had been carried out just
- * before a restart is recognised here (nfs3_replayed) and answered as it was,
+ * before a restart is recognised here (nfs3_drc_find) and answered as it was,
  * where the same call would now give EXIST or NOENT.
  *
  * Names are checked before the gate sees them (nfs3_name).  What "." and ".."
@@ -68,7 +68,7 @@ begin(struct rpc_request *rq, const diropargs3 *where, int dot, int dotdot,
 	if (r == 0)
 		r = nfs3_name(where->name, dot, dotdot);
 	if (r == 0)
-		r = nfs3_replayed(*call, &made->fh);
+		r = nfs3_drc_find(*call, &made->fh);
 	return r;
 }
 
@@ -296,7 +296,7 @@ NFS3_PROCEDURE(nfs3_link)
 	if (r == 0)
 		r = nfs3_name(args->link.name, -EEXIST, -EEXIST);
 	if (r == 0)
-		r = nfs3_replayed(call, &made);
+		r = nfs3_drc_find(call, &made);
 	if (r == 0) {
 		r = gate_link(call->export, &call->gate, &call->fh, &dir,
 			      args->link.name, &attr, &wcc);

@@ -118,7 +118,7 @@ server_new(const struct settings *settings, struct gate *gate,
 	server->gate = gate;
 	server->nfs.gate = gate;
 	server->nfs.exports = exports;
-	server->nfs.replay_until_ms = now_ms() + NFS3_REPLAY_MS;
+	server->nfs.drc_until_ms = now_ms() + NFS3_DRC_MS;
 	gate_fh_key(gate, key);
 	r = fh_signer_new(key, &server->nfs.signer);
 	explicit_bzero(key, sizeof(key));

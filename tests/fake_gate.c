@@ -27,7 +27,7 @@ void
 fake_gate_reset(void)
 {
 	memset(&fake_gate, 0, sizeof(fake_gate));
-	fake_gate.replay_found = -ENOENT;
+	fake_gate.drc_found = -ENOENT;
 	fake_gate.walk_kind = GATE_DIR;
 }
 
@@ -464,15 +464,15 @@ gate_fsstat(struct gate_export *export, struct gate_request *rq,
 }
 
 int
-gate_replay_find(struct gate *gate, const uint8_t key[16],
-		 struct gate_fh *made)
+gate_drc_find(struct gate *gate, const uint8_t key[16],
+	      struct gate_fh *made)
 {
 	(void)gate;
 	(void)key;
 	fake_gate.replays++;
-	if (fake_gate.replay_found == 0)
-		*made = fake_gate.replay_made;
-	return fake_gate.replay_found;
+	if (fake_gate.drc_found == 0)
+		*made = fake_gate.drc_made;
+	return fake_gate.drc_found;
 }
 
 void

@@ -29,8 +29,8 @@ struct fake_gate {
 	enum gate_stable reached;
 	const struct fake_entry *entries;
 	unsigned entry_count;
-	int replay_found;	/* gate_replay_find: 0, or -ENOENT */
-	struct gate_fh replay_made;
+	int drc_found;	/* gate_drc_find: 0, or -ENOENT */
+	struct gate_fh drc_made;
 	const char *walk[8];	/* names gate_lookup knows, in order */
 	enum gate_kind walk_kind;
 	/* What it saw. */

@@ -477,46 +477,46 @@ numbers_do_not_repeat_when_many_are_taken(void)
 /* ---- the rest ---- */
 
 static int
-put_replay(struct meta *m, uint8_t k, uint64_t ino, int64_t now_ns)
+put_drc(struct meta *m, uint8_t k, uint64_t ino, int64_t now_ns)
 {
 	struct meta_batch *b = meta_batch_new();
 	uint8_t key[16] = { k };
 
-	meta_put_replay(b, key, 8, ino, 1, now_ns);
+	meta_put_drc(b, key, 8, ino, 1, now_ns);
 	return meta_commit(m, &b);
 }
 
 static int
-get_replay(struct meta *m, uint8_t k, int64_t not_before_ns, uint64_t *ino)
+get_drc(struct meta *m, uint8_t k, int64_t not_before_ns, uint64_t *ino)
 {
 	uint8_t key[16] = { k };
 	uint32_t generation;
 
-	return meta_get_replay(m, key, not_before_ns, ino, &generation);
+	return meta_get_drc(m, key, not_before_ns, ino, &generation);
 }
 
 static void
-replay_rows_are_found_for_two_minutes_and_trimmed_later(void)
+drc_rows_are_found_for_two_minutes_and_trimmed_later(void)
 {
 	const int64_t s = 1000000000, start = 5000 * s;
 	struct place p;
 	struct meta *m = place_fresh(&p);
 	uint64_t ino = 0;
 
-	CU_ASSERT_EQUAL(put_replay(m, 1, 11, start), 0);
-	CU_ASSERT_EQUAL(put_replay(m, 2, 12, start + 100 * s), 0);
-	CU_ASSERT_EQUAL(get_replay(m, 1, start - 1, &ino), 0);
+	CU_ASSERT_EQUAL(put_drc(m, 1, 11, start), 0);
+	CU_ASSERT_EQUAL(put_drc(m, 2, 12, start + 100 * s), 0);
+	CU_ASSERT_EQUAL(get_drc(m, 1, start - 1, &ino), 0);
 	CU_ASSERT_EQUAL(ino, 11);
-	CU_ASSERT_EQUAL(get_replay(m, 1, start + 1, &ino), -ENOENT);
-	CU_ASSERT_EQUAL(get_replay(m, 3, 0, &ino), -ENOENT);
+	CU_ASSERT_EQUAL(get_drc(m, 1, start + 1, &ino), -ENOENT);
+	CU_ASSERT_EQUAL(get_drc(m, 3, 0, &ino), -ENOENT);
 	/* After 200 s the first is swept out by the next few, not the
 	 * second. */
 	for (int i = 0; i < 256; i++)
-		CU_ASSERT_EQUAL(put_replay(m, 3, 13, start + 200 * s), 0);
-	CU_ASSERT_EQUAL(get_replay(m, 1, 0, &ino), -ENOENT);
-	CU_ASSERT_EQUAL(get_replay(m, 2, 0, &ino), 0);
+		CU_ASSERT_EQUAL(put_drc(m, 3, 13, start + 200 * s), 0);
+	CU_ASSERT_EQUAL(get_drc(m, 1, 0, &ino), -ENOENT);
+	CU_ASSERT_EQUAL(get_drc(m, 2, 0, &ino), 0);
 	CU_ASSERT_EQUAL(ino, 12);
-	CU_ASSERT_EQUAL(get_replay(m, 3, 0, &ino), 0);
+	CU_ASSERT_EQUAL(get_drc(m, 3, 0, &ino), 0);
 	meta_close(&m);
 	place_remove(&p);
 }
@@ -634,7 +634,7 @@ TEST_MAIN("meta_store", T(rows_come_back_as_they_were_put),
 	  T(many_threads_commit_together_and_each_sees_its_own),
 	  T(a_kill_leaves_whole_batches_and_every_answered_one),
 	  T(numbers_do_not_repeat_when_many_are_taken),
-	  T(replay_rows_are_found_for_two_minutes_and_trimmed_later),
+	  T(drc_rows_are_found_for_two_minutes_and_trimmed_later),
 	  T(an_inode_goes_with_all_its_rows),
 	  T(a_file_in_quarantine_keeps_its_extents_apart),
 	  T(a_file_that_is_no_database_is_refused))

@@ -277,8 +277,8 @@ repeated_calls_are_recognised_after_a_restart(void)
 	};
 
 	set_up_plain();
-	nfs.replay_until_ms = UINT64_MAX;
-	fake_gate.replay_made = (struct gate_fh){55, 1};
+	nfs.drc_until_ms = UINT64_MAX;
+	fake_gate.drc_made = (struct gate_fh){55, 1};
 	for (size_t i = 0; i < sizeof(procedures) / sizeof(*procedures); i++) {
 		uint32_t p = procedures[i];
 
@@ -286,7 +286,7 @@ repeated_calls_are_recognised_after_a_restart(void)
 		if (p == NFSPROC3_SETATTR)
 			args.setattr.guard.check = TRUE;
 		new_request(p);
-		fake_gate.replay_found = 0;
+		fake_gate.drc_found = 0;
 		fake_gate.calls = 0;
 		CU_ASSERT_EQUAL(run(&args), RPC_NEEDS_THREAD);
 		rq.may_block = true;
@@ -298,14 +298,14 @@ repeated_calls_are_recognised_after_a_restart(void)
 					.obj_attributes.post_op_attr_u
 					.attributes.fileid, 55);
 		res_free();
-		fake_gate.replay_found = -ENOENT;
+		fake_gate.drc_found = -ENOENT;
 		CU_ASSERT_EQUAL(run(&args), RPC_DONE);
 		CU_ASSERT_EQUAL(fake_gate.calls, 1);
-		CU_ASSERT_PTR_NOT_NULL(fake_gate.request.replay);
+		CU_ASSERT_PTR_NOT_NULL(fake_gate.request.drc);
 		res_free();
 	}
 	/* Two minutes later nobody is asked. */
-	nfs.replay_until_ms = 1;
+	nfs.drc_until_ms = 1;
 	fake_gate.replays = 0;
 	CU_ASSERT_EQUAL(status_of(NFSPROC3_REMOVE,
 				  good_args(NFSPROC3_REMOVE)), NFS3_OK);

@@ -94,7 +94,7 @@ enum gate_again {
 };
 
 /* Identifies a non-idempotent request across a restart (rule.md 8). */
-struct gate_replay {
+struct gate_drc_entry {
 	uint8_t key[16];	/* hash of identity, xid, procedure, args */
 	uint32_t procedure;
 };
@@ -113,7 +113,7 @@ struct gate_request {
 	uint64_t first_ms;	/* CLOCK_MONOTONIC, arrival of the request */
 	void *token;		/* for wake(); NULL: never parked, the gate
 				 * waits in the thread if may_block */
-	const struct gate_replay *replay;	/* or NULL */
+	const struct gate_drc_entry *drc;	/* or NULL */
 	enum gate_again again;	/* out */
 	uint64_t own;		/* the gate's, 0 at first; stays from attempt
 				 * to attempt, like first_ms */
@@ -402,8 +402,8 @@ int gate_fsstat(struct gate_export *export, struct gate_request *rq,
 /* After a restart: the outcome of a request with this key, if it had been
  * carried out less than two minutes ago.  0 with the file it made (ino 0 if
  * it made none), -ENOENT if it is not known. */
-int gate_replay_find(struct gate *gate, const uint8_t key[16],
-		     struct gate_fh *made)
+int gate_drc_find(struct gate *gate, const uint8_t key[16],
+		  struct gate_fh *made)
 	__attribute__((warn_unused_result));
 
 /* A MNT or a new connection from who: shortens leases (rule.md 1). */

@@ -87,12 +87,12 @@ gate_fh_key(struct gate *g, uint8_t key[16])
 }
 
 int
-gate_replay_find(struct gate *g, const uint8_t key[16], struct gate_fh *made)
+gate_drc_find(struct gate *g, const uint8_t key[16], struct gate_fh *made)
 {
-	if (!g->replays)
+	if (!g->drc_rows)
 		return -ENOENT;
-	return meta_get_replay(g->meta, key, clock_ns() - 120000000000LL,
-			       &made->ino, &made->generation);
+	return meta_get_drc(g->meta, key, clock_ns() - 120000000000LL,
+			    &made->ino, &made->generation);
 }
 
 /*
@@ -402,8 +402,8 @@ gate_open(const struct gate_config *config, struct meta *meta,
 		r = load_verifier(g);
 	if (r == 0)
 		r = mangled_load(g);
-	g->replays = r == 0 &&
-		     meta_any_replay(meta, clock_ns() - 120000000000LL);
+	g->drc_rows = r == 0 &&
+		      meta_any_drc(meta, clock_ns() - 120000000000LL);
 	if (r == 0)
 		r = quarantine_recover(g);
 	if (r == 0 && g->accepted)

@@ -374,14 +374,14 @@ change_end(struct change *c)
 /* ---- repetitions, and names that are settled ---- */
 
 void
-replay_note(struct meta_batch *b, const struct gate_request *rq,
-	    const struct meta_inode *made)
+drc_note(struct meta_batch *b, const struct gate_request *rq,
+	 const struct meta_inode *made)
 {
-	if (rq->replay != NULL)
-		meta_put_replay(b, rq->replay->key, rq->replay->procedure,
-				made != NULL ? made->ino : 0,
-				made != NULL ? made->generation : 0,
-				clock_ns());
+	if (rq->drc != NULL)
+		meta_put_drc(b, rq->drc->key, rq->drc->procedure,
+			     made != NULL ? made->ino : 0,
+			     made != NULL ? made->generation : 0,
+			     clock_ns());
 }
 
 int

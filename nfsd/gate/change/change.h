@@ -103,8 +103,8 @@ void change_subdir(struct change *c, struct node *dir);
 void change_dirmove(struct change *c, struct dirmove *m);
 /* How a repetition of this call is answered, after a restart too.  made: what
  * it has made, or NULL. */
-void replay_note(struct meta_batch *b, const struct gate_request *rq,
-		 const struct meta_inode *made);
+void drc_note(struct meta_batch *b, const struct gate_request *rq,
+	      const struct meta_inode *made);
 
 /* ---- indoubt_key.c ---- */
 /* For a change of the file: what went out and may be met at its key after a

@@ -202,7 +202,7 @@ linking_rows(struct change_dir *d, struct gate_request *rq, struct node *n,
 	change_upload_locked(c, n, &l->file);
 	pthread_mutex_unlock(&n->mutex);
 	meta_put_inode(c->batch, &l->file);
-	replay_note(c->batch, rq, NULL);
+	drc_note(c->batch, rq, NULL);
 }
 
 /* ---- a name less ---- */

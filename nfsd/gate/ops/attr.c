@@ -238,9 +238,9 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	indoubt_rows_locked(n, &c, NULL, NULL);
 	pthread_mutex_unlock(&n->mutex);
 	meta_put_inode(c.batch, &row);
-	if (rq->replay != NULL && guard != NULL)
-		meta_put_replay(c.batch, rq->replay->key,
-				rq->replay->procedure, 0, 0, clock_ns());
+	if (rq->drc != NULL && guard != NULL)
+		meta_put_drc(c.batch, rq->drc->key,
+			     rq->drc->procedure, 0, 0, clock_ns());
 	failpoint("setattr-before-commit");
 	r = change_commit(&c);
 	failpoint("setattr-after-commit");

@@ -259,7 +259,7 @@ making_rows(struct making *m, struct gate_request *rq, struct change *c)
 	/* A CREATE that may meet a file of its own need not be remembered:
 	 * sent again it finds the file, or its verifier. */
 	if (m->rec->guarded)
-		replay_note(c->batch, rq, &m->row);
+		drc_note(c->batch, rq, &m->row);
 }
 
 /*

@@ -232,7 +232,7 @@ link_remove_first(struct change_dir *d, struct gate_request *rq,
 	if (r < 0)
 		return r;
 	meta_put_inode(c.batch, &d->row);
-	replay_note(c.batch, rq, NULL);
+	drc_note(c.batch, rq, NULL);
 	failpoint("unlink-before-commit");
 	r = change_commit(&c);
 	failpoint("unlink-after-commit");

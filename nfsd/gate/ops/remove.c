@@ -120,7 +120,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	 * place in the table is the deletion's from here on. */
 	del = delete_queue_object(n, &c, !name_left_key(n));
 	delete_queue_sent(n, key, was_relocating, &c);
-	replay_note(c.batch, rq, NULL);
+	drc_note(c.batch, rq, NULL);
 	failpoint("remove-before-commit");
 	r = change_commit(&c);
 	failpoint("remove-after-commit");

@@ -359,7 +359,7 @@ step_rows(struct step *s, struct gate_request *rq, struct change *c)
 	upload_rows(s, c);
 	if (n != m->files.file)
 		touch_file(s, c);
-	replay_note(c->batch, rq, NULL);
+	drc_note(c->batch, rq, NULL);
 	return 0;
 }
 

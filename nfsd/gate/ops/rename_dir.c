@@ -211,7 +211,7 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	meta_put_inode(p->c->batch, &m->from.row);
 	if (!m->one_dir)
 		meta_put_inode(p->c->batch, &m->to.row);
-	replay_note(p->c->batch, rq, NULL);
+	drc_note(p->c->batch, rq, NULL);
 	r = add_sources(p);
 	/* After the sources are claimed: change/indoubt_key.c. */
 	for (size_t i = 0; r == 0 && i < p->count; i++)

@@ -53,7 +53,7 @@ link_sillyrename(struct change_dir *from, struct change_dir *to,
 	meta_put_inode(c.batch, &from->row);
 	if (to->node != from->node)
 		meta_put_inode(c.batch, &to->row);
-	replay_note(c.batch, rq, NULL);
+	drc_note(c.batch, rq, NULL);
 	failpoint("link-sillyrename-before-commit");
 	r = change_commit(&c);
 	failpoint("link-sillyrename-after-commit");

@@ -216,7 +216,7 @@ struct gate {
 	bool opened;			/* now they do */
 	int64_t opened_ns;		/* when this run began; wall clock */
 	bool promised;			/* committed since it went up; atomic */
-	bool replays;			/* some are on record from before */
+	bool drc_rows;			/* some are on record from before */
 	bool shadowed;			/* dir/mangle.c named files; atomic */
 	pthread_mutex_t links;		/* who is the first of its link_id */
 
