@@ -207,7 +207,7 @@ is_left_locked(const struct node *n)
 {
 	return n->up.pending && !n->dead && !n->i.local_only &&
 	       (n->h.state != META_ACTIVE || n->d.staged.count > 0 ||
-		n->settle_empty);
+		n->flush_empty);
 }
 
 /* A file that is written without end always has something left: what it had

@@ -17,7 +17,7 @@
 /* A node's time has come.  A timer's. */
 void node_tick(void *gate, uint64_t ino);
 /* Created, and nothing came: the empty file is what was meant. */
-int write_settle_empty(struct node *n);
+int write_flush_empty(struct node *n);
 /* The writer's lease is over. */
 int write_abandon(struct node *n);
 

@@ -144,7 +144,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 		if (h->state == META_ACTIVE) {
 			/* Created and never written: as if just created. */
 			n->h.created &= n->d.durable.count == 0;
-			n->settle_empty = n->h.created;
+			n->flush_empty = n->h.created;
 			node_tick_run_locked(
 				n, now + (n->h.created
 						  ? n->export->c
@@ -165,14 +165,14 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 /* Flushed, and S3 is owed nothing (a truncation that changed nothing): the
  * row may have outlived a crash, and no upload would ever end it. */
 static void
-settle_handle(struct gate *g, const struct meta_handle *h)
+close_handle(struct gate *g, const struct meta_handle *h)
 {
 	struct node *n = node_find(g, h->ino);
 
 	if (n == NULL)
 		return;
 	pthread_mutex_lock(&n->mutex);
-	admit_settle_locked(n);
+	admit_flushed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	node_put(&n);
 }
@@ -399,7 +399,7 @@ recover(struct gate *g)
 	if (r == 0)
 		r = dirmoves_start(g);
 	for (size_t i = 0; r == 0 && i < handles.count; i++)
-		settle_handle(g, &handles.list[i]);
+		close_handle(g, &handles.list[i]);
 	free(handles.list);
 	if (r == 0)
 		indoubt_drop_stale(g);

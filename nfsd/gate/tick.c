@@ -85,18 +85,18 @@ static int
 	}
 	if (n->h.state == META_ACTIVE) {
 		uint64_t lease = lease_locked(n, run);
-		uint64_t at = n->settle_empty
+		uint64_t at = n->flush_empty
 				      ? n->h_opened_ms +
 						n->export->c.create_settle_ms
 				      : n->h_last_ms + lease;
 
 		/* Its machine may be found silent before that. */
-		if (!n->settle_empty && lease > n->lease_ms)
+		if (!n->flush_empty && lease > n->lease_ms)
 			SOONER_RUN(client_last_ms(n->export, n->h.who) +
 				   n->lease_ms + 1);
 		if (at <= run) {
-			due = n->settle_empty ? write_settle_empty
-					      : write_abandon;
+			due = n->flush_empty ? write_flush_empty
+					     : write_abandon;
 			SOONER(now + 1000);	/* should that fail */
 		} else {
 			SOONER_RUN(at);
@@ -188,7 +188,7 @@ node_tick(void *arg, uint64_t ino)
 /* ---- writers that went silent ---- */
 
 int
-write_settle_empty(struct node *n)
+write_flush_empty(struct node *n)
 {
 	uint64_t now = run_ms(n->export->gate);
 	bool due;
@@ -196,7 +196,7 @@ write_settle_empty(struct node *n)
 
 	node_lock_wait(n);
 	pthread_mutex_lock(&n->mutex);
-	due = !n->dead && n->h.state == META_ACTIVE && n->settle_empty &&
+	due = !n->dead && n->h.state == META_ACTIVE && n->flush_empty &&
 	      n->h_opened_ms + n->export->c.create_settle_ms <= now;
 	pthread_mutex_unlock(&n->mutex);
 	/* Should that fail, the timer comes back. */

@@ -11,7 +11,7 @@
  *	HIDE	hidden		-		shown again
  *	SHOW	-		shown		-
  *	DELETE	hidden, or is	begins		shown again
- *	SETTLE	settled		-		as it was
+ *	UNBIND	settled		-		as it was
  *	UPLOAD	-		pending		-
  *	SENT	on record	-		as it was
  *	MOVE	in the list	-		taken out
@@ -35,7 +35,7 @@
 #include "nfsd/gate/pending/pending.h"
 #include "nfsd/gate/worker/worker.h"
 
-enum step_kind { HIDE, SHOW, DELETE, SETTLE, UPLOAD, SENT, MOVE, SUBDIR };
+enum step_kind { HIDE, SHOW, DELETE, UNBIND, UPLOAD, SENT, MOVE, SUBDIR };
 
 struct change_step {
 	TAILQ_ENTRY(change_step) link;
@@ -47,7 +47,7 @@ struct change_step {
 	bool fresh;		/* UPLOAD: none was pending */
 	bool indoubt_rows;		/* SENT: as it was */
 	int64_t since_ns;
-	struct name_settled was;
+	struct name_bound was;
 	struct meta_delete row;	/* DELETE; the key alone: HIDE, SHOW */
 	struct deletion *deletion;
 };
@@ -224,15 +224,15 @@ change_sent_locked(struct change *c, struct node *n)
 }
 
 int
-change_settle_name(struct change *c, struct node *n, bool *was_relocating)
+change_unbind_name(struct change *c, struct node *n, bool *was_relocating)
 {
-	struct change_step *s = add(c, SETTLE);
+	struct change_step *s = add(c, UNBIND);
 	int r;
 
 	if (s == NULL)
 		return -ENOMEM;
 	s->node = n;
-	r = name_settle(n, &s->was);
+	r = name_unbind(n, &s->was);
 	if (was_relocating != NULL)
 		*was_relocating = s->was.relocating;
 	return r;
@@ -332,8 +332,8 @@ undo(struct change *c, struct change_step *s)
 {
 	if (c->hides && hides(s))
 		hidden_del(s->x, s->row.key);
-	if (s->kind == SETTLE) {
-		name_unsettle(s->node, &s->was);
+	if (s->kind == UNBIND) {
+		name_rebind(s->node, &s->was);
 	} else if (s->kind == SENT) {
 		pthread_mutex_lock(&s->node->mutex);
 		s->node->up.indoubt_rows |= s->indoubt_rows;
@@ -385,7 +385,7 @@ drc_note(struct meta_batch *b, const struct gate_request *rq,
 }
 
 int
-name_settle(struct node *n, struct name_settled *was)
+name_unbind(struct node *n, struct name_bound *was)
 {
 	char key[META_KEY_MAX + 2];
 	int r = path_key(n, key);
@@ -418,7 +418,7 @@ name_settle(struct node *n, struct name_settled *was)
 }
 
 void
-name_unsettle(struct node *n, const struct name_settled *was)
+name_rebind(struct node *n, const struct name_bound *was)
 {
 	if (!was->changed)
 		return;

@@ -50,8 +50,8 @@ struct change_dir {
 	bool locked;
 };
 
-/* For change_settle_name. */
-struct name_settled {
+/* For change_unbind_name. */
+struct name_bound {
 	bool changed, name_dirty, relocating;
 	char dest_etag[META_ETAG_MAX];
 };
@@ -94,7 +94,7 @@ void change_name(struct change *c, struct node *n,
  * from its object, which is hidden.  The file lock is held.  *was_relocating: a
  * copy of it may have got to the key that its path spells before a crash.
  */
-int change_settle_name(struct change *c, struct node *n, bool *was_relocating)
+int change_unbind_name(struct change *c, struct node *n, bool *was_relocating)
 	__attribute__((warn_unused_result));
 /* S3 has a sub-directory that was not known; its name is in the batch.  The
  * directory is locked. */

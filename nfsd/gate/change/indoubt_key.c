@@ -173,7 +173,7 @@ indoubt_below(struct gate_export *x, const char *prefix)
 }
 
 static int
-settle(struct node *n)
+drop_stale(struct node *n)
 {
 	CLEANUP_CHANGE struct change c;
 	bool all;
@@ -206,7 +206,7 @@ indoubt_drop_stale(struct gate *g)
 		struct node *n = node_find(g, inos.list[i]);
 
 		if (n != NULL)
-			r = settle(n);
+			r = drop_stale(n);
 		node_put(&n);
 	}
 	free(inos.list);

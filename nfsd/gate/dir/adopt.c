@@ -111,7 +111,7 @@ static void
 agree_locked(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 {
 	/* 0 until a listing has shown it: see still_there. */
-	n->settled = n->doubt;
+	n->doubt_done = n->doubt;
 	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
 	if (n->i.cold != o->cold) {
 		n->i.cold = o->cold;
@@ -133,7 +133,7 @@ become_locked(struct node *n, struct meta_inode *row, bool same_bytes,
 	quota_size_locked(n, n->i.size);
 	n->live_mtime_ns = n->i.mtime_ns;
 	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
-	n->settled = same_bytes ? n->doubt : 0;
+	n->doubt_done = same_bytes ? n->doubt : 0;
 	if (!same_bytes) {
 		data_drop_clean_locked(n);
 		n->content_version++;

@@ -104,7 +104,7 @@ doubt_locked(struct node *n, const struct found *f)
 {
 	uint64_t doubt = doubt_of(f);
 
-	if (n->settled == doubt)
+	if (n->doubt_done == doubt)
 		return;
 	n->doubt = doubt;
 	n->i.attr_known = false;

@@ -49,7 +49,7 @@ stopping(struct gate *g)
 
 /* It went back to the key where its object lies. */
 static int
-settle_at_home(struct node *n)
+unmark_at_home(struct node *n)
 {
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	int r = upload_copy_row(n, &row);
@@ -76,7 +76,7 @@ relocate_one(struct gate_export *x, uint64_t ino)
 	r = path_key(n, key);
 	if (r == 0 && n->i.relocating && !n->dead &&
 	    strcmp(key, n->i.base_key) == 0)
-		r = settle_at_home(n);
+		r = unmark_at_home(n);
 	node_unlock(n);
 	if (dirmove_lists(n)) {
 		node_put(&n);

@@ -332,7 +332,7 @@ drop_base_locked(struct node *n)
 	int r;
 
 	change_begin(&c, n->export->gate);
-	r = change_settle_name(&c, n, NULL);
+	r = change_unbind_name(&c, n, NULL);
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0)
 		r = n->dead || !name_left_key(n) ? -ECANCELED : 0;

@@ -249,7 +249,7 @@ detach_locked(struct node *alias, const struct link_pair *p)
 	if (alias->dead)
 		return 0;
 	change_begin(&c, alias->export->gate);
-	r = change_settle_name(&c, alias, NULL);
+	r = change_unbind_name(&c, alias, NULL);
 	if (r == 0 && p->alias != NULL && !p->file->dead)
 		r = link_less_rows(p->file, &c, &row);
 	if (r < 0)
@@ -423,9 +423,9 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 	if (r == 0)
 		r = path_key(alias, t->new_key);
 	if (r == 0)
-		r = change_settle_name(c, file, NULL);
+		r = change_unbind_name(c, file, NULL);
 	if (r == 0)
-		r = change_settle_name(c, alias, NULL);
+		r = change_unbind_name(c, alias, NULL);
 	if (r == 0)
 		r = indoubt_leave(alias, t->new_key, &t->heirloom);
 	if (r == 0)

@@ -189,7 +189,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 		n->content_version++;
 		if (n->i.size < n->trunc_low)
 			n->trunc_low = n->i.size;
-		n->settle_empty = false;
+		n->flush_empty = false;
 		n->h.created = false;
 		/* As write_resize has written it down. */
 		if (n->h.state == META_ACTIVE && n->d.dirty.count == 0 &&
@@ -202,7 +202,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 	if (n->shown != NULL && set->mtime_how != GATE_TIME_KEEP)
 		n->shown->mtime_ns = n->i.mtime_ns;
 	upload_schedule_locked(n, false);
-	admit_settle_locked(n);
+	admit_flushed_locked(n);
 }
 
 /* The file lock is held. */

@@ -182,7 +182,7 @@ made(const struct making *m)
 		handle_transition_locked(n, META_EV_OPEN);
 		n->h_opened_ms = n->h_last_ms = now;
 		n->lease_ms = c->lease_ms;
-		n->settle_empty = true;
+		n->flush_empty = true;
 		silence_opened_locked(n, NULL);
 		node_tick_run_locked(n, now + c->create_settle_ms);
 	}

@@ -108,7 +108,7 @@ remove_locked(struct change_dir *d, struct gate_request *rq, const char *name,
 	if (r == -ENAMETOOLONG)
 		r = key[0] = '\0';
 	if (r == 0)
-		r = change_settle_name(&c, n, &was_relocating);
+		r = change_unbind_name(&c, n, &was_relocating);
 	if (r == 0 && file != n)
 		r = link_less_rows(file, &c, &row);
 	if (r < 0)

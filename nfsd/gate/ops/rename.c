@@ -332,9 +332,9 @@ step_rows(struct step *s, struct gate_request *rq, struct change *c)
 	if (r == 0)
 		r = meta_new_name_id(c->gate->meta, &s->entry.id);
 	if (r == 0)
-		r = change_settle_name(c, n, &s->was_relocating);
+		r = change_unbind_name(c, n, &s->was_relocating);
 	if (r == 0 && v != NULL)
-		r = change_settle_name(c, v, NULL);
+		r = change_unbind_name(c, v, NULL);
 	if (r == 0)
 		r = meta_inode_copy(&n->i, &s->row);
 	if (r == 0)

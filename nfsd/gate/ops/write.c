@@ -130,7 +130,7 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 
 	pthread_mutex_lock(&n->mutex);
 	if (!n->locked && !n->dead && n->h.state == META_ACTIVE &&
-	    !n->settle_empty && LIST_EMPTY(&n->fenced) &&
+	    !n->flush_empty && LIST_EMPTY(&n->fenced) &&
 	    strcmp(n->h.who, who) == 0 && !is_set_id_locked(n, rq) &&
 	    (rq->may_block || len <= INLINE_MAX)) {
 		r = stage_locked(n, who, off, data, len);
@@ -227,7 +227,7 @@ wait_for_s3(struct node *n, struct gate_request *rq)
 /* The same for callers without a token, who wait in their thread.  0 when the
  * bucket has it, or the error that S3 gave. */
 static int
-settle_in_s3(struct node *n, struct gate_request *rq, const char *who)
+wait_until_in_s3(struct node *n, struct gate_request *rq, const char *who)
 {
 	int r;
 
@@ -280,7 +280,7 @@ write_to_s3(struct node *n, struct gate_request *rq, const char *who,
 
 	if (!is_written(n, rq, off, data, len))
 		r = write_slow(n, rq, who, off, data, len, stable);
-	return r < 0 ? r : settle_in_s3(n, rq, who);
+	return r < 0 ? r : wait_until_in_s3(n, rq, who);
 }
 
 int
@@ -402,7 +402,7 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		pthread_mutex_unlock(&n->mutex);
 	}
 	if (r == 0 && n->export->c.commit_s3)
-		r = settle_in_s3(n, rq, who);
+		r = wait_until_in_s3(n, rq, who);
 	return r;
 }
 

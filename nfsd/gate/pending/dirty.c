@@ -79,7 +79,7 @@ bool
 upload_has_version_locked(const struct node *n)
 {
 	return n->d.staged.count > 0 ||
-	       (!n->h.created && !n->settle_empty &&
+	       (!n->h.created && !n->flush_empty &&
 		(n->i.data_dirty || n->i.attr_dirty));
 }
 

@@ -82,7 +82,7 @@ struct node {
 	size_t namekey_len;
 	char *next_namekey;		/* room for the next one */
 	uint64_t checked_ms;		/* S3 agreed then */
-	uint64_t doubt, settled;	/* what was listed of it and is not
+	uint64_t doubt, doubt_done;	/* what was listed of it and is not
 					 * what we know; HEAD agreed with us */
 	uint64_t attr_version;		/* changes of attributes */
 	uint64_t content_version;	/* changes of flushed bytes */
@@ -94,7 +94,7 @@ struct node {
 	/* the writer, if state is not META_NONE */
 	struct meta_handle h;
 	uint64_t h_opened_ms, h_last_ms, lease_ms;	/* run_ms */
-	bool settle_empty;		/* created, waits for create_settle */
+	bool flush_empty;		/* created, waits for create_settle */
 	uint64_t live_size;
 	int64_t live_mtime_ns;
 	uint64_t uncommitted;		/* bytes, for show */

@@ -294,7 +294,7 @@ quarantine_fall_back(struct node *n)
 /* ---- after a crash between the rows and the file's new place ---- */
 
 static int
-settle_one(void *arg, const struct meta_quarantine *q)
+recover_row(void *arg, const struct meta_quarantine *q)
 {
 	struct gate *g = arg;
 	char kept[64];
@@ -312,7 +312,7 @@ settle_one(void *arg, const struct meta_quarantine *q)
  * again.
  */
 static void
-settle_dropped(struct gate *g, uint64_t id, bool has_row)
+recover_dropped(struct gate *g, uint64_t id, bool has_row)
 {
 	char kept[64], dropped[80];
 
@@ -328,7 +328,7 @@ settle_dropped(struct gate *g, uint64_t id, bool has_row)
  * the file stays under its first.  Others are kept: numbered ones with a row,
  * as the number may be given again. */
 static int
-settle_strange(struct gate *g, const char *name, bool numbered)
+recover_strange(struct gate *g, const char *name, bool numbered)
 {
 	struct stat st;
 	char path[300];
@@ -348,7 +348,7 @@ settle_strange(struct gate *g, const char *name, bool numbered)
 }
 
 static int
-settle_file(struct gate *g, const char *name)
+recover_file(struct gate *g, const char *name)
 {
 	char *end;
 	uint64_t id = strtoull(name, &end, 16);
@@ -360,15 +360,15 @@ settle_file(struct gate *g, const char *name)
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (end == name + 16 && strcmp(end, QUARANTINE_DROPPED) == 0)
-		settle_dropped(g, id, r == 0);
+		recover_dropped(g, id, r == 0);
 	else if (end != name + 16 || *end != '\0' || r == -ENOENT)
-		return settle_strange(g, name,
-				      end == name + 16 && *end == '\0');
+		return recover_strange(g, name,
+				       end == name + 16 && *end == '\0');
 	return 0;
 }
 
 static int
-settle_files(struct gate *g)
+recover_files(struct gate *g)
 {
 	struct dirent *entry;
 	int fd = openat(g->data_dir, "../quarantine",
@@ -379,7 +379,7 @@ settle_files(struct gate *g)
 	if (dir == NULL)
 		return -errno;
 	while (r == 0 && (entry = readdir(dir)) != NULL)
-		r = settle_file(g, entry->d_name);
+		r = recover_file(g, entry->d_name);
 	closedir(dir);
 	return r;
 }
@@ -392,8 +392,8 @@ quarantine_recover(struct gate *g)
 	if (mkdirat(g->data_dir, "../quarantine", 0700) < 0 &&
 	    errno != EEXIST)
 		return -errno;
-	r = settle_files(g);
-	return r < 0 ? r : meta_each_quarantine(g->meta, settle_one, g);
+	r = recover_files(g);
+	return r < 0 ? r : meta_each_quarantine(g->meta, recover_row, g);
 }
 
 /* ---- the list ---- */

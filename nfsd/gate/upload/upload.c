@@ -201,7 +201,7 @@ upload_refused(struct sending *s, int r)
 
 /* dirmove/relocate.c sent it off, and tries again itself.  Mutex held. */
 static void
-relocate_settle_locked(struct node *n)
+relocate_done_locked(struct node *n)
 {
 	if (!n->up.rowless)
 		return;
@@ -265,7 +265,7 @@ upload_begin(struct node *n, struct sending *s)
 	else if (early || (n->up.rowless && !n->i.relocating))
 		r = -ECANCELED;
 	else if (n->h.state == META_ACTIVE && !n->i.local_only &&
-		 (!n->up.rowless || n->settle_empty) &&
+		 (!n->up.rowless || n->flush_empty) &&
 		 (!upload_has_version_locked(n) ||
 		  (!wanted && upload_too_old_ms(n) > clock_ms())))
 		r = -ECANCELED;
@@ -297,7 +297,7 @@ upload_begin(struct node *n, struct sending *s)
 			handle_transition_locked(n, META_EV_START);
 	} else {
 		n->up.run = UP_IDLE;
-		relocate_settle_locked(n);
+		relocate_done_locked(n);
 		if (early && n->up.pending) {
 			n->up.kicked = kicked;
 			n->up.wanted = wanted;
@@ -311,7 +311,7 @@ upload_begin(struct node *n, struct sending *s)
 			node_tick_at_locked(n, n->up.due_ms);
 		} else if (n->h.state == META_FLUSHED) {
 			upload_schedule_locked(n, false);
-			admit_settle_locked(n);
+			admit_flushed_locked(n);
 		}
 	}
 	node_unlock_locked(n);
@@ -387,7 +387,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	pthread_mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
 	n->up.cancel = n->up.keep = false;
-	relocate_settle_locked(n);
+	relocate_done_locked(n);
 	was_kicked = n->up.kicked;
 	n->up.kicked = was_kicked && n->up.pending;
 	n->up.wanted = n->up.wanted && n->up.pending;
@@ -395,7 +395,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	node_changed_locked(n);
 	upload_schedule_locked(n, was_kicked);
 	/* What was flushed since it was stored may have changed nothing. */
-	admit_settle_locked(n);
+	admit_flushed_locked(n);
 	pthread_mutex_unlock(&n->mutex);
 	if (r == 0)
 		heal_over(n->export);
@@ -416,10 +416,10 @@ recall_end(struct node *n, struct sending *s, int r)
 		handle_transition_locked(n, META_EV_STOP);
 	if (r < 0)
 		n->up.due_ms = clock_ms() + RETRY_MAX_MS;
-	relocate_settle_locked(n);
+	relocate_done_locked(n);
 	data_idle_locked(n);
 	node_changed_locked(n);
-	admit_settle_locked(n);
+	admit_flushed_locked(n);
 	upload_schedule_locked(n, false);
 	pthread_mutex_unlock(&n->mutex);
 }

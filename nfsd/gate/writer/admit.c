@@ -279,7 +279,7 @@ admit_undo_locked(struct node *n)
 		unfence_locked(n);
 	handle_transition_locked(n, META_EV_FLUSH);
 	upload_schedule_locked(n, false);
-	admit_settle_locked(n);
+	admit_flushed_locked(n);
 }
 
 /* ---- admission ---- */
@@ -428,7 +428,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 	handle_transition_locked(n, META_EV_OPEN);
 	n->h_last_ms = now;
 	n->lease_ms = x->c.lease_ms;
-	n->settle_empty = n->h.lapsed = false;
+	n->flush_empty = n->h.lapsed = false;
 	silence_opened_locked(n, rq);
 	admit_unreserve_locked(n);
 	refusal_end_locked(n, who, false);

@@ -275,7 +275,7 @@ applied_locked(struct node *n, struct step *s)
 	n->uncommitted = s->flushes ? 0 : extents_bytes(&d->dirty);
 	if (s->flushes && n->h.state == META_ACTIVE) {
 		/* Not before: an empty file is owed to S3 all the while. */
-		n->settle_empty = false;
+		n->flush_empty = false;
 		handle_transition_locked(n, META_EV_FLUSH);
 	}
 	/* Of one moment, for who is shown what is there. */
@@ -286,7 +286,7 @@ applied_locked(struct node *n, struct step *s)
 	admit_rows_written_locked(n);
 	data_account_locked(n);
 	upload_schedule_locked(n, n->export->c.commit_s3 && s->flushes);
-	admit_settle_locked(n);
+	admit_flushed_locked(n);
 }
 
 /* Wait for WRITEs under way, then flush the file, if there is one.

@@ -189,7 +189,7 @@ admit_release_locked(struct node *n)
 		(void)fence_locked(n, n->h.who, META_FLUSHED, false);
 	n->h.state = META_NONE;
 	n->h.created = false;
-	n->settle_empty = false;
+	n->flush_empty = false;
 	node_changed_locked(n);
 }
 
@@ -208,7 +208,7 @@ admit_done_row_locked(const struct node *n, struct meta_batch *b)
 }
 
 void
-admit_settle_locked(struct node *n)
+admit_flushed_locked(struct node *n)
 {
 	struct meta_batch *b;
 

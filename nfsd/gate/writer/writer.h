@@ -62,7 +62,7 @@ void admit_release_locked(struct node *n);
 void admit_done_row_locked(const struct node *n, struct meta_batch *b);
 /* A flushed handle of a file that owes S3 nothing is done: no upload will
  * come to end it.  Mutex held. */
-void admit_settle_locked(struct node *n);
+void admit_flushed_locked(struct node *n);
 /* The file goes, and its handle with it.  Mutex held. */
 void admit_drop_locked(struct node *n);
 /* Remember that this writer's time ran out, or that its upload was refused.
