@@ -148,12 +148,8 @@ meta_del_handle(struct meta_batch *b, uint64_t ino, const char *who)
 }
 
 static void
-put_extents(struct meta_batch *b, enum change_kind kind, uint64_t ino,
-	    uint64_t from, uint64_t to, const struct meta_extent *list,
-	    size_t count)
+set_range(struct change *c, uint64_t ino, uint64_t from, uint64_t to)
 {
-	struct change *c = add(b, kind, list, count * sizeof(*list));
-
 	if (c != NULL) {
 		c->a = ino;
 		c->b = from;
@@ -165,7 +161,8 @@ void
 meta_put_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
 		 uint64_t to, const struct meta_extent *list, size_t count)
 {
-	put_extents(b, PUT_EXTENTS, ino, from, to, list, count);
+	set_range(add(b, PUT_EXTENTS, list, count * sizeof(*list)), ino, from,
+		  to);
 }
 
 void
@@ -173,7 +170,8 @@ meta_put_durable_extents(struct meta_batch *b, uint64_t ino, uint64_t from,
 			 uint64_t to, const struct meta_extent *list,
 			 size_t count)
 {
-	put_extents(b, PUT_DURABLE, ino, from, to, list, count);
+	set_range(add(b, PUT_DURABLE, list, count * sizeof(*list)), ino, from,
+		  to);
 }
 
 void

@@ -478,15 +478,19 @@ struct meta_in_place {
 int meta_each_in_place(struct meta *meta, uint64_t parent,
 		       int (*each)(void *arg, const struct meta_in_place *u),
 		       void *arg) __attribute__((warn_unused_result));
-/* Relocating inodes whose base_key begins with `prefix` and comes after `after`
- * ("": all of them), in the order of their keys, at most limit. */
-int meta_each_relocating(struct meta *meta, uint32_t export_id,
-			 const char *prefix, const char *after, unsigned limit,
+/* Some keys of an export, in their order: those that begin with `prefix` and
+ * come after `after` ("": all of them). */
+struct meta_keys {
+	uint32_t export_id;
+	const char *prefix, *after;
+	unsigned limit;		/* at most so many */
+};
+/* Relocating inodes, by their base_key. */
+int meta_each_relocating(struct meta *meta, const struct meta_keys *keys,
 			 int (*each)(void *arg, uint64_t ino, const char *key),
 			 void *arg) __attribute__((warn_unused_result));
 /* The same of those whose object is archived (`cold`). */
-int meta_each_cold(struct meta *meta, uint32_t export_id,
-		   const char *prefix, const char *after, unsigned limit,
+int meta_each_cold(struct meta *meta, const struct meta_keys *keys,
 		   int (*each)(void *arg, uint64_t ino, const char *key),
 		   void *arg) __attribute__((warn_unused_result));
 /* How many there are, and their bytes. */

@@ -772,20 +772,19 @@ behind_relocating(struct walk *w, const void *last)
 
 /* Of a statement by export and base_key. */
 static int
-each_keyed(struct meta *m, enum sql_id id, uint32_t export_id,
-	   const char *prefix, const char *after, unsigned limit,
+each_keyed(struct meta *m, enum sql_id id, const struct meta_keys *keys,
 	   int (*each)(void *arg, uint64_t ino, const char *key), void *arg)
 {
 	char end[META_KEY_MAX + 2];
-	size_t len = sql_prefix_end(prefix, end);
+	size_t len = sql_prefix_end(keys->prefix, end);
 	const struct relocating *c;
 	struct walk w = { .meta = m, .id = id,
 			  .size = sizeof(*c), .read = read_relocating,
 			  .go_on = behind_relocating,
-			  .numbers = { export_id }, .number_count = 1,
-			  .keys = { blob(prefix), blob(after),
+			  .numbers = { keys->export_id }, .number_count = 1,
+			  .keys = { blob(keys->prefix), blob(keys->after),
 				    { end, len, false } },
-			  .key_count = 3, .left = limit };
+			  .key_count = 3, .left = keys->limit };
 	int r = 0;
 
 	while ((c = walk_next(&w)) != NULL &&
@@ -795,21 +794,17 @@ each_keyed(struct meta *m, enum sql_id id, uint32_t export_id,
 }
 
 int
-meta_each_relocating(struct meta *m, uint32_t export_id, const char *prefix,
-		     const char *after, unsigned limit,
+meta_each_relocating(struct meta *m, const struct meta_keys *keys,
 		     int (*each)(void *arg, uint64_t ino, const char *key),
 		     void *arg)
 {
-	return each_keyed(m, SQL_EACH_RELOCATING, export_id, prefix, after,
-			  limit, each, arg);
+	return each_keyed(m, SQL_EACH_RELOCATING, keys, each, arg);
 }
 
 int
-meta_each_cold(struct meta *m, uint32_t export_id, const char *prefix,
-	       const char *after, unsigned limit,
+meta_each_cold(struct meta *m, const struct meta_keys *keys,
 	       int (*each)(void *arg, uint64_t ino, const char *key),
 	       void *arg)
 {
-	return each_keyed(m, SQL_EACH_COLD, export_id, prefix, after, limit,
-			  each, arg);
+	return each_keyed(m, SQL_EACH_COLD, keys, each, arg);
 }

@@ -72,16 +72,11 @@ begin(struct rpc_request *rq, const diropargs3 *where, int dot, int dotdot,
 	return r;
 }
 
-/* Fill the result of a procedure that makes a file. */
+/* Fill the result of a procedure that has made a file. */
 static void
-finish(struct nfs3_call *call, int r, const struct made *made,
-       post_op_fh3 *obj, post_op_attr *attributes, wcc_data *dir_wcc,
-       wcc_data *fail_wcc)
+finish(struct nfs3_call *call, const struct made *made, post_op_fh3 *obj,
+       post_op_attr *attributes, wcc_data *dir_wcc)
 {
-	if (r < 0) {
-		nfs3_wcc_try(call, &call->fh, &made->wcc, fail_wcc);
-		return;
-	}
 	/* A handle that cannot be packed is left out: clients look it up. */
 	if (made->fh.ino != 0)
 		nfs3_post_handle(call, &made->fh, obj);
@@ -93,10 +88,11 @@ finish(struct nfs3_call *call, int r, const struct made *made,
 }
 
 #define FINISH(type, call, r, made, res) \
-	finish(call, r, made, &(res)->type##res_u.resok.obj, \
-	       &(res)->type##res_u.resok.obj_attributes, \
-	       &(res)->type##res_u.resok.dir_wcc, \
-	       &(res)->type##res_u.resfail.dir_wcc)
+	((r) < 0 ? nfs3_wcc_try(call, &(call)->fh, &(made)->wcc, \
+				&(res)->type##res_u.resfail.dir_wcc) \
+		 : finish(call, made, &(res)->type##res_u.resok.obj, \
+			  &(res)->type##res_u.resok.obj_attributes, \
+			  &(res)->type##res_u.resok.dir_wcc))
 
 NFS3_PROCEDURE(nfs3_create)
 {

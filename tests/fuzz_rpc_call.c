@@ -103,25 +103,24 @@ stream(struct rpc_pool *pool, const uint8_t *data, size_t size, size_t piece)
 	int r = 0;
 
 	while (scratch != NULL && size > 0 && r >= 0) {
-		size_t len = size < piece ? size : piece, at = 0;
+		size_t len = size < piece ? size : piece;
+		struct rpc_bytes in = { scratch, len };
 
 		memcpy(scratch, data, len);
 		data += len;
 		size -= len;
-		while (at < len && r >= 0) {
+		while (in.len > 0 && r >= 0) {
 			struct rpc_payload payload;
-			size_t taken;
+			size_t before = in.len;
 
-			r = rpc_record_take(&record, pool, UINT64_MAX,
-					    scratch + at, len - at, &taken,
+			r = rpc_record_take(&record, pool, UINT64_MAX, &in,
 					    &payload);
-			at += taken;
 			if (r == 1) {
 				if (payload.len > 0)
 					one_call(payload.data, payload.len);
 				rpc_buffer_put(&payload.buffer);
 			}
-			if (r >= 0 && taken == 0)
+			if (r >= 0 && in.len == before)
 				abort();
 		}
 	}

@@ -252,8 +252,9 @@ moves(struct meta *m, struct seen *s)
 static int
 carried(struct meta *m, struct seen *s)
 {
-	return meta_each_relocating(m, 1, "k/", "", UINT32_MAX, met_relocating,
-				    s);
+	struct meta_keys all = { 1, "k/", "", UINT32_MAX };
+
+	return meta_each_relocating(m, &all, met_relocating, s);
 }
 
 static int
@@ -384,6 +385,7 @@ a_walk_of_many_pages_meets_each_row_once(void)
 static void
 a_limit_is_kept_over_pages(void)
 {
+	struct meta_keys some = { 1, "k/", "k/00000100", 300 };
 	struct place p;
 	struct seen s = { 0 };
 
@@ -393,8 +395,8 @@ a_limit_is_kept_over_pages(void)
 	CU_ASSERT_EQUAL(s.count, 700);
 	CU_ASSERT_EQUAL(s.last, 800);
 	s = (struct seen){ 0 };
-	CU_ASSERT_EQUAL(meta_each_relocating(p.m, 1, "k/", "k/00000100", 300,
-					     met_relocating, &s), 0);
+	CU_ASSERT_EQUAL(meta_each_relocating(p.m, &some, met_relocating, &s),
+			0);
 	CU_ASSERT_EQUAL(s.count, 300);
 	CU_ASSERT_EQUAL(s.last, 400);
 	s = (struct seen){ 0 };

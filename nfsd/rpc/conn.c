@@ -335,34 +335,32 @@ keep(struct rpc_conn *conn, const unsigned char *raw, size_t len)
 static int
 consume(struct rpc_conn *conn, unsigned char *raw, size_t len)
 {
-	while (len > 0) {
+	struct rpc_bytes in = { raw, len };
+
+	while (in.len > 0) {
 		struct rpc_payload payload;
 		uint32_t charged = charge(conn);
-		size_t taken;
 		int r;
 
 		if (!may_begin(conn))
-			return keep(conn, raw, len);
+			return keep(conn, in.at, in.len);
 		if (must_wait(conn)) {
 			rpc_conn_starve(conn);
-			return keep(conn, raw, len);
+			return keep(conn, in.at, in.len);
 		}
 		r = rpc_record_take(&conn->record, &conn->server->pool,
-				    allowance(conn), raw, len, &taken,
-				    &payload);
+				    allowance(conn), &in, &payload);
 		if (r < 0 && r != -EAGAIN)
 			return r;
 		recharge(conn, charged);
-		raw += taken;
-		len -= taken;
 		if (r == -EAGAIN) {
 			rpc_conn_starve(conn);
-			return keep(conn, raw, len);
+			return keep(conn, in.at, in.len);
 		}
 		if (r == 1) {
 			conn->record_ms = 0;	/* the next has its own */
 			r = dispatch(conn, &payload);
-			RPC_STORE(conn->handed, conn->received - len);
+			RPC_STORE(conn->handed, conn->received - in.len);
 		}
 		if (r < 0)
 			return r;

@@ -127,16 +127,21 @@ struct rpc_payload {
 					 * NULL: in the bytes given */
 };
 
+/* Bytes that were received; what is taken of them leaves. */
+struct rpc_bytes {
+	unsigned char *at;
+	size_t len;
+};
+
 /*
- * Take from raw[0, len).  1: *out is a record; 0: all bytes are taken and more
+ * Take from them.  1: *out is a record; 0: all bytes are taken and more
  * are needed; -EAGAIN: it takes a larger buffer than `allowance` and is to come
  * again with the rest; -EMSGSIZE: too long; -EPROTO: too many fragments;
- * -ENOMEM.  *taken tells how many bytes were used for 1, 0 and -EAGAIN.  Small
- * buffers are always allowed.
+ * -ENOMEM.  Small buffers are always allowed.
  */
 int rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
-		    uint64_t allowance, unsigned char *raw, size_t len,
-		    size_t *taken, struct rpc_payload *out)
+		    uint64_t allowance, struct rpc_bytes *in,
+		    struct rpc_payload *out)
 	__attribute__((warn_unused_result));
 /* Where bytes can be received to directly, and how many; or NULL. */
 unsigned char *rpc_record_room(struct rpc_record *record, size_t *len);

@@ -113,43 +113,49 @@ rpc_record_filled(struct rpc_record *record, size_t len,
 	return 1;
 }
 
+static void
+took(struct rpc_bytes *in, size_t len)
+{
+	in->at += len;
+	in->len -= len;
+}
+
 /* Bytes of the marker; 1: it is complete. */
 static int
-take_marker(struct rpc_record *record, const unsigned char *raw, size_t len,
-	    size_t *taken)
+take_marker(struct rpc_record *record, struct rpc_bytes *in)
 {
-	while (record->marker_got < 4 && *taken < len) {
-		record->marker = record->marker << 8 | raw[(*taken)++];
+	while (record->marker_got < 4 && in->len > 0) {
+		record->marker = record->marker << 8 | *in->at;
 		record->marker_got++;
+		took(in, 1);
 	}
 	return record->marker_got == 4;
 }
 
 int
 rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
-		uint64_t allowance, unsigned char *raw, size_t len,
-		size_t *taken, struct rpc_payload *out)
+		uint64_t allowance, struct rpc_bytes *in,
+		struct rpc_payload *out)
 {
-	*taken = 0;
 	for (;;) {
 		size_t have;
 		int r;
 
 		if (!record->in_fragment) {
-			if (!take_marker(record, raw, len, taken))
+			if (!take_marker(record, in))
 				return 0;
 			r = begin_fragment(record);
 			if (r < 0)
 				return r;
 		}
-		have = len - *taken;
+		have = in->len;
 		if (record->last && record->got == 0 &&
 		    record->buffer == NULL && have >= record->left &&
-		    ((uintptr_t)(raw + *taken) & 3) == 0) {
-			out->data = raw + *taken;
+		    ((uintptr_t)in->at & 3) == 0) {
+			out->data = in->at;
 			out->len = record->left;
 			out->buffer = NULL;
-			*taken += record->left;
+			took(in, record->left);
 			*record = (struct rpc_record){ 0 };
 			return 1;
 		}
@@ -158,8 +164,8 @@ rpc_record_take(struct rpc_record *record, struct rpc_pool *pool,
 			return r;
 		if (have > record->left)
 			have = record->left;
-		memcpy(record->buffer->data + record->got, raw + *taken, have);
-		*taken += have;
+		memcpy(record->buffer->data + record->got, in->at, have);
+		took(in, have);
 		if (rpc_record_filled(record, have, out))
 			return 1;
 		if (record->in_fragment)

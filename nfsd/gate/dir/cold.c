@@ -187,17 +187,20 @@ one(void *arg, uint64_t ino, const char *key)
 int
 cold_any(struct gate_export *x)
 {
+	struct meta_keys all = { x->id, "", "", 1 };
+
 	if (__atomic_load_n(&x->cold_met, __ATOMIC_RELAXED))
 		return 1;
-	return meta_each_cold(x->gate->meta, x->id, "", "", 1, one, NULL);
+	return meta_each_cold(x->gate->meta, &all, one, NULL);
 }
 
 int
 cold_known_below(struct gate_export *x, const char *prefix,
 		 struct cold_list *l)
 {
-	return meta_each_cold(x->gate->meta, x->id, prefix, "", COLD_LOOKS,
-			      known, l);
+	struct meta_keys below = { x->id, prefix, "", COLD_LOOKS };
+
+	return meta_each_cold(x->gate->meta, &below, known, l);
 }
 
 int

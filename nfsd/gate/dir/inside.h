@@ -33,6 +33,14 @@ struct page {
 	uint64_t mangled;
 };
 
+/* A stretch of a listing: what is missing there is older and not has(). */
+struct prune_stretch {
+	const char *after, *upto;	/* places; upto NULL: the end */
+	uint64_t start_id;		/* no name before the listing has it */
+	bool (*has)(void *arg, const char *name);
+	void *arg;
+};
+
 struct looks {			/* HEADs of what a listing lacks */
 	unsigned left;
 	uint64_t until_ms;
@@ -116,12 +124,9 @@ int pruned_add(struct pruned *s, uint64_t ino)
 /* A name that is not the component of its key. */
 bool prune_mangled(const struct gate_export *x, const char *name);
 bool prune_passed(const struct meta_name *name, const char *at);
-/* Names of the directory between two places of a listing (upto NULL: its
- * end) that are older than start_id and not has(). */
-int prune_range(struct node *dir, const char *after, const char *upto,
-		uint64_t start_id, bool (*has)(void *arg, const char *name),
-		void *arg, struct pruned *out)
-	__attribute__((warn_unused_result));
+/* Those names of the directory that are missing. */
+int prune_range(struct node *dir, const struct prune_stretch *of,
+		struct pruned *out) __attribute__((warn_unused_result));
 /* Is it a file that prune_drop will let go without a question, as far as can
  * be seen? */
 bool prune_certain(struct gate *g, uint64_t ino, uint64_t start_ms);

@@ -75,10 +75,7 @@ pruned_add(struct pruned *s, uint64_t ino)
 
 struct range {
 	struct node *dir;
-	const char *after, *upto;
-	uint64_t start_id;
-	bool (*has)(void *arg, const char *name);
-	void *arg;
+	const struct prune_stretch *of;
 	struct pruned *out;
 	int error;
 };
@@ -87,12 +84,13 @@ static int
 check_row(void *arg, const struct meta_name *name)
 {
 	struct range *r = arg;
+	const struct prune_stretch *of = r->of;
 	char place[META_NAME_MAX + 2];
 
 	place_of(name, place);
-	if (strcmp(place, r->after) <= 0 ||
-	    (r->upto != NULL && strcmp(place, r->upto) > 0) ||
-	    name->id >= r->start_id || r->has(r->arg, name->name) ||
+	if (strcmp(place, of->after) <= 0 ||
+	    (of->upto != NULL && strcmp(place, of->upto) > 0) ||
+	    name->id >= of->start_id || of->has(of->arg, name->name) ||
 	    prune_mangled(r->dir->export, name->name))
 		return 0;
 	r->error = pruned_add(r->out, name->ino);
@@ -105,16 +103,17 @@ static int
 check_overhang(struct range *r)
 {
 	struct gate *g = r->dir->export->gate;
+	const char *after = r->of->after;
 	char name[META_NAME_MAX + 1];
 	struct meta_name row;
 
-	for (size_t i = 1; i <= META_NAME_MAX && r->after[i - 1] != '\0' &&
-			   r->after[i] != '\0' && r->after[i] != '/'; i++) {
+	for (size_t i = 1; i <= META_NAME_MAX && after[i - 1] != '\0' &&
+			   after[i] != '\0' && after[i] != '/'; i++) {
 		int e;
 
-		if ((unsigned char)r->after[i] > '/')
+		if ((unsigned char)after[i] > '/')
 			continue;
-		memcpy(name, r->after, i);
+		memcpy(name, after, i);
 		name[i] = '\0';
 		e = meta_get_name(g->meta, r->dir->ino, name, &row);
 		if (e == 0 && row.kind == GATE_DIR)
@@ -126,21 +125,20 @@ check_overhang(struct range *r)
 }
 
 int
-prune_range(struct node *dir, const char *after, const char *upto,
-	    uint64_t start_id, bool (*has)(void *arg, const char *name),
-	    void *arg, struct pruned *out)
+prune_range(struct node *dir, const struct prune_stretch *of,
+	    struct pruned *out)
 {
-	struct range r = { dir, after, upto, start_id, has, arg, out, 0 };
+	struct range r = { dir, of, out, 0 };
 	char from[META_NAME_MAX + 2];
-	size_t len = strnlen(after, META_NAME_MAX + 1);
+	size_t len = strnlen(of->after, META_NAME_MAX + 1);
 	int e;
 
-	memcpy(from, after, len);
+	memcpy(from, of->after, len);
 	if (len > 0 && from[len - 1] == '/')
 		len--;
 	from[len] = '\0';
 	e = meta_each_name_between(dir->export->gate->meta, dir->ino, from,
-				   upto, check_row, &r);
+				   of->upto, check_row, &r);
 	if (e == 0)
 		e = r.error;
 	return e < 0 ? e : check_overhang(&r);

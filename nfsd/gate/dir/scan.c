@@ -525,6 +525,7 @@ sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 	struct scan *s = dir->scan;
 	struct place p = { NULL, page->count };
 	struct pruned gone = { 0 };
+	struct prune_stretch of;
 	int r;
 
 	if (!page_in_order(page, s->at))
@@ -540,8 +541,9 @@ sweep_page(struct node *dir, const struct page *page, bool last, char **at)
 	for (size_t i = 0; i < page->count; i++)
 		p.names[i] = page->list[i].name;
 	qsort(p.names, p.count, sizeof(*p.names), by_text);
-	r = prune_range(dir, s->at != NULL ? s->at : "", *at, s->start_id,
-			has_name, &p, &gone);
+	of = (struct prune_stretch){ s->at != NULL ? s->at : "", *at,
+				     s->start_id, has_name, &p };
+	r = prune_range(dir, &of, &gone);
 	if (r == 0)
 		r = add_gone(dir, &gone);
 	pruned_free(&gone);

@@ -290,8 +290,10 @@ pass(struct gate_export *x, bool *waiting)
 
 	while (r == 0 && b.count == BATCH && !stopping(g)) {
 		b.count = 0;
-		r = meta_each_relocating(g->meta, x->id, "", b.after, BATCH,
-					 take_relocating, &b);
+		r = meta_each_relocating(
+			g->meta,
+			&(struct meta_keys){ x->id, "", b.after, BATCH },
+			take_relocating, &b);
 		for (size_t i = 0; r == 0 && i < b.count && !stopping(g);
 		     i++) {
 			int one = relocate_one(x, b.inos[i]);

@@ -29,14 +29,22 @@
 #define ROWS 8192		/* bytes on the disk for a new name */
 
 struct recipe {			/* what is to be made */
+	const struct gate_fh *dir;
+	const char *name;
+	enum gate_how how;
 	int kind;
 	uint32_t default_mode;
 	const struct gate_setattr *set;
 	const char *target;	/* symlink */
 	const uint8_t *verf;	/* EXCLUSIVE */
 	bool opens;		/* a handle begins */
-	bool guarded;		/* sent again it would find EEXIST */
 	uint32_t rdev_major, rdev_minor;	/* devices */
+};
+
+struct reply {			/* where the caller wants to have it told */
+	struct gate_fh *fh;
+	struct gate_attr *attr;
+	struct gate_wcc *wcc;
 };
 
 static int
@@ -258,7 +266,7 @@ making_rows(struct making *m, struct gate_request *rq, struct change *c)
 	pthread_mutex_unlock(&m->node->mutex);
 	/* A CREATE that may meet a file of its own need not be remembered:
 	 * sent again it finds the file, or its verifier. */
-	if (m->rec->guarded)
+	if (m->rec->how == GATE_GUARDED)
 		drc_note(c->batch, rq, &m->row);
 }
 
@@ -346,8 +354,8 @@ wait_made(struct node *n, struct gate_request *rq)
 
 /* CREATE on a name that is taken (RFC 1813 3.3.8). */
 static int
-open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
-	      const struct gate_setattr *set, const uint8_t verf[8])
+open_existing(struct node *n, struct gate_request *rq,
+	      const struct recipe *rec)
 {
 	struct gate_fh fh = node_fh(n);
 	struct gate_setattr size = { .set_size = true };
@@ -355,12 +363,12 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 
 	if (r < 0)
 		return r;
-	if (how == GATE_GUARDED)
+	if (rec->how == GATE_GUARDED)
 		return -EEXIST;
-	if (how == GATE_EXCLUSIVE) {
+	if (rec->how == GATE_EXCLUSIVE) {
 		/* The same call again, perhaps after a restart: success. */
 		pthread_mutex_lock(&n->mutex);
-		if (!n->i.has_verf || memcmp(n->i.verf, verf, 8) != 0)
+		if (!n->i.has_verf || memcmp(n->i.verf, rec->verf, 8) != 0)
 			r = -EEXIST;
 		pthread_mutex_unlock(&n->mutex);
 		return r;
@@ -372,11 +380,11 @@ open_existing(struct node *n, struct gate_request *rq, enum gate_how how,
 		return -EEXIST;
 	/* UNCHECKED on an existing file: only the size counts, and it is an
 	 * open for writing (rule.md 2). */
-	if (set == NULL || !set->set_size) {
+	if (rec->set == NULL || !rec->set->set_size) {
 		admit_looked(n, rq, true);
 		return 0;
 	}
-	size.size = set->size;
+	size.size = rec->set->size;
 	return gate_setattr(n->export, rq, &fh, &size, NULL, NULL);
 }
 
@@ -411,9 +419,7 @@ lookup_again(struct change_dir *d, struct gate_request *rq, const char *name,
 /* *raced: the file that bore the name was removed meanwhile. */
 static int
 make_once(struct gate_export *x, struct gate_request *rq,
-	  const struct gate_fh *dir, const char *name,
-	  const struct recipe *rec, enum gate_how how, struct gate_fh *out,
-	  struct gate_attr *attr, struct gate_wcc *wcc, bool *raced)
+	  const struct recipe *rec, const struct reply *to, bool *raced)
 {
 	CLEANUP_CHANGE struct change c;
 	struct change_dir d;
@@ -421,7 +427,8 @@ make_once(struct gate_export *x, struct gate_request *rq,
 	struct node *n = NULL;
 	bool existed = false;
 	uint64_t merges = 0;
-	int r = change_dir_begin(x, rq, dir, name, wcc, &d);
+	const char *name = rec->name;
+	int r = change_dir_begin(x, rq, rec->dir, name, to->wcc, &d);
 
 	change_begin(&c, x->gate);
 	if (r == 0) {
@@ -452,29 +459,25 @@ make_once(struct gate_export *x, struct gate_request *rq,
 			n = m.node;
 	}
 	if (r == 0 && existed)
-		r = rec->opens ? open_existing(n, rq, how, rec->set, rec->verf)
-			       : -EEXIST;
+		r = rec->opens ? open_existing(n, rq, rec) : -EEXIST;
 	*raced = existed && r == -ESTALE;
 	if (r == 0)
-		answer(n, rq, out, attr);
+		answer(n, rq, to->fh, to->attr);
 	node_put(&n);
-	change_dir_end(&d, rq, wcc);
+	change_dir_end(&d, rq, to->wcc);
 	return r;
 }
 
 /* NFS3ERR_STALE would be said of the directory (RFC 1813 3.3.8). */
 static int
 make_named(struct gate_export *x, struct gate_request *rq,
-	   const struct gate_fh *dir, const char *name,
-	   const struct recipe *rec, enum gate_how how, struct gate_fh *out,
-	   struct gate_attr *attr, struct gate_wcc *wcc)
+	   const struct recipe *rec, const struct reply *to)
 {
 	bool raced = true;
 	int r = -ESTALE;
 
 	for (int tries = 0; raced && tries < 8; tries++)
-		r = make_once(x, rq, dir, name, rec, how, out, attr, wcc,
-			      &raced);
+		r = make_once(x, rq, rec, to, &raced);
 	if (raced) {
 		rq->again = GATE_JUKEBOX;
 		r = -EAGAIN;
@@ -489,16 +492,19 @@ gate_create(struct gate_export *x, struct gate_request *rq,
 	    struct gate_fh *out, struct gate_attr *attr,
 	    struct gate_wcc *dir_wcc)
 {
-	struct recipe rec = {
+	const struct recipe rec = {
+		.dir = dir,
+		.name = name,
+		.how = how,
 		.kind = GATE_REG,
 		.default_mode = how == GATE_EXCLUSIVE ? 0600 : 0644,
 		.set = how == GATE_EXCLUSIVE ? NULL : set,
 		.verf = how == GATE_EXCLUSIVE ? verf : NULL,
 		.opens = true,
-		.guarded = how == GATE_GUARDED,
 	};
+	const struct reply to = { out, attr, dir_wcc };
 
-	return make_named(x, rq, dir, name, &rec, how, out, attr, dir_wcc);
+	return make_named(x, rq, &rec, &to);
 }
 
 int
@@ -507,11 +513,12 @@ gate_mkdir(struct gate_export *x, struct gate_request *rq,
 	   const struct gate_setattr *set, struct gate_fh *out,
 	   struct gate_attr *attr, struct gate_wcc *dir_wcc)
 {
-	struct recipe rec = { .kind = GATE_DIR, .default_mode = 0755,
-			      .set = set, .guarded = true };
+	const struct recipe rec = { .dir = dir, .name = name,
+				    .how = GATE_GUARDED, .kind = GATE_DIR,
+				    .default_mode = 0755, .set = set };
+	const struct reply to = { out, attr, dir_wcc };
 
-	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
-			  dir_wcc);
+	return make_named(x, rq, &rec, &to);
 }
 
 int
@@ -520,15 +527,16 @@ gate_symlink(struct gate_export *x, struct gate_request *rq,
 	     const struct gate_setattr *set, struct gate_fh *out,
 	     struct gate_attr *attr, struct gate_wcc *dir_wcc)
 {
-	struct recipe rec = { .kind = GATE_LNK, .default_mode = 0777,
-			      .set = set, .target = target,
-			      .guarded = true };
+	const struct recipe rec = { .dir = dir, .name = name,
+				    .how = GATE_GUARDED, .kind = GATE_LNK,
+				    .default_mode = 0777, .set = set,
+				    .target = target };
+	const struct reply to = { out, attr, dir_wcc };
 	size_t len = strlen(target);
 
 	if (len == 0 || len > GATE_PATH_MAX)
 		return len == 0 ? -EINVAL : -ENAMETOOLONG;
-	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
-			  dir_wcc);
+	return make_named(x, rq, &rec, &to);
 }
 
 int
@@ -539,16 +547,17 @@ gate_mknod(struct gate_export *x, struct gate_request *rq,
 	   struct gate_wcc *dir_wcc)
 {
 	bool device = kind == GATE_BLK || kind == GATE_CHR;
-	struct recipe rec = { .kind = (int)kind, .default_mode = 0644,
-			      .set = set, .guarded = true,
-			      .rdev_major = device ? major : 0,
-			      .rdev_minor = device ? minor : 0 };
+	const struct recipe rec = { .dir = dir, .name = name,
+				    .how = GATE_GUARDED, .kind = (int)kind,
+				    .default_mode = 0644, .set = set,
+				    .rdev_major = device ? major : 0,
+				    .rdev_minor = device ? minor : 0 };
+	const struct reply to = { out, attr, dir_wcc };
 
 	if (!device && kind != GATE_SOCK && kind != GATE_FIFO)
 		return -EPROTOTYPE;
 	/* As mknod(2): a device is a way around permissions. */
 	if (device && rq->cred.uid != 0)
 		return -EPERM;
-	return make_named(x, rq, dir, name, &rec, GATE_GUARDED, out, attr,
-			  dir_wcc);
+	return make_named(x, rq, &rec, &to);
 }

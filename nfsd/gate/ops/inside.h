@@ -28,12 +28,19 @@ struct rename {
 	struct meta_inode less;
 };
 
+/* The bytes of one READ: those that are asked for; then how many are in buf. */
+struct reading {
+	uint64_t off;
+	void *buf;
+	uint32_t len, got;
+	bool eof;
+	struct gate_attr *attr;	/* of the same moment, or NULL */
+};
+
 /* ---- read.c ---- */
 
-/* One try.  rq->again as gate_read.  attr: of the same moment, or NULL. */
-int read_node(struct node *n, struct gate_request *rq, uint64_t off,
-	      void *buf, uint32_t len, uint32_t *got, bool *eof,
-	      struct gate_attr *attr)
+/* One try.  rq->again as gate_read. */
+int read_node(struct node *n, struct gate_request *rq, struct reading *to)
 	__attribute__((warn_unused_result));
 
 /* ---- link.c ---- */

@@ -317,8 +317,7 @@ mend(struct node *n, struct gate_request *rq)
 }
 
 static int
-read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
-	  uint32_t len, uint32_t *got, bool *eof, struct gate_attr *attr)
+read_once(struct node *n, struct gate_request *rq, struct reading *to)
 {
 	struct fetch_list gone = LIST_HEAD_INITIALIZER(gone);
 	struct data_file *file = NULL;
@@ -329,20 +328,21 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 
 	pthread_mutex_lock(&n->mutex);
 	fetch_reader_locked(n);
-	r = strict_locked(n, rq, off);
+	r = strict_locked(n, rq, to->off);
 	version = n->replaced;
 	if (r == 0)
-		fetch_want_locked(n, off, len);
-	while (r == 0 && (r = plan_locked(n, rq, off, len, &plan)) == 1)
+		fetch_want_locked(n, to->off, to->len);
+	while (r == 0 &&
+	       (r = plan_locked(n, rq, to->off, to->len, &plan)) == 1)
 		r = n->dead ? -ESTALE : 0;
 	/* While bytes were waited for. */
 	if (r == 0 && version != n->replaced)
-		r = strict_locked(n, rq, off);
+		r = strict_locked(n, rq, to->off);
 	/* A foreign reader of flushed bytes: S3 should have them soon. */
 	if (r == 0 && n->h.state == META_FLUSHED && !client_holds_locked(n, rq))
 		upload_schedule_locked(n, true);
 	if (r == 0 && n->d.memory != NULL)
-		copy_memory(n, &plan, off, buf);
+		copy_memory(n, &plan, to->off, to->buf);
 	else if (r == 0)
 		r = use_file_locked(n, &plan, &file);
 	if (r < 0) {
@@ -353,13 +353,13 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	}
 	/* Of the moment that the bytes are of: with later times a client would
 	 * keep them for those of the next version. */
-	if (attr != NULL)
-		node_attr_locked(n, rq, attr);
+	if (to->attr != NULL)
+		node_attr_locked(n, rq, to->attr);
 	if (n->d.memory == NULL) {
 		pin_locked(n, &plan);
 		pthread_mutex_unlock(&n->mutex);
-		r = copy_pieces(file != NULL ? file->fd : -1, &plan, off, buf,
-				rq->may_block);
+		r = copy_pieces(file != NULL ? file->fd : -1, &plan, to->off,
+				to->buf, rq->may_block);
 		failed = file != NULL && file_failed(file);
 		file_done(&file);
 		pthread_mutex_lock(&n->mutex);
@@ -377,19 +377,18 @@ read_once(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
 	if (r < 0)
 		return r;
 	failpoint("read-copied");
-	*got = (uint32_t)(plan.end - off);
-	*eof = plan.eof;
+	to->got = (uint32_t)(plan.end - to->off);
+	to->eof = plan.eof;
 	return 0;
 }
 
 int
-read_node(struct node *n, struct gate_request *rq, uint64_t off, void *buf,
-	  uint32_t len, uint32_t *got, bool *eof, struct gate_attr *attr)
+read_node(struct node *n, struct gate_request *rq, struct reading *to)
 {
 	int r;
 
 	do {
-		r = read_once(n, rq, off, buf, len, got, eof, attr);
+		r = read_once(n, rq, to);
 	} while (r == 1);
 	return r;
 }
@@ -426,6 +425,8 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 	  const struct gate_fh *fh, uint64_t off, void *buf, uint32_t len,
 	  uint32_t *got, bool *eof, struct gate_attr *attr)
 {
+	struct reading to = { .off = off, .buf = buf, .len = len,
+			      .attr = attr };
 	struct node *n = NULL;
 	struct perm p;
 	int adopted, r = node_from_fh(x, rq, fh, &n);
@@ -449,7 +450,7 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 	    !perm_allows(rq, p, MAY_EXEC))
 		r = -EACCES;
 	for (int tries = 0; r == 0; tries++) {
-		r = read_node(n, rq, off, buf, len, got, eof, attr);
+		r = read_node(n, rq, &to);
 		/* The object was replaced while its bytes were fetched: take
 		 * the new version over and read that. */
 		if ((r != -ESTALE && r != -ENOENT && r != -EBADMSG) ||
@@ -483,6 +484,10 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 		rq->again = GATE_JUKEBOX;
 	else if (r == -ENOENT || r == REPLACED)
 		r = -ESTALE;
+	if (r == 0) {
+		*got = to.got;
+		*eof = to.eof;
+	}
 	silence_end(n, rq, r);
 	node_put(&n);
 	return r;

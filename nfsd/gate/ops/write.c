@@ -28,15 +28,21 @@
 
 #define INLINE_MAX (64U << 10)	/* bytes that an event thread may write */
 
+struct incoming {		/* the bytes of one WRITE */
+	uint64_t off;
+	const void *data;
+	uint32_t len;
+	enum gate_stable stable;
+};
+
 /* ---- staging ---- */
 
 /* The handle is ours and active.  Mutex held; released while writing. */
 static int
-stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
-	     uint32_t len)
+stage_locked(struct node *n, const char *who, const struct incoming *w)
 {
 	struct gate *g = n->export->gate;
-	uint64_t at;
+	uint64_t off = w->off, len = w->len, at;
 	int r = audit_writer_locked(n, who);
 
 	if (r == 0 && !there_is(g))
@@ -56,7 +62,7 @@ stage_locked(struct node *n, const char *who, uint64_t off, const void *data,
 	__atomic_add_fetch(&g->staged_bytes, len, __ATOMIC_RELAXED);
 	__atomic_add_fetch(&n->export->staged_bytes, len, __ATOMIC_RELAXED);
 	n->d.accounted_staged += len;
-	r = data_put_locked(n, data, len, at);
+	r = data_put_locked(n, w->data, len, at);
 	if (r == 0)
 		r = data_dirty_locked(n, off, len, at);
 	if (r < 0)
@@ -124,7 +130,7 @@ is_set_id_locked(const struct node *n, const struct gate_request *rq)
 /* The short way, if nothing has to be decided.  1: taken. */
 static int
 write_fast(struct node *n, struct gate_request *rq, const char *who,
-	   uint64_t off, const void *data, uint32_t len)
+	   const struct incoming *w)
 {
 	int r = 0;
 
@@ -132,8 +138,8 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 	if (!n->locked && !n->dead && n->h.state == META_ACTIVE &&
 	    !n->flush_empty && LIST_EMPTY(&n->fenced) &&
 	    strcmp(n->h.who, who) == 0 && !is_set_id_locked(n, rq) &&
-	    (rq->may_block || len <= INLINE_MAX)) {
-		r = stage_locked(n, who, off, data, len);
+	    (rq->may_block || w->len <= INLINE_MAX)) {
+		r = stage_locked(n, who, w);
 		r = r < 0 ? r : 1;
 	}
 	pthread_mutex_unlock(&n->mutex);
@@ -142,9 +148,9 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 
 static int
 write_slow(struct node *n, struct gate_request *rq, const char *who,
-	   uint64_t off, const void *data, uint32_t len,
-	   enum gate_stable stable)
+	   const struct incoming *w)
 {
+	bool stable = w->stable != GATE_UNSTABLE;
 	struct gate *g = n->export->gate;
 	struct meta_batch *b;
 	bool small, all, set_id;
@@ -159,16 +165,17 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 		r = strip_set_id(n, rq);
 	pthread_mutex_lock(&n->mutex);
 	if (r == 0)
-		r = stage_locked(n, who, off, data, len);
-	small = len <= JOURNAL_WRITE_MAX &&
-		n->d.journal_bytes + len <= JOURNAL_FILE_MAX;
+		r = stage_locked(n, who, w);
+	small = w->len <= JOURNAL_WRITE_MAX &&
+		n->d.journal_bytes + w->len <= JOURNAL_FILE_MAX;
 	/* Where it is to be in S3, so is all that is below or beside it. */
-	all = n->export->c.commit_s3 && extents_bytes(&n->d.dirty) > len;
+	all = n->export->c.commit_s3 && extents_bytes(&n->d.dirty) > w->len;
 	pthread_mutex_unlock(&n->mutex);
-	if (r == 0 && stable != GATE_UNSTABLE && all) {
+	if (r == 0 && stable && all) {
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
-	} else if (r == 0 && stable != GATE_UNSTABLE) {
-		r = write_commit(n, off, off + len, small ? data : NULL, len);
+	} else if (r == 0 && stable) {
+		r = write_commit(n, w->off, w->off + w->len,
+				 small ? w->data : NULL, w->len);
 	} else if (r == 0) {
 		/* The row need not be waited for: without committed bytes a
 		 * crash owes the client nothing but a new verifier. */
@@ -245,41 +252,36 @@ wait_until_in_s3(struct node *n, struct gate_request *rq, const char *who)
 /* Are these bytes the file's already, and committed?  Then this is the call
  * that waits for S3, run anew. */
 static bool
-is_written(struct node *n, struct gate_request *rq, uint64_t off,
-	   const void *data, uint32_t len)
+is_written(struct node *n, struct gate_request *rq, const struct incoming *w)
 {
 	/* It waits for nobody: what is committed lies here. */
 	struct gate_request look = *rq;
-	bool same, eof;
-	uint32_t got = 0;
-	char *buf;
+	struct reading got = { .off = w->off, .len = w->len };
+	bool same;
 
 	look.token = NULL;
 	look.near = true;
 
 	pthread_mutex_lock(&n->mutex);
-	same = n->d.dirty.count == 0 && n->i.size >= off + len &&
+	same = n->d.dirty.count == 0 && n->i.size >= w->off + w->len &&
 	       n->h.state != META_ACTIVE;
 	pthread_mutex_unlock(&n->mutex);
-	buf = same ? malloc(len) : NULL;
-	same = buf != NULL &&
-	       read_node(n, &look, off, buf, len, &got, &eof,
-			 NULL) == 0 &&
-	       got == len && memcmp(buf, data, len) == 0;
-	free(buf);
+	got.buf = same ? malloc(w->len) : NULL;
+	same = got.buf != NULL && read_node(n, &look, &got) == 0 &&
+	       got.got == w->len && memcmp(got.buf, w->data, w->len) == 0;
+	free(got.buf);
 	return same;
 }
 
 /* A stable WRITE is a flush, and with commit=s3 a flush means the bucket. */
 static int
 write_to_s3(struct node *n, struct gate_request *rq, const char *who,
-	    uint64_t off, const void *data, uint32_t len,
-	    enum gate_stable stable)
+	    const struct incoming *w)
 {
 	int r = 0;
 
-	if (!is_written(n, rq, off, data, len))
-		r = write_slow(n, rq, who, off, data, len, stable);
+	if (!is_written(n, rq, w))
+		r = write_slow(n, rq, who, w);
 	return r < 0 ? r : wait_until_in_s3(n, rq, who);
 }
 
@@ -289,6 +291,7 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	   uint32_t len, enum gate_stable stable, enum gate_stable *reached,
 	   struct gate_wcc *wcc)
 {
+	const struct incoming w = { off, data, len, stable };
 	char who[META_CLIENT_MAX];
 	struct node *n = NULL;
 	int r = node_from_fh(x, rq, fh, &n);
@@ -302,7 +305,7 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 	r = write_checks(x, rq, n, off, len);
 	client_id_text(x, rq, who);
 	if (r == 0 && len > 0 && stable == GATE_UNSTABLE)
-		r = write_fast(n, rq, who, off, data, len);
+		r = write_fast(n, rq, who, &w);
 	/* No room: a thread may make some. */
 	if (r == -EAGAIN && !rq->may_block)
 		rq->again = GATE_NEEDS_THREAD;
@@ -317,9 +320,9 @@ gate_write(struct gate_export *x, struct gate_request *rq,
 		if (r == 0)
 			r = cold_may_write(n, rq, off, len);
 		if (r == 0 && x->c.commit_s3 && stable != GATE_UNSTABLE)
-			r = write_to_s3(n, rq, who, off, data, len, stable);
+			r = write_to_s3(n, rq, who, &w);
 		else if (r == 0)
-			r = write_slow(n, rq, who, off, data, len, stable);
+			r = write_slow(n, rq, who, &w);
 	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;	/* room is being made */

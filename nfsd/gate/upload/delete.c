@@ -233,6 +233,7 @@ is_too_early(struct deletion *d)
 {
 	struct gate *g = d->x->gate;
 	const char *key = d->row.key;
+	struct meta_keys one = { d->x->id, key, key, 1 };
 	bool below = false, wanted;
 
 	if (key[0] == '\0' || key[strlen(key) - 1] != '/')
@@ -243,8 +244,7 @@ is_too_early(struct deletion *d)
 	pthread_mutex_unlock(&g->mutex);
 	/* What cannot be known is no reason to wait. */
 	if (!wanted && !below)
-		(void)!meta_each_relocating(g->meta, d->x->id, key, key, 1,
-					    one_below, &below);
+		(void)!meta_each_relocating(g->meta, &one, one_below, &below);
 	return below;
 }
 

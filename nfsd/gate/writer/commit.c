@@ -39,11 +39,17 @@ widen(const struct extents *m, uint64_t *from, uint64_t *to)
 	}
 }
 
+/* Where the rows of a map go. */
+struct rows {
+	void (*put)(struct meta_batch *b, uint64_t ino, uint64_t from,
+		    uint64_t to, const struct meta_extent *list, size_t count);
+	struct meta_batch *batch;
+	uint64_t ino;
+};
+
+/* Those of [from, to), which may cut some. */
 static void
-extent_rows(void (*put)(struct meta_batch *b, uint64_t ino, uint64_t from,
-			uint64_t to, const struct meta_extent *list,
-			size_t count),
-	    struct meta_batch *b, uint64_t ino, const struct extents *old,
+extent_rows(const struct rows *rows, const struct extents *old,
 	    const struct extents *now, uint64_t from, uint64_t to)
 {
 	size_t i, j;
@@ -53,16 +59,9 @@ extent_rows(void (*put)(struct meta_batch *b, uint64_t ino, uint64_t from,
 	i = extents_seek(now, from);
 	for (j = i; j < now->count && now->list[j].off < to; j++)
 		;
-	put(b, ino, from, to > INT64_MAX ? INT64_MAX : to,
-	    now->count > 0 ? now->list + i : NULL, j - i);
-}
-
-void
-write_extent_rows(struct meta_batch *b, uint64_t ino,
-		  const struct extents *old, const struct extents *now,
-		  uint64_t from, uint64_t to)
-{
-	extent_rows(meta_put_extents, b, ino, old, now, from, to);
+	rows->put(rows->batch, rows->ino, from,
+		  to > INT64_MAX ? INT64_MAX : to,
+		  now->count > 0 ? now->list + i : NULL, j - i);
 }
 
 /*
@@ -131,20 +130,17 @@ grow(struct extents *m, const struct extents *over, struct step *s)
 
 /* The rows of that. */
 static void
-grow_rows(void (*put)(struct meta_batch *b, uint64_t ino, uint64_t from,
-		      uint64_t to, const struct meta_extent *list,
-		      size_t count),
-	  struct meta_batch *b, uint64_t ino, const struct extents *old,
+grow_rows(const struct rows *rows, const struct extents *old,
 	  const struct extents *over, const struct step *s)
 {
 	const struct meta_extent *first = over->list;
 	const struct meta_extent *last = &over->list[over->count - 1];
 
 	if (s->all)
-		extent_rows(put, b, ino, old, &s->now, first->off,
+		extent_rows(rows, old, &s->now, first->off,
 			    last->off + last->len);
 	for (; !s->all && first <= last; first++)
-		extent_rows(put, b, ino, old, &s->now, first->off,
+		extent_rows(rows, old, &s->now, first->off,
 			    first->off + first->len);
 }
 
@@ -221,9 +217,10 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 {
 	const struct extents *h = &s->taken, *a = &s->added;
 	struct meta_batch *b = c->batch;
+	struct rows rows = { meta_put_extents, b, n->ino };
 
 	if (s->added.count > 0) {
-		grow_rows(meta_put_extents, b, n->ino, &n->d.staged, a, s);
+		grow_rows(&rows, &n->d.staged, a, s);
 		if (n->d.durable.count > 0)
 			meta_put_durable_extents(b, n->ino, 0, INT64_MAX, NULL,
 						 0);
@@ -231,8 +228,8 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 		change_upload_locked(c, n, &s->row);
 		indoubt_rows_locked(n, c, NULL, NULL);
 	} else if (h->count > 0) {
-		grow_rows(meta_put_durable_extents, b, n->ino, &n->d.durable, h,
-			  s);
+		rows.put = meta_put_durable_extents;
+		grow_rows(&rows, &n->d.durable, h, s);
 		meta_put_inode(b, &s->row);
 	}
 	/* Also of one who goes on: the row that its first WRITE posted may not
@@ -380,6 +377,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	     struct change *c)
 {
 	struct meta_batch *batch = c->batch;
+	struct rows rows = { meta_put_extents, batch, n->ino };
 	struct extents staged = { 0 }, durable = { 0 };
 	struct meta_handle handle;
 	bool flushes;
@@ -422,9 +420,8 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	row->size = size;
 	if (row->base_limit > size)
 		row->base_limit = size;
-	write_extent_rows(batch, n->ino, &n->d.staged, &staged,
-			  flushes && n->d.durable.count > 0 ? 0 : size,
-			  INT64_MAX);
+	extent_rows(&rows, &n->d.staged, &staged,
+		    flushes && n->d.durable.count > 0 ? 0 : size, INT64_MAX);
 	if (n->d.durable.count > 0)
 		meta_put_durable_extents(batch, n->ino, 0, INT64_MAX,
 					 durable.list,

@@ -17,12 +17,6 @@ void admit_rows_locked(const struct node *n, struct meta_batch *b);
 /* Such a batch is on disk.  Mutex held. */
 void admit_rows_written_locked(struct node *n);
 
-/* ---- commit.c ---- */
-/* The rows that make the staged map of [from, to) what it is in `now`. */
-void write_extent_rows(struct meta_batch *b, uint64_t ino,
-		       const struct extents *old, const struct extents *now,
-		       uint64_t from, uint64_t to);
-
 /* ---- silence.c ---- */
 /* For so long; 0 while a call of it is not answered.  Mutex held. */
 uint64_t silence_ms_locked(const struct node *n, uint64_t now);
