@@ -254,6 +254,8 @@ s3_class_cold(const char *name)
 	static const char *const archives[] = {
 		"GLACIER", "DEEP_ARCHIVE",
 		"Archive", "ColdArchive", "DeepColdArchive",	/* Alibaba */
+		"ARCHIVE", "COLD_ARCHIVE", "DEEP_COLD_ARCHIVE",	/* Tencent,
+								 * Volcano */
 	};
 
 	if (name == NULL || strcmp(name, "INTELLIGENT_TIERING") == 0)

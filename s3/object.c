@@ -173,6 +173,7 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	if (class != NULL && strcmp(class, "STANDARD") != 0)
 		copy_short(out->storage_class, sizeof(out->storage_class),
 			   class);
+	out->class_told = tier != NULL || class != NULL;
 	out->cold = tier != NULL || s3_class_cold(class) == S3_COLD_YES;
 	out->has_tags = tags != NULL && strtol(tags, NULL, 10) > 0;
 	out->kms = sse != NULL && strncmp(sse, "aws:kms", 7) == 0;

@@ -273,6 +273,8 @@ struct s3_object {
 	char version_id[64];	/* "" if the bucket has no versions */
 	char storage_class[32];	/* "" means STANDARD */
 	bool cold;		/* archived; a restored copy may be there */
+	bool class_told;	/* else !cold says nothing: some HEADs tell
+				 * no class */
 	bool has_tags;		/* x-amz-tagging-count > 0 */
 	bool kms;		/* encrypted with a key of AWS KMS, */
 	char kms_key_id[256];	/* this one, or "" if not told */

@@ -150,7 +150,9 @@ condition(struct s3 *s3, const char *key, const struct s3_cond *cond)
 static int
 locked(const struct object *o, bool head, struct s3_error *err)
 {
-	bool archived = o->lock == FAKE_S3_ARCHIVED;
+	bool archived = o->lock == FAKE_S3_ARCHIVED ||
+			o->lock == FAKE_S3_UNTOLD ||
+			o->lock == FAKE_S3_LISTED;
 
 	if (o->lock == FAKE_S3_OPEN || o->lock == FAKE_S3_RESTORED ||
 	    (archived && head))
@@ -527,6 +529,8 @@ tell(const struct object *o, struct s3_object *out)
 	*out = (struct s3_object){ .size = o->size, .mtime_ns = o->mtime_ns };
 	out->cold = o->lock == FAKE_S3_ARCHIVED ||
 		    o->lock == FAKE_S3_RESTORED;
+	out->class_told = o->lock != FAKE_S3_UNTOLD &&
+			  o->lock != FAKE_S3_LISTED;
 	strcpy(out->etag, o->etag);
 	(void)!s3_headers_copy(&o->headers, &out->headers);
 }
@@ -969,8 +973,11 @@ s3_list_page(struct s3 *s3, const struct s3_list *list,
 		char prefix[S3_KEY_MAX + 2];
 
 		if (o->lock == FAKE_S3_ARCHIVED ||
-		    o->lock == FAKE_S3_RESTORED)
+		    o->lock == FAKE_S3_RESTORED ||
+		    o->lock == FAKE_S3_LISTED)
 			e.cold = S3_COLD_YES;
+		else if (o->lock == FAKE_S3_UNTOLD)
+			e.cold = S3_COLD_UNTOLD;
 		if (r != 0)
 			break;
 		if (strncmp(o->key, list->prefix, len) != 0 ||

@@ -47,7 +47,9 @@ void fake_s3_set_mode(struct s3 *s3, const char *key, const char *text,
 		      const char *mode);
 /* Archived, restored, or encrypted with a key of theirs, from now on. */
 enum fake_s3_lock { FAKE_S3_OPEN, FAKE_S3_ARCHIVED, FAKE_S3_RESTORED,
-		    FAKE_S3_ENCRYPTED };
+		    FAKE_S3_ENCRYPTED,
+		    FAKE_S3_UNTOLD,	/* archived; a GET tells it, */
+		    FAKE_S3_LISTED };	/* or a listing, but no HEAD */
 void fake_s3_lock(struct s3 *s3, const char *key, enum fake_s3_lock lock);
 void fake_s3_unset(struct s3 *s3, const char *key);
 /* Listings tell of it, and it is not there. */

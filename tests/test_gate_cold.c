@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/gate_bed.h"
 #include "tests/unit.h"
@@ -244,6 +245,107 @@ an_object_under_anothers_key_is_listed_and_refused(void)
 	end();
 }
 
+static bool
+is_cold(void)
+{
+	struct node *n = NULL;
+	bool cold;
+
+	CU_ASSERT_EQUAL_FATAL(node_get(b.gate, fh.ino, true, &n), 0);
+	cold = n->i.cold;
+	node_put(&n);
+	return cold;
+}
+
+static int
+skip(void *arg, const struct gate_dirent *entry)
+{
+	(void)arg, (void)entry;
+	return 0;
+}
+
+/* What it knows is older than attr_ttl_ms: it asks the bucket. */
+static int
+list_anew(void)
+{
+	uint8_t verf[8] = { 0 };
+	bool eof = false;
+
+	usleep(60000);
+	c.rq.may_block = true;
+	c.rq.again = GATE_AGAIN_NONE;
+	c.rq.first_ms = clock_ms();
+	c.rq.token = NULL;
+	return gate_readdir(b.x, &c.rq, &b.root, 0, verf, true, 0, skip, NULL,
+			    &eof, NULL);
+}
+
+/* Neither LIST nor HEAD has told the class. */
+static void
+what_a_get_tells_is_remembered(void)
+{
+	char buf[8];
+	uint32_t got;
+
+	begin(FAKE_S3_UNTOLD);
+	CU_ASSERT_EQUAL(do_lookup(&b, &c, "f", &fh), 0);
+	CU_ASSERT(!is_cold());
+	CU_ASSERT_EQUAL(do_read(&b, &c, &fh, 0, buf, 5, &got), -EACCES);
+	CU_ASSERT(bed_said(&b, "s3nfsctl restore /b/f"));
+	CU_ASSERT(is_cold());
+	CU_ASSERT_EQUAL(list_anew(), 0);
+	CU_ASSERT_EQUAL(do_lookup(&b, &c, "f", &fh), 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 5, "x", 1, GATE_UNSTABLE),
+			-EACCES);
+	bed_restart(&b);
+	CU_ASSERT(is_cold());
+	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "g"), -EACCES);
+	CU_ASSERT_EQUAL(do_mode(&b, &c, &fh, 0600), -EACCES);
+	end();
+}
+
+static void
+a_head_without_a_class_takes_nothing_back(void)
+{
+	struct gate_attr attr;
+
+	begin(FAKE_S3_LISTED);
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(list_anew(), 0);
+		CU_ASSERT(is_cold());
+		usleep(60000);		/* attr_ttl_ms */
+		CU_ASSERT_EQUAL(do_getattr(&attr), 0);
+		CU_ASSERT(is_cold());
+	}
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 5, "x", 1, GATE_UNSTABLE),
+			-EACCES);
+	end();
+}
+
+static bool
+stays_cold(const char *etag, int64_t mtime_ns, bool class_told)
+{
+	struct meta_inode i = { .cold = true, .base_etag = "e",
+				.base_mtime_ns = 5000000000 };
+	struct s3_object o = { .mtime_ns = mtime_ns,
+			       .class_told = class_told };
+
+	strcpy(o.etag, etag);
+	object_to_inode(b.x, "f", &o, &i);
+	return i.cold;
+}
+
+static void
+only_another_version_or_class_takes_it_back(void)
+{
+	begin(FAKE_S3_OPEN);
+	CU_ASSERT(stays_cold("e", 5000000000, false));
+	CU_ASSERT(!stays_cold("e", 5000000000, true));
+	CU_ASSERT(!stays_cold("e", 6000000000, false));
+	CU_ASSERT(!stays_cold("f", 5000000000, false));
+	end();
+}
+
 TEST_MAIN("gate_cold", T(a_part_of_an_archived_object_is_not_changed),
 	  T(it_gets_no_other_name), T(that_is_known_after_a_restart),
 	  T(it_is_replaced_as_a_whole), T(it_is_written_over_in_its_place),
@@ -253,4 +355,7 @@ TEST_MAIN("gate_cold", T(a_part_of_an_archived_object_is_not_changed),
 	  T(a_bad_moment_is_no_archive),
 	  T(a_directory_with_an_archived_object_stays),
 	  T(what_is_known_to_be_archived_holds_its_directory),
-	  T(an_object_under_anothers_key_is_listed_and_refused))
+	  T(an_object_under_anothers_key_is_listed_and_refused),
+	  T(what_a_get_tells_is_remembered),
+	  T(a_head_without_a_class_takes_nothing_back),
+	  T(only_another_version_or_class_takes_it_back))

@@ -8,7 +8,10 @@
 
 /* ---- fetch.c ---- */
 /* A request for the object was refused, for it is archived or encrypted
- * (dir/cold.c): the log has it once. */
+ * (dir/cold.c).  That is remembered of this version, so that the next one is
+ * refused where it is asked for; and the log has it once. */
+void cold_learn(struct node *n, const char *key, const char *etag,
+		enum s3_locked why);
 void cold_say(struct node *n, const char *key, enum s3_locked why);
 /* A reader is at [off, off + len): fetch what it wants and what it will want.
  * Mutex held. */

@@ -23,6 +23,7 @@
 #include "nfsd/gate/cache/cache.h"
 #include "nfsd/gate/data/data.h"
 #include "nfsd/gate/node/node.h"
+#include "nfsd/gate/object/object.h"
 #include "nfsd/gate/path/path.h"
 #include "nfsd/gate/worker/worker.h"
 
@@ -457,8 +458,10 @@ get(struct fetch *f, const char *key, int *error)
 		got = s3_get(x->s3, key, f->etag, f->off, buf, f->len, NULL,
 			     &err);
 	locked = s3_error_locked(got < 0 ? (int)got : 0, &err);
-	if (locked != S3_LOCKED_NOT)
+	if (locked != S3_LOCKED_NOT) {
+		cold_learn(f->node, key, f->etag, locked);
 		cold_say(f->node, key, locked);
+	}
 	/* The object is shorter than the listing said: not that version. */
 	if (got >= 0 && (uint64_t)got < f->len)
 		got = -EBADMSG;
@@ -742,6 +745,28 @@ fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
 	}
 	pthread_cond_wait(&n->changed, &n->mutex);
 	return 0;
+}
+
+void
+cold_learn(struct node *n, const char *key, const char *etag,
+	   enum s3_locked why)
+{
+	struct meta_batch *b;
+
+	if (why != S3_LOCKED_ARCHIVED)
+		return;
+	cold_met(n->export, S3_COLD_YES);
+	pthread_mutex_lock(&n->mutex);
+	if (!n->i.cold && !n->dead && strcmp(n->i.base_key, key) == 0 &&
+	    strcmp(n->i.base_etag, etag) == 0) {
+		n->i.cold = true;
+		/* Whoever has it locked writes a row of his own. */
+		b = n->locked ? NULL : meta_batch_new();
+		if (b != NULL)
+			meta_put_inode(b, &n->i);
+		meta_post(n->export->gate->meta, &b);
+	}
+	pthread_mutex_unlock(&n->mutex);
 }
 
 void

@@ -113,7 +113,7 @@ agree_locked(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	/* 0 until a listing has shown it: see still_there. */
 	n->doubt_done = n->doubt;
 	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
-	if (n->i.cold != o->cold) {
+	if (n->i.cold != o->cold && (o->cold || o->class_told)) {
 		n->i.cold = o->cold;
 		lookup_post(n);
 	}

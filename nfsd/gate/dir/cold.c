@@ -7,12 +7,13 @@
  * refused (-EACCES) where the client asks, not found out by an upload when the
  * client has gone.  What replaces all of it, and its removal, need nothing.
  *
- * Listings and HEAD tell which objects are archived (`cold` in the row), but
- * not if a copy was restored, and some stores have classes of those names that
- * are read at once.  So the first byte is asked for, at such objects and at
- * those whose metadata nobody has been able to read; the answer holds for
- * attr_ttl_ms.  A store that has a bad moment says nothing: of an archived one
- * the client comes again, else all goes on as it would.
+ * Listings and HEAD tell which objects are archived (`cold` in the row), or a
+ * GET that is refused where they do not; but not if a copy was restored, and
+ * some stores have classes of those names that are read at once.  So the first
+ * byte is asked for, at such objects and at those whose metadata nobody has
+ * been able to read; the answer holds for attr_ttl_ms.  A store that has a bad
+ * moment says nothing: of an archived one the client comes again, else all
+ * goes on as it would.
  */
 
 #include <config.h>
@@ -99,6 +100,12 @@ check(struct node *n, struct gate_request *rq, const char *key, bool cold)
 		return r;
 	r = ask(n->export, key, &why);
 	if (r == -EACCES && why != S3_LOCKED_NOT) {
+		char etag[META_ETAG_MAX];
+
+		pthread_mutex_lock(&n->mutex);
+		strcpy(etag, n->i.base_etag);
+		pthread_mutex_unlock(&n->mutex);
+		cold_learn(n, key, etag, why);
 		cold_say(n, key, why);
 		return r;
 	}

@@ -117,7 +117,8 @@ row_from_listing(struct gate_export *x, const char *key,
 		 const struct found *f, struct meta_inode *i)
 {
 	struct s3_object o = { .size = f->size, .mtime_ns = f->mtime_ns,
-			       .cold = f->cold == S3_COLD_YES };
+			       .cold = f->cold == S3_COLD_YES,
+			       .class_told = f->cold != S3_COLD_UNTOLD };
 
 	if (f->is_dir) {
 		object_implicit_dir(x, key, i);

@@ -25,6 +25,17 @@ defaults(const struct gate_export *x)
 	};
 }
 
+/* A HEAD without a class does not take back what a listing has told of this
+ * version, or a GET. */
+static bool
+is_cold(const struct meta_inode *i, const struct s3_object *o)
+{
+	return o->cold ||
+	       (i->cold && !o->class_told &&
+		strcmp(i->base_etag, o->etag) == 0 &&
+		i->base_mtime_ns / 1000000000 == o->mtime_ns / 1000000000);
+}
+
 void
 object_to_inode(struct gate_export *x, const char *key,
 		const struct s3_object *o, struct meta_inode *i)
@@ -45,6 +56,7 @@ object_to_inode(struct gate_export *x, const char *key,
 	i->btime_ns = a.btime_ns;
 	if (i->nlink == 0)
 		i->nlink = 1;	/* of a directory: dir/nlink.c */
+	i->cold = is_cold(i, o);
 	i->size = i->kind == GATE_REG || i->kind == GATE_LNK ? o->size : 0;
 	strcpy(i->base_key, key);
 	strcpy(i->base_etag, o->etag);
@@ -52,7 +64,6 @@ object_to_inode(struct gate_export *x, const char *key,
 	i->base_size = o->size;
 	i->base_limit = o->size;
 	i->base_mtime_ns = o->mtime_ns;
-	i->cold = o->cold;
 	cold_met(x, o->cold ? S3_COLD_YES : S3_COLD_UNTOLD);
 	i->attr_known = true;
 }
@@ -72,7 +83,8 @@ object_from_listing(struct gate_export *x, const char *key,
 		    const struct s3_entry *e, struct meta_inode *i)
 {
 	struct s3_object o = { .size = e->size, .mtime_ns = e->mtime_ns,
-			       .cold = e->cold == S3_COLD_YES };
+			       .cold = e->cold == S3_COLD_YES,
+			       .class_told = e->cold != S3_COLD_UNTOLD };
 
 	if (e->etag != NULL)
 		strncpy(o.etag, e->etag, sizeof(o.etag) - 1);
