@@ -256,7 +256,7 @@ change_subdir(struct change *c, struct node *dir)
 	pthread_mutex_unlock(&dir->mutex);
 }
 
-void
+bool
 change_dirmove(struct change *c, struct dirmove *m)
 {
 	struct change_step *s = add(c, MOVE);
@@ -265,6 +265,7 @@ change_dirmove(struct change *c, struct dirmove *m)
 		s->move = m;
 	else
 		dirmove_undo(m);
+	return s != NULL;
 }
 
 /* ---- commit ---- */

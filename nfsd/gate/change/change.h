@@ -99,8 +99,10 @@ int change_unbind_name(struct change *c, struct node *n, bool *was_relocating)
 /* S3 has a sub-directory that was not known; its name is in the batch.  The
  * directory is locked. */
 void change_subdir(struct change *c, struct node *dir);
-/* A directory is on its way (dirmove/dirmove.h). */
-void change_dirmove(struct change *c, struct dirmove *m);
+/* A directory is on its way (dirmove/dirmove.h).  False: no memory; it is off
+ * the list and free, and the commit fails. */
+bool change_dirmove(struct change *c, struct dirmove *m)
+	__attribute__((warn_unused_result));
 /* How a repetition of this call is answered, after a restart too.  made: what
  * it has made, or NULL. */
 void drc_note(struct meta_batch *b, const struct gate_request *rq,

@@ -77,9 +77,7 @@ dirmove_prepare(struct node *dir, const char *source, struct change *c)
 	strcpy(row.source, source);
 	meta_put_dirmove(c->batch, &row);
 	m = dirmove_add(x, &row);
-	if (m != NULL)
-		change_dirmove(c, m);
-	return m;
+	return m != NULL && change_dirmove(c, m) ? m : NULL;
 }
 
 /* The store's clock may have been learnt since. */
