@@ -104,7 +104,7 @@ known_read(struct gate *g, uint64_t ino)
 	struct known *k = &g->known;
 	uint64_t hash = known_hash(ino), bit;
 
-	if (k->read_lately == NULL)
+	if (g->config.max_names == 0)
 		return;
 	pthread_mutex_lock(&k->mutex);
 	turn_read_locked(g);
