@@ -202,6 +202,15 @@ take_all(int *list, int *count, int room)
 		list[(*count)++] = fd;
 }
 
+/* So many data files, from now on. */
+static void
+may_open(struct bed *b, unsigned limit)
+{
+	pthread_mutex_lock(&b->gate->files.mutex);
+	b->gate->files.limit = limit;
+	pthread_mutex_unlock(&b->gate->files.mutex);
+}
+
 static void
 without_descriptors_no_byte_that_was_taken_is_lost(void)
 {
@@ -220,11 +229,11 @@ without_descriptors_no_byte_that_was_taken_is_lost(void)
 	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
 	/* Closed, as others are wanted. */
-	b.gate->files.limit = 0;
+	may_open(&b, 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &other, 0, p, LEN, GATE_UNSTABLE),
 			0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &other), 0);
-	b.gate->files.limit = 100;
+	may_open(&b, 100);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
 	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &was), 0);
 	few = was;
@@ -261,7 +270,7 @@ a_file_that_was_closed_unflushed_tells_of_a_failure(void)
 	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
 	gate_verifier(b.gate, before);
-	b.gate->files.limit = 0;
+	may_open(&b, 0);
 	flushes_fail(1);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &other, 0, p, LEN, GATE_UNSTABLE),
 			0);

@@ -161,8 +161,11 @@ files_crowded(struct files *all, int (*crowded)(void *arg), void *arg)
 void
 files_flush(struct files *all)
 {
-	unsigned rest = all->limit - 2 * (all->limit / FLUSH_SHARE);
+	unsigned rest;
 
+	pthread_mutex_lock(&all->mutex);
+	rest = all->limit - 2 * (all->limit / FLUSH_SHARE);
+	pthread_mutex_unlock(&all->mutex);
 	/* One in any case: the system may have fewer than the limit. */
 	do {
 		if (!close_one(all, true))
@@ -257,6 +260,17 @@ open_file(struct files *all, uint64_t ino, bool make)
 	}
 }
 
+static bool
+more_than_limit(struct files *all)
+{
+	bool more;
+
+	pthread_mutex_lock(&all->mutex);
+	more = all->open > all->limit;
+	pthread_mutex_unlock(&all->mutex);
+	return more;
+}
+
 /* Some more than the limit, and one is open now; or soon, and the next to be
  * closed has to be flushed. */
 static void
@@ -264,7 +278,7 @@ keep_to_limit(struct files *all)
 {
 	bool soon;
 
-	while (files_open(all) > all->limit && make_room(all))
+	while (more_than_limit(all) && make_room(all))
 		;
 	pthread_mutex_lock(&all->mutex);
 	soon = all->crowded != NULL &&
