@@ -138,7 +138,8 @@ ctl_text_json(const char *text)
 	return json;
 }
 
-const char *
+/* A word of the request, or NULL. */
+static const char *
 ctl_request_text(struct connection *c, const char *key)
 {
 	return json_string_value(json_object_get(c->request, key));

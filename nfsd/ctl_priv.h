@@ -39,8 +39,6 @@ struct connection {
 /* ---- ctl.c ---- */
 
 uint64_t ctl_now_ms(void);
-/* A word of the request, or NULL. */
-const char *ctl_request_text(struct connection *c, const char *key);
 /* Any text as JSON: bytes that are no UTF-8 come as in a URL. */
 json_t *ctl_text_json(const char *text);
 /* One line.  Takes it over. */

@@ -352,7 +352,8 @@ size_text(uint64_t value, char *out, size_t size)
 	snprintf(out, size, "%" PRIu64 "%s", value, unit);
 }
 
-void
+/* "a size such as 512M, 4K to 1T": what a key takes. */
+static void
 options_allowed(const struct option_row *row, char *out, size_t size)
 {
 	char min[32], max[32];

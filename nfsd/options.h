@@ -73,9 +73,6 @@ int options_defaults(enum options_section section, void *target)
 	__attribute__((warn_unused_result));
 void options_free(enum options_section section, void *target);
 
-/* "a size such as 512M, 4K to 1T": what a key takes. */
-void options_allowed(const struct option_row *row, char *out, size_t size);
-
 /* The keys for --help, and for the manual as POD =item paragraphs. */
 void options_help(FILE *out);
 void options_pod(FILE *out, enum options_section section);

@@ -15,7 +15,8 @@
 
 #define CELL 1200
 
-void
+/* "1.5 MiB"; exact below 1024. */
+static void
 print_size(uint64_t bytes, char *out, size_t size)
 {
 	static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -32,7 +33,8 @@ print_size(uint64_t bytes, char *out, size_t size)
 		snprintf(out, size, "%.1f %s", value, units[unit]);
 }
 
-void
+/* "950 ms", "12 s", "3 min", "2.5 h", "4 d". */
+static void
 print_age(uint64_t ms, char *out, size_t size)
 {
 	if (ms < 1000)

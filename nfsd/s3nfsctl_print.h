@@ -17,10 +17,6 @@ struct print_column {
 	enum print_form form;
 };
 
-/* "1.5 MiB"; exact below 1024. */
-void print_size(uint64_t bytes, char *out, size_t size);
-/* "950 ms", "12 s", "3 min", "2.5 h", "4 d". */
-void print_age(uint64_t ms, char *out, size_t size);
 /* Rows are an array of objects.  No tabs, no blanks at the end of lines. */
 void print_table(FILE *out, const json_t *rows,
 		 const struct print_column *columns, unsigned count);

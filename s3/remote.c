@@ -100,7 +100,7 @@ remote_identity(struct s3 *s3, struct s3_identity *out)
 }
 
 /* While bytes come from it, it is there: they fill the line. */
-int
+static int
 s3_remote_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,
 	       unsigned limit_ms, struct s3_error *err)
 {

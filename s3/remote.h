@@ -68,10 +68,8 @@ struct s3_query {
 	const char *name;
 	const char *value;	/* NULL is "" */
 };
-/* All three give a malloced string or -ENOMEM. */
+/* Both give a malloced string or -ENOMEM. */
 int s3_sign_query(const struct s3_query *query, size_t count, char **out);
-int s3_sign_canonical(const struct s3_sign *s, char **request,
-		      char **signed_headers);
 int s3_sign(const struct s3_sign *s, char **authorization);
 void s3_sign_date(int64_t now_s, char date[17]);
 void s3_hex(const unsigned char *in, size_t len, char *out);
@@ -475,10 +473,6 @@ int s3_scratch_name(struct s3_remote *r, char name[S3_SCRATCH_DIGITS + 1])
 	__attribute__((warn_unused_result));
 int s3_remote_sweep(struct s3 *s3, const char *scratch_prefix,
 		    struct s3_error *err);
-
-/* remote.c: is it there?  away.c */
-int s3_remote_ping(struct s3 *s3, enum s3_ask ask, const char *prefix,
-		   unsigned limit_ms, struct s3_error *err);
 
 /* The calls: object.c, list.c, multipart.c, copy.c, probe.c. */
 

@@ -144,7 +144,7 @@ sort_headers(struct pair *h, size_t count)
 	}
 }
 
-int
+static int
 s3_sign_canonical(const struct s3_sign *s, char **request,
 		  char **signed_headers)
 {

@@ -16,8 +16,6 @@
 /* ---- tick.c ---- */
 /* A node's time has come.  A timer's. */
 void node_tick(void *gate, uint64_t ino);
-/* Created, and nothing came: the empty file is what was meant. */
-int write_flush_empty(struct node *n);
 /* The writer's lease is over. */
 int write_abandon(struct node *n);
 

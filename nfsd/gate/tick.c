@@ -43,6 +43,28 @@ wake_due_locked(struct node *n, uint64_t now)
 	return soonest;
 }
 
+/* Created, and nothing came: the empty file is what was meant. */
+static int
+write_flush_empty(struct node *n)
+{
+	uint64_t now = run_ms(n->export->gate);
+	bool due;
+	int r = 0;
+
+	node_lock_wait(n);
+	pthread_mutex_lock(&n->mutex);
+	due = !n->dead && n->h.state == META_ACTIVE && n->flush_empty &&
+	      n->h_opened_ms + n->export->c.create_settle_ms <= now;
+	pthread_mutex_unlock(&n->mutex);
+	/* Should that fail, the timer comes back. */
+	if (due)
+		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
+	pthread_mutex_lock(&n->mutex);
+	node_unlock_locked(n);
+	pthread_mutex_unlock(&n->mutex);
+	return r;
+}
+
 /* A writer whose machine is at work elsewhere gets more time: it may hold the
  * file open and idle (rule.md 7). */
 static uint64_t
@@ -186,27 +208,6 @@ node_tick(void *arg, uint64_t ino)
 }
 
 /* ---- writers that went silent ---- */
-
-int
-write_flush_empty(struct node *n)
-{
-	uint64_t now = run_ms(n->export->gate);
-	bool due;
-	int r = 0;
-
-	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
-	due = !n->dead && n->h.state == META_ACTIVE && n->flush_empty &&
-	      n->h_opened_ms + n->export->c.create_settle_ms <= now;
-	pthread_mutex_unlock(&n->mutex);
-	/* Should that fail, the timer comes back. */
-	if (due)
-		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
-	pthread_mutex_lock(&n->mutex);
-	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
-	return r;
-}
 
 int
 write_abandon(struct node *n)

@@ -223,6 +223,41 @@ change_sent_locked(struct change *c, struct node *n)
 	}
 }
 
+/* For change_unbind_name: the key of its object is hidden, and memory says so;
+ * and back.  Take the mutex. */
+static int
+name_unbind(struct node *n, struct name_bound *was)
+{
+	char key[META_KEY_MAX + 2];
+	int r = path_key(n, key);
+	bool left;
+
+	/* A path that no key can spell is not where its object lies. */
+	if (r < 0 && r != -ENAMETOOLONG)
+		return r;
+	if (r < 0)
+		key[0] = '\0';
+	pthread_mutex_lock(&n->mutex);
+	left = n->i.base_key[0] != '\0' && !n->i.name_dirty &&
+	       !n->i.local_only && strcmp(key, n->i.base_key) != 0;
+	was->changed = n->i.relocating || left;
+	was->relocating = n->i.relocating;
+	was->name_dirty = n->i.name_dirty;
+	strcpy(was->dest_etag, n->i.dest_etag);
+	strcpy(key, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+	if (!was->changed)
+		return 0;
+	/* May wait for memory: without the mutex, before it is told. */
+	hidden_add(n->export, key);
+	pthread_mutex_lock(&n->mutex);
+	n->i.relocating = false;
+	n->i.name_dirty = true;
+	n->i.dest_etag[0] = '\0';
+	pthread_mutex_unlock(&n->mutex);
+	return 0;
+}
+
 int
 change_unbind_name(struct change *c, struct node *n, bool *was_relocating)
 {
@@ -329,6 +364,19 @@ change_commit(struct change *c)
 }
 
 static void
+name_rebind(struct node *n, const struct name_bound *was)
+{
+	if (!was->changed)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	n->i.relocating = was->relocating;
+	n->i.name_dirty = was->name_dirty;
+	strcpy(n->i.dest_etag, was->dest_etag);
+	hidden_del(n->export, n->i.base_key);
+	pthread_mutex_unlock(&n->mutex);
+}
+
+static void
 undo(struct change *c, struct change_step *s)
 {
 	if (c->hides && hides(s))
@@ -383,50 +431,4 @@ drc_note(struct meta_batch *b, const struct gate_request *rq,
 			     made != NULL ? made->ino : 0,
 			     made != NULL ? made->generation : 0,
 			     clock_ns());
-}
-
-int
-name_unbind(struct node *n, struct name_bound *was)
-{
-	char key[META_KEY_MAX + 2];
-	int r = path_key(n, key);
-	bool left;
-
-	/* A path that no key can spell is not where its object lies. */
-	if (r < 0 && r != -ENAMETOOLONG)
-		return r;
-	if (r < 0)
-		key[0] = '\0';
-	pthread_mutex_lock(&n->mutex);
-	left = n->i.base_key[0] != '\0' && !n->i.name_dirty &&
-	       !n->i.local_only && strcmp(key, n->i.base_key) != 0;
-	was->changed = n->i.relocating || left;
-	was->relocating = n->i.relocating;
-	was->name_dirty = n->i.name_dirty;
-	strcpy(was->dest_etag, n->i.dest_etag);
-	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
-	if (!was->changed)
-		return 0;
-	/* May wait for memory: without the mutex, before it is told. */
-	hidden_add(n->export, key);
-	pthread_mutex_lock(&n->mutex);
-	n->i.relocating = false;
-	n->i.name_dirty = true;
-	n->i.dest_etag[0] = '\0';
-	pthread_mutex_unlock(&n->mutex);
-	return 0;
-}
-
-void
-name_rebind(struct node *n, const struct name_bound *was)
-{
-	if (!was->changed)
-		return;
-	pthread_mutex_lock(&n->mutex);
-	n->i.relocating = was->relocating;
-	n->i.name_dirty = was->name_dirty;
-	strcpy(n->i.dest_etag, was->dest_etag);
-	hidden_del(n->export, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
 }

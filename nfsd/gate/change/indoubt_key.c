@@ -172,6 +172,15 @@ indoubt_below(struct gate_export *x, const char *prefix)
 	return l != NULL;
 }
 
+/* None of it matters any more, once that is committed.  Mutex held. */
+static void
+indoubt_no_rows_locked(struct node *n, struct change *c)
+{
+	change_sent_locked(c, n);
+	meta_put_indoubt(c->batch, n->ino, NULL, 0);
+	n->up.indoubt_rows = false;
+}
+
 static int
 drop_stale(struct node *n)
 {
@@ -286,12 +295,4 @@ indoubt_rows_locked(struct node *n, struct change *c, const char *const but[2],
 	meta_put_indoubt(c->batch, n->ino, rows, count);
 	n->up.indoubt_rows = count > 0;
 	free(rows);
-}
-
-void
-indoubt_no_rows_locked(struct node *n, struct change *c)
-{
-	change_sent_locked(c, n);
-	meta_put_indoubt(c->batch, n->ino, NULL, 0);
-	n->up.indoubt_rows = false;
 }

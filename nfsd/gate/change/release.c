@@ -22,7 +22,9 @@ is_running_locked(const struct node *n, const char *key)
 	       strcmp(n->up.sent_key, key) == 0;
 }
 
-void
+/* The object at this key is about to be deleted, by a step of the change: so is
+ * what uploads of the file may have left there.  Mutex held. */
+static void
 indoubt_ours_locked(struct node *n, const char *key, struct change *c)
 {
 	bool running = is_running_locked(n, key);

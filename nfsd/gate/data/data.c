@@ -498,6 +498,29 @@ rewrite(struct node *n)
 	return r;
 }
 
+/* A failed flush of the data file: uncommitted bytes may be gone, and clients
+ * are to know.  Mutex held. */
+static void
+writeback_failed_locked(struct node *n)
+{
+	struct gate *g = n->export->gate;
+	uint8_t verf[8];
+
+	if (getrandom(verf, sizeof(verf), 0) != sizeof(verf)) {
+		int64_t now = clock_ns();
+
+		memcpy(verf, &now, sizeof(verf));
+	}
+	pthread_mutex_lock(&g->mutex);
+	memcpy(g->verifier, verf, sizeof(verf));
+	pthread_mutex_unlock(&g->mutex);
+	data_drop_dirty_locked(n);
+	gate_say(g, 0,
+		 "flushing a data file failed; uncommitted bytes are lost and "
+		 "clients are told by a new write verifier: inode=%llu",
+		 (unsigned long long)n->ino);
+}
+
 int
 data_mend(struct node *n)
 {
@@ -686,25 +709,4 @@ void
 quarantine_file_name(uint64_t id, char out[64])
 {
 	snprintf(out, 64, "../quarantine/%016llx", (unsigned long long)id);
-}
-
-void
-writeback_failed_locked(struct node *n)
-{
-	struct gate *g = n->export->gate;
-	uint8_t verf[8];
-
-	if (getrandom(verf, sizeof(verf), 0) != sizeof(verf)) {
-		int64_t now = clock_ns();
-
-		memcpy(verf, &now, sizeof(verf));
-	}
-	pthread_mutex_lock(&g->mutex);
-	memcpy(g->verifier, verf, sizeof(verf));
-	pthread_mutex_unlock(&g->mutex);
-	data_drop_dirty_locked(n);
-	gate_say(g, 0,
-		 "flushing a data file failed; uncommitted bytes are lost and "
-		 "clients are told by a new write verifier: inode=%llu",
-		 (unsigned long long)n->ino);
 }

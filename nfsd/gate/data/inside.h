@@ -29,8 +29,6 @@ void file_forgive(struct data_file *file);
 int data_use_locked(struct node *n, struct data_file **out);
 
 /* ---- places.c ---- */
-/* The file's blocks there are free; no map has them.  Mutex held. */
-void data_punch(struct node *n, uint64_t at, uint64_t len);
 /* This range of the file lies there no more, by one of the maps.  If it is so
  * by none, the place is free, at the latest when nobody is at it. */
 void place_release_locked(struct node *n, uint64_t off, uint64_t at,
@@ -45,11 +43,6 @@ int place_load_locked(struct node *n) __attribute__((warn_unused_result));
 void place_forget_locked(struct node *n);
 /* Punch what is in no map, if that may be (a crash, no memory). */
 void place_tidy_locked(struct node *n);
-
-/* ---- data.c ---- */
-/* A failed flush of the data file: uncommitted bytes may be gone, and clients
- * are to know.  Mutex held. */
-void writeback_failed_locked(struct node *n);
 
 /* ---- shown.c ---- */
 /* Do bytes lie in [off, off + len) of the file, at their own offset, that are

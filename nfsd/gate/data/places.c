@@ -130,6 +130,21 @@ is_free(const struct node *n, uint64_t from, uint64_t to)
 	return i == used->count || used->list[i].off >= to;
 }
 
+/* The file's blocks there are free; no map has them.  Mutex held. */
+static void
+data_punch(struct node *n, uint64_t at, uint64_t len)
+{
+	struct data_file *f = NULL;
+
+	/* Best effort: a file system without holes keeps the bytes until the
+	 * file goes. */
+	if (n->d.file != NULL && data_use_locked(n, &f) == 0)
+		(void)fallocate(f->fd,
+				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)at, (off_t)len);
+	file_done(&f);
+}
+
 /* To whole blocks, where the rest of them is free as well: a part of one is
  * only overwritten with zeros. */
 static void
@@ -477,20 +492,6 @@ place_tidy_locked(struct node *n)
 }
 
 /* ---- blocks, and how many bytes there are ---- */
-
-void
-data_punch(struct node *n, uint64_t at, uint64_t len)
-{
-	struct data_file *f = NULL;
-
-	/* Best effort: a file system without holes keeps the bytes until the
-	 * file goes. */
-	if (n->d.file != NULL && data_use_locked(n, &f) == 0)
-		(void)fallocate(f->fd,
-				FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				(off_t)at, (off_t)len);
-	file_done(&f);
-}
 
 void
 data_account_locked(struct node *n)

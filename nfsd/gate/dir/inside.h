@@ -97,7 +97,6 @@ int scan_prefix_any(struct gate_export *x, const char *prefix)
 int scan_source_any(struct gate_export *x, const char *prefix)
 	__attribute__((warn_unused_result));
 
-void found_free(struct found *f);
 void page_free(struct page *p);
 /* For s3_list_page, with the page for its argument. */
 int page_take(void *page, const struct s3_entry *e);

@@ -21,7 +21,7 @@
 #include "nfsd/gate/path/path.h"
 #include "nfsd/gate/worker/worker.h"
 
-void
+static void
 found_free(struct found *f)
 {
 	if (f->component != f->name)

@@ -10,22 +10,6 @@
 
 #include "nfsd/gate/link/link.h"
 
-/* ---- resolve.c ---- */
-
-/* An alias was met whose object is of another version than its file's: after
- * a crash of a gateway that left nothing but the bucket.  The older one
- * follows.  No lock of either is held; blocks. */
-int link_reconcile(struct node *alias) __attribute__((warn_unused_result));
-
-/* ---- snapshot.c ---- */
-
-/* What to copy.  The alias's lock is held.  -ECANCELED: nothing for now. */
-int link_snapshot(struct node *alias, struct snapshot *s)
-	__attribute__((warn_unused_result));
-/* What lies at off: at most up to end. */
-void snapshot_piece(const struct snapshot *s, uint64_t off, uint64_t end,
-		    struct piece *out);
-
 /* ---- copy.c ---- */
 /* This alias follows, and no other. */
 void link_follow(struct node *alias);

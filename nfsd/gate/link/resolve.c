@@ -33,29 +33,6 @@ differs(struct node *alias, struct node *file)
 	return !pending && version != is;
 }
 
-int
-link_resolve(struct node **np, struct gate_request *rq)
-{
-	struct node *n = *np, *file = NULL;
-	uint64_t ino = link_file_of(n);
-	int r;
-
-	if (ino == 0)
-		return 0;
-	r = node_get(n->export->gate, ino, rq->may_block, &file);
-	if (r == 0 && differs(n, file))
-		r = rq->may_block ? link_reconcile(n) : -EAGAIN;
-	if (r == -EAGAIN && !rq->may_block)
-		rq->again = GATE_NEEDS_THREAD;
-	node_put(np);
-	if (r < 0) {
-		node_put(&file);
-		return r == -ESTALE ? -ENOENT : r;
-	}
-	*np = file;
-	return 0;
-}
-
 /* ---- the newer one is right ---- */
 
 /* A name and its number in listings. */
@@ -142,7 +119,10 @@ change_places(struct node *file, struct node *alias)
 	return r;
 }
 
-int
+/* An alias was met whose object is of another version than its file's: after
+ * a crash of a gateway that left nothing but the bucket.  The older one
+ * follows.  No lock of either is held; blocks. */
+static int
 link_reconcile(struct node *alias)
 {
 	struct link_pair p;
@@ -177,4 +157,27 @@ link_reconcile(struct node *alias)
 	node_unlock(p.file);
 	link_pair_put(&p);
 	return r;
+}
+
+int
+link_resolve(struct node **np, struct gate_request *rq)
+{
+	struct node *n = *np, *file = NULL;
+	uint64_t ino = link_file_of(n);
+	int r;
+
+	if (ino == 0)
+		return 0;
+	r = node_get(n->export->gate, ino, rq->may_block, &file);
+	if (r == 0 && differs(n, file))
+		r = rq->may_block ? link_reconcile(n) : -EAGAIN;
+	if (r == -EAGAIN && !rq->may_block)
+		rq->again = GATE_NEEDS_THREAD;
+	node_put(np);
+	if (r < 0) {
+		node_put(&file);
+		return r == -ESTALE ? -ENOENT : r;
+	}
+	*np = file;
+	return 0;
 }

@@ -20,6 +20,80 @@
 #define GET_MAX (8 * MIB)
 #define GAP_MAX (256ULL << 10)	/* to read past, in one GET */
 
+/* What to copy.  The alias's lock is held.  -ECANCELED: nothing for now. */
+static int
+link_snapshot(struct node *n, struct snapshot *s)
+{
+	struct node *file = NULL;
+	bool name_dirty = n->i.name_dirty, local_only = n->i.local_only;
+	uint64_t version = n->i.link_version, content_version;
+	bool done = false;
+	int r;
+
+	pthread_mutex_lock(&n->mutex);
+	content_version = n->content_version;
+	pthread_mutex_unlock(&n->mutex);
+
+	memset(s, 0, sizeof(*s));
+	r = path_key(n, s->key);
+	if (r == 0)
+		r = node_get(n->export->gate, n->i.link_ino, true, &file);
+	if (r < 0)
+		return r == -ESTALE ? -ECANCELED : r;
+	pthread_mutex_lock(&file->mutex);
+	r = file->dead ? -ECANCELED : meta_inode_copy(&file->i, &s->row);
+	/* The file comes first if it has no object yet, or one at this very
+	 * key, which it leaves. */
+	if (r == 0 && !local_only &&
+	    (s->row.base_key[0] == '\0' || s->row.link_version == 0 ||
+	     strcmp(s->row.base_key, s->key) == 0)) {
+		s->row.base_key[0] = '\0';
+		upload_schedule_locked(file, true);
+		if (!name_dirty || n->i.base_key[0] == '\0')
+			r = -ECANCELED;
+	} else if (r == 0 && !local_only && s->row.link_version < version) {
+		/* The newer one is right (link_reconcile). */
+		upload_schedule_locked(file, true);
+		r = -ECANCELED;
+	} else if (r == 0 && !local_only && !name_dirty &&
+		   s->row.link_version == version &&
+		   n->i.base_key[0] != '\0') {
+		done = true;
+		r = -ECANCELED;
+	}
+	pthread_mutex_unlock(&file->mutex);
+	if (done)
+		link_nothing_to_do(n, content_version);
+	node_put(&file);
+	pthread_mutex_lock(&n->mutex);
+	if (r == 0 && n->dead)
+		r = -ECANCELED;
+	if (r == 0) {
+		/* What was stored, not what the file has become since. */
+		s->row.ino = n->ino;
+		s->row.link_ino = n->i.link_ino;
+		if (s->row.kind == GATE_REG)
+			s->row.size = s->row.base_size;
+		s->row.base_limit = s->row.base_size;
+		s->row.data_dirty = s->row.attr_dirty = false;
+		s->row.name_dirty = name_dirty;
+		s->row.relocating = false;
+		s->row.local_only = local_only;
+		strcpy(s->row.dest_etag, n->i.dest_etag);
+		s->attr_version = n->attr_version;
+		s->plans = n->up.plans;
+		/* From before the look at the file. */
+		s->content_version = content_version;
+		n->trunc_low = UINT64_MAX;
+		place_snapshot_locked(n, s);
+		s->node = n;
+	}
+	pthread_mutex_unlock(&n->mutex);
+	if (r < 0)
+		snapshot_free(s);
+	return r;
+}
+
 int
 snapshot_take(struct node *n, struct snapshot *s)
 {
@@ -86,7 +160,8 @@ snapshot_free(struct snapshot *s)
 	s->memory = NULL;
 }
 
-void
+/* What lies at off: at most up to end. */
+static void
 snapshot_piece(const struct snapshot *s, uint64_t off, uint64_t end,
 	       struct piece *out)
 {
@@ -207,76 +282,3 @@ snapshot_read(const struct snapshot *s, uint64_t off, void *buf, uint64_t len)
 }
 
 /* ---- what an alias uploads ---- */
-
-int
-link_snapshot(struct node *n, struct snapshot *s)
-{
-	struct node *file = NULL;
-	bool name_dirty = n->i.name_dirty, local_only = n->i.local_only;
-	uint64_t version = n->i.link_version, content_version;
-	bool done = false;
-	int r;
-
-	pthread_mutex_lock(&n->mutex);
-	content_version = n->content_version;
-	pthread_mutex_unlock(&n->mutex);
-
-	memset(s, 0, sizeof(*s));
-	r = path_key(n, s->key);
-	if (r == 0)
-		r = node_get(n->export->gate, n->i.link_ino, true, &file);
-	if (r < 0)
-		return r == -ESTALE ? -ECANCELED : r;
-	pthread_mutex_lock(&file->mutex);
-	r = file->dead ? -ECANCELED : meta_inode_copy(&file->i, &s->row);
-	/* The file comes first if it has no object yet, or one at this very
-	 * key, which it leaves. */
-	if (r == 0 && !local_only &&
-	    (s->row.base_key[0] == '\0' || s->row.link_version == 0 ||
-	     strcmp(s->row.base_key, s->key) == 0)) {
-		s->row.base_key[0] = '\0';
-		upload_schedule_locked(file, true);
-		if (!name_dirty || n->i.base_key[0] == '\0')
-			r = -ECANCELED;
-	} else if (r == 0 && !local_only && s->row.link_version < version) {
-		/* The newer one is right (link_reconcile). */
-		upload_schedule_locked(file, true);
-		r = -ECANCELED;
-	} else if (r == 0 && !local_only && !name_dirty &&
-		   s->row.link_version == version &&
-		   n->i.base_key[0] != '\0') {
-		done = true;
-		r = -ECANCELED;
-	}
-	pthread_mutex_unlock(&file->mutex);
-	if (done)
-		link_nothing_to_do(n, content_version);
-	node_put(&file);
-	pthread_mutex_lock(&n->mutex);
-	if (r == 0 && n->dead)
-		r = -ECANCELED;
-	if (r == 0) {
-		/* What was stored, not what the file has become since. */
-		s->row.ino = n->ino;
-		s->row.link_ino = n->i.link_ino;
-		if (s->row.kind == GATE_REG)
-			s->row.size = s->row.base_size;
-		s->row.base_limit = s->row.base_size;
-		s->row.data_dirty = s->row.attr_dirty = false;
-		s->row.name_dirty = name_dirty;
-		s->row.relocating = false;
-		s->row.local_only = local_only;
-		strcpy(s->row.dest_etag, n->i.dest_etag);
-		s->attr_version = n->attr_version;
-		s->plans = n->up.plans;
-		/* From before the look at the file. */
-		s->content_version = content_version;
-		n->trunc_low = UINT64_MAX;
-		place_snapshot_locked(n, s);
-		s->node = n;
-	}
-	pthread_mutex_unlock(&n->mutex);
-	if (r < 0)
-		snapshot_free(s);
-	return r;
-}

@@ -19,10 +19,6 @@ bool admit_owes(const struct node *n);
 /* Nothing is known of its listing any more. */
 void scan_forget(struct node *dir);
 
-/* ---- lock.c ---- */
-/* Who is parked for bytes of the bucket is woken, and comes again. */
-void fetch_woken_locked(struct node *n);
-
 /* ---- used.c ---- */
 /* Somebody had a use for this inode. */
 void known_used(struct gate *g, uint64_t ino);

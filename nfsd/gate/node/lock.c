@@ -68,6 +68,17 @@ node_unlock(struct node *n)
 
 /* ---- waiting ---- */
 
+/* Who is parked for bytes of the bucket is woken, and comes again. */
+static void
+fetch_woken_locked(struct node *n)
+{
+	struct fetch *f;
+
+	/* Who finds that they are not here yet is parked anew. */
+	LIST_FOREACH(f, &n->d.fetches, link)
+		f->awaited = f->buf == NULL ? 0 : f->awaited;
+}
+
 void
 node_changed_locked(struct node *n)
 {
@@ -140,14 +151,4 @@ node_tick_anew(void *arg, struct node *n)
 		timers_add(&n->export->gate->timers, n->tick_ms, n->ino);
 	pthread_mutex_unlock(&n->mutex);
 	return 0;
-}
-
-void
-fetch_woken_locked(struct node *n)
-{
-	struct fetch *f;
-
-	/* Who finds that they are not here yet is parked anew. */
-	LIST_FOREACH(f, &n->d.fetches, link)
-		f->awaited = f->buf == NULL ? 0 : f->awaited;
 }

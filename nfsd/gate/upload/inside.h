@@ -87,8 +87,6 @@ void upload_progress(struct sending *s, int64_t bytes);
 /* The multipart upload has begun: its id must be known after a crash. */
 int upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	__attribute__((warn_unused_result));
-/* A request that changes the object at s->snap.key is about to go out. */
-void audit_key(struct sending *s);
 
 /* ---- conflict.c ---- */
 /* The object is not the one we built on, and both versions shall

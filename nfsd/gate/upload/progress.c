@@ -107,6 +107,20 @@ record_end_locked(struct sending *s, const char *expect, struct change *c)
 	return change_submit(c);
 }
 
+/* A request that changes the object at s->snap.key is about to go out. */
+static void
+audit_key(struct sending *s)
+{
+	struct node *n = s->node;
+
+	/* Beside: a name that nobody had before. */
+	if (s->beside || key_owner(n->export, s->snap.key) == n->ino)
+		return;
+	pthread_mutex_lock(&n->mutex);
+	audit_broken_locked(n, "two uploads of one key", n->h.who);
+	pthread_mutex_unlock(&n->mutex);
+}
+
 int
 upload_point_of_no_return(struct sending *s, const char *upload_id,
 			  const char *expect)
@@ -171,16 +185,3 @@ upload_put_row(struct node *n, const struct meta_inode *row)
 }
 
 /* ---- an invariant (audit.c) ---- */
-
-void
-audit_key(struct sending *s)
-{
-	struct node *n = s->node;
-
-	/* Beside: a name that nobody had before. */
-	if (s->beside || key_owner(n->export, s->snap.key) == n->ino)
-		return;
-	pthread_mutex_lock(&n->mutex);
-	audit_broken_locked(n, "two uploads of one key", n->h.who);
-	pthread_mutex_unlock(&n->mutex);
-}
