@@ -51,7 +51,7 @@ count_unsent(void *arg, struct node *n)
 	pthread_mutex_lock(&n->mutex);
 	if (n->export == c->x && n->i.kind == GATE_REG && !n->dead &&
 	    !n->i.local_only && node_is_local_locked(n))
-		c->bytes += (int64_t)n->live_size -
+		c->bytes += (int64_t)n->writer_size -
 			    (n->i.base_key[0] != '\0' ?
 				     (int64_t)n->i.base_size : 0);
 	pthread_mutex_unlock(&n->mutex);

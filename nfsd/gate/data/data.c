@@ -345,7 +345,7 @@ data_drop_dirty_locked(struct node *n)
 	n->uncommitted = 0;
 	quota_size_locked(n, n->i.size > end ? n->i.size : end);
 	if (n->d.durable.count == 0)
-		n->live_mtime_ns = n->i.mtime_ns;
+		n->writer_mtime_ns = n->i.mtime_ns;
 	data_account_locked(n);
 }
 

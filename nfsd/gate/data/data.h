@@ -132,7 +132,7 @@ bool there_is(const struct gate *g);	/* as of the last look */
 /* May a file grow from one size to the other?  -EDQUOT. */
 int quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 	__attribute__((warn_unused_result));
-/* Sets live_size, and counts the difference.  Mutex held. */
+/* Sets writer_size, and counts the difference.  Mutex held. */
 void quota_size_locked(struct node *n, uint64_t size);
 
 /* ---- shown.c ---- */

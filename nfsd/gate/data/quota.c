@@ -42,7 +42,7 @@ quota_size_locked(struct node *n, uint64_t size)
 {
 	if (n->export->c.quota_bytes != 0 && !n->dead)
 		__atomic_add_fetch(&n->export->used_bytes,
-				   (int64_t)size - (int64_t)n->live_size,
+				   (int64_t)size - (int64_t)n->writer_size,
 				   __ATOMIC_RELAXED);
-	n->live_size = size;
+	n->writer_size = size;
 }

@@ -27,7 +27,7 @@ shown_next_ctime_locked(const struct node *n)
 	/* It is what they have been shown. */
 	if (n->shown != NULL && !n->silence.changed)
 		return seen;
-	return n->live_mtime_ns > seen ? n->live_mtime_ns : seen + 1;
+	return n->writer_mtime_ns > seen ? n->writer_mtime_ns : seen + 1;
 }
 
 void

@@ -131,7 +131,7 @@ become_locked(struct node *n, struct meta_inode *row, bool same_bytes,
 	n->i = *row;
 	memset(row, 0, sizeof(*row));
 	quota_size_locked(n, n->i.size);
-	n->live_mtime_ns = n->i.mtime_ns;
+	n->writer_mtime_ns = n->i.mtime_ns;
 	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
 	n->doubt_done = same_bytes ? n->doubt : 0;
 	if (!same_bytes) {

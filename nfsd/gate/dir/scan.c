@@ -172,7 +172,7 @@ merge_node(struct merge *m, struct node *n, const char *key,
 			n->i.attr_known = false;
 			n->i.cold = f->cold == S3_COLD_YES;
 			quota_size_locked(n, f->size);
-			n->live_mtime_ns = f->mtime_ns;
+			n->writer_mtime_ns = f->mtime_ns;
 			if (bytes) {
 				/* A symlink has another target, too. */
 				meta_inode_fini(&n->i);
@@ -521,7 +521,7 @@ add_gone(struct node *dir, struct pruned *page)
  * that end.  They are gone once the last page has come and all were in order:
  * until then a later one may have them.  The directory is locked. */
 static int
-sweep_page(struct node *dir, const struct page *page, bool last, char **at)
+prune_page(struct node *dir, const struct page *page, bool last, char **at)
 {
 	struct scan *s = dir->scan;
 	struct place p = { NULL, page->count };
@@ -651,7 +651,7 @@ merge_page(struct node *dir, struct page *page, bool last, char **at)
 		return r;
 	}
 	r = meta_commit(dir->export->gate->meta, &m.batch);
-	return r < 0 ? r : sweep_page(dir, page, last, at);
+	return r < 0 ? r : prune_page(dir, page, last, at);
 }
 
 /* The directory was renamed while it was listed: what the pages told was of

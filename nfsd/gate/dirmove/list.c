@@ -107,8 +107,8 @@ take_over_locked(struct node *n, const struct listed *e)
 	n->i.ctime_ns = clock_ns();
 	n->i.attr_known = false;
 	n->i.cold = e->cold == S3_COLD_YES;
-	n->live_size = n->i.size;
-	n->live_mtime_ns = n->i.mtime_ns;
+	n->writer_size = n->i.size;
+	n->writer_mtime_ns = n->i.mtime_ns;
 	meta_inode_fini(&n->i);
 	data_drop_clean_locked(n);
 	n->content_version++;

@@ -533,7 +533,7 @@ move_over_locked(struct node *file, struct node *alias)
 	remove_detach(alias);
 	pthread_mutex_lock(&file->mutex);
 	data_drop_clean_locked(file);
-	file->i.size = file->live_size = t.row.size;
+	file->i.size = file->writer_size = t.row.size;
 	file->i.base_size = file->i.base_limit = t.row.base_size;
 	file->i.attr_known = false;
 	file->content_version++;

@@ -110,7 +110,7 @@ change_places(struct node *file, struct node *alias)
 		pthread_mutex_unlock(&alias->mutex);
 		pthread_mutex_lock(&file->mutex);
 		take_object(&f, &file->i);
-		file->i.size = file->live_size = f.size;
+		file->i.size = file->writer_size = f.size;
 		file->i.attr_known = false;
 		file->content_version++;
 		data_drop_clean_locked(file);

@@ -601,10 +601,10 @@ node_load(struct gate *g, uint64_t ino, struct node **out)
 		node_free(n);
 		return r;
 	}
-	n->live_size = data_durable_end(&n->d);
-	if (n->live_size < row.size)
-		n->live_size = row.size;
-	n->live_mtime_ns = n->d.durable.count > 0 ? clock_ns() : row.mtime_ns;
+	n->writer_size = data_durable_end(&n->d);
+	if (n->writer_size < row.size)
+		n->writer_size = row.size;
+	n->writer_mtime_ns = n->d.durable.count > 0 ? clock_ns() : row.mtime_ns;
 	data_account_locked(n);
 	*out = n;
 	return 0;
@@ -704,8 +704,8 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 		node_free(n);
 		return r;
 	}
-	n->live_size = row->size;
-	n->live_mtime_ns = row->mtime_ns;
+	n->writer_size = row->size;
+	n->writer_mtime_ns = row->mtime_ns;
 	n->checked_ms = clock_ms();
 	n->locked = locked;
 	r = node_insert(x->gate, &n, NULL);

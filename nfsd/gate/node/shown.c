@@ -29,8 +29,8 @@ shown_take_locked(struct node *n)
 		free(s);
 		return r;
 	}
-	s->size = n->live_size;
-	s->mtime_ns = n->live_mtime_ns;
+	s->size = n->writer_size;
+	s->mtime_ns = n->writer_mtime_ns;
 	s->ctime_ns = shown_next_ctime_locked(n);
 	shown_drop_locked(n);
 	n->shown = s;

@@ -45,10 +45,10 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 	    (n->uncommitted > 0 || n->d.durable.count > 0) &&
 	    (n->export->c.reads == GATE_READS_LIVE ||
 	     client_holds_locked(n, rq))) {
-		out->size = n->live_size;
-		out->mtime_ns = n->live_mtime_ns;
-		out->ctime_ns = n->live_mtime_ns > i->ctime_ns
-					? n->live_mtime_ns
+		out->size = n->writer_size;
+		out->mtime_ns = n->writer_mtime_ns;
+		out->ctime_ns = n->writer_mtime_ns > i->ctime_ns
+					? n->writer_mtime_ns
 					: i->ctime_ns;
 	}
 	if (shown != NULL) {

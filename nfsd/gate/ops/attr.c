@@ -198,7 +198,7 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 		data_account_locked(n);
 	}
 	if (set->set_size || set->mtime_how != GATE_TIME_KEEP)
-		n->live_mtime_ns = n->i.mtime_ns;
+		n->writer_mtime_ns = n->i.mtime_ns;
 	if (n->shown != NULL && set->mtime_how != GATE_TIME_KEEP)
 		n->shown->mtime_ns = n->i.mtime_ns;
 	upload_schedule_locked(n, false);

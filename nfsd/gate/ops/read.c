@@ -155,7 +155,7 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 {
 	bool live = sees_live_locked(n, rq);
 	const struct shown *shown = shown_to_locked(n, rq);
-	uint64_t size = live	       ? n->live_size
+	uint64_t size = live	       ? n->writer_size
 			: shown != NULL ? shown->size
 					: n->i.size;
 	uint64_t end, at;

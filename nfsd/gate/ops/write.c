@@ -47,10 +47,10 @@ stage_locked(struct node *n, const char *who, const struct incoming *w)
 
 	if (r == 0 && !there_is(g))
 		r = -EIO;
-	if (r == 0 && off > n->live_size)
+	if (r == 0 && off > n->writer_size)
 		r = quota_hole_locked(n, off);
 	if (r == 0)
-		r = quota_allows(n->export, n->live_size, off + len);
+		r = quota_allows(n->export, n->writer_size, off + len);
 	if (r == 0)
 		r = space_reserve(n->export,
 				  len - extents_bytes_in(&n->d.dirty, off, len),
@@ -72,9 +72,9 @@ stage_locked(struct node *n, const char *who, const struct incoming *w)
 	if (r < 0)
 		return r;
 	n->uncommitted = extents_bytes(&n->d.dirty);
-	if (off + len > n->live_size)
+	if (off + len > n->writer_size)
 		quota_size_locked(n, off + len);
-	n->live_mtime_ns = clock_ns();
+	n->writer_mtime_ns = clock_ns();
 	n->silence.changed = true;
 	n->h_last_ms = run_ms(g);
 	return 0;

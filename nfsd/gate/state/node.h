@@ -95,8 +95,8 @@ struct node {
 	struct meta_handle h;
 	uint64_t h_opened_ms, h_last_ms, lease_ms;	/* run_ms */
 	bool flush_empty;		/* created, waits for create_settle */
-	uint64_t live_size;
-	int64_t live_mtime_ns;
+	uint64_t writer_size;
+	int64_t writer_mtime_ns;
 	uint64_t uncommitted;		/* bytes, for show */
 	LIST_HEAD(, held_as) held_as;	/* of which there may be a row yet */
 	struct silence silence;

@@ -72,8 +72,8 @@ source_changed(struct sending *s, const struct s3_object *o)
 		strcpy(n->i.base_etag, o->etag);
 		n->i.base_size = n->i.base_limit = o->size;
 		if (n->i.kind != GATE_DIR)
-			n->i.size = n->live_size = o->size;
-		n->i.mtime_ns = n->live_mtime_ns = o->mtime_ns;
+			n->i.size = n->writer_size = o->size;
+		n->i.mtime_ns = n->writer_mtime_ns = o->mtime_ns;
 		n->i.ctime_ns = clock_ns();
 		n->i.attr_known = false;
 		n->d.fetch_error = 0;

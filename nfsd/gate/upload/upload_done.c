@@ -150,7 +150,7 @@ done_memory_locked(struct node *n, struct sending *s,
 	n->i.attr_known |= row->attr_known;
 	if (s->theirs) {
 		n->i.attr_known = false;
-		n->i.size = n->live_size = row->size;
+		n->i.size = n->writer_size = row->size;
 		n->content_version++;
 		n->replaced++;
 		data_drop_clean_locked(n);

@@ -417,7 +417,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 		n->h_opened_ms = now;
 		n->up.kicked = n->up.wanted = false;
 		quota_size_locked(n, n->i.size);
-		n->live_mtime_ns = n->i.mtime_ns;
+		n->writer_mtime_ns = n->i.mtime_ns;
 	} else if (n->h.state != META_ACTIVE) {
 		upload_outdate_locked(n);
 	}

@@ -172,10 +172,10 @@ publish_row(struct node *n, struct step *s)
 
 	s->row.data_dirty = true;
 	if (s->flushes)
-		s->row.size = n->live_size;
+		s->row.size = n->writer_size;
 	else if (last->off + last->len > s->row.size)
 		s->row.size = last->off + last->len;
-	s->row.mtime_ns = n->live_mtime_ns;
+	s->row.mtime_ns = n->writer_mtime_ns;
 	s->row.ctime_ns = shown_next_ctime_locked(n);
 }
 
@@ -389,7 +389,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->mutex);
-	r = size > n->live_size ? quota_hole_locked(n, size) : 0;
+	r = size > n->writer_size ? quota_hole_locked(n, size) : 0;
 	if (r < 0) {
 		pthread_mutex_unlock(&n->mutex);
 		return r;
