@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Uploads without an answer (nfsd/gate/upload/indoubt.c): S3 has the bytes and
- * the gate does not know.  Whatever happens to the file before the next try,
- * the object is known for our own then, and no conflict is seen where nobody
- * else was.  And what follows when S3 says no for good.
+ * Uploads without an answer (nfsd/gate/upload/indoubt_met.c): S3 has the bytes
+ * and the gate does not know.  Whatever happens to the file before the next
+ * try, the object is known for our own then, and no conflict is seen where
+ * nobody else was.  And what follows when S3 says no for good.
  */
 
 #include <config.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests without an answer (upload/indoubt.c) whose key the path does not
+ * Requests without an answer (upload/indoubt_met.c) whose key the path does not
  * spell any more, since a directory above was renamed.  An object of ours may
  * lie there, or come to lie there, that belongs to no name: the old one must
  * not find it, and what gets the old name must not be uploaded before it is

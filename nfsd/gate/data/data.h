@@ -135,7 +135,7 @@ int quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 /* Sets writer_size, and counts the difference.  Mutex held. */
 void quota_size_locked(struct node *n, uint64_t size);
 
-/* ---- shown.c ---- */
+/* ---- shown_map.c ---- */
 
 /* The ctime that others are to see with what they get next: it has to move
  * with the bytes, or clients keep what they have in their caches.  Mutex held,

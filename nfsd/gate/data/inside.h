@@ -44,7 +44,7 @@ void place_forget_locked(struct node *n);
 /* Punch what is in no map, if that may be (a crash, no memory). */
 void place_tidy_locked(struct node *n);
 
-/* ---- shown.c ---- */
+/* ---- shown_map.c ---- */
 /* Do bytes lie in [off, off + len) of the file, at their own offset, that are
  * shown? */
 bool shown_in_place(const struct node *n, uint64_t off, uint64_t len);

@@ -56,7 +56,7 @@ struct lister {			/* one page on its way into the database */
 	uint64_t claimed;	/* of those: there is something to do */
 };
 
-/* ---- page.c ---- */
+/* ---- keys_page.c ---- */
 void dirmove_cursor_fini(struct dirmove_cursor *at);
 /* Does the key as a path lead to a file?  By what is known here.  0, 1 */
 int dirmove_key_known(struct gate_export *x, const char *key)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Versions of a file that went out and had no answer, as its node knows them:
- * any of them may lie at its key.  upload/indoubt.c tells the whole story,
+ * any of them may lie at its key.  upload/indoubt_met.c tells the whole story,
  * change/indoubt_key.c that of keys which the path has left.
  */
 

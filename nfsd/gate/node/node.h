@@ -263,8 +263,8 @@ bool indoubt_same(const struct meta_indoubt *a, const struct meta_indoubt *b);
 bool indoubt_is_key_of(const char *key, const char *const but[2]);
 
 /* ---- shown.c ---- */
-/* Others are shown what the writer has written by now (data/shown.c).  -ENOMEM:
- * they see what they saw.  Mutex held, as for what follows. */
+/* Others are shown what the writer has written by now (data/shown_map.c).
+ * -ENOMEM: they see what they saw.  Mutex held, as for what follows. */
 int shown_take_locked(struct node *n) __attribute__((warn_unused_result));
 /* What this client sees of it; NULL: nothing. */
 const struct shown *shown_to_locked(const struct node *n,

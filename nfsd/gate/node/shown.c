@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What others are shown of a writer who is silent: taken from its maps, and
- * told as their calls ask for it (data/shown.c).
+ * told as their calls ask for it (data/shown_map.c).
  */
 
 #include <config.h>

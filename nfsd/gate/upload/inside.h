@@ -26,7 +26,7 @@ int quarantine_fall_back(struct node *n) __attribute__((warn_unused_result));
 int stray_keep(struct gate *g, const char *path, const char *what)
 	__attribute__((warn_unused_result));
 
-/* ---- indoubt.c ---- */
+/* ---- indoubt_met.c ---- */
 
 /* An object of ours lies at a key that the path has left.  1: it is the base
  * now; 0: it was not, or is deleted. */

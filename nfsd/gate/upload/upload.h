@@ -69,7 +69,7 @@ int stray_keep_all(struct gate *g) __attribute__((warn_unused_result));
  * which some file systems make of zeros. */
 bool stray_bytes_there(struct node *n, bool strictly);
 
-/* ---- indoubt.c ---- */
+/* ---- indoubt_met.c ---- */
 /* As indoubt_at_locked; takes the mutex. */
 bool indoubt_at(struct node *n, const char *key);
 /* The base is not what the row says.  1: it is one of those that went out

@@ -5,7 +5,7 @@
  * Some clients send a closed file's WRITEs at once and their COMMIT half a
  * minute later.  So a writer that has sent nothing about the file for
  * idle_visible_ms shows it: others see what is there, as of that moment
- * (data/shown.c).  After idle_flush_ms it is as if its COMMIT had come.
+ * (data/shown_map.c).  After idle_flush_ms it is as if its COMMIT had come.
  *
  * Silence counts from the last call about the file that was answered.  A call
  * that is held, waits for a thread or was told to come back is none, nor is
