@@ -24,13 +24,15 @@ add_absent(void *arg, const struct gate_absent_info *a)
 		 (unsigned long long)a->moves,
 		 (unsigned long long)a->quarantined);
 	json_array_append_new(arg, json_pack(
-		"{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+		"{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
 		"export", ctl_text_json(a->name),
 		"files", (json_int_t)a->files,
 		"bytes", (json_int_t)a->bytes,
 		"deletions", (json_int_t)a->deletions,
 		"moves", (json_int_t)a->moves,
 		"quarantined", (json_int_t)a->quarantined,
+		"indoubt", (json_int_t)a->indoubt,
+		/* Its older name, for scripts: until the next version. */
 		"unanswered", (json_int_t)a->indoubt,
 		"text", ctl_text_json(text)));
 	return 0;
