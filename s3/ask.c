@@ -140,17 +140,16 @@ role_form(struct s3_buf *form, const char *action, const struct s3_role *role)
 }
 
 static int
-sts(const struct s3_asker *a, const char *what, const char *url,
-    const char *form, const char *const *headers, struct s3_keys *out,
-    struct s3_error *err)
+sts(const struct s3_asker *a, const char *what, const struct s3_http *ask,
+    struct s3_keys *out, struct s3_error *err)
 {
 	CLEANUP_BUF struct s3_buf answer = {0};
 	struct s3_http http = exchange(a, what, STS_MS);
 	int r;
 
-	http.url = url;
-	http.form = form;
-	http.headers = headers;
+	http.url = ask->url;
+	http.form = ask->form;
+	http.headers = ask->headers;
 	r = s3_http(&http, &answer, err);
 	if (r < 0)
 		return r;
@@ -177,7 +176,9 @@ by_web_identity(const struct s3_asker *a, const struct s3_plan *p,
 	add_field(&form, "WebIdentityToken", token.data);
 	if (sts_url(a, p, &url) < 0 || form.failed)
 		return -ENOMEM;
-	return sts(a, what, url.data, form.data, NULL, out, err);
+	return sts(a, what,
+		   &(struct s3_http){ .url = url.data, .form = form.data },
+		   out, err);
 }
 
 /* Host and path of a URL, as curl will send them; malloced. */
@@ -274,8 +275,11 @@ assume(const struct s3_asker *a, const struct s3_plan *p,
 	if (r == -EINVAL)
 		s3_error_set(err, r, "%s: \"%s\" is no URL", what, url.data);
 	if (r == 0)
-		r = sts(a, what, url.data, form.data,
-			(const char *const *)lines, &fresh, err);
+		r = sts(a, what,
+			&(struct s3_http){
+				.url = url.data, .form = form.data,
+				.headers = (const char *const *)lines },
+			&fresh, err);
 	for (size_t i = 0; i < 5; i++)
 		free(lines[i]);
 	if (r < 0) {

@@ -53,9 +53,8 @@ int s3_json_sso_token(const char *text, size_t len, char **token,
 int s3_json_sso_request(const char *text, size_t len, char **body,
 			struct s3_error *err);
 /* The cache's next text and token, by the answer; malloced. */
-int s3_json_sso_renewed(const char *text, size_t len, const char *answer,
-			size_t answer_len, char **next, char **token,
-			struct s3_error *err);
+int s3_json_sso_renewed(const struct s3_buf *text, const struct s3_buf *answer,
+			char **next, char **token, struct s3_error *err);
 /* What an error's document says, or "". */
 void s3_json_message(const char *text, size_t len, char *out, size_t size);
 /* Can these be sent as they are?  -EBADMSG. */

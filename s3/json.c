@@ -179,12 +179,11 @@ set_text(json_t *object, const char *member, const char *value)
 }
 
 int
-s3_json_sso_renewed(const char *text, size_t len, const char *answer,
-		    size_t answer_len, char **next, char **token,
-		    struct s3_error *err)
+s3_json_sso_renewed(const struct s3_buf *text, const struct s3_buf *answer,
+		    char **next, char **token, struct s3_error *err)
 {
-	CLEANUP_JSON json_t *root = load(text, len, err);
-	CLEANUP_JSON json_t *got = load(answer, answer_len, err);
+	CLEANUP_JSON json_t *root = load(text->data, text->len, err);
+	CLEANUP_JSON json_t *got = load(answer->data, answer->len, err);
 	CLEANUP_FREE char *fresh = copy(got, "accessToken");
 	CLEANUP_FREE char *refresh = copy(got, "refreshToken");
 	json_int_t lasts = json_integer_value(json_object_get(got,

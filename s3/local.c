@@ -326,7 +326,8 @@ copy_to_temp(struct s3_local *l, int from, const struct stat *st, bool own,
 	if (own && ioctl(to, FICLONE, from) == 0)
 		r = 0;
 	else
-		r = local_copy_bytes(l, from, 0, o->size, to, 0,
+		r = local_copy_bytes(l, (struct local_at){ from, 0 },
+				     (struct local_at){ to, 0 }, o->size,
 				     own ? NULL : o->etag);
 	/* A file that is edited by hand meanwhile: no one version. */
 	if (r == 0 && !local_same_state(from, st))

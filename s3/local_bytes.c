@@ -153,15 +153,16 @@ local_write_body(struct s3_local *l, int fd, uint64_t at,
 
 /* In the kernel, without the bytes coming to us; -ENOTSUP if it cannot. */
 static int
-kernel_copy(struct s3_local *l, int from, uint64_t off, uint64_t len, int to,
-	    uint64_t at)
+kernel_copy(struct s3_local *l, struct local_at from, struct local_at to,
+	    uint64_t len)
 {
-	loff_t in = (loff_t)off, out = (loff_t)at;
+	loff_t in = (loff_t)from.off, out = (loff_t)to.off;
 	bool begun = false;
 
 	while (len > 0) {
 		size_t want = len < (64U << 20) ? (size_t)len : 64U << 20;
-		ssize_t n = copy_file_range(from, &in, to, &out, want, 0);
+		ssize_t n = copy_file_range(from.fd, &in, to.fd, &out, want,
+					    0);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -182,15 +183,15 @@ kernel_copy(struct s3_local *l, int from, uint64_t off, uint64_t len, int to,
 }
 
 int
-local_copy_bytes(struct s3_local *l, int from, uint64_t off, uint64_t len,
-		 int to, uint64_t at, char *md5_hex)
+local_copy_bytes(struct s3_local *l, struct local_at from, struct local_at to,
+		 uint64_t len, char *md5_hex)
 {
 	CLEANUP_MD EVP_MD_CTX *md5 = NULL;
-	struct feed feed = { .fd = from, .off = off };
+	struct feed feed = { .fd = from.fd, .off = from.off };
 	int r;
 
 	if (md5_hex == NULL) {
-		r = kernel_copy(l, from, off, len, to, at);
+		r = kernel_copy(l, from, to, len);
 		if (r != -ENOTSUP)
 			return r;
 	} else {
@@ -198,7 +199,7 @@ local_copy_bytes(struct s3_local *l, int from, uint64_t off, uint64_t len,
 		if (r < 0)
 			return r;
 	}
-	r = pump(l, &feed, len, to, at, md5);
+	r = pump(l, &feed, len, to.fd, to.off, md5);
 	if (r == 0 && md5 != NULL)
 		r = end_md5(md5, md5_hex);
 	return r;

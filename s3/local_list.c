@@ -499,12 +499,20 @@ window_give(struct s3_local *l, struct local_window **w)
 	window_free(w);
 }
 
+/* Where in a directory a listing begins: after a name, NULL for its first;
+ * done: what is below that name was told as well. */
+struct begin {
+	const char *after;
+	bool done;
+};
+
 static int
 window_new(struct s3_local *l, const char *base, const char *stem,
-	   const char *after, bool after_done, unsigned depth,
+	   const struct begin *from, unsigned depth,
 	   struct local_window **out)
 {
-	struct local_window *w = window_take(l, base, stem, after, after_done);
+	struct local_window *w = window_take(l, base, stem, from->after,
+					     from->done);
 	int r = 0;
 
 	if (w == NULL) {
@@ -513,13 +521,13 @@ window_new(struct s3_local *l, const char *base, const char *stem,
 			return -ENOMEM;
 		w->base = strdup(base);
 		w->stem = strdup(stem);
-		w->after = after != NULL ? strdup(after) : NULL;
-		w->after_done = after_done;
+		w->after = from->after != NULL ? strdup(from->after) : NULL;
+		w->after_done = from->done;
 		w->max_bytes = depth < 6 ? WINDOW_BYTES >> depth : 0;
 		if (w->max_bytes < WINDOW_MIN)
 			w->max_bytes = WINDOW_MIN;
 		if (w->base == NULL || w->stem == NULL ||
-		    (after != NULL && w->after == NULL))
+		    (from->after != NULL && w->after == NULL))
 			r = -ENOMEM;
 		else
 			r = window_fill(l, w);
@@ -743,16 +751,15 @@ walk_level(struct walk *walk, const char *base, const char *stem,
 	   unsigned depth)
 {
 	struct local_window *w = NULL;
-	const char *after = NULL;
-	bool after_done = false;
+	struct begin from = { NULL, false };
 	int r;
 
 	/* The bound within this directory, if it lies in it. */
 	if (walk->after[0] != '\0' && starts_with(walk->after, base)) {
-		after = walk->after + strlen(base);
-		after_done = walk->after_done;
+		from.after = walk->after + strlen(base);
+		from.done = walk->after_done;
 	}
-	r = window_new(walk->l, base, stem, after, after_done, depth, &w);
+	r = window_new(walk->l, base, stem, &from, depth, &w);
 	/* One on the way of a listing of all that is below: once. */
 	if (is_items(r) && depth > 0)
 		return strcmp(base, walk->after) > 0
@@ -760,7 +767,7 @@ walk_level(struct walk *walk, const char *base, const char *stem,
 			       : 0;
 	if (r < 0)
 		return r;
-	for (size_t i = first_after(w, after, after_done); r == 0;) {
+	for (size_t i = first_after(w, from.after, from.done); r == 0;) {
 		if (i < w->count) {
 			r = give_name(walk, base, w->names[i++], depth);
 		} else if (w->more) {

@@ -174,12 +174,16 @@ int local_fail(struct s3_error *err, int r, const char *message);
  */
 int local_write_body(struct s3_local *l, int fd, uint64_t at,
 		     const struct s3_source *body, char *md5_hex);
+struct local_at {		/* a place in a file */
+	int fd;
+	uint64_t off;
+};
 /*
- * Copy [off, off + len) of `from` to `to` at `at`, shared or in the kernel
- * where possible.  With md5_hex the bytes are read in any case.
+ * Copy so many bytes, shared or in the kernel where possible.  With md5_hex
+ * they are read in any case.
  */
-int local_copy_bytes(struct s3_local *l, int from, uint64_t off, uint64_t len,
-		     int to, uint64_t at, char *md5_hex);
+int local_copy_bytes(struct s3_local *l, struct local_at from,
+		     struct local_at to, uint64_t len, char *md5_hex);
 /*
  * Give a written file its time and attributes and flush it.  o->etag and
  * o->headers are stored.

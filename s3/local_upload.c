@@ -346,7 +346,9 @@ copy_part(struct s3_local *l, struct upload *u, unsigned number, int from,
 	int r = local_temp_new(l, &t);
 
 	if (r == 0)
-		r = local_copy_bytes(l, from, off, len, t.fd, 0, o.etag);
+		r = local_copy_bytes(l, (struct local_at){ from, off },
+				     (struct local_at){ t.fd, 0 }, len,
+				     o.etag);
 	if (r == 0 && !local_same_state(from, before))
 		r = -ESTALE;
 	if (r == 0)
@@ -524,7 +526,9 @@ join_parts(struct s3_local *l, struct upload *u, const struct s3_part *parts,
 			return -EINVAL;
 		if (at + part.size > S3_OBJECT_MAX)
 			return -EFBIG;
-		r = local_copy_bytes(l, fd, 0, part.size, to, at, NULL);
+		r = local_copy_bytes(l, (struct local_at){ fd, 0 },
+				     (struct local_at){ to, at }, part.size,
+				     NULL);
 		if (r < 0)
 			return r;
 		at += part.size;

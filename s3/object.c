@@ -338,18 +338,17 @@ check_get(const void *arg, const struct s3_reply *reply)
 
 /* Nothing to read at off: is it the version that was meant, and so short? */
 static ssize_t
-get_nothing(struct s3 *s3, const char *key, const char *if_match,
-	    uint64_t off, size_t len, struct s3_object *out,
-	    struct s3_error *err)
+get_nothing(struct s3 *s3, const char *key, const struct wanted *want,
+	    struct s3_object *out, struct s3_error *err)
 {
 	struct s3_object object;
 	int r = s3_remote_head(s3, key, &object, err);
 
 	if (r < 0)
 		return r;
-	if (if_match != NULL && strcmp(if_match, object.etag) != 0)
+	if (want->if_match != NULL && strcmp(want->if_match, object.etag) != 0)
 		r = s3_error_set(err, -ESTALE, "the object has changed");
-	else if (len > 0 && object.size > off)
+	else if (want->len > 0 && object.size > want->off)
 		r = s3_error_set(err, -EBADMSG, "416 for a range inside");
 	if (r == 0 && out != NULL)
 		*out = object;
@@ -377,7 +376,7 @@ s3_remote_get(struct s3 *s3, const char *key, const char *if_match,
 	int result = s3_call_options(r, &call, false);
 
 	if (len == 0)
-		return get_nothing(s3, key, if_match, off, len, out, e);
+		return get_nothing(s3, key, &want, out, e);
 	snprintf(text, sizeof(text), "bytes=%" PRIu64 "-%" PRIu64, off,
 		 off + len - 1);
 	if (result == 0)
@@ -389,7 +388,7 @@ s3_remote_get(struct s3 *s3, const char *key, const char *if_match,
 	if (result == 0)
 		result = s3_request(r, &call, &reply, e);
 	if (result < 0 && e->http == 416)
-		return get_nothing(s3, key, if_match, off, len, out, e);
+		return get_nothing(s3, key, &want, out, e);
 	if (result < 0)
 		return result;
 	if (out != NULL)

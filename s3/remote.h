@@ -364,6 +364,7 @@ struct s3_retry {
 	int64_t end_ms;		/* from the first failure on */
 	uint64_t random;
 	bool learnt_region, learnt_clock, learnt_keys;
+	bool again;		/* the last try taught something: at once */
 	unsigned bad_bodies;
 };
 void s3_retry_init(struct s3_retry *retry, unsigned retry_ms);

@@ -607,25 +607,30 @@ learn_clock(struct s3_remote *r, const struct s3_call *call,
 	return true;
 }
 
+/* What a refusal may be due to: what was used, and what the answer names. */
+struct hints {
+	char region[64], endpoint[S3_HOST_MAX];
+	const char *access;
+};
+
 /* True if the answer taught something that makes another try worth it. */
 static bool
 learn(struct s3_remote *r, struct s3_call *call,
       const struct s3_reply *reply, const struct s3_error *err,
-      const char *region, const char *endpoint, const char *access,
-      struct s3_retry *retry)
+      const struct hints *hints, struct s3_retry *retry)
 {
 	bool head = strcmp(call->method, "HEAD") == 0;
 
-	if (!retry->learnt_region && region[0] != '\0' &&
+	if (!retry->learnt_region && hints->region[0] != '\0' &&
 	    (reply->http / 100 == 3 || reply->http == 400 ||
-	     reply->http == 403) && learn_region(r, region))
+	     reply->http == 403) && learn_region(r, hints->region))
 		return retry->learnt_region = true;
-	if (learn_host(r, call, reply, err, endpoint) ||
+	if (learn_host(r, call, reply, err, hints->endpoint) ||
 	    learn_clock(r, call, reply, err, retry))
 		return true;
 	if (!retry->learnt_keys && are_refused(err, reply->http, head)) {
 		retry->learnt_keys = true;
-		return s3_creds_expire(r->creds, access);
+		return s3_creds_expire(r->creds, hints->access);
 	}
 	return false;
 }
@@ -693,23 +698,23 @@ told_by_store(struct s3_numbers *numbers, const struct s3_reply *reply,
 	return 0;
 }
 
-/* One try.  *again: something was learnt, repeat at once. */
+/* One try.  retry->again: something was learnt, repeat at once. */
 static int
 try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
-	 struct s3_reply *reply, struct s3_retry *retry,
-	 struct s3_error *err, bool *again)
+	 struct s3_reply *reply, struct s3_retry *retry, struct s3_error *err)
 {
 	__attribute__((cleanup(s3_keys_fini))) struct s3_keys keys = {0};
-	char region[64] = "", endpoint[S3_HOST_MAX] = "";
+	struct hints hints = { .access = "" };
 	const struct s3_patience patience = { call->limit_ms, call->refused };
 	int result = s3_creds_get(r->creds, &patience, &keys, err);
 
-	*again = false;
+	retry->again = false;
 	if (result == 0)
 		result = transfer(r, call, hash, &keys, reply, err);
 	if (result < 0)
 		return result;
-	result = judge_reply(r, call, reply, err, region, endpoint);
+	result = judge_reply(r, call, reply, err, hints.region,
+			     hints.endpoint);
 	if (result == 0 && call->check != NULL) {
 		result = call->check(call->check_arg, reply);
 		if (result < 0)
@@ -734,8 +739,8 @@ try_once(struct s3_remote *r, struct s3_call *call, const char *hash,
 		r->bucket_seen = false;
 	if (reply->http == 503 || reply->http == 429)
 		s3_pool_slower(r->pool);
-	*again = learn(r, call, reply, err, region, endpoint, keys.access,
-		       retry);
+	hints.access = keys.access;
+	retry->again = learn(r, call, reply, err, &hints, retry);
 	return result;
 }
 
@@ -766,7 +771,6 @@ try_until_done(struct s3_remote *r, struct s3_call *call,
 	struct s3_retry retry;
 	char hash[S3_HASH_HEX];
 	int result, wait;
-	bool again;
 
 	s3_error_clear(e);
 	if (call->refused == NULL && call->limit_ms == 0 &&
@@ -783,10 +787,10 @@ try_until_done(struct s3_remote *r, struct s3_call *call,
 	for (;;) {
 		reply_reset(reply);
 		s3_error_clear(e);
-		result = try_once(r, call, hash, reply, &retry, e, &again);
+		result = try_once(r, call, hash, reply, &retry, e);
 		if (result == 0)
 			return 0;
-		if (!again) {
+		if (!retry.again) {
 			if (call->once)
 				break;
 			wait = s3_retry_wait(&retry, result,

@@ -101,8 +101,7 @@ s3_sso_renew(const struct s3_asker *a, const char *region, const char *path,
 	if (r == 0)
 		r = create_token(a, region, body, &answer, err);
 	if (r == 0)
-		r = s3_json_sso_renewed(cache->data, cache->len, answer.data,
-					answer.len, &text, &fresh, err);
+		r = s3_json_sso_renewed(cache, &answer, &text, &fresh, err);
 	if (r == 0) {
 		r = put_cache(fd, temporary.data, path, text);
 		if (r < 0)

@@ -9,10 +9,7 @@ top=${srcdir:-$(dirname "$0")/..}
 many='gate_(create|link|lookup|mkdir|mknod|read|readdir|rename|symlink|write)'
 many="$many|((s3|s3_remote|local|fault)_)?(get|put|copy|part|upload_part)"
 many="$many|((s3|s3_remote|local|fault)_(upload_)?)?(part_copy|complete)"
-many="$many|get_once|copy_part|put_marker"
-# And these of s3/, still.
-many="$many|learn|try_once|get_nothing|sts|s3_json_sso_renewed|open_source"
-many="$many|local_copy_bytes|window_new|page_of_locked"
+many="$many|get_once|copy_part|open_source|put_marker|page_of_locked"
 many="$many|s3_fault_(stale|other|caseless|ghost)_list"
 
 # look FILE...: a line for each fault.
