@@ -30,6 +30,7 @@
  *	free=BYTES	statvfs: so much is free
  *	delay_ms=N	wait first
  *	hold		wait until the rule is gone
+ *	kill		the program ends there, as by SIGKILL
  *	nth=N times=N	from the Nth call on, so often; times is 1 with nth,
  *			else 0, which is for ever
  *	every=N		only each Nth of them
@@ -52,6 +53,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +75,7 @@ struct rule {
 	char match[200];	/* "": all */
 	struct host_fault act;
 	unsigned long delay_ms;
-	bool hold, always;
+	bool hold, kill, always;
 	unsigned long nth, times, every, seed;
 	uint32_t p;		/* of 2^32; 0: all */
 	uint64_t id, seen, fired;
@@ -193,7 +195,8 @@ parse_word(struct rule *r, char *word)
 	       number(word, value, "delay_ms", &r->delay_ms) ||
 	       flag(word, "short", &a->cut) ||
 	       flag(word, "rollback", &a->rollback) ||
-	       flag(word, "after", &a->after) || flag(word, "hold", &r->hold);
+	       flag(word, "after", &a->after) ||
+	       flag(word, "hold", &r->hold) || flag(word, "kill", &r->kill);
 }
 
 static bool
@@ -420,6 +423,8 @@ host_fault_ask(enum host_fault_kind kind, const char *op, const char *what,
 	if (found.id != 0)
 		note(&found, op, what, from);
 	pthread_mutex_unlock(&host.mutex);
+	if (found.kill)
+		raise(SIGKILL);
 	until = now_ms() + found.delay_ms;
 	while ((found.hold || now_ms() < until) && stands(found.id))
 		nanosleep(&tick, NULL);
