@@ -88,16 +88,27 @@ add_text(struct meta_batch *b, struct change *c, const char *text)
 	}
 }
 
+static void
+add_inode(struct meta_batch *b, enum change_kind kind,
+	  const struct meta_inode *inode)
+{
+	struct change *c = add(b, kind, inode, sizeof(*inode));
+
+	add_text(b, c, inode->target);
+	if (c != NULL)
+		((struct meta_inode *)(void *)c->data)->target = c->text;
+}
+
 void
 meta_put_inode(struct meta_batch *b, const struct meta_inode *inode)
 {
-	add_text(b, add(b, PUT_INODE, inode, sizeof(*inode)), inode->target);
+	add_inode(b, PUT_INODE, inode);
 }
 
 void
 meta_add_inode(struct meta_batch *b, const struct meta_inode *inode)
 {
-	add_text(b, add(b, ADD_INODE, inode, sizeof(*inode)), inode->target);
+	add_inode(b, ADD_INODE, inode);
 }
 
 void

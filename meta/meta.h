@@ -263,6 +263,7 @@ struct meta_quarantine {
 	char path[4096];
 	char key[META_KEY_MAX + 2];
 	char error[256];
+	bool refused;			/* S3 said no; else we kept it */
 	char who[META_CLIENT_MAX];
 	int64_t since_ns;
 	uint64_t size, bytes;		/* of the file; of what was staged */

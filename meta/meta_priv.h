@@ -32,10 +32,10 @@ enum sql_id {		/* one prepared statement each, sql.c has the texts */
 	SQL_ANY_DRC, SQL_PUT_MOVE, SQL_DEL_MOVE, SQL_EACH_MOVE,
 	SQL_EACH_IN_PLACE, SQL_EACH_RELOCATING, SQL_EACH_COLD,
 	SQL_COUNT_RELOCATING, SQL_HAS_RELOCATING,
-	SQL_PUT_LINK, SQL_DEL_INODE_LINK, SQL_GET_LINK, SQL_FIND_LINK,
+	SQL_PUT_LINK, SQL_DEL_INODE_LINK, SQL_FIND_LINK,
 	SQL_EACH_LINK, SQL_EACH_STALE_LINK,
 	SQL_GET_SETTING, SQL_GET_EXPORT, SQL_ADD_EXPORT,
-	SQL_EACH_OWED, SQL_ANY_TOO_LONG,
+	SQL_EACH_OWED,
 	SQL_DEL_NAME_OLD, SQL_EACH_KNOWN, SQL_COUNT_NAMES, SQL_PAGES,
 	SQL_COUNT
 };
@@ -57,11 +57,85 @@ int sql_run(struct sql *sql, sqlite3_stmt *stmt);
 int sql_exec(struct sql *sql, const char *text);
 /* The one place where SQLite's result codes become errno. */
 int sql_errno(int code);
+/* Words, and what no table has as it is; cut to its place. */
 void sql_text(sqlite3_stmt *stmt, int column, char *out, size_t size);
-/* The columns id, parent, ino, kind, name, in this order. */
-void sql_name(sqlite3_stmt *stmt, struct meta_name *out);
 /* What comes after all keys that begin with the prefix; its length. */
 size_t sql_prefix_end(const char *prefix, char end[META_KEY_MAX + 2]);
+
+/* ---- schema.c: versions of the database ---- */
+
+/* -ENOTSUP: a newer program made it. */
+int schema_check(struct sql *sql) __attribute__((warn_unused_result));
+/* Makes the tables, or brings them up from an older version; all or nothing.
+ * -EBADMSG: there is a key longer than any of ours. */
+int schema_update(struct sql *sql) __attribute__((warn_unused_result));
+
+/* ---- tables.c: what a row is, in one place ---- */
+
+enum table_id {
+	TABLE_SETTING, TABLE_EXPORT, TABLE_INODE, TABLE_LINK, TABLE_NAME,
+	TABLE_HANDLE, TABLE_EXTENT, TABLE_HARD, TABLE_JOURNAL, TABLE_UPLOAD,
+	TABLE_SENT, TABLE_DELETION, TABLE_OURS, TABLE_GONE, TABLE_DRC,
+	TABLE_QUARANTINE, TABLE_QUARANTINE_EXTENT, TABLE_MOVE,
+	TABLE_COUNT
+};
+
+/* Rows that are no struct of meta.h; the others are meta_inode (of link,
+ * too), meta_name, meta_handle, meta_upload, meta_quarantine, meta_dirmove. */
+struct blob {
+	void *bytes;
+	size_t len;
+};
+struct extent_row {		/* of each of the three tables */
+	uint64_t of;
+	struct meta_extent e;
+};
+struct journal_row {
+	uint64_t seq, ino, at;
+	struct blob data;
+};
+struct sent_row {		/* unanswered, deletion_ours */
+	uint64_t of, n;		/* n: their order */
+	struct meta_indoubt sent;
+};
+struct deletion_row {
+	uint64_t id;
+	uint32_t export_id;
+	char key[META_KEY_MAX + 2], etag[META_ETAG_MAX];
+	bool parts;
+	bool doubt;		/* it has `ours`, beginning with these: */
+	char upload_id[1024];
+	int64_t since_ns, until_ns;
+};
+struct gone_row {
+	struct meta_gone gone;	/* but for its age */
+	int64_t at_s;		/* wall clock */
+};
+struct drc_row {
+	uint8_t key[16];
+	uint32_t procedure, generation;
+	uint64_t ino;
+	int64_t at_ns;
+};
+
+/* The statement's parameters are that table's columns; the row stays where it
+ * is until it was run. */
+void row_bind(sqlite3_stmt *s, enum table_id table, const void *row);
+/* The same, and run it. */
+int row_write(struct sql *sql, enum sql_id id, enum table_id table,
+	    const void *row) __attribute__((warn_unused_result));
+/* From the statement's column `first` on.  -EBADMSG: longer than any that we
+ * write. */
+int row_read(sqlite3_stmt *s, int first, enum table_id table, void *row)
+	__attribute__((warn_unused_result));
+int row_width(enum table_id table);	/* how many columns */
+
+/* Each returns what sqlite3_free takes; NULL: no memory. */
+/* "<TABLE>" becomes its columns, "<TABLE()>" it, its columns and VALUES. */
+char *tables_in_text(sqlite3 *db, const char *text);
+char *table_create(sqlite3 *db, enum table_id table);
+/* Does any row of what is owed have a text that is longer than its place? */
+char *tables_too_long(sqlite3 *db);
 
 /* ---- ballast.c: room to say what has to be said on a full disk ---- */
 
@@ -180,16 +254,15 @@ struct meta {
 struct sql *reader_get(struct meta *meta);
 void reader_put(struct meta *meta, struct sql *sql);
 
-/* Before the ETag of a deletion in its row: '+' it has parts, '?' it has ours,
- * and '=' where the ETag itself begins with one of these. */
-#define DELETE_IS_MARK(c) ((c) == '+' || (c) == '?' || (c) == '=')
-
 /* ---- ours.c ---- */
-/* In place of what is on record of this deletion; NULL: nothing. */
-int ours_put(struct sql *sql, uint64_t id, const struct meta_ours *ours)
+/* In place of what is on record of this deletion; ours NULL: nothing. */
+int deletion_put(struct sql *sql, const struct meta_delete *d,
+		 const struct meta_ours *ours)
 	__attribute__((warn_unused_result));
-/* malloced; NULL: there are none */
-int ours_get(struct meta *meta, uint64_t id, struct meta_ours **out)
+int deletion_del(struct sql *sql, uint64_t id)
 	__attribute__((warn_unused_result));
+/* d->ours is malloced. */
+int deletion_get(struct meta *meta, const struct deletion_row *row,
+		 struct meta_delete *d) __attribute__((warn_unused_result));
 
 #endif

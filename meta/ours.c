@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a deletion may take whose file had requests without an answer: rows
- * beside that of the deletion, 0 of its parts, each other one of an object.
+ * Deletions.  What one may take whose file had requests without an answer is
+ * on record beside it: in its own row of its parts, and a row of each object.
  * They come and go with it, in the same transaction.
  */
 
@@ -33,91 +33,81 @@ meta_ours_copy(const struct meta_ours *from)
 /* ---- written ---- */
 
 static int
-put(struct sql *sql, uint64_t id, size_t n, const struct meta_ours *ours)
+del_ours(struct sql *sql, uint64_t id)
 {
-	sqlite3_stmt *s = sql_stmt(sql, SQL_PUT_OURS);
+	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_OURS);
 
-	if (s == NULL)
-		return sql_run(sql, s);
-	/* What is not bound is NULL. */
-	sqlite3_clear_bindings(s);
-	sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
-	sqlite3_bind_int64(s, 2, (sqlite3_int64)n);
-	if (n > 0) {
-		const struct meta_indoubt *sent = &ours->sent[n - 1];
-
-		sqlite3_bind_text(s, 3, sent->etag, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(s, 4, (sqlite3_int64)sent->size);
-		sqlite3_bind_int64(s, 5, sent->mtime_ns);
-		sqlite3_bind_int64(s, 6, sent->mode);
-		sqlite3_bind_int64(s, 7, sent->uid);
-		sqlite3_bind_int64(s, 8, sent->gid);
-		sqlite3_bind_int64(s, 9, sent->kind);
-		sqlite3_bind_text(s, 10, sent->link_id, -1, SQLITE_STATIC);
-	} else {
-		sqlite3_bind_text(s, 11, ours->upload_id, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(s, 12, ours->since_ns);
-		sqlite3_bind_int64(s, 13, ours->until_ns);
-	}
+	if (s != NULL)
+		sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
 	return sql_run(sql, s);
 }
 
 int
-ours_put(struct sql *sql, uint64_t id, const struct meta_ours *ours)
+deletion_put(struct sql *sql, const struct meta_delete *d,
+	     const struct meta_ours *ours)
 {
-	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_OURS);
+	struct deletion_row row = { .id = d->id, .export_id = d->export_id,
+				    .parts = d->parts, .doubt = ours != NULL };
+	int r;
+
+	strcpy(row.key, d->key);
+	strcpy(row.etag, d->etag);
+	if (ours != NULL) {
+		strcpy(row.upload_id, ours->upload_id);
+		row.since_ns = ours->since_ns;
+		row.until_ns = ours->until_ns;
+	}
+	r = row_write(sql, SQL_PUT_DELETE, TABLE_DELETION, &row);
+	if (r == 0)
+		r = del_ours(sql, d->id);
+	for (size_t n = 0; r == 0 && ours != NULL && n < ours->count; n++) {
+		struct sent_row sent = { d->id, n, ours->sent[n] };
+
+		r = row_write(sql, SQL_PUT_OURS, TABLE_OURS, &sent);
+	}
+	return r;
+}
+
+int
+deletion_del(struct sql *sql, uint64_t id)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_DEL_DELETE);
 	int r;
 
 	if (s != NULL)
 		sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
 	r = sql_run(sql, s);
-	for (size_t n = 0; r == 0 && ours != NULL && n <= ours->count; n++)
-		r = put(sql, id, n, ours);
-	return r;
+	return r < 0 ? r : del_ours(sql, id);
 }
 
 /* ---- read ---- */
 
-static void
-take(sqlite3_stmt *s, struct meta_ours *ours)
-{
-	struct meta_indoubt *sent;
-
-	if (sqlite3_column_int64(s, 1) == 0) {
-		sql_text(s, 10, ours->upload_id, sizeof(ours->upload_id));
-		ours->since_ns = sqlite3_column_int64(s, 11);
-		ours->until_ns = sqlite3_column_int64(s, 12);
-		return;
-	}
-	sent = &ours->sent[ours->count++];
-	sql_text(s, 2, sent->etag, sizeof(sent->etag));
-	sent->size = (uint64_t)sqlite3_column_int64(s, 3);
-	sent->mtime_ns = sqlite3_column_int64(s, 4);
-	sent->mode = (uint32_t)sqlite3_column_int64(s, 5);
-	sent->uid = (uint32_t)sqlite3_column_int64(s, 6);
-	sent->gid = (uint32_t)sqlite3_column_int64(s, 7);
-	sent->kind = sqlite3_column_int(s, 8);
-	sql_text(s, 9, sent->link_id, sizeof(sent->link_id));
-}
-
+/* Its objects.  Their number is in each row. */
 static int
 read_all(sqlite3_stmt *s, struct meta_ours **out)
 {
 	struct meta_ours *ours = NULL;
+	struct sent_row row = { 0 };
 	int code, r = 0;
 
 	while (r == 0 && (code = sqlite3_step(s)) != SQLITE_DONE) {
-		/* Their number is in each of them. */
-		if (code == SQLITE_ROW && ours == NULL) {
-			size_t rows = (size_t)sqlite3_column_int64(s, 0);
+		if (code != SQLITE_ROW) {
+			r = sql_errno(code) ?: -EIO;
+			continue;
+		}
+		if (ours == NULL) {
+			size_t rows = (size_t)sqlite3_column_int64(
+				s, row_width(TABLE_OURS));
 
 			ours = calloc(1, meta_ours_size(rows));
-			r = ours == NULL ? -ENOMEM : 0;
 		}
-		if (r == 0 && code == SQLITE_ROW)
-			take(s, ours);
-		else if (r == 0)
-			r = sql_errno(code) ?: -EIO;
+		r = ours == NULL ? -ENOMEM : row_read(s, 0, TABLE_OURS, &row);
+		if (r == 0)
+			ours->sent[ours->count++] = row.sent;
+	}
+	if (r == 0 && ours == NULL) {
+		ours = calloc(1, meta_ours_size(0));
+		r = ours == NULL ? -ENOMEM : 0;
 	}
 	if (r == 0)
 		*out = ours;
@@ -126,8 +116,9 @@ read_all(sqlite3_stmt *s, struct meta_ours **out)
 	return r;
 }
 
-int
-ours_get(struct meta *m, uint64_t id, struct meta_ours **out)
+static int
+get_ours(struct meta *m, const struct deletion_row *row,
+	 struct meta_ours **out)
 {
 	struct sql *sql = reader_get(m);
 	sqlite3_stmt *s = sql_stmt(sql, SQL_GET_OURS);
@@ -136,10 +127,26 @@ ours_get(struct meta *m, uint64_t id, struct meta_ours **out)
 	if (s == NULL) {
 		r = sql_errno(sqlite3_errcode(sql->db)) ?: -EIO;
 	} else {
-		sqlite3_bind_int64(s, 1, (sqlite3_int64)id);
+		sqlite3_bind_int64(s, 1, (sqlite3_int64)row->id);
 		r = read_all(s, out);
 		sqlite3_reset(s);
 	}
 	reader_put(m, sql);
-	return r;
+	if (r < 0)
+		return r;
+	strcpy((*out)->upload_id, row->upload_id);
+	(*out)->since_ns = row->since_ns;
+	(*out)->until_ns = row->until_ns;
+	return 0;
+}
+
+int
+deletion_get(struct meta *m, const struct deletion_row *row,
+	     struct meta_delete *d)
+{
+	*d = (struct meta_delete){ .id = row->id, .export_id = row->export_id,
+				   .parts = row->parts };
+	strcpy(d->key, row->key);
+	strcpy(d->etag, row->etag);
+	return row->doubt ? get_ours(m, row, &d->ours) : 0;
 }

@@ -19,61 +19,20 @@ col(sqlite3_stmt *s, int i)
 	return (uint64_t)sqlite3_column_int64(s, i);
 }
 
+/* And what links it to other names, if it has more than one. */
 static int
-read_inode(sqlite3_stmt *s, struct meta_inode *n)
+row_inode(void *arg, sqlite3_stmt *s)
 {
-	unsigned flags = (unsigned)col(s, 21);
+	int link = row_width(TABLE_INODE), r;
+	struct meta_inode *n = arg;
 
 	memset(n, 0, sizeof(*n));
-	/* What is left of a longer one would name another object. */
-	if (sqlite3_column_bytes(s, 15) >= (int)sizeof(n->base_key) ||
-	    sqlite3_column_bytes(s, 16) >= (int)sizeof(n->base_etag) ||
-	    sqlite3_column_bytes(s, 20) >= (int)sizeof(n->dest_etag))
-		return -EBADMSG;
-	n->ino = col(s, 0);
-	n->export_id = (uint32_t)col(s, 1);
-	n->generation = (uint32_t)col(s, 2);
-	n->kind = (int)col(s, 3);
-	n->mode = (uint32_t)col(s, 4);
-	n->uid = (uint32_t)col(s, 5);
-	n->gid = (uint32_t)col(s, 6);
-	n->nlink = (uint32_t)col(s, 7);
-	n->rdev_major = (uint32_t)col(s, 8);
-	n->rdev_minor = (uint32_t)col(s, 9);
-	n->size = col(s, 10);
-	n->atime_ns = sqlite3_column_int64(s, 11);
-	n->mtime_ns = sqlite3_column_int64(s, 12);
-	n->ctime_ns = sqlite3_column_int64(s, 13);
-	n->btime_ns = sqlite3_column_int64(s, 14);
-	sql_text(s, 15, n->base_key, sizeof(n->base_key));
-	sql_text(s, 16, n->base_etag, sizeof(n->base_etag));
-	n->base_size = col(s, 17);
-	n->base_limit = col(s, 18);
-	n->base_mtime_ns = sqlite3_column_int64(s, 19);
-	sql_text(s, 20, n->dest_etag, sizeof(n->dest_etag));
-	n->attr_known = flags & 1;
-	n->data_dirty = flags >> 1 & 1;
-	n->attr_dirty = flags >> 2 & 1;
-	n->name_dirty = flags >> 3 & 1;
-	n->marker = flags >> 4 & 1;
-	n->local_only = flags >> 5 & 1;
-	n->relocating = flags >> 7 & 1;
-	n->listed = flags >> 9 & 1;
-	n->cold = flags >> 10 & 1;
-	n->has_verf = flags >> 6 & 1 && sqlite3_column_bytes(s, 22) == 8;
-	if (flags >> 8 & 1)
-		strcpy(n->link_id, "?");	/* there is a row of it */
-	if (n->has_verf)
-		memcpy(n->verf, sqlite3_column_blob(s, 22), 8);
-	if (sqlite3_column_type(s, 23) != SQLITE_NULL) {
-		size_t len = (size_t)sqlite3_column_bytes(s, 23);
-
-		n->target = malloc(len + 1);
-		if (n->target == NULL)
-			return -ENOMEM;
-		sql_text(s, 23, n->target, len + 1);
-	}
-	return 0;
+	r = row_read(s, 0, TABLE_INODE, n);
+	if (r == 0 && sqlite3_column_type(s, link) != SQLITE_NULL)
+		r = row_read(s, link, TABLE_LINK, n);
+	if (r < 0)
+		meta_inode_fini(n);
+	return r;
 }
 
 void
@@ -149,44 +108,22 @@ one(int rows)
 	return rows < 0 ? rows : rows == 0 ? -ENOENT : 0;
 }
 
-static int
-row_link(void *arg, sqlite3_stmt *s)
-{
-	struct meta_inode *n = arg;
-
-	sql_text(s, 0, n->link_id, sizeof(n->link_id));
-	n->link_ino = col(s, 1);
-	n->link_version = col(s, 2);
-	return 0;
-}
-
-static int
-row_inode(void *arg, sqlite3_stmt *s)
-{
-	return read_inode(s, arg);
-}
-
 int
 meta_get_inode(struct meta *m, uint64_t ino, struct meta_inode *out)
 {
 	struct question q = { SQL_GET_INODE, &ino, 1, NULL, 0, false };
 
-	int r = one(ask(m, &q, row_inode, out));
-
-	if (r == 0 && out->link_id[0] != '\0') {
-		q.id = SQL_GET_LINK;
-		r = one(ask(m, &q, row_link, out));
-		if (r < 0)
-			meta_inode_fini(out);
-	}
-	return r;
+	return one(ask(m, &q, row_inode, out));
 }
 
 static int
 row_name(void *arg, sqlite3_stmt *s)
 {
-	sql_name(s, arg);
-	return 0;
+	struct meta_name *n = arg;
+	int r = row_read(s, 0, TABLE_NAME, n);
+
+	n->file = n->ino;
+	return r;
 }
 
 int
@@ -257,11 +194,12 @@ bind_end(sqlite3_stmt *s, int i, const char *prefix)
 
 int
 meta_count_relocating(struct meta *m, uint32_t export_id, const char *prefix,
-		      uint64_t *count, uint64_t *bytes)
+		   uint64_t *count, uint64_t *bytes)
 {
 	struct sql *sql = reader_get(m);
 	sqlite3_stmt *s = sql_stmt(sql, SQL_COUNT_RELOCATING);
 	int code = SQLITE_ERROR;
+	double total;
 
 	if (s != NULL) {
 		bind_key(s, 1, prefix, strlen(prefix));
@@ -270,7 +208,8 @@ meta_count_relocating(struct meta *m, uint32_t export_id, const char *prefix,
 		code = sqlite3_step(s);
 		if (code == SQLITE_ROW) {
 			*count = col(s, 0);
-			*bytes = (uint64_t)sqlite3_column_double(s, 1);
+			total = sqlite3_column_double(s, 1);
+			*bytes = (uint64_t)total;
 		}
 		sqlite3_reset(s);
 	}
@@ -297,36 +236,21 @@ meta_has_relocating(struct meta *m, uint32_t export_id, const char *key)
 				     : sql_errno(code) ?: -EIO;
 }
 
-struct drc_answer {
-	uint64_t ino;
-	uint32_t generation;
-};
-
-static int
-row_drc(void *arg, sqlite3_stmt *s)
-{
-	struct drc_answer *a = arg;
-
-	a->ino = col(s, 0);
-	a->generation = (uint32_t)col(s, 1);
-	return 0;
-}
-
 int
 meta_get_drc(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
-	     uint64_t *ino, uint32_t *generation)
+		uint64_t *ino, uint32_t *generation)
 {
 	struct sql *sql = reader_get(m);
 	sqlite3_stmt *s = sql_stmt(sql, SQL_GET_DRC);
-	struct drc_answer a = { 0, 0 };
-	int code = SQLITE_ERROR;
+	struct drc_row row;
+	int code = SQLITE_ERROR, r = 0;
 
 	if (s != NULL) {
 		sqlite3_bind_blob(s, 1, key, 16, SQLITE_STATIC);
 		sqlite3_bind_int64(s, 2, not_before_ns);
 		code = sqlite3_step(s);
 		if (code == SQLITE_ROW)
-			row_drc(&a, s);
+			r = row_read(s, 0, TABLE_DRC, &row);
 		sqlite3_reset(s);
 	}
 	reader_put(m, sql);
@@ -334,9 +258,11 @@ meta_get_drc(struct meta *m, const uint8_t key[16], int64_t not_before_ns,
 		return -ENOENT;
 	if (code != SQLITE_ROW)
 		return sql_errno(code) ?: -EIO;
-	*ino = a.ino;
-	*generation = a.generation;
-	return 0;
+	if (r == 0) {
+		*ino = row.ino;
+		*generation = row.generation;
+	}
+	return r;
 }
 
 static int

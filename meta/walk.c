@@ -14,9 +14,9 @@
 #include <config.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "meta/meta_priv.h"
 
@@ -34,6 +34,7 @@ struct walk {
 	struct meta *meta;
 	enum sql_id id;
 	size_t size;		/* of a row */
+	enum table_id table;	/* whose it is, unless one reads it */
 	int (*read)(sqlite3_stmt *s, void *row);
 	/* Have the next page begin behind this row. */
 	void (*go_on)(struct walk *w, const void *last);
@@ -83,6 +84,13 @@ bind_all(const struct walk *w, sqlite3_stmt *s)
 }
 
 static int
+read_row(const struct walk *w, sqlite3_stmt *s, void *row)
+{
+	return w->read != NULL ? w->read(s, row)
+			       : row_read(s, 0, w->table, row);
+}
+
+static int
 read_page(struct walk *w, struct sql *sql)
 {
 	sqlite3_stmt *s = sql_stmt(sql, w->id);
@@ -97,7 +105,7 @@ read_page(struct walk *w, struct sql *sql)
 		if (code != SQLITE_ROW)
 			r = sql_errno(code) ?: -EIO;
 		else
-			r = w->read(s, w->rows + w->size * w->count);
+			r = read_row(w, s, w->rows + w->size * w->count);
 		w->count += r == 0;
 	}
 	sqlite3_reset(s);
@@ -163,9 +171,9 @@ behind_number(struct walk *w, const void *last)
 static void
 behind_offset(struct walk *w, const void *last)
 {
-	const struct meta_extent *e = last;
+	const struct extent_row *row = last;
 
-	w->numbers[w->number_count - 1] = e->off + 1;
+	w->numbers[w->number_count - 1] = row->e.off + 1;
 }
 
 /* ---- names ---- */
@@ -173,12 +181,13 @@ behind_offset(struct walk *w, const void *last)
 static int
 read_name(sqlite3_stmt *s, void *row)
 {
+	int r = row_read(s, 0, TABLE_NAME, row), target = row_width(TABLE_NAME);
 	struct meta_name *n = row;
 
-	sql_name(s, n);
-	if (sqlite3_column_type(s, 5) != SQLITE_NULL && col(s, 5) != 0)
-		n->file = col(s, 5);
-	return 0;
+	n->file = col(s, target);
+	if (n->file == 0)
+		n->file = n->ino;
+	return r;
 }
 
 int
@@ -201,16 +210,18 @@ meta_each_name(struct meta *m, uint64_t parent, uint64_t after,
 static int
 read_known(sqlite3_stmt *s, void *row)
 {
+	int at = row_width(TABLE_NAME);
 	struct meta_known *k = row;
+	int r = row_read(s, 0, TABLE_NAME, &k->name);
 
-	sql_name(s, &k->name);
-	k->mode = (uint32_t)col(s, 5);
-	k->uid = (uint32_t)col(s, 6);
-	k->gid = (uint32_t)col(s, 7);
-	k->mtime_ns = sqlite3_column_int64(s, 8);
-	k->base_mtime_ns = sqlite3_column_int64(s, 9);
-	k->plain = col(s, 10) != 0;
-	return 0;
+	k->name.file = k->name.ino;
+	k->mode = (uint32_t)col(s, at);
+	k->uid = (uint32_t)col(s, at + 1);
+	k->gid = (uint32_t)col(s, at + 2);
+	k->mtime_ns = sqlite3_column_int64(s, at + 3);
+	k->base_mtime_ns = sqlite3_column_int64(s, at + 4);
+	k->plain = col(s, at + 5) != 0;
+	return r;
 }
 
 int
@@ -310,21 +321,6 @@ meta_each_stale_link(struct meta *m, int (*each)(void *arg, uint64_t ino),
 
 /* ---- handles ---- */
 
-static int
-read_handle(sqlite3_stmt *s, void *row)
-{
-	struct meta_handle *h = row;
-
-	*h = (struct meta_handle){ .ino = col(s, 0) };
-	sql_text(s, 1, h->who, sizeof(h->who));
-	h->state = (enum meta_state)col(s, 2);
-	h->generation = col(s, 3);
-	h->opened_ns = sqlite3_column_int64(s, 4);
-	h->created = (col(s, 5) & 1) != 0;
-	h->lapsed = (col(s, 5) & 2) != 0;
-	return 0;
-}
-
 static void
 behind_handle(struct walk *w, const void *last)
 {
@@ -342,7 +338,7 @@ meta_each_handle(struct meta *m, uint64_t ino,
 	const struct meta_handle *h;
 	struct walk w = { .meta = m,
 			  .id = ino ? SQL_EACH_HANDLE_OF : SQL_EACH_HANDLE,
-			  .size = sizeof(*h), .read = read_handle,
+			  .size = sizeof(*h), .table = TABLE_HANDLE,
 			  .go_on = behind_handle,
 			  .numbers = { ino }, .number_count = 1,
 			  .keys = { { "", 0, true } }, .key_count = 1,
@@ -356,21 +352,12 @@ meta_each_handle(struct meta *m, uint64_t ino,
 
 /* ---- extents and the journal ---- */
 
-static int
-read_extent(sqlite3_stmt *s, void *row)
-{
-	struct meta_extent *e = row;
-
-	*e = (struct meta_extent){ col(s, 0), col(s, 1), col(s, 2) };
-	return 0;
-}
-
 static struct walk
-extents(struct meta *m, enum sql_id id, uint64_t of)
+extents(struct meta *m, enum sql_id id, enum table_id table, uint64_t of)
 {
 	return (struct walk){ .meta = m, .id = id,
-			      .size = sizeof(struct meta_extent),
-			      .read = read_extent, .go_on = behind_offset,
+			      .size = sizeof(struct extent_row),
+			      .table = table, .go_on = behind_offset,
 			      .numbers = { of, 0 }, .number_count = 2,
 			      .left = UINT64_MAX };
 }
@@ -381,17 +368,17 @@ meta_each_extent(struct meta *m, uint64_t ino,
 			     bool durable),
 		 void *arg)
 {
-	struct walk staged = extents(m, SQL_EACH_EXTENT, ino);
-	struct walk durable = extents(m, SQL_EACH_HARD, ino);
-	const struct meta_extent *e;
+	struct walk staged = extents(m, SQL_EACH_EXTENT, TABLE_EXTENT, ino);
+	struct walk durable = extents(m, SQL_EACH_HARD, TABLE_HARD, ino);
+	const struct extent_row *row;
 	int r = 0, error;
 
-	while ((e = walk_next(&staged)) != NULL &&
-	       (r = each(arg, e, false)) == 0)
+	while ((row = walk_next(&staged)) != NULL &&
+	       (r = each(arg, &row->e, false)) == 0)
 		;
 	error = walk_end(&staged, r);
-	while (error == 0 && r == 0 && (e = walk_next(&durable)) != NULL)
-		r = each(arg, e, true);
+	while (error == 0 && r == 0 && (row = walk_next(&durable)) != NULL)
+		r = each(arg, &row->e, true);
 	return walk_end(&durable, error < 0 ? error : r);
 }
 
@@ -401,35 +388,14 @@ meta_each_quarantine_extent(struct meta *m, uint64_t id,
 					const struct meta_extent *e),
 			    void *arg)
 {
-	struct walk w = extents(m, SQL_EACH_QUARANTINE_EXTENT, id);
-	const struct meta_extent *e;
+	struct walk w = extents(m, SQL_EACH_QUARANTINE_EXTENT,
+				TABLE_QUARANTINE_EXTENT, id);
+	const struct extent_row *row;
 	int r = 0;
 
-	while ((e = walk_next(&w)) != NULL && (r = each(arg, e)) == 0)
+	while ((row = walk_next(&w)) != NULL && (r = each(arg, &row->e)) == 0)
 		;
 	return walk_end(&w, r);
-}
-
-struct entry {			/* of the journal */
-	uint64_t seq, ino, at;
-	void *data;
-	size_t len;
-};
-
-static int
-read_entry(sqlite3_stmt *s, void *row)
-{
-	struct entry *e = row;
-
-	*e = (struct entry){ .seq = col(s, 3), .ino = col(s, 0),
-			     .at = col(s, 1) };
-	e->len = (size_t)sqlite3_column_bytes(s, 2);
-	e->data = malloc(e->len + 1);
-	if (e->data == NULL)
-		return -ENOMEM;
-	if (e->len > 0)
-		memcpy(e->data, sqlite3_column_blob(s, 2), e->len);
-	return 0;
 }
 
 /* One to a page, as they have their bytes with them: the size says so. */
@@ -440,39 +406,21 @@ meta_each_journal(struct meta *m,
 		  void *arg)
 {
 	struct walk w = { .meta = m, .id = SQL_EACH_JOURNAL,
-			  .size = PAGE_BYTES, .read = read_entry,
+			  .size = PAGE_BYTES, .table = TABLE_JOURNAL,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
-	struct entry *e;
+	struct journal_row *row;
 	int r = 0;
 
-	while (r == 0 && (e = walk_next(&w)) != NULL) {
-		r = each(arg, e->ino, e->at, e->data, e->len);
-		free(e->data);
+	while (r == 0 && (row = walk_next(&w)) != NULL) {
+		r = each(arg, row->ino, row->at, row->data.bytes,
+			 row->data.len);
+		free(row->data.bytes);
 	}
 	return walk_end(&w, r);
 }
 
 /* ---- what S3 has to be told ---- */
-
-static int
-read_upload(sqlite3_stmt *s, void *row)
-{
-	struct meta_upload *u = row;
-
-	u->ino = col(s, 0);
-	u->phase = (enum meta_upload_phase)col(s, 1);
-	sql_text(s, 2, u->key, sizeof(u->key));
-	sql_text(s, 3, u->upload_id, sizeof(u->upload_id));
-	sql_text(s, 4, u->expect_etag, sizeof(u->expect_etag));
-	u->part_size = col(s, 5);
-	u->since_ns = sqlite3_column_int64(s, 6);
-	u->attempts = (unsigned)col(s, 7);
-	sql_text(s, 8, u->error, sizeof(u->error));
-	u->refusals = (unsigned)col(s, 9);
-	u->refused_ms = col(s, 10);
-	return 0;
-}
 
 int
 meta_each_upload(struct meta *m,
@@ -481,7 +429,7 @@ meta_each_upload(struct meta *m,
 {
 	const struct meta_upload *u;
 	struct walk w = { .meta = m, .id = SQL_EACH_UPLOAD,
-			  .size = sizeof(*u), .read = read_upload,
+			  .size = sizeof(*u), .table = TABLE_UPLOAD,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
 	int r = 0;
@@ -491,100 +439,32 @@ meta_each_upload(struct meta *m,
 	return walk_end(&w, r);
 }
 
-struct sent {
-	uint64_t ino, n;
-	struct meta_indoubt sent;
-};
-
-static int
-read_sent(sqlite3_stmt *s, void *row)
-{
-	struct sent *to = row;
-	struct meta_indoubt *sent = &to->sent;
-
-	to->ino = col(s, 0);
-	to->n = col(s, 11);
-	sql_text(s, 1, sent->key, sizeof(sent->key));
-	sql_text(s, 2, sent->etag, sizeof(sent->etag));
-	sent->replaced = col(s, 3) != 0;
-	sent->size = col(s, 4);
-	sent->mtime_ns = sqlite3_column_int64(s, 5);
-	sent->mode = (uint32_t)col(s, 6);
-	sent->uid = (uint32_t)col(s, 7);
-	sent->gid = (uint32_t)col(s, 8);
-	sent->kind = (int)col(s, 9);
-	sql_text(s, 10, sent->link_id, sizeof(sent->link_id));
-	return 0;
-}
-
 static void
 behind_sent(struct walk *w, const void *last)
 {
-	const struct sent *sent = last;
+	const struct sent_row *sent = last;
 
-	w->numbers[0] = sent->ino;
+	w->numbers[0] = sent->of;
 	w->numbers[1] = sent->n;
 }
 
 int
 meta_each_indoubt(struct meta *m,
-		  int (*each)(void *arg, uint64_t ino,
-			      const struct meta_indoubt *sent),
-		  void *arg)
+	       int (*each)(void *arg, uint64_t ino,
+			   const struct meta_indoubt *sent),
+	       void *arg)
 {
-	const struct sent *sent;
+	const struct sent_row *sent;
 	struct walk w = { .meta = m, .id = SQL_EACH_SENT,
-			  .size = sizeof(*sent), .read = read_sent,
+			  .size = sizeof(*sent), .table = TABLE_SENT,
 			  .go_on = behind_sent, .number_count = 2,
 			  .left = UINT64_MAX };
 	int r = 0;
 
 	while ((sent = walk_next(&w)) != NULL &&
-	       (r = each(arg, sent->ino, &sent->sent)) == 0)
+	       (r = each(arg, sent->of, &sent->sent)) == 0)
 		;
 	return walk_end(&w, r);
-}
-
-struct deletion {
-	struct meta_delete d;	/* begins with its number */
-	bool more;		/* it has ours */
-};
-
-static int
-read_delete(sqlite3_stmt *s, void *row)
-{
-	struct deletion *to = row;
-	struct meta_delete *d = &to->d;
-	char etag[META_ETAG_MAX + 3];
-	size_t marks;
-
-	d->id = col(s, 0);
-	d->export_id = (uint32_t)col(s, 1);
-	sql_text(s, 2, d->key, sizeof(d->key));
-	sql_text(s, 3, etag, sizeof(etag));
-	d->parts = etag[0] == '+';
-	to->more = etag[d->parts] == '?';
-	marks = (size_t)d->parts + to->more;
-	marks += etag[marks] == '=' && DELETE_IS_MARK(etag[marks + 1]);
-	snprintf(d->etag, sizeof(d->etag), "%s", etag + marks);
-	d->soft = false;
-	d->ours = NULL;
-	return 0;
-}
-
-/* Rows of before have an ETag that begins with a '?' as it is: there are none
- * of ours beside it then. */
-static int
-read_ours(struct meta *m, struct meta_delete *d)
-{
-	size_t len = strlen(d->etag);
-	int r = ours_get(m, d->id, &d->ours);
-
-	if (r == 0 && d->ours == NULL && len + 1 < sizeof(d->etag)) {
-		memmove(d->etag + 1, d->etag, len + 1);
-		d->etag[0] = '?';
-	}
-	return r;
 }
 
 int
@@ -592,78 +472,44 @@ meta_each_delete(struct meta *m,
 		 int (*each)(void *arg, const struct meta_delete *d),
 		 void *arg)
 {
-	struct deletion *row;
+	const struct deletion_row *row;
 	struct walk w = { .meta = m, .id = SQL_EACH_DELETE,
-			  .size = sizeof(*row), .read = read_delete,
+			  .size = sizeof(*row), .table = TABLE_DELETION,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
 	int r = 0;
 
 	while (r == 0 && (row = walk_next(&w)) != NULL) {
-		if (row->more)
-			r = read_ours(m, &row->d);
-		if (r == 0)
-			r = each(arg, &row->d);
-		free(row->d.ours);
-		row->d.ours = NULL;
+		struct meta_delete d;
+
+		r = deletion_get(m, row, &d);
+		if (r == 0) {
+			r = each(arg, &d);
+			free(d.ours);
+		}
 	}
 	return walk_end(&w, r);
-}
-
-static int
-read_gone(sqlite3_stmt *s, void *row)
-{
-	struct meta_gone *gone = row;
-
-	gone->id = col(s, 0);
-	gone->export_id = (uint32_t)col(s, 1);
-	sql_text(s, 2, gone->key, sizeof(gone->key));
-	gone->age_s = sqlite3_column_int64(s, 3);
-	return 0;
 }
 
 int
 meta_each_gone(struct meta *m,
 	       int (*each)(void *arg, const struct meta_gone *gone), void *arg)
 {
-	const struct meta_gone *gone;
+	struct gone_row *row;
 	struct walk w = { .meta = m, .id = SQL_EACH_GONE,
-			  .size = sizeof(*gone), .read = read_gone,
+			  .size = sizeof(*row), .table = TABLE_GONE,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
 	int r = 0;
 
-	while ((gone = walk_next(&w)) != NULL && (r = each(arg, gone)) == 0)
-		;
+	while (r == 0 && (row = walk_next(&w)) != NULL) {
+		row->gone.age_s = (int64_t)time(NULL) - row->at_s;
+		r = each(arg, &row->gone);
+	}
 	return walk_end(&w, r);
 }
 
 /* ---- quarantine ---- */
-
-static int
-read_quarantine(sqlite3_stmt *s, void *row)
-{
-	struct meta_quarantine *q = row;
-
-	q->id = col(s, 0);
-	q->export_id = (uint32_t)col(s, 1);
-	q->ino = col(s, 2);
-	sql_text(s, 3, q->path, sizeof(q->path));
-	sql_text(s, 4, q->key, sizeof(q->key));
-	sql_text(s, 5, q->error, sizeof(q->error));
-	sql_text(s, 6, q->who, sizeof(q->who));
-	q->since_ns = sqlite3_column_int64(s, 7);
-	q->size = col(s, 8);
-	q->bytes = col(s, 9);
-	sql_text(s, 10, q->base_key, sizeof(q->base_key));
-	sql_text(s, 11, q->base_etag, sizeof(q->base_etag));
-	q->base_limit = col(s, 12);
-	q->mode = (uint32_t)col(s, 13);
-	q->uid = (uint32_t)col(s, 14);
-	q->gid = (uint32_t)col(s, 15);
-	q->mtime_ns = sqlite3_column_int64(s, 16);
-	return 0;
-}
 
 int
 meta_each_quarantine(struct meta *m,
@@ -672,7 +518,7 @@ meta_each_quarantine(struct meta *m,
 {
 	const struct meta_quarantine *q;
 	struct walk w = { .meta = m, .id = SQL_EACH_QUARANTINE,
-			  .size = sizeof(*q), .read = read_quarantine,
+			  .size = sizeof(*q), .table = TABLE_QUARANTINE,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
 	int r = 0;
@@ -684,31 +530,14 @@ meta_each_quarantine(struct meta *m,
 
 /* ---- renames of directories ---- */
 
-static int
-read_move(sqlite3_stmt *s, void *row)
-{
-	struct meta_dirmove *m = row;
-
-	m->id = col(s, 0);
-	m->export_id = (uint32_t)col(s, 1);
-	m->ino = col(s, 2);
-	m->listed = col(s, 3) != 0;
-	sql_text(s, 4, m->source, sizeof(m->source));
-	sql_text(s, 5, m->after, sizeof(m->after));
-	m->since_ns = sqlite3_column_int64(s, 6);
-	m->objects = col(s, 7);
-	m->bytes = col(s, 8);
-	return 0;
-}
-
 int
 meta_each_dirmove(struct meta *m,
-		  int (*each)(void *arg, const struct meta_dirmove *move),
-		  void *arg)
+	       int (*each)(void *arg, const struct meta_dirmove *move),
+	       void *arg)
 {
 	const struct meta_dirmove *move;
 	struct walk w = { .meta = m, .id = SQL_EACH_MOVE,
-			  .size = sizeof(*move), .read = read_move,
+			  .size = sizeof(*move), .table = TABLE_MOVE,
 			  .go_on = behind_number, .number_count = 1,
 			  .left = UINT64_MAX };
 	int r = 0;
@@ -732,8 +561,8 @@ read_in_place(sqlite3_stmt *s, void *row)
 
 int
 meta_each_in_place(struct meta *m, uint64_t parent,
-		   int (*each)(void *arg, const struct meta_in_place *u),
-		   void *arg)
+		    int (*each)(void *arg, const struct meta_in_place *u),
+		    void *arg)
 {
 	const struct meta_in_place *u;
 	struct walk w = { .meta = m, .id = SQL_EACH_IN_PLACE,

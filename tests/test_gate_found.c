@@ -82,12 +82,13 @@ rows_without_an_inode_stay(void)
 	change(&b, "INSERT INTO upload (ino, phase, key, since)"
 		   " VALUES (77, 0, 'k', 1);"
 		   "INSERT INTO extent VALUES (78, 0, 4, 0);"
-		   "INSERT INTO handle VALUES (79, 'x@::1', 3, 1, 1, 0);"
+		   "INSERT INTO handle VALUES (79, 'x@::1', 3, 1, 1, 0, 0);"
 		   "INSERT INTO journal (ino, at, data)"
 		   " VALUES (80, 0, x'41424344');"
 		   "INSERT INTO unanswered (ino, n, key, etag)"
 		   " VALUES (81, 0, 'k', 'e');"
-		   "INSERT INTO deletion VALUES (82, 99, 'k', '');"
+		   "INSERT INTO deletion (id, export, key, etag)"
+		   " VALUES (82, 99, 'k', '');"
 		   "INSERT INTO move VALUES (83, 99, 84, 0, 'd/', '', 1, 0,"
 		   " 0);");
 	for (int i = 0; i < 2; i++) {
@@ -164,12 +165,14 @@ what_a_newer_program_wrote_is_not_opened(void)
 
 	bed_open(&b);
 	bed_stop(&b);
-	change(&b, "PRAGMA user_version = 1000; DROP TABLE deletion");
+	change(&b, "PRAGMA user_version = 1000;"
+		   " ALTER TABLE deletion RENAME TO later");
 	CU_ASSERT_EQUAL(try_open(&b), -ENOTSUP);
 	CU_ASSERT_EQUAL(ask(&b, "PRAGMA user_version"), 1000);
 	CU_ASSERT_EQUAL(ask(&b, "SELECT count(*) FROM sqlite_schema"
 				" WHERE name = 'deletion'"), 0);
-	change(&b, "PRAGMA user_version = 1");
+	change(&b, "ALTER TABLE later RENAME TO deletion;"
+		   " PRAGMA user_version = 2");
 	bed_start(&b);
 	bed_close(&b);
 }
@@ -204,8 +207,8 @@ a_key_that_is_too_long_is_not_cut(void)
 
 	bed_open(&b);
 	bed_stop(&b);
-	change(&b, "INSERT INTO deletion SELECT 5, id, zeroblob(2000), ''"
-		   " FROM export");
+	change(&b, "INSERT INTO deletion (id, export, key)"
+		   " SELECT 5, id, zeroblob(2000) FROM export");
 	CU_ASSERT_EQUAL(try_open(&b), -EBADMSG);
 	CU_ASSERT_EQUAL(ask(&b, "SELECT count(*) FROM deletion"), 1);
 	change(&b, "DELETE FROM deletion");

@@ -514,33 +514,6 @@ an_etag_is_read_as_it_was_written_whatever_it_begins_with(void)
 	place_close(&p);
 }
 
-static int
-met_old(void *arg, const struct meta_delete *d)
-{
-	CU_ASSERT_STRING_EQUAL(d->etag, d->id == 1 ? "?e" : "=e");
-	CU_ASSERT(!d->parts && d->ours == NULL);
-	++*(unsigned *)arg;
-	return 0;
-}
-
-static void
-an_odd_etag_of_an_older_program_is_no_damage(void)
-{
-	struct place p;
-	sqlite3 *db;
-	unsigned count = 0;
-
-	place_open(&p);
-	CU_ASSERT_EQUAL_FATAL(sqlite3_open(p.file, &db), SQLITE_OK);
-	CU_ASSERT_EQUAL(sqlite3_exec(db, "INSERT INTO deletion VALUES"
-				     " (1, 1, 'k', '?e'), (2, 1, 'k', '=e')",
-				     NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-	CU_ASSERT_EQUAL(meta_each_delete(p.m, met_old, &count), 0);
-	CU_ASSERT_EQUAL(count, 2);
-	place_close(&p);
-}
-
 /* In test builds. */
 static void
 who_holds_a_connection_and_asks_for_another_is_stopped(void)
@@ -579,5 +552,4 @@ TEST_MAIN("meta_walk", T(a_walk_holds_nothing_while_its_caller_has_a_row),
 	  T(what_the_caller_answers_ends_the_walk),
 	  T(rows_may_be_removed_as_they_are_met),
 	  T(an_etag_is_read_as_it_was_written_whatever_it_begins_with),
-	  T(an_odd_etag_of_an_older_program_is_no_damage),
 	  T(who_holds_a_connection_and_asks_for_another_is_stopped))

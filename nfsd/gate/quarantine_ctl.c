@@ -641,7 +641,7 @@ may_by_itself(struct gate *g, struct quarantined *k)
 	struct newer newer = { q, false };
 	int r;
 
-	if (!quarantine_is_refusal(q) ||
+	if (!q->refused ||
 	    (q->base_etag[0] != '\0' && strcmp(q->base_key, q->key) != 0))
 		return -ENOTSUP;
 	r = meta_each_quarantine(g->meta, is_newer, &newer);

@@ -227,7 +227,8 @@ look_for_bytes(struct gate *g, struct node *n)
 		 "inode=%llu", path, (unsigned long long)n->ino);
 	if (g->accepted) {
 		node_lock_wait(n);
-		r = quarantine_put(n, KEPT_BACK);
+		r = quarantine_keep(n, "the database was put back, and its "
+				       "bytes are not there");
 		node_unlock(n);
 	}
 	return r < 0 ? r : g->accepted;

@@ -256,7 +256,7 @@ write_abandon(struct node *n)
 	/* Nothing that S3 lacks, nothing to set aside. */
 	if (r == 0 && x->c.abandon == GATE_ABANDON_QUARANTINE &&
 	    n->up.pending)
-		r = quarantine_put(n, KEPT_SILENT);
+		r = quarantine_keep(n, "its writer went silent");
 	node_unlock(n);
 	return r;
 }

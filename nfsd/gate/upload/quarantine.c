@@ -90,7 +90,8 @@ fall_back(struct meta_inode *row)
 }
 
 static int
-describe(struct node *n, const char *error, struct meta_quarantine *q)
+describe(struct node *n, const char *error, bool refused,
+	 struct meta_quarantine *q)
 {
 	char key[META_KEY_MAX + 2];
 	int r = meta_new_id(n->export->gate->meta, &q->id);
@@ -103,6 +104,7 @@ describe(struct node *n, const char *error, struct meta_quarantine *q)
 	if (path_key(n, key) == 0)
 		snprintf(q->key, sizeof(q->key), "%s", key);
 	snprintf(q->error, sizeof(q->error), "%s", error);
+	q->refused = refused;
 	q->since_ns = clock_ns();
 	pthread_mutex_lock(&n->mutex);
 	snprintf(q->who, sizeof(q->who), "%s", n->h.who);
@@ -259,30 +261,37 @@ set_aside(struct node *n, struct meta_quarantine *q)
 	return r;
 }
 
-bool
-quarantine_is_refusal(const struct meta_quarantine *q)
-{
-	return strcmp(q->error, KEPT_SILENT) != 0 &&
-	       strcmp(q->error, KEPT_BACK) != 0;
-}
-
-int
-quarantine_put(struct node *n, const char *error)
+static int
+put_aside(struct node *n, const char *error, bool refused)
 {
 	struct gate *g = n->export->gate;
 	struct meta_quarantine *q = calloc(1, sizeof(*q));
-	int r = q == NULL ? -ENOMEM : describe(n, error, q);
+	int r = q == NULL ? -ENOMEM : describe(n, error, refused, q);
 
 	if (r == 0)
 		r = set_aside(n, q);
 	if (r == 0)
 		gate_say(g, 0,
-			 "S3 refused an upload for good; the bytes are kept: "
+			 "%s; the bytes are kept: "
 			 "id=%llu file=%s client=%s bytes=%llu error=%s",
+			 refused ? "S3 refused an upload for good"
+				 : "a version does not go to S3",
 			 (unsigned long long)q->id, q->path, q->who,
 			 (unsigned long long)q->bytes, error);
 	free(q);
 	return r;
+}
+
+int
+quarantine_put(struct node *n, const char *error)
+{
+	return put_aside(n, error, true);
+}
+
+int
+quarantine_keep(struct node *n, const char *why)
+{
+	return put_aside(n, why, false);
 }
 
 int

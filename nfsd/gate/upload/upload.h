@@ -7,10 +7,6 @@
 #include "nfsd/gate/state/state.h"
 #include "nfsd/gate/worker/worker.h"
 
-/* What says so was not refused by S3. */
-#define KEPT_SILENT "its writer went silent"
-
-#define KEPT_BACK "the database was put back, and its bytes are not there"
 #define QUARANTINE_DROPPED ".dropped"	/* after that: it is about to go */
 
 /* A part of a multipart upload: [off, off + len) of the file, sent from here
@@ -48,11 +44,12 @@ void upload_run(void *node);	/* the schedule's; owns a reference */
 void delete_run(void *deletion);	/* a pool's job: one try */
 
 /* ---- quarantine.c ---- */
-/* Was it S3 that said no? */
-bool quarantine_is_refusal(const struct meta_quarantine *q);
 /* Keep the staged bytes aside; the file falls back to what S3 has, and who
  * wrote or waits is owed an error.  The file lock is held. */
 int quarantine_put(struct node *n, const char *error)
+	__attribute__((warn_unused_result));
+/* The same of what S3 has not refused: nobody has asked it. */
+int quarantine_keep(struct node *n, const char *why)
 	__attribute__((warn_unused_result));
 /* After a crash between the rows and the file's new place. */
 int quarantine_recover(struct gate *g) __attribute__((warn_unused_result));
