@@ -101,5 +101,62 @@ a_name_that_is_no_longer_asks_nobody(void)
 	bed_close(&b);
 }
 
+/* The file at the end of `deep`, below a directory that is called so now. */
+static int
+look_below(const char *top, struct gate_fh *fh)
+{
+	struct gate_fh dir;
+	struct gate_attr attr;
+	char name[256];
+	int r = do_lookup(&b, &c, top, &dir);
+
+	for (const char *at = deep + 2; r == 0 && *at != '\0'; dir = *fh) {
+		size_t len = strcspn(at, "/");
+
+		snprintf(name, sizeof(name), "%.*s", (int)len, at);
+		c.rq.may_block = true;
+		c.rq.again = GATE_AGAIN_NONE;
+		c.rq.first_ms = clock_ms();
+		r = gate_lookup(b.x, &c.rq, &dir, name, fh, &attr, NULL);
+		at += len + (at[len] == '/');
+	}
+	return r;
+}
+
+static int
+is_told(void *arg, const struct gate_upload_info *info)
+{
+	*(bool *)arg |= strstr(info->error, "longer than a key") != NULL;
+	return 0;
+}
+
+/* What is written to it has no key to go to. */
+static void
+what_is_met_too_late_waits_for_a_shorter_name(void)
+{
+	struct gate_fh fh;
+	bool told = false;
+
+	begin(2);
+	CU_ASSERT(is_there("d"));
+	fake_s3_fail(b.s3, S3_OP_LIST, 1, 1000, -EACCES);
+	CU_ASSERT_EQUAL(do_rename(&b, &c, "d", "d234"), 0);
+	fake_s3_fail(b.s3, S3_OP_LIST, 1, 0, 0);
+	AWAIT(look_below("d234", &fh) == 0);
+	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "DEEP", 4, GATE_FILE_SYNC),
+			0);
+	CU_ASSERT(bed_said(&b, "an upload cannot begin"));
+	CU_ASSERT(gate_each_upload(b.gate, is_told, &told) >= 0);
+	CU_ASSERT(told);
+	CU_ASSERT(do_read_is(&b, &c, &fh, "DEEP", 4));
+	CU_ASSERT_EQUAL(do_rename(&b, &c, "d234", "e"), 0);
+	deep[0] = 'e';
+	AWAIT(fake_s3_is(b.s3, deep, "DEEP", 4));
+	CU_ASSERT(fake_s3_is(b.s3, deep, "DEEP", 4));
+	bed_close(&b);
+}
+
 TEST_MAIN("gate_fits", T(a_name_that_makes_keys_too_long_is_refused),
-	  T(what_is_known_is_enough), T(a_name_that_is_no_longer_asks_nobody))
+	  T(what_is_known_is_enough),
+	  T(a_name_that_is_no_longer_asks_nobody),
+	  T(what_is_met_too_late_waits_for_a_shorter_name))

@@ -35,7 +35,10 @@ void
 dirmove_failed(struct gate_export *x, const char *key, const char *error)
 {
 	struct dirmoves *all = &x->gate->dirmoves;
-	bool first = false, too_long = strcmp(error, DIRMOVE_TOO_LONG) == 0;
+	/* By our measure, or the store's. */
+	bool first = false,
+	     too_long = strcmp(error, DIRMOVE_TOO_LONG) == 0 ||
+			strncmp(error, "KeyTooLong", strlen("KeyTooLong")) == 0;
 	struct dirmove *m;
 
 	pthread_mutex_lock(&all->mutex);

@@ -244,12 +244,50 @@ note_key_locked(struct node *n, const char *key)
 	return 0;
 }
 
+static const char *
+why_no_version(int r)
+{
+	return r == -ENAMETOOLONG ? DIRMOVE_TOO_LONG : strerror(-r);
+}
+
+/* There is no key for it (a directory above has a longer name since), or it
+ * could not be read.  S3 is not asked: the bytes wait, and go when there is a
+ * shorter name.  True: for the first time.  Mutex held. */
+static bool
+no_version_locked(struct node *n, int r)
+{
+	uint64_t now = clock_ms(), wait = RETRY_FIRST_MS;
+	bool first = n->up.failing_ms == 0;
+
+	for (unsigned i = 0; i < n->up.attempts && wait < RETRY_MAX_MS; i++)
+		wait *= 2;
+	n->up.attempts++;
+	if (first)
+		n->up.failing_ms = now;
+	upload_row_error_locked(n, why_no_version(r));
+	n->up.due_ms = now + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
+	if (now - n->up.failing_ms >= n->export->c.upload_retry_ms)
+		admit_failed_locked(n);
+	node_tick_at_locked(n, n->up.due_ms);
+	return first;
+}
+
+static void
+say_no_version(struct node *n, int r)
+{
+	char path[4096];
+
+	path_text(n, path, sizeof(path));
+	gate_say(n->export->gate, 1, "an upload cannot begin, its bytes wait "
+		 "here: file=%s error=%s", path, why_no_version(r));
+}
+
 /* Under the file lock: still wanted?  Then the version is fixed. */
 static int
 upload_begin(struct node *n, struct sending *s)
 {
 	/* Nothing of a tree is uploaded before it is known what lies there. */
-	bool kicked, wanted, early = dirmove_lists(n);
+	bool kicked, wanted, early = dirmove_lists(n), first = false;
 	int r = 0;
 
 	node_lock_wait(n);
@@ -307,8 +345,7 @@ upload_begin(struct node *n, struct sending *s)
 		/* Not -ECANCELED: it could not be read.  It is not
 		 * forgotten for that. */
 		if (r != -ECANCELED && n->up.pending && !n->dead) {
-			n->up.due_ms = clock_ms() + RETRY_MAX_MS;
-			node_tick_at_locked(n, n->up.due_ms);
+			first = no_version_locked(n, r);
 		} else if (n->h.state == META_FLUSHED) {
 			upload_schedule_locked(n, false);
 			admit_flushed_locked(n);
@@ -316,6 +353,8 @@ upload_begin(struct node *n, struct sending *s)
 	}
 	node_unlock_locked(n);
 	pthread_mutex_unlock(&n->mutex);
+	if (first)
+		say_no_version(n, r);
 	return r;
 }
 
