@@ -517,7 +517,7 @@ SCENARIOS(
 	{ "s38", "A streams 1 GiB with COMMITs every 64 MiB / B polls WRITEs "
 	  "/ B gets in only after A is quiet; A is never refused", s38,
 	  "settle_ms=2000 supersede_quiet_ms=1000 hold_ms=200 "
-	  "server.log_level=warning", false },
+	  "busy_limit_ms=3600000 server.log_level=warning", false },
 	{ "s39", "supersede_quiet=0 / B WRITEs between A's COMMIT and next "
 	  "WRITE / B wins, A busy: literal seed", s39,
 	  "supersede_quiet_ms=0 settle_ms=60000", false },

@@ -30,7 +30,7 @@ store_is '
 cat >"$dir/conf" <<END
 [server]
 state_dir = $dir/state
-shutdown_timeout_ms = 1000
+shutdown_timeout_ms = 60000
 portmap = off
 listen = 127.0.0.1:0
 [s3]
