@@ -104,9 +104,23 @@ tell_skipped(struct s3_remote *r, const struct s3_list *list, size_t count)
 	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
 }
 
+/* Something between the prefix and the delimiter, which it ends with: of any
+ * other the last character would be cut off for the name. */
+static bool
+is_common_prefix(const struct s3_list *list, const struct s3_xml_item *item)
+{
+	const char *end = list->delimiter != NULL ? list->delimiter : "";
+	size_t before = list->prefix != NULL ? strlen(list->prefix) : 0;
+	size_t len = strlen(end);
+
+	return len > 0 && item->key_len >= before + len &&
+	       strcmp(item->key + item->key_len - len, end) == 0;
+}
+
 /* marker: version 1 may tell the last of the page before again. */
 static int
-walk(const struct s3_xml_list *xml, const char *marker,
+walk(const struct s3_list *list, const struct s3_xml_list *xml,
+     const char *marker,
      int (*each)(void *arg, const struct s3_entry *entry), void *arg)
 {
 	for (size_t i = 0; i < xml->count; i++) {
@@ -119,7 +133,8 @@ walk(const struct s3_xml_list *xml, const char *marker,
 		};
 		int r;
 
-		if (marker != NULL && strcmp(item->key, marker) == 0)
+		if ((marker != NULL && strcmp(item->key, marker) == 0) ||
+		    (item->is_prefix && !is_common_prefix(list, item)))
 			continue;
 		r = each(arg, &entry);
 		if (r != 0)
@@ -211,7 +226,7 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 	if (xml.v1)
 		r->list_v1 = page.v1 = true;
 	tell_skipped(r, list, xml.skipped);
-	result = walk(&xml, page.v1 ? page.token : NULL, each, arg);
+	result = walk(list, &xml, page.v1 ? page.token : NULL, each, arg);
 	if (result != 0)
 		return result;
 	if (xml.next == NULL) {

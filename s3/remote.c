@@ -89,6 +89,9 @@ ping(struct s3 *s3, enum s3_ask ask, const char *prefix, unsigned limit_ms,
 	if (result == 0) {
 		result = s3_xml_list(reply.body.data, reply.body.len, &xml);
 		s3_xml_list_fini(&xml);
+		if (result == -EBADMSG)
+			s3_error_set(err, 0, "what it answers to a listing "
+				     "is none, or not whole");
 	}
 	return result == -ENOENT ? -ENODEV : result;
 }

@@ -162,7 +162,7 @@ see(void *arg, const struct s3_entry *e)
 static int
 page(char **token, unsigned *seen)
 {
-	struct s3_list list = { .token = *token };
+	struct s3_list list = { .token = *token, .delimiter = "/" };
 	char *next = NULL;
 	int r = s3_list_page(s3, &list, see, seen, &next, &err);
 
@@ -187,6 +187,23 @@ a_page_that_comes_again_with_another_token_ends_the_listing(void)
 	CU_ASSERT_EQUAL(seen, 2);
 	free(token);
 	stop(2);
+}
+
+/* Without its end a name would be one character short. */
+static void
+what_is_no_common_prefix_is_no_directory(void)
+{
+	struct s3_list list = { .prefix = "d/", .delimiter = "/" };
+	unsigned seen = 0;
+	char *next = NULL;
+
+	START({ "HTTP/1.1 200 OK" LINE ID LAST LINE "<ListBucketResult>"
+		"<IsTruncated>false</IsTruncated>" PREFIX("d/") PREFIX("d/e")
+		PREFIX("d/f/") "</ListBucketResult>", 0, HTTP_CLOSE,
+		NULL, NULL });
+	CU_ASSERT_EQUAL(s3_list_page(s3, &list, see, &seen, &next, &err), 0);
+	CU_ASSERT_EQUAL(seen, 1);
+	stop(1);
 }
 
 /* Of a page's one thousand keys below it, and of the next thousand. */
@@ -216,4 +233,5 @@ TEST_MAIN("s3_hostile",
 	  T(a_lost_answer_is_settled_where_no_time_is_told),
 	  T(google_tells_the_stored_length_of_what_it_unpacks),
 	  T(a_page_that_comes_again_with_another_token_ends_the_listing),
-	  T(a_common_prefix_may_come_again))
+	  T(a_common_prefix_may_come_again),
+	  T(what_is_no_common_prefix_is_no_directory))
