@@ -116,7 +116,8 @@ apply_put_extents(const struct change *c, struct sql *sql)
 {
 	const struct meta_extent *list = (const void *)c->data;
 	bool durable = c->kind == PUT_DURABLE;
-	sqlite3_stmt *s = sql_stmt(sql, durable ? SQL_DEL_HARD : SQL_DEL_EXTENTS);
+	sqlite3_stmt *s = sql_stmt(sql, durable ? SQL_DEL_HARD
+						: SQL_DEL_EXTENTS);
 	int r;
 
 	if (s != NULL) {

@@ -177,28 +177,6 @@ what_a_newer_program_wrote_is_not_opened(void)
 	bed_close(&b);
 }
 
-/* It has not yet had the columns that tell what was refused. */
-static void
-what_an_older_program_wrote_is_served(void)
-{
-	struct bed b = BED;
-	struct client a;
-	struct gate_fh fh;
-
-	client_init(&a, "a");
-	bed_open(&b);
-	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EAGAIN);
-	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
-	bed_stop(&b);
-	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
-	change(&b, "ALTER TABLE upload DROP COLUMN refused;"
-		   "ALTER TABLE upload DROP COLUMN refusals");
-	bed_start(&b);
-	CU_ASSERT(bed_settled(&b));
-	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
-	bed_close(&b);
-}
-
 /* What is left of a longer key would be another one. */
 static void
 a_key_that_is_too_long_is_not_cut(void)
@@ -264,6 +242,5 @@ a_damaged_database_ends_the_start(void)
 TEST_MAIN("gate_found", T(rows_without_an_inode_stay),
 	  T(rows_of_an_unknown_kind_stay),
 	  T(what_a_newer_program_wrote_is_not_opened),
-	  T(what_an_older_program_wrote_is_served),
 	  T(a_key_that_is_too_long_is_not_cut),
 	  T(a_damaged_database_ends_the_start))
