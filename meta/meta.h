@@ -335,6 +335,13 @@ void meta_put_setting(struct meta_batch *b, const char *name,
  */
 int meta_commit(struct meta *meta, struct meta_batch **batch)
 	__attribute__((warn_unused_result));
+#ifdef FAILPOINTS
+/* Test builds call it before they wait for SQLite or the disk. */
+void meta_guard(struct meta *meta, void (*may_last)(void));
+#else
+#define meta_guard(meta, may_last) ((void)(meta))
+#endif
+
 /*
  * The two halves of meta_commit: hand over, which gives the batch its place in
  * the order, and wait.  Between them the caller may let go of its locks:

@@ -238,6 +238,7 @@ struct meta {
 	pthread_mutex_t reader_mutex;
 	struct sql readers[READERS];
 	bool reader_busy[READERS];
+	void (*may_last)(void);	/* test builds: of meta_guard, or NULL */
 	pthread_t reader_owner[READERS];	/* of those that are busy */
 	pthread_cond_t reader_free;
 

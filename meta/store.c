@@ -232,13 +232,30 @@ meta_submit(struct meta *m, struct meta_batch **batch)
 	return 0;
 }
 
+#ifdef FAILPOINTS
+void
+meta_guard(struct meta *m, void (*may_last)(void))
+{
+	m->may_last = may_last;
+}
+
+static void
+guard(struct meta *m)
+{
+	if (m->may_last != NULL)
+		m->may_last();
+}
+#else
+#define guard(m) ((void)(m))
+#endif
+
 int
 meta_wait(struct meta *m, struct meta_batch **ticket)
 {
 	struct meta_batch *b = *ticket;
 	int r;
 
-	(void)m;
+	guard(m);
 	*ticket = NULL;
 	while (sem_wait(&b->done) < 0 && errno == EINTR)
 		;
@@ -275,6 +292,7 @@ meta_post(struct meta *m, struct meta_batch **batch)
 void
 meta_ease(struct meta *m)
 {
+	guard(m);
 	pthread_mutex_lock(&m->mutex);
 	while (m->posted > POSTED_MAX)
 		pthread_cond_wait(&m->eased, &m->mutex);
@@ -288,6 +306,7 @@ reader_get(struct meta *m)
 {
 	size_t i;
 
+	guard(m);
 	pthread_mutex_lock(&m->reader_mutex);
 #ifdef FAILPOINTS
 	for (i = 0; i < READERS; i++)

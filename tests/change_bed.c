@@ -63,11 +63,11 @@ hurry_node(void *arg, struct node *n)
 	uint64_t now = clock_ms();
 
 	(void)arg;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->up.due_ms = n->up.not_before_ms = now;
 	n->h_last_ms = n->h_opened_ms = 0;
 	node_tick_at_locked(n, now + 1);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -261,14 +261,14 @@ look_at_node(void *arg, struct node *n)
 	struct meta *meta = l->r->bed.meta;
 
 	l->n = n;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->dead) {
 		struct meta_inode i = { 0 };
 
 		same(l, meta_get_inode(meta, n->ino, &i) == -ENOENT,
 		     "it is dead, and has a row");
 		meta_inode_fini(&i);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		return 0;
 	}
 	look_at_row(l);
@@ -287,7 +287,7 @@ look_at_node(void *arg, struct node *n)
 	same(l, l->handle == (n->h.state != META_NONE) ||
 			(!l->handle && n->h.state == META_ACTIVE &&
 			 n->d.durable.count == 0 && !n->h.created), "handle");
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -305,10 +305,10 @@ count_node(void *arg, struct node *n)
 {
 	struct count *c = arg;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	c->owners += !n->dead && name_left_key(n) && !n->i.relocating &&
 		     strcmp(n->i.base_key, c->key) == 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -333,14 +333,14 @@ look_at_hidden(struct look *l)
 	} *all;
 	size_t n = 0;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	all = calloc(HASH_COUNT(g->hidden) + 1, sizeof(*all));
 	CU_ASSERT_PTR_NOT_NULL_FATAL(all);
 	HASH_ITER(hh, g->hidden, h, next) {
 		strcpy(all[n].key, h->key + sizeof(uint32_t));
 		all[n++].count = h->count - h->strays;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	l->n = NULL;
 	for (size_t i = 0; i < n; i++) {
 		struct count c = { .l = l, .key = all[i].key };
@@ -380,9 +380,9 @@ deletions(struct rig *r, unsigned *pending)
 	unsigned rows = 0;
 	int e = meta_each_delete(r->bed.meta, count_any_delete, &rows);
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	*pending = (unsigned)g->deletes_pending;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return e == 0 && rows == *pending;
 }
 
@@ -394,18 +394,21 @@ differences(struct rig *r)
 	unsigned deletes = 0, moves = 0;
 
 	same(&l, all_is_on_disk(r) == 0, "the database takes rows");
+	/* Both are looked at under their mutexes, so that nothing changes. */
+	meta_guard(r->bed.meta, NULL);
 	(void)each_node(g, look_at_node, &l);
 	look_at_hidden(&l);
+	meta_guard(r->bed.meta, mutex_may_last);
 	same(&l, meta_each_delete(r->bed.meta, count_any_delete, &deletes) ==
 			 0, "deletions");
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	same(&l, deletes == g->deletes_pending, "deletions pending");
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	same(&l, meta_each_dirmove(r->bed.meta, count_move, &moves) == 0,
 	     "moves");
-	pthread_mutex_lock(&g->dirmoves.mutex);
+	mutex_lock(&g->dirmoves.mutex);
 	same(&l, moves == g->dirmoves.count, "moves under way");
-	pthread_mutex_unlock(&g->dirmoves.mutex);
+	mutex_unlock(&g->dirmoves.mutex);
 	return l.wrong;
 }
 

@@ -189,9 +189,9 @@ bed_memory_used(struct bed *b)
 {
 	uint64_t used;
 
-	pthread_mutex_lock(&b->gate->mutex);
+	mutex_lock(&b->gate->mutex);
 	used = b->gate->memory_used;
-	pthread_mutex_unlock(&b->gate->mutex);
+	mutex_unlock(&b->gate->mutex);
 	return used;
 }
 

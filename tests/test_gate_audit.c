@@ -279,11 +279,11 @@ committed_bytes_that_nobody_will_upload_are_seen(void)
 	bed_open(&b);
 	flushed(&b, &a, "f", &fh);
 	n = node_of(&b, &fh);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	while (n->up.run != UP_IDLE)
-		pthread_cond_wait(&n->changed, &n->mutex);
+		mutex_wait(&n->mutex, &n->changed, NULL);
 	n->up.pending = false;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	audit_pass(b.gate);
 	audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 2);
@@ -292,10 +292,10 @@ committed_bytes_that_nobody_will_upload_are_seen(void)
 	CU_ASSERT(bed_said(&b, "nothing will end a flushed handle: "
 			   "file=/b/f "));
 	CU_ASSERT(bed_said(&b, "holder=a@"));
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->up.pending = true;
 	upload_schedule_locked(n, true);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	bed_close(&b);
 }
@@ -348,16 +348,16 @@ a_reservation_that_outlives_its_time_is_seen(void)
 			-EAGAIN);
 	n = node_of(&b, &fh);
 	SWITCH(without_end, &b);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	CU_ASSERT_PTR_NOT_NULL(n->reserved_client);
 	n->reserved_until_ms = clock_ms() - 5000;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	audit_pass_sees(&b, "a reservation has outlived its time: file=/b/f ",
 			"client=c@");
 	/* One that is longer than it may be. */
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->reserved_until_ms = clock_ms() + 3600000;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
 	CU_ASSERT_EQUAL(broken(&b), 2);
@@ -381,14 +381,14 @@ uncommitted_bytes_without_a_writer_are_seen(void)
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "AAAA", 4, GATE_UNSTABLE), 0);
 	n = node_of(&b, &fh);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->h.state = META_NONE;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	audit_pass_sees(&b, "uncommitted bytes without a writer: file=/b/f ",
 			"client=a@");
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->h.state = META_ACTIVE;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	bed_close(&b);
 }

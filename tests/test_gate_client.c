@@ -28,10 +28,10 @@ reserved_for(struct node *n, const char *name)
 {
 	bool is;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	is = n->reserved_client != NULL &&
 	     strncmp(n->reserved_client, name, strlen(name)) == 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return is;
 }
 
@@ -56,9 +56,9 @@ a_reservation_that_is_over_is_not_prolonged_by_others(void)
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
 	CU_ASSERT(reserved_for(n, "dead@"));
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->reserved_until_ms = run_ms(b.gate);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
 	CU_ASSERT(reserved_for(n, "c@"));

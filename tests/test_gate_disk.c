@@ -206,9 +206,9 @@ take_all(int *list, int *count, int room)
 static void
 may_open(struct bed *b, unsigned limit)
 {
-	pthread_mutex_lock(&b->gate->files.mutex);
+	mutex_lock(&b->gate->files.mutex);
 	b->gate->files.limit = limit;
-	pthread_mutex_unlock(&b->gate->files.mutex);
+	mutex_unlock(&b->gate->files.mutex);
 }
 
 static void
@@ -541,9 +541,9 @@ park_read(struct bed *b, struct client *c, struct gate_fh *fh, char *p)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
 	while (!refused && clock_ms() < until) {
 		usleep(1000);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		refused = n->d.unstored_ms != 0 && !n->d.storing;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	CU_ASSERT(refused);
 	CU_ASSERT_EQUAL(sem_trywait(&c->woken), 0);
@@ -594,11 +594,11 @@ bytes_for_a_read_that_does_not_come_again_are_dropped(void)
 	b.export.attr_ttl_ms = 60000;
 	bed_open(&b);
 	n = park_read(&b, &a, &fh, p);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	f = LIST_FIRST(&n->d.fetches);
 	if (f != NULL)
 		f->until_ms = clock_ms();
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	CU_ASSERT_PTR_NOT_NULL(f);
 	node_tick(b.gate, fh.ino);
 	CU_ASSERT(memory_is_free(&b));

@@ -32,10 +32,10 @@ commit_late(void *arg)
 static void
 lapse(struct node *n)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	CU_ASSERT_EQUAL(fence_locked(n, n->h.who, META_FENCED, true), 0);
 	data_drop_dirty_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	CU_ASSERT_EQUAL(write_commit(n, 0, UINT64_MAX, NULL, 0), 0);
 }
 
@@ -45,9 +45,9 @@ flush_silent(struct node *n)
 {
 	if (n->h.state == META_ACTIVE)
 		CU_ASSERT_EQUAL(write_commit(n, 0, UINT64_MAX, NULL, 0), 0);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	CU_ASSERT_EQUAL(fence_locked(n, n->h.who, META_FLUSHED, false), 0);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* It passes the first look and waits; if it is later than that, it has to
@@ -128,9 +128,9 @@ a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
 	/* It is let in, and then there is no descriptor, say. */
 	client_id_text(b.x, &other.rq, who);
 	CU_ASSERT_EQUAL_FATAL(admit_writer(n, &other.rq, who), 0);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	admit_undo_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_unlock(n);
 	CU_ASSERT_EQUAL(do_write(&b, &l.c, &l.fh, 0, "new", 3,
 				 GATE_FILE_SYNC), 0);

@@ -47,9 +47,9 @@ disk_stands(bool stands)
 	standing = stands;
 	n = node_find(b.gate, fh.ino);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->d.storing = stands;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 }
 
@@ -168,10 +168,10 @@ back_in_time(uint64_t ms)
 	struct node *n = node_find(b.gate, fh.ino);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->d.doubt_ms -= ms;
 	n->d.doubted_ms -= ms;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 }
 

@@ -205,9 +205,9 @@ a_writer_is_told_what_was_discarded_wherever_memory_fails(void)
 
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "new", 3,
 					 GATE_UNSTABLE), 0);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->lease_ms = 0;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		arm(k, 1);
 		(void)write_abandon(n);
 		more = fired();
@@ -290,10 +290,10 @@ an_upload_goes_out_on_record_or_not_at_all(void)
 		arm(k, 1);
 		r = upload_point_of_no_return(&s, "", "");
 		more = fired();
-		pthread_mutex_lock(&s.node->mutex);
+		mutex_lock(&s.node->mutex);
 		CU_ASSERT(r == -ENOMEM || indoubt_at_locked(s.node, "f"));
 		indoubt_forget_locked(s.node, NULL);
-		pthread_mutex_unlock(&s.node->mutex);
+		mutex_unlock(&s.node->mutex);
 	}
 	CU_ASSERT_FALSE(more);
 	key_release(b.x, "f", fh.ino);

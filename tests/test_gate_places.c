@@ -139,13 +139,13 @@ check_places(struct bed *b, const struct gate_fh *fh)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
 	while (!still) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		still = n->d.writing == 0 && n->d.filling.count == 0;
 		if (still) {
 			CU_ASSERT(used_is_right(n));
 			CU_ASSERT_EQUAL(stray_blocks(n), 0);
 		}
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	node_put(&n);
 }
@@ -349,9 +349,9 @@ random_step(struct random *r)
 		struct node *n = node_find(r->b->gate, r->fh.ino);
 
 		/* Room is wanted: what S3 has is fetched again. */
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		data_drop_clean_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		node_put(&n);
 		break;
 	}

@@ -110,9 +110,9 @@ waiting(struct bed *b)
 {
 	unsigned count;
 
-	pthread_mutex_lock(&b->gate->mutex);
+	mutex_lock(&b->gate->mutex);
 	count = b->gate->delete_waiters;
-	pthread_mutex_unlock(&b->gate->mutex);
+	mutex_unlock(&b->gate->mutex);
 	return count;
 }
 
@@ -202,11 +202,11 @@ parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
 	change_large(&y, &c);
 	until = clock_ms() + BED_WAIT_MS;
 	while (!waits && used <= MEMORY + LARGE && clock_ms() < until) {
-		pthread_mutex_lock(&b.gate->mutex);
+		mutex_lock(&b.gate->mutex);
 		used = b.gate->memory_used;
 		waits = b.x->uploads_waiting + b.y->uploads_waiting == 1 &&
 			used >= LARGE;
-		pthread_mutex_unlock(&b.gate->mutex);
+		mutex_unlock(&b.gate->mutex);
 		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
 	}
 	CU_ASSERT(waits);

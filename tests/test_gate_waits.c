@@ -74,11 +74,11 @@ a_file_whose_timer_was_lost_is_uploaded_all_the_same(void)
 	bed_open(&b);
 	t = &b.gate->timers;
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
-	pthread_mutex_lock(&t->mutex);
+	mutex_lock(&t->mutex);
 	t->count = t->few_count = 0;
 	t->lost_ms = clock_ms();
 	pthread_cond_signal(&t->sooner);
-	pthread_mutex_unlock(&t->mutex);
+	mutex_unlock(&t->mutex);
 	AWAIT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	bed_close(&b);
@@ -133,11 +133,11 @@ overlap(struct bed *b, const struct gate_fh *fh)
 	uint64_t at, run;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	for (size_t i = 0; i < n->d.staged.count; i++)
 		both |= extents_at(&n->d.clean, n->d.staged.list[i].off, &at,
 				   &run);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	return both;
 }
@@ -148,11 +148,11 @@ pin(struct bed *b, const struct gate_fh *fh, int more)
 	struct node *n = node_find(b->gate, fh->ino);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->d.pins += (unsigned)more;
 	/* The map is full. */
 	n->d.clean.room = n->d.clean.count;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 }
 

@@ -49,7 +49,7 @@ show_fenced(struct handle_walk *w, struct node *n, const char *path)
 	struct fenced *f;
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link) {
 		if (f->state == META_FLUSHED || f->state == META_NONE ||
 		    count == 8)
@@ -73,7 +73,7 @@ show_fenced(struct handle_walk *w, struct node *n, const char *path)
 		};
 		count++;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = w->each(w->arg, &list[i]);
 	return r;
@@ -87,7 +87,7 @@ show_handle(void *arg, struct node *n)
 	char path[4096], client[META_CLIENT_MAX];
 	bool any, held;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	held = any = n->h.state != META_NONE;
 	strcpy(client, n->h.who);
 	info.state = meta_state_name(n->h.state);
@@ -97,7 +97,7 @@ show_handle(void *arg, struct node *n)
 	info.age_ms = run_ms(n->export->gate) - n->h_opened_ms;
 	silence_tell_locked(n, &info);
 	any |= !LIST_EMPTY(&n->fenced) || n->reserved_client != NULL;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!any)
 		return 0;
 	path_text(n, path, sizeof(path));
@@ -133,6 +133,7 @@ struct upload_walk {
 static const char *
 upload_state_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->up.run == UP_RUNNING)
 		return n->h.state == META_FINISHING ? "FINISHING"
 						    : "UPLOADING";
@@ -147,6 +148,7 @@ refusal_locked(const struct node *n, struct gate_upload_info *info)
 {
 	uint64_t grace = n->export->c.refuse_grace_ms;
 
+	mutex_must_hold(&n->mutex);
 	info->refusals = n->up.refusals;
 	info->refused_ms = upload_refused_ms_locked(n);
 	info->grace_ms = info->refused_ms < grace ? grace - info->refused_ms
@@ -161,7 +163,7 @@ show_upload(void *arg, struct node *n)
 	char path[4096], key[META_KEY_MAX + 2], error[256];
 	bool pending;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	pending = n->up.pending && !n->dead && !n->i.local_only;
 	info.state = upload_state_locked(n);
 	info.bytes_total = n->i.data_dirty ? n->i.size : 0;
@@ -170,7 +172,7 @@ show_upload(void *arg, struct node *n)
 	if (n->up.refusals != 0)
 		refusal_locked(n, &info);
 	strcpy(error, n->up.row != NULL ? n->up.row->error : "");
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!pending)
 		return 0;
 	path_text(n, path, sizeof(path));
@@ -205,6 +207,7 @@ struct flush {
 static bool
 is_left_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return n->up.pending && !n->dead && !n->i.local_only &&
 	       (n->h.state != META_ACTIVE || n->d.staged.count > 0 ||
 		n->flush_empty);
@@ -215,6 +218,7 @@ is_left_locked(const struct node *n)
 static bool
 is_due_locked(const struct node *n, uint64_t began_ms)
 {
+	mutex_must_hold(&n->mutex);
 	return is_left_locked(n) &&
 	       (n->h.state == META_NONE || n->up.dirty_ms <= began_ms);
 }
@@ -226,22 +230,22 @@ flush_one(void *arg, struct node *n)
 	char path[4096];
 	bool pending;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	pending = is_due_locked(n, f->began_ms);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!pending)
 		return 0;
 	path_text(n, path, sizeof(path));
 	if (!below(path, f->path))
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (is_due_locked(n, f->began_ms)) {
 		f->left++;
 		f->total += n->i.data_dirty ? n->i.size : 0;
 		f->sent += n->up.run == UP_RUNNING ? n->up.bytes_sent : 0;
 		upload_want_locked(n);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -265,11 +269,11 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 
 		if (r < 0)
 			return r;
-		pthread_mutex_lock(&g->mutex);
+		mutex_lock(&g->mutex);
 		/* An end that waited for what S3 refuses would never come. */
 		if (path == NULL)
 			f.left += deletes_due_locked(g);
-		pthread_mutex_unlock(&g->mutex);
+		mutex_unlock(&g->mutex);
 		if (path == NULL)
 			f.left += dirmoves_owed(g);
 		if (f.total > total)
@@ -282,9 +286,9 @@ gate_flush(struct gate *g, const char *path, uint64_t timeout_ms,
 			return -ETIMEDOUT;
 		ts.tv_sec = (time_t)(next / 1000);
 		ts.tv_nsec = (long)(next % 1000) * 1000000;
-		pthread_mutex_lock(&g->mutex);
-		(void)pthread_cond_timedwait(&g->progress, &g->mutex, &ts);
-		pthread_mutex_unlock(&g->mutex);
+		mutex_lock(&g->mutex);
+		(void)mutex_wait(&g->mutex, &g->progress, &ts);
+		mutex_unlock(&g->mutex);
 	}
 }
 
@@ -304,11 +308,11 @@ tell_left(void *arg, struct node *n)
 	char path[4096], error[256];
 	bool left;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	left = is_left_locked(n);
 	info.state = upload_state_locked(n);
 	strcpy(error, n->up.row != NULL ? n->up.row->error : "");
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!left)
 		return 0;
 	path_text(n, path, sizeof(path));
@@ -358,7 +362,7 @@ refresh_one(void *arg, struct node *n)
 	path_text(n, path, sizeof(path));
 	if (!below(path, want))
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!node_is_local_locked(n)) {
 		n->checked_ms = 0;
 		if (n->i.kind != GATE_DIR)
@@ -366,7 +370,7 @@ refresh_one(void *arg, struct node *n)
 	}
 	if (n->scan != NULL)
 		n->scan->fresh_ms = 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -378,14 +382,14 @@ gate_refresh(struct gate *g, const char *path)
 	int r;
 
 	/* First: what is on its way now will not be believed. */
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	__atomic_store_n(&g->refreshed_ms, clock_ms(), __ATOMIC_RELAXED);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	r = each_node(g, refresh_one, (void *)path);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_ITER(hh, g->negatives, e, next)
 		e->until_ms = 0;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (r < 0)
 		return r;
 	r = path_walk(g, path, &n);
@@ -406,9 +410,9 @@ gate_restore(struct gate *g, const char *path, unsigned days, char *why,
 	if (r == 0 && node_kind(n) == GATE_DIR)
 		r = -EISDIR;
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		strcpy(key, n->i.base_key);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = key[0] == '\0' ? -ENODATA :
 		    s3_restore(n->export->s3, key, days, &err);
 		if (r < 0)
@@ -450,7 +454,7 @@ hint_one(void *arg, struct node *n)
 {
 	struct gate_request rq = { .who = *(const struct gate_client *)arg };
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	/* After a reboot what it held is not coming back; 15 s are for a
 	 * client that only mounted once more (rule.md 1). */
 	if (n->h.state == META_ACTIVE && client_holds_locked(n, &rq) &&
@@ -458,7 +462,7 @@ hint_one(void *arg, struct node *n)
 		n->lease_ms = HINT_LEASE_MS;
 		node_tick_run_locked(n, n->h_last_ms + n->lease_ms);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 

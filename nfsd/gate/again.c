@@ -78,9 +78,9 @@ again_job(void *arg)
 			gate_say(g, 2, "what S3 had refused is in the bucket "
 				 "now: id=%llu", (unsigned long long)d.ids[i]);
 	free(d.ids);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	x->again.running = false;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 static int
@@ -97,7 +97,7 @@ start(struct gate_export *x, int64_t from_ns, int64_t to_ns)
 	struct gate *g = x->gate;
 	bool free;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	free = !x->again.running;
 	if (free) {
 		x->again.running = true;
@@ -105,12 +105,12 @@ start(struct gate_export *x, int64_t from_ns, int64_t to_ns)
 						       : from_ns;
 		x->again.to_ns = to_ns;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (free && pool_add(&g->transfers, x, POOL_NEXT, again_job, x) < 0) {
-		pthread_mutex_lock(&g->mutex);
+		mutex_lock(&g->mutex);
 		x->again.running = false;
 		x->again.to_ns = x->again.from_ns;
-		pthread_mutex_unlock(&g->mutex);
+		mutex_unlock(&g->mutex);
 	}
 }
 

@@ -78,6 +78,7 @@ look_at_row(void *arg, const struct meta_handle *h)
 static bool
 is_idle_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return !n->up.pending && n->up.run == UP_IDLE && !n->locked;
 }
 
@@ -88,6 +89,7 @@ file_end_locked(const struct node *n)
 	const struct extents *const maps[] = { &n->d.staged, &n->d.durable };
 	uint64_t end = 0;
 
+	mutex_must_hold(&n->mutex);
 	for (size_t m = 0; n->d.memory == NULL && m < 2; m++) {
 		for (size_t i = 0; i < maps[m]->count; i++) {
 			const struct meta_extent *e = &maps[m]->list[i];
@@ -104,6 +106,7 @@ look_locked(const struct node *n, uint64_t now)
 {
 	unsigned sees = 0;
 
+	mutex_must_hold(&n->mutex);
 	if (n->reserved_client != NULL && n->reserved_until_ms + LATE_MS < now)
 		sees |= SEES_RESERVED;
 	if (n->h.state == META_FLUSHED && is_idle_locked(n))
@@ -137,12 +140,12 @@ pass_node(void *arg, struct node *n)
 	unsigned sees, tell;
 	bool astray;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	end = n->dead ? 0 : file_end_locked(n);
 	version = n->content_version;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	astray = end > 0 && lacks_bytes(n, end);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	sees = n->dead ? 0 : look_locked(n, run_ms(n->export->gate));
 	if (astray && !n->dead && version == n->content_version &&
 	    file_end_locked(n) == end)
@@ -159,7 +162,7 @@ pass_node(void *arg, struct node *n)
 						    ? n->reserved_client
 						    : n->h.who);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -196,9 +199,9 @@ pass_quarantine(struct gate *g)
 		return;
 	/* A row is there a moment before its file, or longer on a busy
 	 * machine. */
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	moving = g->setting_aside > 0;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (moving)
 		k.id = 0;
 	if (k.id != 0 && k.id == g->audit_missing && k.id != g->audit_told) {

@@ -364,30 +364,31 @@ gate_open(const struct gate_config *config, struct meta *meta,
 		return -ENOMEM;
 	g->config = *config;
 	g->meta = meta;
+	meta_guard(meta, mutex_may_last);
 	g->data_dir = -1;
 	LIST_INIT(&g->exports);
 	TAILQ_INIT(&g->shown);
-	pthread_mutex_init(&g->mutex, NULL);
-	pthread_mutex_init(&g->links, NULL);
+	mutex_init(&g->mutex, MUTEX_GATE);
+	mutex_init(&g->links, MUTEX_LINKS);
 	run_clock_init(&g->clock);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&g->progress, &attr);
 	pthread_cond_init(&g->key_free, &attr);
 	pthread_cond_init(&g->memory_free, &attr);
-	pthread_mutex_init(&g->dirmoves.mutex, NULL);
-	pthread_mutex_init(&g->dirmoves.renames, NULL);
+	mutex_init(&g->dirmoves.mutex, MUTEX_DIRMOVES);
+	mutex_init(&g->dirmoves.renames, MUTEX_RENAMES);
 	pthread_cond_init(&g->dirmoves.changed, &attr);
 	LIST_INIT(&g->dirmoves.list);
 	pthread_cond_init(&g->quota_stop, &attr);
 	pthread_condattr_destroy(&attr);
 	for (size_t i = 0; i < SHARDS; i++) {
-		pthread_mutex_init(&g->shards[i].mutex, NULL);
+		mutex_init(&g->shards[i].mutex, MUTEX_SHARD);
 		pthread_cond_init(&g->shards[i].left, NULL);
 		TAILQ_INIT(&g->shards[i].lru);
 		TAILQ_INIT(&g->shards[i].spare);
 	}
-	pthread_mutex_init(&g->known.mutex, NULL);
+	mutex_init(&g->known.mutex, MUTEX_LEAF);
 	g->state_dir = strdup(config->state_dir);
 	r = g->state_dir == NULL ? -ENOMEM : known_init(g);
 	if (r == 0)

@@ -71,10 +71,10 @@ gate_each_quarantined(struct gate *g,
 static void
 wait_for_files(struct gate *g)
 {
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	while (g->setting_aside > 0)
-		pthread_cond_wait(&g->progress, &g->mutex);
-	pthread_mutex_unlock(&g->mutex);
+		mutex_wait(&g->mutex, &g->progress, NULL);
+	mutex_unlock(&g->mutex);
 }
 
 /* ---- its bytes ---- */
@@ -590,9 +590,9 @@ is_busy(struct quarantined *k)
 	bool busy = delete_pending(k->x, k->q.key);
 
 	if (!busy && path_walk(k->x->gate, k->q.path, &n) == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		busy = node_is_local_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	node_put(&n);
 	return busy;

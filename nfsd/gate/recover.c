@@ -126,7 +126,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 	r = load(g, h->ino, &n);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (h->state == META_FAILED || h->state == META_FENCED) {
 		r = fence_locked(n, h->who, h->state, !h->lapsed);
 	} else if (h->state == META_DONE) {
@@ -157,7 +157,7 @@ recover_handle(struct gate *g, const struct meta_handle *h)
 						 false);
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	return r;
 }
@@ -171,9 +171,9 @@ close_handle(struct gate *g, const struct meta_handle *h)
 
 	if (n == NULL)
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	admit_flushed_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 }
 
@@ -266,7 +266,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	}
 	/* Nothing goes to a key that is still another's. */
 	hidden = hidden_exactly(n->export, key);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	upload_row_recover_locked(n, u);
 	n->up.pending = true;
 	n->up.recovered = true;
@@ -278,7 +278,7 @@ recover_upload(struct gate *g, const struct meta_upload *u)
 	n->up.dirty_ms = clock_ms();
 	n->up.due_ms = clock_ms();
 	upload_schedule_locked(n, false);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	return r < 0 ? r : 0;
 }
@@ -295,10 +295,10 @@ hide_left(struct gate *g, const struct meta_upload *u)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	left = name_left_key(n) && !n->i.relocating;
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (left)
 		hidden_add(n->export, key);
 	node_put(&n);
@@ -314,9 +314,9 @@ recover_indoubt(void *arg, uint64_t ino, const struct meta_indoubt *sent)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = indoubt_recover_locked(n, sent);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	indoubt_place(n);
 	node_put(&n);
 	return r;

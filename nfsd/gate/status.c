@@ -23,10 +23,10 @@ count_pending(void *arg, struct node *n)
 {
 	struct gate_status *out = arg;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	out->uploads += n->up.pending && !n->dead;
 	out->refused += n->up.pending && !n->dead && n->up.refusals != 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ gate_status(struct gate *g, struct gate_status *out)
 		.idle_flushed = LOAD(idle_flushed),
 	};
 #undef LOAD
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	out->deletes = g->deletes_pending;
 	LIST_FOREACH(x, &g->exports, link) {
 		struct s3_stats stats;
@@ -66,7 +66,7 @@ gate_status(struct gate *g, struct gate_status *out)
 		out->extras_lost += stats.extras_lost;
 		out->unordered += page_unordered(x);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (meta_bytes(g->meta, &out->database_bytes) < 0 ||
 	    each_node(g, count_pending, out) < 0 ||
 	    gate_each_quarantined(g, count_one, &out->quarantined) < 0)

@@ -28,6 +28,7 @@ wake_due_locked(struct node *n, uint64_t now)
 	struct waiter *w, *next;
 	uint64_t soonest = 0;
 
+	mutex_must_hold(&n->mutex);
 	for (w = TAILQ_FIRST(&n->waiters); w != NULL; w = next) {
 		next = TAILQ_NEXT(w, link);
 		if (w->until_ms > now) {
@@ -52,16 +53,16 @@ write_flush_empty(struct node *n)
 	int r = 0;
 
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	due = !n->dead && n->h.state == META_ACTIVE && n->flush_empty &&
 	      n->h_opened_ms + n->export->c.create_settle_ms <= now;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	/* Should that fail, the timer comes back. */
 	if (due)
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -72,6 +73,7 @@ lease_locked(const struct node *n, uint64_t run)
 {
 	uint64_t alive = n->export->c.lease_ms / 9 * 30;
 
+	mutex_must_hold(&n->mutex);
 	if (n->lease_ms < n->export->c.lease_ms ||
 	    client_last_ms(n->export, n->h.who) + n->lease_ms < run)
 		return n->lease_ms;
@@ -188,10 +190,10 @@ node_tick(void *arg, uint64_t ino)
 	n = node_find(g, ino);
 	if (n == NULL)
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->tick_ms = 0;
 	run = tick_locked(n, clock_ms(), &gone);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	fetch_free(&gone);
 	if (run != NULL) {
 		due = malloc(sizeof(*due));
@@ -220,12 +222,12 @@ write_abandon(struct node *n)
 
 	path_text(n, path, sizeof(path));
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	due_ms = n->h_last_ms + n->lease_ms;
 	due = !n->dead && n->h.state == META_ACTIVE &&
 	      due_ms <= run_ms(x->gate);
 	strcpy(who, n->h.who);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	/* It is we who are silent.  Looked at again in a second (tick). */
 	if (due && client_waits(x, who, due_ms))
 		due = false;
@@ -240,17 +242,17 @@ write_abandon(struct node *n)
 		 publish ? "publish"
 		 : x->c.abandon == GATE_ABANDON_DISCARD ? "discard"
 							 : "quarantine");
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	/* Without that nothing happens to it, or its COMMIT would be told OK
 	 * of bytes that are gone. */
 	r = fence_locked(n, n->h.who, publish ? META_FLUSHED : META_FENCED,
 			 !publish);
 	/* A WRITE under way would come after the others had gone. */
 	while (r == 0 && !publish && n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
+		mutex_wait(&n->mutex, &n->changed, NULL);
 	if (r == 0 && x->c.abandon == GATE_ABANDON_DISCARD)
 		data_drop_dirty_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
 	/* Nothing that S3 lacks, nothing to set aside. */

@@ -86,7 +86,7 @@ memory_await(struct gate_export *x, uint64_t bytes, bool upload)
 
 	x->uploads_waiting += upload;
 	while (!memory_fits(x, bytes, upload))
-		pthread_cond_wait(&g->memory_free, &g->mutex);
+		mutex_wait(&g->mutex, &g->memory_free, NULL);
 	x->uploads_waiting -= upload;
 	/* Fetches waited for that. */
 	if (upload)
@@ -99,7 +99,7 @@ memory_try(struct gate_export *x, uint64_t bytes, bool upload, bool wait)
 	struct gate *g = x->gate;
 	bool fits;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	if (wait)
 		memory_await(x, bytes, upload);
 	fits = wait || memory_fits(x, bytes, upload);
@@ -113,7 +113,7 @@ memory_try(struct gate_export *x, uint64_t bytes, bool upload, bool wait)
 		x->memory_uploads += upload ? bytes : 0;
 		g->memory_used += bytes;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return fits;
 }
 
@@ -122,7 +122,7 @@ memory_give(struct gate_export *x, uint64_t bytes, bool upload)
 {
 	struct gate *g = x->gate;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	if (upload && x->memory_beyond == bytes) {
 		x->memory_beyond = 0;
 		g->memory_beyond--;
@@ -131,7 +131,7 @@ memory_give(struct gate_export *x, uint64_t bytes, bool upload)
 	x->memory_uploads -= upload ? bytes : 0;
 	g->memory_used -= bytes;
 	pthread_cond_broadcast(&g->memory_free);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* ---- the buffers, from the last byte of the GET to the data file ---- */
@@ -174,6 +174,7 @@ skip_read_locked(struct node *n, struct fetch_list *gone)
 {
 	struct fetch *f, *next;
 
+	mutex_must_hold(&n->mutex);
 	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
 		next = LIST_NEXT(f, link);
 		if (f->buf != NULL && !f->storing &&
@@ -189,6 +190,7 @@ fetch_piece_locked(struct node *n, struct piece *p)
 {
 	struct fetch *f;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->d.fetches, link) {
 		if (f->buf == NULL || p->off < f->off ||
 		    p->off >= f->off + f->len ||
@@ -233,6 +235,7 @@ store_locked(struct node *n, const struct fetch *f)
 	uint64_t off = f->off, end = f->off + f->len;
 	int r = 0;
 
+	mutex_must_hold(&n->mutex);
 	while (r == 0 && off < end) {
 		struct piece p;
 		uint64_t at, len;
@@ -264,6 +267,7 @@ store_locked(struct node *n, const struct fetch *f)
 static bool
 near_reader_locked(const struct node *n, uint64_t off, uint64_t len)
 {
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < STREAMS; i++) {
 		const struct stream *s = &n->d.streams[i];
 
@@ -282,6 +286,7 @@ trim_behind_locked(struct node *n)
 	struct data *d = &n->d;
 	struct extents keep = { 0 }, old;
 
+	mutex_must_hold(&n->mutex);
 	if (d->memory != NULL)
 		return;
 	for (size_t i = 0; i < d->clean.count; i++) {
@@ -307,6 +312,7 @@ trim_behind_locked(struct node *n)
 void
 fetch_reader_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	n->d.reading++;
 }
 
@@ -315,6 +321,7 @@ fetch_read_locked(struct node *n, struct fetch_list *gone)
 {
 	struct fetch *f, *next;
 
+	mutex_must_hold(&n->mutex);
 	if (--n->d.reading > 0 || n->d.unstored_ms == 0)
 		return;
 	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
@@ -330,6 +337,7 @@ fetch_tick_locked(struct node *n, uint64_t now, struct fetch_list *gone)
 	struct fetch *f, *next;
 	uint64_t soonest = 0;
 
+	mutex_must_hold(&n->mutex);
 	for (f = LIST_FIRST(&n->d.fetches); f != NULL; f = next) {
 		next = LIST_NEXT(f, link);
 		if (!f->unstored || f->awaited == 0)
@@ -351,6 +359,7 @@ fetch_tick_locked(struct node *n, uint64_t now, struct fetch_list *gone)
 static bool
 wait_for_readers_locked(struct node *n, struct fetch *f)
 {
+	mutex_must_hold(&n->mutex);
 	f->storing = false;
 	f->unstored = true;
 	n->d.unstored_ms = clock_ms();
@@ -368,6 +377,7 @@ to_store_locked(struct node *n)
 {
 	struct fetch *f, *found = NULL;
 
+	mutex_must_hold(&n->mutex);
 	/* The oldest: readers have passed it. */
 	LIST_FOREACH(f, &n->d.fetches, link)
 		found = f->buf != NULL && !f->unstored ? f : found;
@@ -381,6 +391,7 @@ store_all_locked(struct node *n)
 {
 	struct fetch *f;
 
+	mutex_must_hold(&n->mutex);
 	if (n->d.storing)
 		return;
 	n->d.storing = true;
@@ -392,9 +403,9 @@ store_all_locked(struct node *n)
 		r = store_locked(n, f);
 		if (r == 0 || !wait_for_readers_locked(n, f))
 			leave_locked(f, &gone);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		fetch_free(&gone);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 	}
 	n->d.storing = false;
 }
@@ -411,9 +422,9 @@ memory_take(struct node *n, uint64_t bytes, bool upload)
 	/* From here on readers give what they have taken; before it they may
 	 * have left it to be stored. */
 	__atomic_add_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	skip_read_locked(n, &gone);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	fetch_free(&gone);
 	(void)memory_try(x, bytes, upload, true);
 	__atomic_sub_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
@@ -478,6 +489,7 @@ fetch_is_hopeless_locked(const struct node *n)
 {
 	uint64_t grace = n->export->c.refuse_grace_ms;
 
+	mutex_must_hold(&n->mutex);
 	return n->d.doubt_ms != 0 &&
 	       clock_ms() - n->d.doubt_ms >=
 		       (grace < HOPE_MS ? grace : HOPE_MS);
@@ -493,6 +505,7 @@ doubt_locked(struct node *n, int r)
 {
 	bool refused = s3_meaning(r) == S3_REFUSED && r != -EACCES;
 
+	mutex_must_hold(&n->mutex);
 	uint64_t now = clock_ms();
 
 	if (r == 0) {
@@ -519,11 +532,11 @@ fetch_run(void *arg)
 	int r;
 
 	memory_take(n, f->len, false);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	buf = get(f, key, &r);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = doubt_locked(n, r);
 	/* If it has moved: ask there. */
 	n->d.fetch_error = r < 0 && strcmp(key, n->i.base_key) != 0 ? 0 : r;
@@ -536,14 +549,14 @@ fetch_run(void *arg)
 		leave_locked(f, &gone);
 		node_changed_locked(n);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	fetch_free(&gone);
 	if (space_short(g))
 		space_make(g);
 	if (space_short(g)) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		trim_behind_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	node_put(&n);
 }
@@ -554,6 +567,7 @@ in_flight_locked(const struct node *n)
 	const struct fetch *f;
 	unsigned count = 0;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->d.fetches, link)
 		count += f->buf == NULL;
 	return count;
@@ -565,6 +579,7 @@ covering_locked(const struct node *n, uint64_t off, uint64_t *gap)
 {
 	struct fetch *f;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->d.fetches, link) {
 		if (strcmp(f->etag, n->i.base_etag) != 0)
 			continue;
@@ -582,6 +597,7 @@ start_locked(struct node *n, uint64_t off, uint64_t len, enum pool_rank rank)
 	struct gate *g = n->export->gate;
 	struct fetch *f = calloc(1, sizeof(*f));
 
+	mutex_must_hold(&n->mutex);
 	if (f == NULL)
 		return -ENOMEM;
 	f->off = off;
@@ -606,6 +622,7 @@ static int
 fill_locked(struct node *n, uint64_t off, uint64_t awaited, uint64_t end,
 	    unsigned limit)
 {
+	mutex_must_hold(&n->mutex);
 	if (end > n->i.base_limit)
 		end = n->i.base_limit;
 	while (off < end) {
@@ -645,6 +662,7 @@ stream_locked(struct node *n, uint64_t off, uint64_t len)
 	struct stream *oldest = &n->d.streams[0];
 	uint64_t now = clock_ms();
 
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < STREAMS; i++) {
 		struct stream *s = &n->d.streams[i];
 
@@ -672,6 +690,7 @@ stream_locked(struct node *n, uint64_t off, uint64_t len)
 static bool
 failed_lately_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return n->d.fetch_error < 0 &&
 	       n->d.fetch_failed_ms + 1000 > clock_ms();
 }
@@ -682,6 +701,7 @@ fetch_want_locked(struct node *n, uint64_t off, uint64_t len)
 	const struct stream *s;
 	uint64_t window;
 
+	mutex_must_hold(&n->mutex);
 	if (n->i.base_limit == 0 || off >= n->i.base_limit ||
 	    failed_lately_locked(n))
 		return;
@@ -708,6 +728,7 @@ fetch_hold_locked(struct node *n, struct gate_request *rq, uint64_t off,
 	struct fetch *f = NULL;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (rq->token != NULL && !failed_lately_locked(n))
 		(void)fill_locked(n, off / FETCH_SMALL * FETCH_SMALL, end,
 				  end, UINT32_MAX);
@@ -731,6 +752,7 @@ fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
 	uint64_t gap = UINT64_MAX;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (covering_locked(n, off, &gap) == NULL) {
 		uint64_t from = off / FETCH_SMALL * FETCH_SMALL;
 
@@ -743,7 +765,7 @@ fetch_wait_locked(struct node *n, uint64_t off, uint64_t end)
 		if (r < 0)
 			return r;
 	}
-	pthread_cond_wait(&n->changed, &n->mutex);
+	mutex_wait(&n->mutex, &n->changed, NULL);
 	return 0;
 }
 
@@ -756,7 +778,7 @@ cold_learn(struct node *n, const char *key, const char *etag,
 	if (why != S3_LOCKED_ARCHIVED)
 		return;
 	cold_met(n->export, S3_COLD_YES);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!n->i.cold && !n->dead && strcmp(n->i.base_key, key) == 0 &&
 	    strcmp(n->i.base_etag, etag) == 0) {
 		n->i.cold = true;
@@ -766,7 +788,7 @@ cold_learn(struct node *n, const char *key, const char *etag,
 			meta_put_inode(b, &n->i);
 		meta_post(n->export->gate->meta, &b);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 void

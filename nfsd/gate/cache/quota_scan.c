@@ -48,13 +48,13 @@ count_unsent(void *arg, struct node *n)
 {
 	struct count *c = arg;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->export == c->x && n->i.kind == GATE_REG && !n->dead &&
 	    !n->i.local_only && node_is_local_locked(n))
 		c->bytes += (int64_t)n->writer_size -
 			    (n->i.base_key[0] != '\0' ?
 				     (int64_t)n->i.base_size : 0);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -90,13 +90,13 @@ counter(void *arg)
 	struct gate_export *x = arg;
 	struct gate *g = x->gate;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	while (!__atomic_load_n(&g->stopping, __ATOMIC_RELAXED)) {
 		uint64_t start = clock_ms(), wait;
 		struct timespec until;
 		int r;
 
-		pthread_mutex_unlock(&g->mutex);
+		mutex_unlock(&g->mutex);
 		r = count_all(x);
 		if (r == 0)
 			gate_say(g, 3, "counted: export=%s bytes=%lld",
@@ -106,13 +106,13 @@ counter(void *arg)
 			wait = r < 0 ? COUNT_AGAIN_MS / 15 : COUNT_AGAIN_MS;
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += (time_t)(wait / 1000);
-		pthread_mutex_lock(&g->mutex);
+		mutex_lock(&g->mutex);
 		while (!__atomic_load_n(&g->stopping, __ATOMIC_RELAXED) &&
-		       pthread_cond_timedwait(&g->quota_stop, &g->mutex,
+		       mutex_wait(&g->mutex, &g->quota_stop,
 					      &until) != ETIMEDOUT)
 			;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return NULL;
 }
 
@@ -133,9 +133,9 @@ quota_stop(struct gate *g)
 {
 	struct gate_export *x;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->quota_stop);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	LIST_FOREACH(x, &g->exports, link) {
 		if (x->counting)
 			pthread_join(x->counter, NULL);
@@ -148,6 +148,7 @@ quota_hole_locked(const struct node *n, uint64_t end)
 {
 	uint64_t limit = n->export->c.max_hole, from = n->i.base_limit, bytes;
 
+	mutex_must_hold(&n->mutex);
 	if (limit == 0 || end <= limit || end <= from)
 		return 0;
 	/* Bytes in two maps count twice: that lets a little more pass. */

@@ -127,7 +127,7 @@ space_make(struct gate *g)
 
 		if (!space_short(g))
 			return;
-		pthread_mutex_lock(&shard->mutex);
+		mutex_lock(&shard->mutex);
 		TAILQ_FOREACH(n, &shard->lru, lru) {
 			if (n->d.accounted_clean > 0)
 				list[count++] = n;
@@ -139,14 +139,14 @@ space_make(struct gate *g)
 			list[i]->in_lru = false;
 			list[i]->refs++;
 		}
-		pthread_mutex_unlock(&shard->mutex);
+		mutex_unlock(&shard->mutex);
 		for (size_t i = 0; i < count; i++) {
-			pthread_mutex_lock(&list[i]->mutex);
+			mutex_lock(&list[i]->mutex);
 			if (space_short(g)) {
 				data_drop_clean_locked(list[i]);
 				data_idle_locked(list[i]);
 			}
-			pthread_mutex_unlock(&list[i]->mutex);
+			mutex_unlock(&list[i]->mutex);
 			node_put(&list[i]);
 		}
 	}

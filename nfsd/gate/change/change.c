@@ -237,7 +237,7 @@ name_unbind(struct node *n, struct name_bound *was)
 		return r;
 	if (r < 0)
 		key[0] = '\0';
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	left = n->i.base_key[0] != '\0' && !n->i.name_dirty &&
 	       !n->i.local_only && strcmp(key, n->i.base_key) != 0;
 	was->changed = n->i.relocating || left;
@@ -245,16 +245,16 @@ name_unbind(struct node *n, struct name_bound *was)
 	was->name_dirty = n->i.name_dirty;
 	strcpy(was->dest_etag, n->i.dest_etag);
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!was->changed)
 		return 0;
 	/* May wait for memory: without the mutex, before it is told. */
 	hidden_add(n->export, key);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.relocating = false;
 	n->i.name_dirty = true;
 	n->i.dest_etag[0] = '\0';
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -281,14 +281,14 @@ change_subdir(struct change *c, struct node *dir)
 
 	if (s == NULL)
 		return;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	was = dir->i.nlink;
 	nlink_more(&dir->i);
 	if (dir->i.nlink != was) {
 		s->node = dir;
 		meta_put_inode(c->batch, &dir->i);
 	}
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 }
 
 bool
@@ -347,9 +347,9 @@ change_wait(struct change *c)
 		if (s->kind == SHOW) {
 			hidden_del(s->x, s->row.key);
 		} else if (s->kind == UPLOAD) {
-			pthread_mutex_lock(&s->node->mutex);
+			mutex_lock(&s->node->mutex);
 			upload_planned_locked(s->node, s->since_ns, s->fresh);
-			pthread_mutex_unlock(&s->node->mutex);
+			mutex_unlock(&s->node->mutex);
 		}
 	}
 	return 0;
@@ -368,12 +368,12 @@ name_rebind(struct node *n, const struct name_bound *was)
 {
 	if (!was->changed)
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.relocating = was->relocating;
 	n->i.name_dirty = was->name_dirty;
 	strcpy(n->i.dest_etag, was->dest_etag);
 	hidden_del(n->export, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 static void
@@ -384,15 +384,15 @@ undo(struct change *c, struct change_step *s)
 	if (s->kind == UNBIND) {
 		name_rebind(s->node, &s->was);
 	} else if (s->kind == SENT) {
-		pthread_mutex_lock(&s->node->mutex);
+		mutex_lock(&s->node->mutex);
 		s->node->up.indoubt_rows |= s->indoubt_rows;
-		pthread_mutex_unlock(&s->node->mutex);
+		mutex_unlock(&s->node->mutex);
 	} else if (s->kind == MOVE) {
 		dirmove_undo(s->move);
 	} else if (s->kind == SUBDIR && s->node != NULL) {
-		pthread_mutex_lock(&s->node->mutex);
+		mutex_lock(&s->node->mutex);
 		nlink_less(&s->node->i);
-		pthread_mutex_unlock(&s->node->mutex);
+		mutex_unlock(&s->node->mutex);
 	}
 }
 

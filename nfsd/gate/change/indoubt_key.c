@@ -44,22 +44,22 @@ indoubt_place(struct node *n)
 	struct indoubt *l;
 	bool any;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	any = !LIST_EMPTY(&n->up.indoubt);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!any)
 		return;
 	path_of(n, now);
 	do {
 		strcpy(key, now);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		/* What the base lies at is looked after by that. */
 		LIST_FOREACH(l, &n->up.indoubt, link)
 			indoubt_stray(l, !n->dead &&
 					      strcmp(l->sent.key, key) != 0 &&
 					      strcmp(l->sent.key,
 						     n->i.base_key) != 0);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		/* Another directory may have been renamed. */
 		path_of(n, now);
 	} while (strcmp(key, now) != 0);
@@ -81,7 +81,7 @@ collect(struct gate *g, struct gate_export *x, const char *prefix,
 	const struct indoubt *l;
 
 	*out = (struct inos){ 0 };
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	LIST_FOREACH(l, &g->indoubt, all)
 		room++;
 	out->list = calloc(room + 1, sizeof(*out->list));
@@ -93,7 +93,7 @@ collect(struct gate *g, struct gate_export *x, const char *prefix,
 			continue;
 		out->list[out->count++] = l->ino;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return out->list == NULL ? -ENOMEM : 0;
 }
 
@@ -126,10 +126,10 @@ indoubt_rows_below(struct gate_export *x, const char *prefix, struct change *c)
 
 		if (n == NULL)
 			continue;
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (!n->dead)
 			indoubt_rows_locked(n, c, NULL, NULL);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		node_put(&n);
 	}
 	free(inos.list);
@@ -147,10 +147,10 @@ indoubt_catch_up(struct node *n, const char *key)
 	path_of(n, path);
 	if (strcmp(path, key) == 0 && !dirmove_claims(n->export, key))
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!n->dead)
 		indoubt_rows_locked(n, &c, NULL, NULL);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = change_commit(&c);
 	indoubt_place(n);
 	return r;
@@ -162,13 +162,13 @@ indoubt_below(struct gate_export *x, const char *prefix)
 	struct gate *g = x->gate;
 	const struct indoubt *l;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	LIST_FOREACH(l, &g->indoubt, all) {
 		if (l->stray && l->x == x &&
 		    strncmp(l->sent.key, prefix, strlen(prefix)) == 0)
 			break;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return l != NULL;
 }
 
@@ -176,6 +176,7 @@ indoubt_below(struct gate_export *x, const char *prefix)
 static void
 indoubt_no_rows_locked(struct node *n, struct change *c)
 {
+	mutex_must_hold(&n->mutex);
 	change_sent_locked(c, n);
 	meta_put_indoubt(c->batch, n->ino, NULL, 0);
 	n->up.indoubt_rows = false;
@@ -189,18 +190,18 @@ drop_stale(struct node *n)
 	int r;
 
 	change_begin(&c, n->export->gate);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->i.local_only)
 		indoubt_forget_left_locked(n);
 	all = !n->up.pending && !n->i.relocating;
 	if (all)
 		indoubt_no_rows_locked(n, &c);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = change_commit(&c);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0 && all)
 		indoubt_forget_locked(n, NULL);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -237,7 +238,7 @@ indoubt_gone_rows(struct node *n, const char *const but[2], struct change *c)
 	char path[META_KEY_MAX + 2];
 
 	path_of(n, path);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	LIST_FOREACH(l, &n->up.indoubt, link)
 		room++;
 	list = calloc(room, sizeof(*list));
@@ -250,7 +251,7 @@ indoubt_gone_rows(struct node *n, const char *const but[2], struct change *c)
 		strcpy(list[count].key, l->sent.key);
 		list[count++].stray = l->stray;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	/* Not while the key holds the bytes of a file that was renamed away:
 	 * they are its only copy, and nothing of this one was sent there. */
 	for (size_t i = 0; i < count; i++) {
@@ -276,6 +277,7 @@ indoubt_rows_locked(struct node *n, struct change *c, const char *const but[2],
 	struct meta_indoubt *rows;
 	const struct indoubt *l;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(l, &n->up.indoubt, link)
 		count += !indoubt_is_key_of(l->sent.key, but);
 	if (count == 0 && !n->up.indoubt_rows)

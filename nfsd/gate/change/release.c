@@ -18,6 +18,7 @@
 static bool
 is_running_locked(const struct node *n, const char *key)
 {
+	mutex_must_hold(&n->mutex);
 	return n->up.run == UP_RUNNING && n->up.sent_key != NULL &&
 	       strcmp(n->up.sent_key, key) == 0;
 }
@@ -32,6 +33,7 @@ indoubt_ours_locked(struct node *n, const char *key, struct change *c)
 	struct meta_ours *ours;
 	const struct indoubt *l;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(l, &n->up.indoubt, link)
 		room += strcmp(l->sent.key, key) == 0;
 	if (room == 0)
@@ -72,6 +74,7 @@ delete_queue_known_locked(struct node *n, struct change *c, const char *key,
 	const struct meta_delete *row = change_delete(c, n->export, key, etag,
 						      hide);
 
+	mutex_must_hold(&n->mutex);
 	/* What an upload under way will have made there, or one without an
 	 * answer has made, is ours, too. */
 	if (row != NULL)
@@ -85,9 +88,9 @@ delete_queue_known(struct node *n, struct change *c, const char *key,
 {
 	const struct meta_delete *row;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	row = delete_queue_known_locked(n, c, key, etag, hide);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return row;
 }
 
@@ -97,18 +100,19 @@ delete_queue_indoubt(struct node *n, struct change *c, const char *key,
 {
 	const struct meta_delete *row;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (etag[0] == '\0' && !is_running_locked(n, key) &&
 	    !indoubt_at_locked(n, key))
 		etag = DELETE_NOTHING;
 	row = delete_queue_known_locked(n, c, key, etag, true);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return row;
 }
 
 const struct meta_delete *
 delete_queue_object_locked(struct node *n, struct change *c, bool hide)
 {
+	mutex_must_hold(&n->mutex);
 	/* Under a name that the file has left somebody else may have put
 	 * something of his own; and under its name, when S3 is away for a
 	 * while, or the state directory was put back. */
@@ -125,9 +129,9 @@ delete_queue_object(struct node *n, struct change *c, bool hide)
 {
 	const struct meta_delete *row;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	row = delete_queue_object_locked(n, c, hide);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return row;
 }
 

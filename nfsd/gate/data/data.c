@@ -73,6 +73,7 @@ data_open_locked(struct node *n, bool make)
 {
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (n->d.file != NULL)
 		return 0;
 	r = file_new(&n->export->gate->files, n->ino, make, &n->d.file);
@@ -148,6 +149,7 @@ data_spill_locked(struct node *n)
 	struct data_file *f = NULL;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (n->d.memory == NULL)
 		return 0;
 	r = data_open_locked(n, true);
@@ -173,6 +175,7 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 	bool in_place;
 	int r = 0;
 
+	mutex_must_hold(&n->mutex);
 	in_place = !place_is_held(n, off, len) &&
 		   !(base && extents_in_place(&d->dirty, off, len)) &&
 		   !extents_in_place(&d->durable, off, len) &&
@@ -204,6 +207,7 @@ data_place_locked(struct node *n, uint64_t off, uint64_t len, bool base,
 void
 data_unplace_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
 {
+	mutex_must_hold(&n->mutex);
 	if (at == off && extents_cut(&n->d.filling, off, len) < 0)
 		return;		/* it stays taken until the file goes */
 	place_release_locked(n, off, at, len);
@@ -215,16 +219,17 @@ data_put_locked(struct node *n, const void *buf, uint64_t len, uint64_t at)
 	struct data_file *f;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (n->d.file == NULL)
 		return memory_put(n, buf, len, at);
 	r = data_use_locked(n, &f);
 	if (r < 0)
 		return r;
 	n->d.writing++;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = file_write(f, buf, len, at);
 	file_done(&f);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (--n->d.writing == 0)
 		pthread_cond_broadcast(&n->changed);
 	return r;
@@ -235,6 +240,7 @@ data_dirty_locked(struct node *n, uint64_t off, uint64_t len, uint64_t at)
 {
 	int r = place_set_locked(n, &n->d.dirty, off, len, at);
 
+	mutex_must_hold(&n->mutex);
 	if (at == off && extents_cut(&n->d.filling, off, len) < 0)
 		r = -ENOMEM;
 	return r;
@@ -249,9 +255,9 @@ data_sync(struct node *n)
 	/* What the caller wants on disk is gone. */
 	if (r != 0)
 		return r < 0 ? r : -EIO;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = n->d.file == NULL ? 0 : data_use_locked(n, &f);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (f == NULL)
 		return r;
 	r = file_flush(f);
@@ -267,6 +273,7 @@ data_sync(struct node *n)
 void
 data_unclean_locked(struct node *n, uint64_t off, uint64_t len)
 {
+	mutex_must_hold(&n->mutex);
 	/* No memory for a map with a hole: it is only a copy. */
 	if (place_cut_locked(n, &n->d.clean, off, len) < 0)
 		place_drop_locked(n, &n->d.clean);
@@ -290,6 +297,7 @@ data_publish_locked(struct node *n)
 	struct extents staged = { 0 }, old;
 	int r = extents_copy(&d->staged, &staged);
 
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; r == 0 && i < d->durable.count; i++)
 		r = extents_set(&staged, d->durable.list[i].off,
 				d->durable.list[i].len, d->durable.list[i].at);
@@ -314,6 +322,7 @@ data_truncate_locked(struct node *n, uint64_t size)
 	struct data *d = &n->d;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	r = place_cut_locked(n, &d->dirty, size, UINT64_MAX - size);
 	if (r == 0)
 		r = place_cut_locked(n, &d->durable, size, UINT64_MAX - size);
@@ -329,6 +338,7 @@ data_drop_clean_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
+	mutex_must_hold(&n->mutex);
 	place_drop_locked(n, &d->clean);
 	memset(d->streams, 0, sizeof(d->streams));
 	d->doubt_ms = 0;	/* it was about these */
@@ -340,6 +350,7 @@ data_drop_dirty_locked(struct node *n)
 {
 	uint64_t end = data_durable_end(&n->d);
 
+	mutex_must_hold(&n->mutex);
 	shown_drop_locked(n);
 	place_drop_locked(n, &n->d.dirty);
 	n->uncommitted = 0;
@@ -354,6 +365,7 @@ data_forget_file_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
+	mutex_must_hold(&n->mutex);
 	file_forget(&d->file);
 	place_forget_locked(n);
 }
@@ -377,6 +389,7 @@ data_remove_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
+	mutex_must_hold(&n->mutex);
 	extents_free(&d->dirty);
 	extents_free(&d->durable);
 	extents_free(&d->staged);
@@ -405,6 +418,7 @@ data_idle_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
+	mutex_must_hold(&n->mutex);
 	if (d->pins > 0 || d->writing > 0 || d->filling.count > 0)
 		return;
 	place_tidy_locked(n);
@@ -422,6 +436,7 @@ data_piece_locked(struct node *n, uint64_t off, uint64_t end, bool live,
 					       &d->staged, &d->clean };
 	uint64_t len = end - off, run;
 
+	mutex_must_hold(&n->mutex);
 	*out = (struct piece){ PIECE_FILE, off, len, 0, NULL };
 	for (unsigned i = live ? 0 : 2; i < 4; i++) {
 		bool here = extents_at(maps[i], off, &out->at, &run);
@@ -467,9 +482,9 @@ rewrite_one(void *arg, uint64_t ino, uint64_t at, const void *data, size_t len)
 	if (ino != n->ino)
 		return 0;
 	/* A place that was given up since may be another's. */
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	used = leads_to(&n->d.staged, at) || leads_to(&n->d.durable, at);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (used)
 		w->result = file_write(w->file, data, len, at);
 	return w->result < 0;
@@ -482,18 +497,18 @@ rewrite(struct node *n)
 	struct rewrite w = { n, NULL, 0 };
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = n->d.file == NULL ? 0 : data_use_locked(n, &w.file);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (w.file != NULL) {
 		r = meta_each_journal(n->export->gate->meta, rewrite_one, &w);
 		r = r == 0 ? w.result : r;
 		file_done(&w.file);
 	}
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->d.suspect = false;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	return r;
 }
@@ -506,14 +521,15 @@ writeback_failed_locked(struct node *n)
 	struct gate *g = n->export->gate;
 	uint8_t verf[8];
 
+	mutex_must_hold(&n->mutex);
 	if (getrandom(verf, sizeof(verf), 0) != sizeof(verf)) {
 		int64_t now = clock_ns();
 
 		memcpy(verf, &now, sizeof(verf));
 	}
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	memcpy(g->verifier, verf, sizeof(verf));
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	data_drop_dirty_locked(n);
 	gate_say(g, 0,
 		 "flushing a data file failed; uncommitted bytes are lost and "
@@ -529,13 +545,13 @@ data_mend(struct node *n)
 	bool lost = false, suspect;
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (d->file != NULL)
 		r = data_use_locked(n, &f);
 	if (f != NULL && file_failed(f)) {
 		/* What is being written may be gone as well. */
 		while (d->writing > 0)
-			pthread_cond_wait(&n->changed, &n->mutex);
+			mutex_wait(&n->mutex, &n->changed, NULL);
 		file_forgive(f);
 		d->suspect = lost = true;
 		writeback_failed_locked(n);
@@ -546,7 +562,7 @@ data_mend(struct node *n)
 		data_drop_clean_locked(n);
 	}
 	suspect = d->suspect;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	file_done(&f);
 	if (r == 0 && suspect)
 		r = rewrite(n);

@@ -38,7 +38,7 @@ files_init(struct files *all, int dir, const char *state_dir, unsigned limit)
 {
 	*all = (struct files){ .dir = dir, .state_dir = state_dir,
 			       .limit = limit ? limit : 1024 };
-	pthread_mutex_init(&all->mutex, NULL);
+	mutex_init(&all->mutex, MUTEX_LEAF);
 	pthread_cond_init(&all->eased, NULL);
 	TAILQ_INIT(&all->idle);
 }
@@ -46,7 +46,7 @@ files_init(struct files *all, int dir, const char *state_dir, unsigned limit)
 void
 files_fini(struct files *all)
 {
-	pthread_mutex_destroy(&all->mutex);
+	mutex_destroy(&all->mutex);
 	pthread_cond_destroy(&all->eased);
 }
 
@@ -55,9 +55,9 @@ files_open(struct files *all)
 {
 	unsigned open;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	open = all->open;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return open;
 }
 
@@ -99,7 +99,7 @@ close_one(struct files *all, bool flush)
 	bool written, gone;
 	int fd, looked = 0;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	TAILQ_FOREACH(f, &all->idle, link) {
 		if (!f->written)
 			found = f;
@@ -109,20 +109,20 @@ close_one(struct files *all, bool flush)
 	if (found == NULL && flush)
 		found = TAILQ_FIRST(&all->idle);
 	if (found == NULL) {
-		pthread_mutex_unlock(&all->mutex);
+		mutex_unlock(&all->mutex);
 		return false;
 	}
 	take_out_locked(found);
 	found->users++;
 	found->refs++;
 	written = found->written;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	if (written)
 		file_flush(found);
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	fd = release_locked(found, true);
 	gone = found->refs == 0;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	if (fd >= 0)
 		close(fd);
 	if (gone)
@@ -136,15 +136,15 @@ call_for_flush(struct files *all)
 {
 	bool calls, waits;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	waits = all->crowded == NULL;
 	calls = !waits && !all->flushing;
 	all->flushing |= calls;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	if (calls && all->crowded(all->crowded_arg) < 0) {
-		pthread_mutex_lock(&all->mutex);
+		mutex_lock(&all->mutex);
 		all->flushing = false;
-		pthread_mutex_unlock(&all->mutex);
+		mutex_unlock(&all->mutex);
 	}
 	return !waits;
 }
@@ -152,10 +152,10 @@ call_for_flush(struct files *all)
 void
 files_crowded(struct files *all, int (*crowded)(void *arg), void *arg)
 {
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	all->crowded = crowded;
 	all->crowded_arg = arg;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 void
@@ -163,19 +163,19 @@ files_flush(struct files *all)
 {
 	unsigned rest;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	rest = all->limit - 2 * (all->limit / FLUSH_SHARE);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	/* One in any case: the system may have fewer than the limit. */
 	do {
 		if (!close_one(all, true))
 			break;
 		pthread_cond_broadcast(&all->eased);
 	} while (files_open(all) > rest);
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	all->flushing = false;
 	pthread_cond_broadcast(&all->eased);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 /* Room for one more, of those that can be closed at once. */
@@ -190,6 +190,7 @@ make_room(struct files *all)
 static bool
 too_many_locked(const struct files *all, unsigned more)
 {
+	mutex_must_hold(&all->mutex);
 	return all->open >= all->limit + all->limit / FLUSH_SHARE + more &&
 	       !TAILQ_EMPTY(&all->idle);
 }
@@ -199,9 +200,9 @@ far_too_many(struct files *all)
 {
 	bool is;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	is = too_many_locked(all, 2 * FLUSH_MORE);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return is;
 }
 
@@ -210,9 +211,9 @@ files_many(struct files *all)
 {
 	bool are;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	are = all->crowded != NULL && too_many_locked(all, FLUSH_MORE);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return are;
 }
 
@@ -225,12 +226,12 @@ files_ease(struct files *all)
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	ts.tv_sec += EASE_MS / 1000;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	while (all->flushing && too_many_locked(all, FLUSH_MORE) &&
-	       pthread_cond_timedwait(&all->eased, &all->mutex, &ts) !=
+	       mutex_wait(&all->mutex, &all->eased, &ts) !=
 		       ETIMEDOUT)
 		;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 static int
@@ -265,9 +266,9 @@ more_than_limit(struct files *all)
 {
 	bool more;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	more = all->open > all->limit;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return more;
 }
 
@@ -280,11 +281,11 @@ keep_to_limit(struct files *all)
 
 	while (more_than_limit(all) && make_room(all))
 		;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	soon = all->crowded != NULL &&
 	       all->open > all->limit - all->limit / FLUSH_SHARE &&
 	       !TAILQ_EMPTY(&all->idle) && TAILQ_FIRST(&all->idle)->written;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	if (soon)
 		(void)call_for_flush(all);
 }
@@ -308,11 +309,11 @@ file_new(struct files *all, uint64_t ino, bool make, struct data_file **out)
 	f->refs = 1;
 	/* Also of one that is there: it may have been made a moment ago. */
 	f->new_name = true;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	all->open++;
 	TAILQ_INSERT_TAIL(&all->idle, f, link);
 	f->idle = true;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	*out = f;
 	return 0;
 }
@@ -327,14 +328,14 @@ file_forget(struct data_file **file)
 	*file = NULL;
 	if (f == NULL)
 		return;
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	gone = --f->refs == 0;
 	if (gone) {
 		take_out_locked(f);
 		fd = f->fd;
 		f->of->open -= fd >= 0;
 	}
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	if (fd >= 0)
 		close(fd);
 	if (gone)
@@ -347,20 +348,20 @@ file_use(struct data_file *f)
 	struct files *all = f->of;
 	int fd = -1;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	if (f->fd < 0) {
-		pthread_mutex_unlock(&all->mutex);
+		mutex_unlock(&all->mutex);
 		fd = open_file(all, f->ino, false);
 		if (fd < 0)
 			return fd == -ENOENT ? -EIO : fd;
-		pthread_mutex_lock(&all->mutex);
+		mutex_lock(&all->mutex);
 		f->fd = fd;
 		all->open++;
 	}
 	take_out_locked(f);
 	f->users++;
 	f->refs++;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	keep_to_limit(all);
 	return 0;
 }
@@ -375,10 +376,10 @@ file_done(struct data_file **file)
 	*file = NULL;
 	if (f == NULL)
 		return;
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	fd = release_locked(f, false);
 	gone = f->refs == 0;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	if (fd >= 0)
 		close(fd);
 	if (gone)
@@ -407,18 +408,18 @@ file_write(struct data_file *f, const void *buf, uint64_t len, uint64_t at)
 		len -= (uint64_t)w;
 	}
 	/* Now, not before: a flush that began meanwhile may have missed it. */
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	f->written = true;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	return r;
 }
 
 static void
 has_failed(struct data_file *f)
 {
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	f->failed = true;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 }
 
 /* A new file is on disk when its name is. */
@@ -462,10 +463,10 @@ file_flush(struct data_file *f)
 	bool new_name;
 	int r = 0;
 
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	f->written = false;
 	new_name = f->new_name;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	if (fdatasync(f->fd) < 0)
 		r = errno == ENOSPC || errno == EDQUOT ? -errno : -EIO;
 	else if (!is_there(f))
@@ -475,12 +476,12 @@ file_flush(struct data_file *f)
 	if (r < 0 || !new_name)
 		return r;
 	r = flush_name(f);
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	if (r == 0)
 		f->new_name = false;
 	else if (r != -EAGAIN)
 		f->failed = true;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	return r;
 }
 
@@ -489,9 +490,9 @@ file_written(struct data_file *f)
 {
 	bool written;
 
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	written = f->written;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	return written;
 }
 
@@ -507,18 +508,18 @@ file_failed(struct data_file *f)
 			    SYNC_FILE_RANGE_WAIT_AFTER) < 0 &&
 	    (errno == EIO || errno == ENOSPC || errno == EDQUOT))
 		has_failed(f);
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	failed = f->failed;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 	return failed;
 }
 
 void
 file_forgive(struct data_file *f)
 {
-	pthread_mutex_lock(&f->of->mutex);
+	mutex_lock(&f->of->mutex);
 	f->failed = false;
-	pthread_mutex_unlock(&f->of->mutex);
+	mutex_unlock(&f->of->mutex);
 }
 
 void
@@ -534,6 +535,7 @@ data_use_locked(struct node *n, struct data_file **out)
 {
 	int r = file_use(n->d.file);
 
+	mutex_must_hold(&n->mutex);
 	if (r == 0)
 		*out = n->d.file;
 	return r;

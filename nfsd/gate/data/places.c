@@ -194,6 +194,7 @@ place_release_locked(struct node *n, uint64_t off, uint64_t at, uint64_t len)
 {
 	struct data *d = &n->d;
 
+	mutex_must_hold(&n->mutex);
 	if (d->file == NULL)
 		return;
 	for (uint64_t done = 0, run; done < len; done += run) {
@@ -211,6 +212,7 @@ place_release_locked(struct node *n, uint64_t off, uint64_t at, uint64_t len)
 void
 place_release_all_locked(struct node *n, struct extents *old)
 {
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < old->count; i++)
 		place_release_locked(n, old->list[i].off, old->list[i].at,
 				     old->list[i].len);
@@ -221,6 +223,7 @@ void
 place_release_below_locked(struct node *n, const struct extents *old,
 			   const struct extents *over)
 {
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < over->count; i++) {
 		uint64_t off = over->list[i].off, at, run;
 		uint64_t end = off + over->list[i].len;
@@ -242,6 +245,7 @@ place_cut_locked(struct node *n, struct extents *m, uint64_t off, uint64_t len)
 	struct extents old = { 0 };
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (extents_range(m, off, len, &old) < 0)
 		n->d.untidy = true;
 	r = extents_cut(m, off, len);
@@ -258,6 +262,7 @@ place_set_locked(struct node *n, struct extents *m, uint64_t off, uint64_t len,
 	struct extents old = { 0 };
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	if (extents_range(m, off, len, &old) < 0)
 		n->d.untidy = true;
 	r = extents_set(m, off, len, at);
@@ -272,6 +277,7 @@ place_drop_locked(struct node *n, struct extents *m)
 {
 	struct extents old = *m;
 
+	mutex_must_hold(&n->mutex);
 	*m = (struct extents){ 0 };
 	place_release_all_locked(n, &old);
 }
@@ -281,6 +287,7 @@ place_drop_locked(struct node *n, struct extents *m)
 unsigned
 place_read_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	n->d.pins++;
 	n->d.readers[n->d.generation]++;
 	return n->d.generation;
@@ -308,6 +315,7 @@ advance(struct node *n)
 void
 place_unread_locked(struct node *n, unsigned generation)
 {
+	mutex_must_hold(&n->mutex);
 	n->d.pins--;
 	n->d.readers[generation]--;
 	advance(n);
@@ -316,6 +324,7 @@ place_unread_locked(struct node *n, unsigned generation)
 void
 place_snapshot_locked(struct node *n, struct snapshot *s)
 {
+	mutex_must_hold(&n->mutex);
 	n->d.pins++;
 	LIST_INSERT_HEAD(&n->d.snapshots, s, link);
 }
@@ -323,6 +332,7 @@ place_snapshot_locked(struct node *n, struct snapshot *s)
 void
 place_snapshot_end_locked(struct node *n, struct snapshot *s)
 {
+	mutex_must_hold(&n->mutex);
 	n->d.pins--;
 	LIST_REMOVE(s, link);
 	dispose_all(n, &n->d.held);
@@ -359,6 +369,7 @@ place_overflow_locked(struct node *n, uint64_t off, uint64_t len, uint64_t *at)
 	size_t looks = used->count;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	/* Where little lies in much, all gaps are worth a look. */
 	if (looks > GAPS_LOOKED_AT &&
 	    top - OVERFLOW_START < 4 * used->bytes + (64 * MIB))
@@ -388,6 +399,7 @@ place_forget_locked(struct node *n)
 {
 	struct data *d = &n->d;
 
+	mutex_must_hold(&n->mutex);
 	extents_free(&d->used);
 	extents_free(&d->gone[0]);
 	extents_free(&d->gone[1]);
@@ -471,6 +483,7 @@ place_load_locked(struct node *n)
 	struct data *d = &n->d;
 	int r = note_used(d, &d->staged);
 
+	mutex_must_hold(&n->mutex);
 	if (r == 0)
 		r = note_used(d, &d->durable);
 	/* Of before a crash, or it could not be removed. */
@@ -483,6 +496,7 @@ place_tidy_locked(struct node *n)
 {
 	struct data_file *f = n->d.file;
 
+	mutex_must_hold(&n->mutex);
 	if (!n->d.untidy || f == NULL || n->d.pins > 0 || n->d.writing > 0 ||
 	    n->shown != NULL || file_use(f) < 0)
 		return;
@@ -506,6 +520,7 @@ data_account_locked(struct node *n)
 			  extents_bytes(&d->gone[1]);
 	uint64_t clean = extents_bytes(&d->clean);
 
+	mutex_must_hold(&n->mutex);
 	__atomic_add_fetch(&g->staged_bytes, staged - d->accounted_staged,
 			   __ATOMIC_RELAXED);
 	__atomic_add_fetch(&n->export->staged_bytes,

@@ -40,6 +40,7 @@ quota_allows(struct gate_export *x, uint64_t from, uint64_t to)
 void
 quota_size_locked(struct node *n, uint64_t size)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->export->c.quota_bytes != 0 && !n->dead)
 		__atomic_add_fetch(&n->export->used_bytes,
 				   (int64_t)size - (int64_t)n->writer_size,

@@ -22,6 +22,7 @@ shown_next_ctime_locked(const struct node *n)
 {
 	int64_t seen = n->i.ctime_ns;
 
+	mutex_must_hold(&n->mutex);
 	if (n->shown != NULL && n->shown->ctime_ns > seen)
 		seen = n->shown->ctime_ns;
 	/* It is what they have been shown. */
@@ -35,6 +36,7 @@ shown_drop_locked(struct node *n)
 {
 	struct shown *s = n->shown;
 
+	mutex_must_hold(&n->mutex);
 	n->shown = NULL;
 	if (s == NULL)
 		return;
@@ -47,6 +49,7 @@ shown_resize_locked(struct node *n, uint64_t size)
 {
 	struct shown *s = n->shown;
 
+	mutex_must_hold(&n->mutex);
 	if (s == NULL)
 		return;
 	/* Up to the end of the map: that needs no memory. */

@@ -64,7 +64,7 @@ adopt_link(struct node *n, const struct link_mark *mark,
 		row->link_version = mark->version;
 		return 0;
 	}
-	pthread_mutex_lock(&g->links);
+	mutex_lock(&g->links);
 	b = meta_batch_new();
 	r = b == NULL ? -ENOMEM : link_mark_apply(g, mark, row);
 	if (r == 0) {
@@ -72,7 +72,7 @@ adopt_link(struct node *n, const struct link_mark *mark,
 		r = meta_commit(g->meta, &b);
 	}
 	meta_batch_free(&b);
-	pthread_mutex_unlock(&g->links);
+	mutex_unlock(&g->links);
 	return r;
 }
 
@@ -84,10 +84,10 @@ read_target(struct node *n, const struct s3_object *o, struct meta_inode *seen)
 	char key[META_KEY_MAX + 2];
 	bool known;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
 	known = n->i.target != NULL && strcmp(n->i.base_etag, o->etag) == 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (known)
 		return 0;
 	object_to_inode(n->export, key, o, seen);
@@ -110,6 +110,7 @@ take_target(struct meta_inode *seen, struct meta_inode *row)
 static void
 agree_locked(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 {
+	mutex_must_hold(&n->mutex);
 	/* 0 until a listing has shown it: see still_there. */
 	n->doubt_done = n->doubt;
 	n->checked_ms = answer_ms(n->export->gate, asked_ms) ? clock_ms() : 0;
@@ -124,6 +125,7 @@ static void
 become_locked(struct node *n, struct meta_inode *row, bool same_bytes,
 	      uint64_t asked_ms)
 {
+	mutex_must_hold(&n->mutex);
 	/* A version from outside: its change time is when it came. */
 	if (!same_bytes && n->i.attr_known && row->ctime_ns <= n->i.ctime_ns)
 		row->ctime_ns = clock_ns();
@@ -154,6 +156,7 @@ adopt_locked(struct node *n, const struct s3_object *o,
 	bool same_bytes, unread;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	(void)link_mark_read(x, n->i.base_key, &o->headers, &mark);
 	unread = object_unread_locked(n);
 	if (n->dead)
@@ -171,7 +174,7 @@ adopt_locked(struct node *n, const struct s3_object *o,
 	r = meta_inode_copy(&n->i, &row);
 	if (r < 0)
 		return r;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!same_bytes && row.kind != GATE_DIR)
 		meta_inode_fini(&row);
 	object_to_inode(x, n->i.base_key, o, &row);
@@ -184,7 +187,7 @@ adopt_locked(struct node *n, const struct s3_object *o,
 		r = -EAGAIN;	/* replaced twice meanwhile */
 	else
 		r = adopt_link(n, &mark, &row, other);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0 && *other)
 		return -ESTALE;
 	if (r == 0 && row.kind != n->i.kind) {
@@ -209,10 +212,10 @@ lookup_adopt(struct node *n, const struct s3_object *o, uint64_t asked_ms)
 	if (r < 0)
 		return r;
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = adopt_locked(n, o, &seen, asked_ms, &other);
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	meta_inode_fini(&seen);
 	/* The old one has to make room, or its name finds nothing. */
 	if (other) {
@@ -250,12 +253,12 @@ lookup_detach(struct node *n)
 	if (r == 0) {
 		nlink_gone(n);
 		node_unname(n);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
 		indoubt_forget_locked(n, NULL);
 		data_drop_clean_locked(n);
 		node_changed_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	return r;
 }
@@ -272,15 +275,15 @@ lookup_vanish(struct node *n, uint64_t asked_ms)
 	if (dirmove_lists(n))
 		return 0;
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->dead || node_is_local_locked(n) ||
 	    n->checked_ms >= asked_ms || n->ino == n->export->root) {
 		node_unlock_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		return 0;
 	}
 	alias = n->i.link_ino != 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (alias) {
 		/* The file, which has other names, is locked before it. */
 		node_unlock(n);
@@ -320,19 +323,19 @@ object_learn(struct node *n)
 	int r;
 
 	for (r = -ENOENT; r == -ENOENT && moved;) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (n->i.attr_known || (node_is_local_locked(n) &&
 					!object_unread_locked(n))) {
-			pthread_mutex_unlock(&n->mutex);
+			mutex_unlock(&n->mutex);
 			return 0;
 		}
 		strcpy(key, n->i.base_key);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = s3_head(x->s3, key, &o, NULL);
 		/* Relocated to another key while it was asked for? */
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		moved = strcmp(key, n->i.base_key) != 0;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	if (r == -ENOENT) {
 		r = lookup_vanish(n, asked);

@@ -38,6 +38,7 @@ needs_object_locked(const struct node *n, uint64_t off, uint64_t len)
 					 &n->d.staged };
 	uint64_t at = 0, place, here;
 
+	mutex_must_hold(&n->mutex);
 	while (at < n->i.base_limit) {
 		uint64_t step = off <= at && at - off < len ? off + len - at
 							    : 0;
@@ -56,6 +57,7 @@ needs_object_locked(const struct node *n, uint64_t off, uint64_t len)
 static bool
 copies_object_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return n->i.base_limit > 0 ? needs_object_locked(n, 0, 0)
 				   : !n->i.data_dirty;
 }
@@ -78,6 +80,7 @@ ask(struct gate_export *x, const char *key, enum s3_locked *why)
 static bool
 in_doubt_locked(const struct node *n, char key[META_KEY_MAX + 2])
 {
+	mutex_must_hold(&n->mutex);
 	if (n->dead || n->i.kind != GATE_REG || n->i.base_key[0] == '\0' ||
 	    (n->i.attr_known && !n->i.cold) ||
 	    (n->readable_ms != 0 &&
@@ -102,16 +105,16 @@ check(struct node *n, struct gate_request *rq, const char *key, bool cold)
 	if (r == -EACCES && why != S3_LOCKED_NOT) {
 		char etag[META_ETAG_MAX];
 
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		strcpy(etag, n->i.base_etag);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		cold_learn(n, key, etag, why);
 		cold_say(n, key, why);
 		return r;
 	}
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->readable_ms = r == 0 ? clock_ms() : 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!cold || s3_meaning(r) != S3_LATER)
 		return 0;
 	rq->again = GATE_JUKEBOX;
@@ -125,10 +128,10 @@ cold_may_write(struct node *n, struct gate_request *rq, uint64_t off,
 	char key[META_KEY_MAX + 2];
 	bool doubt, cold;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	doubt = in_doubt_locked(n, key) && needs_object_locked(n, off, len);
 	cold = n->i.cold;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return doubt ? check(n, rq, key, cold) : 0;
 }
 
@@ -137,9 +140,9 @@ cold_may_resize(struct node *n, struct gate_request *rq, uint64_t size)
 {
 	uint64_t limit;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	limit = n->i.base_limit;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return size < limit ? cold_may_write(n, rq, size, limit - size)
 			    : cold_may_write(n, rq, 0, 0);
 }
@@ -150,11 +153,11 @@ cold_may_copy(struct node *n, struct gate_request *rq, const char *new_key)
 	char key[META_KEY_MAX + 2];
 	bool doubt, cold;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	doubt = in_doubt_locked(n, key) && copies_object_locked(n) &&
 		(new_key == NULL || strcmp(new_key, key) != 0);
 	cold = n->i.cold;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return doubt ? check(n, rq, key, cold) : 0;
 }
 

@@ -54,9 +54,9 @@ denied_now(struct node *n, struct gate_request *rq)
 
 	if (!delete_any_denied(x) || offline_now(x))
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (key[0] == '\0')
 		return 0;
 	r = may_ask_store(rq);

@@ -61,14 +61,14 @@ was_used(struct known *k, uint64_t ino)
 	uint64_t hash = known_hash(ino), bit;
 	bool lately = true, before = true;
 
-	pthread_mutex_lock(&k->mutex);
+	mutex_lock(&k->mutex);
 	for (unsigned i = 0; i < HASHES; i++) {
 		size_t at = known_place(k, hash, i, &bit);
 
 		lately = lately && (k->lately[at] & bit) != 0;
 		before = before && (k->before[at] & bit) != 0;
 	}
-	pthread_mutex_unlock(&k->mutex);
+	mutex_unlock(&k->mutex);
 	return lately || before;
 }
 
@@ -88,6 +88,7 @@ turn_read_locked(struct gate *g)
 	uint64_t now = clock_ms(), passed = now - k->read_turned_ms;
 	uint64_t *old = k->read_before;
 
+	mutex_must_hold(&k->mutex);
 	if (passed < idle_ms(g))
 		return;
 	k->read_before = k->read_lately;
@@ -106,14 +107,14 @@ known_read(struct gate *g, uint64_t ino)
 
 	if (g->config.max_names == 0)
 		return;
-	pthread_mutex_lock(&k->mutex);
+	mutex_lock(&k->mutex);
 	turn_read_locked(g);
 	for (unsigned i = 0; i < HASHES; i++) {
 		size_t at = place_in(READ_WORDS, hash, i, &bit);
 
 		k->read_lately[at] |= bit;
 	}
-	pthread_mutex_unlock(&k->mutex);
+	mutex_unlock(&k->mutex);
 }
 
 static bool
@@ -123,7 +124,7 @@ was_read(struct gate *g, uint64_t ino)
 	uint64_t hash = known_hash(ino), bit;
 	bool lately = true, before = true;
 
-	pthread_mutex_lock(&k->mutex);
+	mutex_lock(&k->mutex);
 	turn_read_locked(g);
 	for (unsigned i = 0; i < HASHES; i++) {
 		size_t at = place_in(READ_WORDS, hash, i, &bit);
@@ -131,7 +132,7 @@ was_read(struct gate *g, uint64_t ino)
 		lately = lately && (k->read_lately[at] & bit) != 0;
 		before = before && (k->read_before[at] & bit) != 0;
 	}
-	pthread_mutex_unlock(&k->mutex);
+	mutex_unlock(&k->mutex);
 	return lately || before;
 }
 
@@ -327,9 +328,9 @@ end_round(struct gate *g, uint64_t began_ms, int r)
 	uint64_t took = clock_ms() - began_ms;
 
 	if (r == 0 && k->round == 0) {
-		pthread_mutex_lock(&k->mutex);
+		mutex_lock(&k->mutex);
 		known_turn_locked(k);
-		pthread_mutex_unlock(&k->mutex);
+		mutex_unlock(&k->mutex);
 		/* Nothing may go: ten times as much rest as work. */
 		if (__atomic_add_fetch(&k->unbroken, 1, __ATOMIC_RELAXED) > 2)
 			gate_rest(g, LOOK_MS + 10 * took);
@@ -429,9 +430,9 @@ known_start(struct gate *g)
 void
 known_stop(struct gate *g)
 {
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->quota_stop);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (g->known.started)
 		pthread_join(g->known.thread, NULL);
 	g->known.started = false;
@@ -444,5 +445,5 @@ known_fini(struct gate *g)
 	free(g->known.before);
 	free(g->known.read_lately);
 	free(g->known.read_before);
-	pthread_mutex_destroy(&g->known.mutex);
+	mutex_destroy(&g->known.mutex);
 }

@@ -236,7 +236,7 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 	entry.kind = row->kind;
 	strcpy(entry.name, name);
 	if (mark->id[0] != '\0')
-		pthread_mutex_lock(&g->links);
+		mutex_lock(&g->links);
 	r = mark->id[0] != '\0' ? link_mark_apply(g, mark, row) : 0;
 	if (r == 0) {
 		meta_add_inode(c.batch, row);
@@ -246,7 +246,7 @@ add_found(struct node *dir, const char *name, struct meta_inode *row,
 		r = change_commit(&c);
 	}
 	if (mark->id[0] != '\0')
-		pthread_mutex_unlock(&g->links);
+		mutex_unlock(&g->links);
 	if (r < 0)
 		return r;
 	return node_add(dir->export, row, &entry, false, out);

@@ -116,8 +116,7 @@ mangled_load(struct gate *g)
 
 /* Another name for what is called so.  Its key stays.  Both are locked. */
 static int
-rename_row_locked(struct node *dir, struct node *n, const char *from,
-		  const char *to)
+give_name(struct node *dir, struct node *n, const char *from, const char *to)
 {
 	struct gate *g = dir->export->gate;
 	struct meta_name entry, taken;
@@ -125,6 +124,8 @@ rename_row_locked(struct node *dir, struct node *n, const char *from,
 	uint8_t yes = 1;
 	int r = meta_get_name(g->meta, dir->ino, from, &entry);
 
+	node_must_be_locked(dir);
+	node_must_be_locked(n);
 	/* It has got another name while its lock was waited for. */
 	if (r == -ENOENT || (r == 0 && (entry.ino != n->ino || node_dead(n))))
 		return 0;
@@ -165,7 +166,7 @@ rename_row(struct node *dir, const char *from, const char *to)
 		return r == -ENOENT || r == -ESTALE ? 0 : r;
 	/* The names of a file with several change under its lock alone. */
 	node_lock_wait(n);
-	r = rename_row_locked(dir, n, from, to);
+	r = give_name(dir, n, from, to);
 	node_unlock(n);
 	node_put(&n);
 	return r;

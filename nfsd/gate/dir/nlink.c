@@ -23,9 +23,9 @@ wait_for_made(struct node *dir)
 	struct meta_batch *b;
 	bool made;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	made = dir->making > 0;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	if (!made)
 		return 0;
 	b = meta_batch_new();
@@ -46,7 +46,7 @@ nlink_count(struct node *dir)
 	r = node_dead(dir) ? 0 : wait_for_made(dir);
 	if (r == 0 && !node_dead(dir))
 		r = meta_count_dirs(meta, dir->ino, &count);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	if (r == 0 && !dir->dead && dir->i.nlink != count + 2) {
 		/* Only posted: the next listing counts again. */
 		dir->i.nlink = (uint32_t)(count + 2);
@@ -56,7 +56,7 @@ nlink_count(struct node *dir)
 		meta_post(meta, &b);
 	}
 	node_unlock_locked(dir);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return r;
 }
 

@@ -52,9 +52,9 @@ offline_attr(struct node *n, struct gate_request *rq)
 {
 	bool known;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	known = n->i.attr_known || n->ino == n->export->root;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!known)
 		return come_back(rq);
 	rq->again = GATE_AGAIN_NONE;
@@ -66,9 +66,9 @@ offline_listed(struct node *dir)
 {
 	bool listed;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	listed = dir->i.listed;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return listed;
 }
 
@@ -90,9 +90,9 @@ count_owed(void *arg, struct node *n)
 
 	if (n->export != o->x)
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	o->files += !n->dead && (n->up.pending || n->h.state != META_NONE);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 

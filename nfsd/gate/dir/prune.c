@@ -159,6 +159,7 @@ any_name(void *arg, const struct meta_name *name)
 static bool
 may_be_unlisted_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return n->i.base_mtime_ns == 0;
 }
 
@@ -170,11 +171,11 @@ prune_certain(struct gate *g, uint64_t ino, uint64_t start_ms)
 
 	if (node_get(g, ino, true, &n) < 0)
 		return false;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	certain = n->i.kind != GATE_DIR && n->i.base_key[0] != '\0' &&
 		  !n->i.relocating && !node_is_local_locked(n) &&
 		  n->checked_ms < start_ms && !may_be_unlisted_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	return certain;
 }
@@ -187,9 +188,9 @@ still_there(struct node *n, bool *there)
 	char key[META_KEY_MAX + 2];
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = s3_head(n->export->s3, key, &o, NULL);
 	*there = r == 0;
 	s3_object_free(&o);
@@ -273,19 +274,19 @@ prune_drop(struct gate *g, uint64_t ino, uint64_t start_ms,
 		/* Files below it may wait for their first upload, or have
 		 * gone with it; its own object may not be listed yet. */
 		r = meta_each_name(g->meta, ino, 0, 1, any_name, &keep);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		keep |= n->i.marker;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (r >= 0 && keep && !dirmove_covers(n)) {
 			r = drop_dir(n, looks);
 			node_put(&n);
 			return r;
 		}
 	} else {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		keep = n->i.base_key[0] == '\0';
 		ask = !keep && may_be_unlisted_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (ask)
 			keep = look(n, looks);
 	}

@@ -27,10 +27,10 @@ ask_marker(struct node *n, const char *key, uint64_t asked)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(n->i.base_key, key);
 	n->i.marker = true;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = lookup_adopt(n, &o, asked);
 	s3_object_free(&o);
 	return r;
@@ -43,9 +43,9 @@ lookup_learn(struct node *n)
 	bool unread;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	unread = object_unread_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (unread || node_kind(n) != GATE_DIR)
 		return object_learn(n);
 	/* On its way: not known where its object lies. */
@@ -56,13 +56,13 @@ lookup_learn(struct node *n)
 		return r;
 	node_lock_wait(n);
 	r = node_dead(n) ? -ESTALE : path_key(n, now);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0 && strcmp(key, now) == 0) {
 		n->i.attr_known = true;
 		lookup_post(n);
 	}
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -89,10 +89,10 @@ lookup_refresh_dir(struct node *n, uint64_t asked)
 	}
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->checked_ms = clock_ms();
 	n->i.attr_known = true;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -105,9 +105,9 @@ refresh_file(struct node *n, uint64_t asked)
 	char key[META_KEY_MAX + 2];
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (key[0] == '\0')
 		return 0;
 	r = s3_head(n->export->s3, key, &o, &err);
@@ -118,10 +118,10 @@ refresh_file(struct node *n, uint64_t asked)
 	} else if (locked != S3_LOCKED_NOT) {
 		/* What a listing told has to do. */
 		cold_say(n, key, locked);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->checked_ms = answer_ms(n->export->gate, asked) ? clock_ms()
 								  : 0;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = 0;
 	} else if (r == -ENOENT) {
 		r = lookup_vanish(n, asked);
@@ -138,10 +138,10 @@ refresh_moving(struct node *n, struct gate_request *rq)
 {
 	bool unread, has_object;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	unread = object_unread_locked(n);
 	has_object = n->i.base_key[0] != '\0';
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (!unread && !dirmove_lists(n))
 		return 0;
 	for (;;) {
@@ -155,9 +155,9 @@ refresh_moving(struct node *n, struct gate_request *rq)
 		r = dirmove_wait(n, rq);
 		if (r <= 0)
 			return r;
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		has_object = n->i.base_key[0] != '\0';
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 }
 
@@ -181,11 +181,11 @@ refresh(struct node *n, struct gate_request *rq)
 	if (node_get(n->export->gate, n->parent, true, &dir) == 0) {
 		r = scan_if_small(dir);
 		node_put(&dir);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		known = n->i.attr_known;
 		if (r == 1 && n->dead)
 			r = -ESTALE;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (r == 1 && known) {
 			/* A directory whose names are known: has anybody
 			 * else changed them?  Its times tell clients. */

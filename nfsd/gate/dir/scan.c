@@ -104,6 +104,7 @@ doubt_locked(struct node *n, const struct found *f)
 {
 	uint64_t doubt = doubt_of(f);
 
+	mutex_must_hold(&n->mutex);
 	if (n->doubt_done == doubt)
 		return;
 	n->doubt = doubt;
@@ -146,7 +147,7 @@ static void
 merge_node(struct merge *m, struct node *n, const char *key,
 	   const struct found *f)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (f->is_dir || n->i.kind == GATE_DIR) {
 		/* `d` beside `d/x`: who was here first stays. */
 		if (f->is_dir == (n->i.kind == GATE_DIR))
@@ -192,7 +193,7 @@ merge_node(struct merge *m, struct node *n, const char *key,
 						  m->start_ms);
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 static int
@@ -445,7 +446,7 @@ finish(struct node *dir, struct scan *s)
 		r = nlink_count(dir);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s->complete = true;
 	/* Where some have gone, there are more among those not asked. */
 	s->fresh_ms = s->start_ms > s->expired_ms &&
@@ -466,7 +467,7 @@ finish(struct node *dir, struct scan *s)
 		merge_post(dir);
 	}
 	scan_end_locked(s);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return 0;
 }
 
@@ -503,7 +504,7 @@ add_gone(struct node *dir, struct pruned *page)
 	if (page->count == 0)
 		return 0;
 	qsort(page->inos, page->count, sizeof(*page->inos), by_number);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	inos = reallocarray(s->inos, at, sizeof(*inos));
 	if (inos != NULL) {
 		s->inos = inos;
@@ -513,7 +514,7 @@ add_gone(struct node *dir, struct pruned *page)
 					     ? inos[--i]
 					     : page->inos[--j];
 	}
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return inos == NULL ? -ENOMEM : 0;
 }
 
@@ -560,13 +561,13 @@ scan_passed(struct node *dir, const struct meta_name *name)
 	/* Mangled ones are checked at the end; they are few. */
 	if (prune_mangled(dir->export, name->name))
 		return true;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	passed = scan_fresh_locked(dir) ||
 		 (dir->scan != NULL && dir->scan->running &&
 		  !dir->scan->disorder && !dir->scan->by_seen &&
 		  dir->scan->at != NULL &&
 		  prune_passed(name, dir->scan->at));
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return passed;
 }
 
@@ -576,13 +577,13 @@ scan_lacks(struct node *dir, uint64_t ino)
 	const struct scan *s;
 	uint64_t start_ms = 0;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s = dir->scan;
 	if (s != NULL && s->running && !s->disorder && s->gone.count > 0 &&
 	    bsearch(&ino, s->gone.inos, s->gone.count, sizeof(ino),
 		    by_number) != NULL)
 		start_ms = s->start_ms;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return start_ms != 0 &&
 	       prune_certain(dir->export->gate, ino, start_ms);
 }
@@ -593,7 +594,7 @@ scan_unlearn(struct node *dir, uint64_t since_ms)
 	struct scan *s;
 	bool quiet;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s = dir->scan;
 	quiet = dir->walkers == 0 && dir->read_ms < since_ms &&
 		(s == NULL || (!s->stepping && s->stepped_ms < since_ms));
@@ -607,7 +608,7 @@ scan_unlearn(struct node *dir, uint64_t since_ms)
 		dir->i.listed = false;
 		merge_post(dir);
 	}
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return quiet;
 }
 
@@ -617,12 +618,12 @@ scan_begin(struct node *dir)
 	uint64_t ttl = dir->export->c.attr_ttl_ms;
 	struct scan *s;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s = dir->scan;
 	if (s != NULL && s->running && !s->stepping &&
 	    s->stepped_ms + (ttl > 1000 ? ttl : 1000) < clock_ms())
 		scan_end_locked(s);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 }
 
 /* ---- pulling ---- */
@@ -639,9 +640,9 @@ merge_page(struct node *dir, struct page *page, bool last, char **at)
 	m.batch = meta_batch_new();
 	if (m.batch == NULL)
 		return -ENOMEM;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	dir->merges++;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	for (size_t i = 0; r == 0 && i < page->count; i++)
 		r = make_room(&m, page, i);
 	for (size_t i = 0; r == 0 && i < page->count; i++)
@@ -701,7 +702,7 @@ step(struct node *dir, struct scan *s)
 		free(at);
 		return r;
 	}
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	if (at != NULL) {
 		free(s->at);
 		s->at = at;
@@ -709,7 +710,7 @@ step(struct node *dir, struct scan *s)
 	free(s->token);
 	s->token = next;
 	s->stepped_ms = clock_ms();
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return next != NULL ? 1 : finish(dir, s);
 }
 
@@ -733,7 +734,7 @@ left_behind(struct node *dir)
 	r = path_key(dir, key);
 	if (r < 0 || !dirmove_skip(dir->export, key, past))
 		return r;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s = scan_of_locked(dir);
 	first = s != NULL && !s->complete;
 	if (s != NULL && !s->stepping) {
@@ -741,7 +742,7 @@ left_behind(struct node *dir)
 		s->complete = true;
 		s->fresh_ms = clock_ms();
 	}
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	r = s == NULL ? -ENOMEM : first ? nlink_count(dir) : 0;
 	return r < 0 ? r : 1;
 }
@@ -778,16 +779,16 @@ scan_step_once(struct node *dir)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s = scan_of_locked(dir);
 	if (s == NULL) {
-		pthread_mutex_unlock(&dir->mutex);
+		mutex_unlock(&dir->mutex);
 		return -ENOMEM;
 	}
 	while (s->stepping)
-		pthread_cond_wait(&dir->changed, &dir->mutex);
+		mutex_wait(&dir->mutex, &dir->changed, NULL);
 	if (scan_fresh_locked(dir)) {
-		pthread_mutex_unlock(&dir->mutex);
+		mutex_unlock(&dir->mutex);
 		return 0;
 	}
 	/* One that began before a refresh tells nothing after it. */
@@ -803,14 +804,14 @@ scan_step_once(struct node *dir)
 		s->by_seen = page_unordered(dir->export);
 	}
 	s->stepping = true;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	r = step(dir, s);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s->stepping = false;
 	if (r < 0)
 		scan_end_locked(s);
 	pthread_cond_broadcast(&dir->changed);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return r;
 }
 
@@ -823,20 +824,20 @@ scan_if_small(struct node *dir)
 
 	if (dirmove_lists(dir))
 		return 0;
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	s = dir->scan;
 	known = s != NULL && s->complete && s->count <= SMALL_DIR;
 	again = s != NULL && (s->running || s->complete) && !known;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	if (again)
 		return 0;
 	/* Nothing is known: one page tells whether it is small. */
 	do {
 		r = scan_step(dir);
 	} while (r == 1 && known);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	unsure = dir->scan != NULL && dir->scan->unsure;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return r < 0 ? r : r == 0 && !unsure;
 }
 

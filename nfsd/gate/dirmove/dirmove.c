@@ -52,12 +52,12 @@ dirmoves_owed(struct gate *g)
 
 	if (!dirmoves_any(g))
 		return false;
-	pthread_mutex_lock(&g->dirmoves.mutex);
+	mutex_lock(&g->dirmoves.mutex);
 	LIST_FOREACH(m, &g->dirmoves.list, link) {
 		if (!m->lagging)
 			break;
 	}
-	pthread_mutex_unlock(&g->dirmoves.mutex);
+	mutex_unlock(&g->dirmoves.mutex);
 	return m != NULL;
 }
 
@@ -95,12 +95,12 @@ page_done(struct dirmove *m, bool listed)
 {
 	struct dirmoves *all = &m->x->gate->dirmoves;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	m->pages++;
 	m->row.listed |= listed;
 	m->error[0] = '\0';
 	dirmoves_count_locked(all);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 /* Sleeps, unless the gate stops. */
@@ -113,10 +113,10 @@ pause_ms(struct gate *g, uint64_t ms)
 			       (long)(until % 1000) * 1000000 };
 	int r = 0;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	while (r == 0 && !__atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
-		r = pthread_cond_timedwait(&all->changed, &all->mutex, &ts);
-	pthread_mutex_unlock(&all->mutex);
+		r = mutex_wait(&all->mutex, &all->changed, &ts);
+	mutex_unlock(&all->mutex);
 }
 
 static void
@@ -124,10 +124,10 @@ list_failed(struct dirmove *m, int r)
 {
 	struct dirmoves *all = &m->x->gate->dirmoves;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	m->failures++;
 	snprintf(m->error, sizeof(m->error), "cannot list: %s", strerror(-r));
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 /* All of a source, page by page. */
@@ -224,13 +224,13 @@ copy_list(struct dirmoves *all, size_t *count)
 	struct dirmove *list;
 	size_t n = 0;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	list = calloc(all->count + 1, sizeof(*list));
 	LIST_FOREACH(m, &all->list, link) {
 		if (list != NULL)
 			list[n++] = *m;
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	*count = n;
 	return list;
 }
@@ -284,9 +284,9 @@ dirmoves_stop(struct gate *g)
 {
 	struct gate_export *x;
 
-	pthread_mutex_lock(&g->dirmoves.mutex);
+	mutex_lock(&g->dirmoves.mutex);
 	pthread_cond_broadcast(&g->dirmoves.changed);
-	pthread_mutex_unlock(&g->dirmoves.mutex);
+	mutex_unlock(&g->dirmoves.mutex);
 	LIST_FOREACH(x, &g->exports, link) {
 		if (x->relocation.started)
 			pthread_join(x->relocation.thread, NULL);

@@ -91,6 +91,7 @@ take_over_locked(struct node *n, const struct listed *e)
 {
 	int64_t second = 1000000000;
 
+	mutex_must_hold(&n->mutex);
 	if (strcmp(n->i.base_etag, e->etag) == 0 &&
 	    n->i.base_size == e->size)
 		return;
@@ -137,6 +138,7 @@ room_for_mark(struct lister *l)
 static bool
 is_left_locked(const struct node *n, const struct listed *e)
 {
+	mutex_must_hold(&n->mutex);
 	return (n->i.dest_etag[0] != '\0' &&
 		strcmp(n->i.dest_etag, e->etag) == 0) ||
 	       (n->i.relocating && e->etag[0] != '\0' &&
@@ -204,14 +206,14 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 		meta_batch_free(&b);
 		return r;
 	}
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	/* The end of an upload finds that the path has changed. */
 	if (!n->dead && n->up.run != UP_RUNNING) {
 		mark_locked(l, n, e, key, &hide);
 		meta_put_inode(b, &n->i);
 	}
 	r = meta_submit(l->g->meta, &b);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
 	l->marks[l->mark_count++] = b;
@@ -548,12 +550,12 @@ unlisted_still(struct node *n, const char *key, struct listed *e)
 
 	if (path_key(n, path) == 0 && strcmp(path, key) == 0)
 		return false;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	still = !n->dead && !n->i.name_dirty && !n->i.relocating &&
 		strcmp(n->i.base_key, key) == 0;
 	strcpy(e->etag, n->i.base_etag);
 	e->size = n->i.base_size;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return still;
 }
 
@@ -642,11 +644,11 @@ merge(struct lister *l, const struct dirmove_page *p, bool last,
 	failpoint("dirmove-page-after-commit");
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&l->g->dirmoves.mutex);
+	mutex_lock(&l->g->dirmoves.mutex);
 	strcpy(l->m->row.after, row.after);
 	l->m->row.objects = row.objects;
 	l->m->row.bytes = row.bytes;
-	pthread_mutex_unlock(&l->g->dirmoves.mutex);
+	mutex_unlock(&l->g->dirmoves.mutex);
 	return 0;
 }
 

@@ -89,7 +89,7 @@ relocate_one(struct gate_export *x, uint64_t ino)
 	}
 	dirmove_wait_for_room(x, 1);
 	meta_ease(g->meta);	/* deletions post, too */
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!n->i.relocating || n->dead) {
 		started = 1;
 	} else if (n->up.run == UP_IDLE && !stopping(g) &&
@@ -99,22 +99,22 @@ relocate_one(struct gate_export *x, uint64_t ino)
 
 		n->up.pending = n->up.rowless = n->up.by_relocation = true;
 		n->up.run = UP_QUEUED;
-		pthread_mutex_lock(&g->dirmoves.mutex);
+		mutex_lock(&g->dirmoves.mutex);
 		x->relocation.in_flight++;
-		pthread_mutex_unlock(&g->dirmoves.mutex);
+		mutex_unlock(&g->dirmoves.mutex);
 		started = schedule_add(&n->export->schedule, ref,
 				       UPLOAD_RELOCATION) == 0;
 		if (!started) {
 			n->up.pending = n->up.rowless = false;
 			n->up.by_relocation = false;
 			n->up.run = UP_IDLE;
-			pthread_mutex_lock(&g->dirmoves.mutex);
+			mutex_lock(&g->dirmoves.mutex);
 			x->relocation.in_flight--;
-			pthread_mutex_unlock(&g->dirmoves.mutex);
+			mutex_unlock(&g->dirmoves.mutex);
 			node_put(&ref);
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	node_put(&n);
 	return started;
 }
@@ -151,9 +151,9 @@ lagged_enough(struct dirmove *m)
 	m->look_wait_ms = wait < LOOK_FIRST_MS ? LOOK_FIRST_MS
 			  : wait > LOOK_MAX_MS ? LOOK_MAX_MS : wait;
 	m->look_ms = now + m->look_wait_ms;
-	pthread_mutex_lock(&m->x->gate->dirmoves.mutex);
+	mutex_lock(&m->x->gate->dirmoves.mutex);
 	m->lagging = true;
-	pthread_mutex_unlock(&m->x->gate->dirmoves.mutex);
+	mutex_unlock(&m->x->gate->dirmoves.mutex);
 	return m->lagging_ms < hidden_lag_from(now);
 }
 
@@ -162,9 +162,9 @@ static void
 is_owed(struct dirmove *m)
 {
 	m->lagging_ms = 0;
-	pthread_mutex_lock(&m->x->gate->dirmoves.mutex);
+	mutex_lock(&m->x->gate->dirmoves.mutex);
 	m->lagging = false;
-	pthread_mutex_unlock(&m->x->gate->dirmoves.mutex);
+	mutex_unlock(&m->x->gate->dirmoves.mutex);
 }
 
 static int
@@ -201,9 +201,9 @@ finish(struct dirmove *m)
 		 (unsigned long long)row.bytes,
 		 (long long)(s3_clock_ns(m->x->s3) - row.since_ns) / 1000000);
 	dirmove_undo(m);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return 1;
 }
 
@@ -232,7 +232,7 @@ finish_all(struct gate_export *x)
 	struct dirmove *m, *next;
 	uint64_t left = 0, wait;
 
-	pthread_mutex_lock(&g->dirmoves.mutex);
+	mutex_lock(&g->dirmoves.mutex);
 	for (m = own_transition_locked(x, LIST_FIRST(&g->dirmoves.list));
 	     m != NULL; m = next) {
 		uint64_t count = 0, bytes;
@@ -241,7 +241,7 @@ finish_all(struct gate_export *x)
 
 		/* Only this thread takes its own off the list. */
 		next = own_transition_locked(x, LIST_NEXT(m, link));
-		pthread_mutex_unlock(&g->dirmoves.mutex);
+		mutex_unlock(&g->dirmoves.mutex);
 		if (ready) {
 			/* In this order: one that is no more lost may be
 			 * relocated since. */
@@ -256,9 +256,9 @@ finish_all(struct gate_export *x)
 			if (wait != 0 && (left == 0 || wait < left))
 				left = wait;
 		}
-		pthread_mutex_lock(&g->dirmoves.mutex);
+		mutex_lock(&g->dirmoves.mutex);
 	}
-	pthread_mutex_unlock(&g->dirmoves.mutex);
+	mutex_unlock(&g->dirmoves.mutex);
 	return left;
 }
 
@@ -312,14 +312,14 @@ begin_pass(struct gate_export *x)
 	struct gate *g = x->gate;
 	struct dirmove *m;
 
-	pthread_mutex_lock(&g->dirmoves.mutex);
+	mutex_lock(&g->dirmoves.mutex);
 	x->relocation.woken = g->dirmoves.wakes;
 	x->relocation.failed = 0;
 	LIST_FOREACH(m, &g->dirmoves.list, link) {
 		if (m->x == x)
 			m->failed = 0;
 	}
-	pthread_mutex_unlock(&g->dirmoves.mutex);
+	mutex_unlock(&g->dirmoves.mutex);
 }
 
 /* Until there is something to do: a listing has ended, or time is up. */
@@ -333,15 +333,15 @@ sleep_until_woken(struct gate_export *x, uint64_t ms)
 			       (long)(until % 1000) * 1000000 };
 	int r = 0;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	while (r == 0 && all->wakes == x->relocation.woken && !stopping(g)) {
 		if (ms == 0)
-			pthread_cond_wait(&all->changed, &all->mutex);
+			mutex_wait(&all->mutex, &all->changed, NULL);
 		else
-			r = pthread_cond_timedwait(&all->changed, &all->mutex,
+			r = mutex_wait(&all->mutex, &all->changed,
 						   &ts);
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 void *
@@ -359,9 +359,9 @@ relocate_main(void *arg)
 		begin_pass(x);
 		r = pass(x, &waiting);
 		left = finish_all(x);
-		pthread_mutex_lock(&g->dirmoves.mutex);
+		mutex_lock(&g->dirmoves.mutex);
 		failed = x->relocation.failed;
-		pthread_mutex_unlock(&g->dirmoves.mutex);
+		mutex_unlock(&g->dirmoves.mutex);
 		if (failed > 0 || r < 0) {
 			sleep_until_woken(x, retry);
 			retry = retry * 2 < RETRY_MAX_MS ? retry * 2

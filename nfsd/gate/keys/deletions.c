@@ -188,9 +188,9 @@ delete_any_denied(struct gate_export *x)
 {
 	bool any;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	any = !LIST_EMPTY(&x->deletes.denied);
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return any;
 }
 
@@ -212,13 +212,13 @@ delete_denied_beside(struct gate_export *x, const char *key)
 	size_t len = directory_len(key);
 	const struct deletion *d;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	LIST_FOREACH(d, &x->deletes.denied, denied_link) {
 		if (directory_len(d->row.key) == len &&
 		    memcmp(d->row.key, key, len) == 0)
 			break;
 	}
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return d != NULL;
 }
 
@@ -246,10 +246,10 @@ delete_tick(struct gate *g)
 {
 	struct gate_export *x;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	LIST_FOREACH(x, &g->exports, link)
 		deletes_start_locked(x);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 void
@@ -257,12 +257,12 @@ deletes_timer(struct gate *g)
 {
 	struct gate_export *x;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	LIST_FOREACH(x, &g->exports, link) {
 		if (x->deletes.waiting > 0)
 			timers_add(&g->timers, x->deletes.heap[0]->due_ms, 0);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 void
@@ -272,7 +272,7 @@ deletes_hurry(struct gate_export *x)
 	struct gate *g = x->gate;
 	uint64_t now = clock_ms();
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	for (size_t i = 0; i < s->waiting; i++) {
 		struct deletion *d = s->heap[i];
 
@@ -282,7 +282,7 @@ deletes_hurry(struct gate_export *x)
 		sift_up(s, d, i);
 	}
 	deletes_start_locked(x);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* A place for one more.  Mutex held. */
@@ -312,10 +312,10 @@ delete_new(struct gate_export *x)
 	if (d == NULL)
 		return NULL;
 	d->x = x;
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	room = make_room_locked(&x->deletes);
 	x->deletes.places += room;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (!room)
 		free(d);
 	return room ? d : NULL;
@@ -326,9 +326,9 @@ delete_free(struct deletion *d)
 {
 	if (d == NULL)
 		return;
-	pthread_mutex_lock(&d->x->gate->mutex);
+	mutex_lock(&d->x->gate->mutex);
 	d->x->deletes.places--;
-	pthread_mutex_unlock(&d->x->gate->mutex);
+	mutex_unlock(&d->x->gate->mutex);
 	free(d);
 }
 
@@ -342,13 +342,13 @@ delete_start(struct deletion *d, const struct meta_delete *row)
 	d->row = *row;
 	d->asked_ns = clock_ns();
 	d->since_ms = clock_ms();
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_ADD(hh, s->by_id, row.id, sizeof(d->row.id), d);
 	HASH_ADD_KEYPTR(hh_key, s->by_key, d->row.key, strlen(d->row.key), d);
 	g->deletes_pending++;
 	deletes_wait_locked(s, d);
 	deletes_start_locked(x);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 void
@@ -357,7 +357,7 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 	struct gate *g = x->gate;
 	struct deletion *d;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
 	if (d != NULL && !d->gone &&
 	    (strcmp(d->row.etag, etag) != 0 || has_doubt(d))) {
@@ -368,7 +368,7 @@ delete_refine(struct gate_export *x, const char *key, const char *etag)
 		 * refined is another version, and stays. */
 		delete_put_row(d);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 void
@@ -377,7 +377,7 @@ delete_doubt(struct gate_export *x, const struct meta_indoubt *sent)
 	struct gate *g = x->gate;
 	struct deletion *d;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_FIND(hh_key, x->deletes.by_key, sent->key, strlen(sent->key), d);
 	if (d != NULL && !d->gone) {
 		struct meta_ours *was = d->row.ours, *ours;
@@ -396,7 +396,7 @@ delete_doubt(struct gate_export *x, const struct meta_indoubt *sent)
 			delete_put_row(d);
 		}
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 unsigned
@@ -405,6 +405,7 @@ deletes_due_locked(const struct gate *g)
 	const struct gate_export *x;
 	unsigned due = g->deletes_pending;
 
+	mutex_must_hold(&g->mutex);
 	LIST_FOREACH(x, &g->exports, link)
 		due -= x->deletes.refused;
 	return due;
@@ -416,11 +417,11 @@ delete_pending(struct gate_export *x, const char *key)
 	struct gate *g = x->gate;
 	struct deletion *d;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_FIND(hh_key, x->deletes.by_key, key, strlen(key), d);
 	if (d != NULL)
 		d->wanted = true;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return d != NULL;
 }
 
@@ -432,7 +433,7 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 			       (long)(until_ms % 1000) * 1000000 };
 	struct deletion *d;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	/* It is a courtesy: not more threads than can be spared, but one of
 	 * each export. */
 	if ((g->delete_waiters >= WAITERS_MAX && x->deletes.waiters > 0) ||
@@ -444,13 +445,13 @@ delete_wait(struct gate_export *x, uint64_t id, uint64_t until_ms)
 		HASH_FIND(hh, x->deletes.by_id, &id, sizeof(id), d);
 		/* One that has failed already is not worth a wait. */
 		if (d == NULL || d->gone || d->attempts > 0 ||
-		    pthread_cond_timedwait(&g->progress, &g->mutex, &ts) ==
+		    mutex_wait(&g->mutex, &g->progress, &ts) ==
 			    ETIMEDOUT)
 			break;
 	}
 	g->delete_waiters--;
 	x->deletes.waiters--;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* ---- for people ---- */
@@ -460,9 +461,9 @@ deletes_count(struct gate_export *x)
 {
 	uint64_t count;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	count = HASH_COUNT(x->deletes.by_id);
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return count;
 }
 
@@ -477,7 +478,7 @@ deletes_each(struct gate *g,
 	size_t count = 0;
 	int r = 0;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	keys = calloc(g->deletes_pending + 1, sizeof(*keys));
 	LIST_FOREACH(x, &g->exports, link) {
 		for (d = x->deletes.by_id; d != NULL; d = d->hh.next) {
@@ -487,7 +488,7 @@ deletes_each(struct gate *g,
 				count++;
 		}
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (keys == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {

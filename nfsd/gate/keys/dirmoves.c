@@ -23,10 +23,10 @@ dirmove_wait_for_room(struct gate_export *x, unsigned room)
 {
 	struct dirmoves *all = &x->gate->dirmoves;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	while (x->relocation.in_flight > RELOCATE_AT_ONCE - room)
-		pthread_cond_wait(&all->changed, &all->mutex);
-	pthread_mutex_unlock(&all->mutex);
+		mutex_wait(&all->mutex, &all->changed, NULL);
+	mutex_unlock(&all->mutex);
 }
 
 /* An object could not be relocated: told with the moves it belongs to.  One
@@ -41,7 +41,7 @@ dirmove_failed(struct gate_export *x, const char *key, const char *error)
 			strncmp(error, "KeyTooLong", strlen("KeyTooLong")) == 0;
 	struct dirmove *m;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	x->relocation.failed++;
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x != x || !text_begins(key, m->row.source))
@@ -52,7 +52,7 @@ dirmove_failed(struct gate_export *x, const char *key, const char *error)
 		m->failures++;
 		snprintf(m->error, sizeof(m->error), "%s", error);
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	if (first && too_long)
 		gate_say(x->gate, 1, "a file of a renamed directory stays "
 			 "under its old key, since " DIRMOVE_TOO_LONG
@@ -73,18 +73,18 @@ relocate_ended(struct node *n, int r, const char *error)
 	char key[META_KEY_MAX + 2];
 	bool left;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	left = n->i.relocating && !n->dead;
 	strcpy(key, n->i.base_key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (left && r < 0 && r != -EBUSY && r != -ECANCELED)
 		dirmove_failed(n->export, key,
 			       error[0] != '\0' ? error : strerror(-r));
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	n->export->relocation.in_flight--;
 	all->relocated += !left;
 	pthread_cond_broadcast(&all->changed);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 /* ---- whose is a key? ---- */
@@ -109,13 +109,13 @@ dirmove_claims(struct gate_export *x, const char *key)
 
 	if (!dirmoves_any_lists(x->gate))
 		return false;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && !m->row.listed &&
 		    text_begins(key, m->row.source))
 			break;
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return m != NULL;
 }
 
@@ -126,14 +126,14 @@ dirmove_claims_other(struct dirmove *mine, const char *key)
 	size_t len = strlen(mine->row.source);
 	struct dirmove *m;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == mine->x && !m->row.listed && m != mine &&
 		    strlen(m->row.source) > len &&
 		    text_begins(key, m->row.source))
 			break;
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return m != NULL;
 }
 
@@ -145,13 +145,13 @@ dirmove_touches(struct gate_export *x, const char *prefix)
 
 	if (!dirmoves_any(x->gate))
 		return false;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && (text_begins(prefix, m->row.source) ||
 				  text_begins(m->row.source, prefix)))
 			break;
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return m != NULL;
 }
 
@@ -164,7 +164,7 @@ dirmove_skip(struct gate_export *x, const char *key,
 
 	if (!dirmoves_any(x->gate))
 		return false;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && m->row.listed &&
 		    m->row.objects > SCAN_PAGE &&
@@ -177,7 +177,7 @@ dirmove_skip(struct gate_export *x, const char *key,
 	if (in != NULL)
 		snprintf(past, META_KEY_MAX + 8, "%s\xf4\x8f\xbf\xbf",
 			 in->row.source);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return in != NULL && strlen(past) <= META_KEY_MAX;
 }
 
@@ -189,6 +189,7 @@ dirmoves_pages_locked(const struct dirmoves *all)
 	const struct dirmove *m;
 	uint64_t pages = 0;
 
+	mutex_must_hold(&all->mutex);
 	LIST_FOREACH(m, &all->list, link)
 		pages += m->pages;
 	return pages;
@@ -200,6 +201,7 @@ dirmoves_count_locked(struct dirmoves *all)
 	unsigned count = 0, listing = 0;
 	struct dirmove *m;
 
+	mutex_must_hold(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		count++;
 		listing += !m->row.listed;
@@ -221,10 +223,10 @@ dirmove_add(struct gate_export *x, const struct meta_dirmove *row)
 		return NULL;
 	m->x = x;
 	m->row = *row;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_INSERT_HEAD(&all->list, m, link);
 	dirmoves_count_locked(all);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return m;
 }
 
@@ -233,20 +235,20 @@ dirmove_undo(struct dirmove *m)
 {
 	struct dirmoves *all = &m->x->gate->dirmoves;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_REMOVE(m, link);
 	dirmoves_count_locked(all);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	free(m);
 }
 
 void
 dirmoves_wake(struct gate *g)
 {
-	pthread_mutex_lock(&g->dirmoves.mutex);
+	mutex_lock(&g->dirmoves.mutex);
 	g->dirmoves.wakes++;
 	pthread_cond_broadcast(&g->dirmoves.changed);
-	pthread_mutex_unlock(&g->dirmoves.mutex);
+	mutex_unlock(&g->dirmoves.mutex);
 }
 
 void

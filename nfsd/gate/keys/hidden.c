@@ -32,6 +32,7 @@ forget_shown_locked(struct gate *g, uint64_t now)
 {
 	struct hidden *h;
 
+	mutex_must_hold(&g->mutex);
 	while ((h = TAILQ_FIRST(&g->shown)) != NULL &&
 	       (g->shown_count > SHOWN_MAX ||
 		h->gone_ms + LAG_MAX_MS < now)) {
@@ -101,9 +102,9 @@ hidden_add(struct gate_export *x, const char *key)
 	struct hidden *h;
 
 	for (;;) {
-		pthread_mutex_lock(&x->gate->mutex);
+		mutex_lock(&x->gate->mutex);
 		h = hidden_add_locked(x, key);
-		pthread_mutex_unlock(&x->gate->mutex);
+		mutex_unlock(&x->gate->mutex);
 		if (h != NULL)
 			return;
 		/* Not hidden it would be met under a name that it has not. */
@@ -114,9 +115,9 @@ hidden_add(struct gate_export *x, const char *key)
 void
 hidden_del(struct gate_export *x, const char *key)
 {
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	hidden_del_locked(x, hidden_find_locked(x, key));
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 }
 
 void
@@ -127,14 +128,14 @@ hidden_was(struct gate_export *x, const char *key, uint64_t ms)
 
 	if (ms >= LAG_MAX_MS)
 		return;
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_add_locked(x, key);
 	hidden_del_locked(x, h);
 	/* Without memory for it: as if it were long ago. */
 	if (h != NULL && h->count == 0)
 		h->gone_ms = ms < now ? now - ms : 0;	/* the machine began
 							 * since */
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 }
 
 void
@@ -142,7 +143,7 @@ hidden_stray(struct gate_export *x, const char *key, bool stray)
 {
 	struct hidden *h;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	if (stray && (h = hidden_add_locked(x, key)) != NULL) {
 		h->strays++;
 	} else if (!stray && (h = hidden_find_locked(x, key)) != NULL &&
@@ -151,7 +152,7 @@ hidden_stray(struct gate_export *x, const char *key, bool stray)
 		h->looked_at = true;
 		hidden_del_locked(x, h);
 	}
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 }
 
 /* Is it on its way, under a name that it has left? */
@@ -169,10 +170,10 @@ hidden_exactly(struct gate_export *x, const char *key)
 	struct hidden *h;
 	bool hidden;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && h->count > 0;
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return hidden || is_relocating(x, key);
 }
 
@@ -182,10 +183,10 @@ hidden_for_good(struct gate_export *x, const char *key)
 	struct hidden *h;
 	bool hidden;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && h->count > h->strays;
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return hidden || is_relocating(x, key);
 }
 
@@ -195,11 +196,11 @@ hidden_gone_since(struct gate_export *x, const char *key, uint64_t since_ms)
 	struct hidden *h;
 	bool gone;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_find_locked(x, key);
 	gone = h != NULL && h->count == 0 && !h->looked_at &&
 	       h->gone_ms >= since_ms;
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return gone;
 }
 
@@ -210,13 +211,13 @@ hidden_lately(struct gate_export *x, const char *key, int64_t mtime_ns,
 	struct hidden *h;
 	bool lately;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_find_locked(x, key);
 	lately = h != NULL && h->count == 0 && !h->looked_at &&
 		 h->gone_ms + LAG_MAX_MS >= clock_ms();
 	if (lately)
 		*ask = mtime_ns == 0 || h->denied_ns != mtime_ns;
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return lately;
 }
 
@@ -235,13 +236,13 @@ hidden_answer(struct gate_export *x, const char *key, int64_t mtime_ns,
 {
 	struct hidden *h;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_find_locked(x, key);
 	if (h != NULL && there)
 		h->looked_at = true;
 	else if (h != NULL)
 		h->denied_ns = mtime_ns;
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 }
 
 bool
@@ -255,9 +256,9 @@ hidden_any(struct gate *g)
 {
 	bool any;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	any = g->hidden != NULL;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return any;
 }
 
@@ -270,13 +271,13 @@ hidden_below(struct gate_export *x, const char *prefix, uint64_t since_ms,
 	size_t len = export_key(x, prefix, full);
 	struct hidden *h, *next;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_ITER(hh, g->hidden, h, next) {
 		if (h->len > len && memcmp(h->key, full, len) == 0 &&
 		    (h->count > 0 || h->gone_ms >= since_ms))
 			each(arg, h->key + len);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 bool
@@ -285,9 +286,9 @@ hidden_since(struct gate_export *x, const char *key, uint64_t since_ms)
 	struct hidden *h;
 	bool hidden;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	h = hidden_find_locked(x, key);
 	hidden = h != NULL && (h->count > 0 || h->gone_ms >= since_ms);
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 	return hidden || dirmove_claims(x, key) || is_relocating(x, key);
 }

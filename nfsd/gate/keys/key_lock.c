@@ -21,10 +21,10 @@ key_owner(struct gate_export *x, const char *key)
 	struct busy_key *b;
 	uint64_t owner;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_FIND(hh, g->busy_keys, full, len, b);
 	owner = b != NULL ? b->owner : 0;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return owner;
 }
 
@@ -48,17 +48,17 @@ key_take(struct gate_export *x, const char *key, uint64_t owner)
 	b->owner = owner;
 	b->len = len;
 	memcpy(b->key, full, len);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	for (;;) {
 		HASH_FIND(hh, g->busy_keys, full, len, other);
 		if (other == NULL)
 			break;
-		pthread_cond_wait(&g->key_free, &g->mutex);
+		mutex_wait(&g->mutex, &g->key_free, NULL);
 	}
 	HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
 	if (b->hh.tbl == NULL)
 		r = -ENOMEM;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (r < 0)
 		free(b);
 	return r;
@@ -78,12 +78,12 @@ key_try(struct gate_export *x, const char *key, uint64_t owner)
 	b->owner = owner;
 	b->len = len;
 	memcpy(b->key, full, len);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_FIND(hh, g->busy_keys, full, len, other);
 	if (other == NULL)
 		HASH_ADD_KEYPTR(hh, g->busy_keys, b->key, len, b);
 	taken = other == NULL && b->hh.tbl != NULL;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (!taken)
 		free(b);
 	return taken;
@@ -98,7 +98,7 @@ key_release(struct gate_export *x, const char *key, uint64_t owner)
 	struct busy_key *b;
 	bool mine;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	HASH_FIND(hh, g->busy_keys, full, len, b);
 	mine = b != NULL && b->owner == owner;
 	if (mine) {
@@ -106,7 +106,7 @@ key_release(struct gate_export *x, const char *key, uint64_t owner)
 		free(b);
 	}
 	pthread_cond_broadcast(&g->key_free);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (!mine)
 		audit_broken(g, "two transfers changed one key at once",
 			     "key=%s", key);

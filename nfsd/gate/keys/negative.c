@@ -55,10 +55,10 @@ negative_has(struct gate *g, uint64_t parent, const char *name)
 	struct negative *e;
 	bool found;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	e = negative_find(g, key, len);
 	found = e != NULL && e->until_ms > clock_ms();
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return found;
 }
 
@@ -71,10 +71,10 @@ negative_removed_since(struct gate *g, uint64_t parent, const char *name,
 	struct negative *e;
 	bool found;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	e = negative_find(g, key, len);
 	found = e != NULL && e->removed_ms >= since_ms && e->removed_ms != 0;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return found;
 }
 
@@ -87,9 +87,9 @@ negative_put(struct gate *g, uint64_t parent, const char *name,
 	size_t len = negative_key(parent, name, key);
 	struct negative *e;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	if (removed_ms == 0 && answer_ms(g, asked_ms) == 0) {
-		pthread_mutex_unlock(&g->mutex);
+		mutex_unlock(&g->mutex);
 		return true;
 	}
 	/* uthash keeps the order of insertion: the first one is the oldest. */
@@ -114,7 +114,7 @@ negative_put(struct gate *g, uint64_t parent, const char *name,
 		if (removed_ms != 0)
 			e->removed_ms = removed_ms;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return e != NULL;
 }
 
@@ -144,9 +144,9 @@ negative_del(struct gate *g, uint64_t parent, const char *name)
 	size_t len = negative_key(parent, name, key);
 	struct negative *e;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	e = negative_find(g, key, len);
 	if (e != NULL)
 		e->until_ms = 0;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }

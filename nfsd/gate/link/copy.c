@@ -45,10 +45,10 @@ link_nothing_to_do(struct node *n, uint64_t content_version)
 	bool still;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	still = n->content_version == content_version && !n->dead;
 	r = meta_inode_copy(&n->i, &row);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0 || !still) {
 		meta_batch_free(&b);
 		return;
@@ -58,12 +58,12 @@ link_nothing_to_do(struct node *n, uint64_t content_version)
 	meta_put_inode(b, &row);
 	if (meta_commit(n->export->gate->meta, &b) < 0)
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->content_version == content_version) {
 		n->up.pending = n->i.data_dirty = n->i.attr_dirty = false;
 		indoubt_forget_locked(n, n->i.base_key);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 static int
@@ -106,9 +106,9 @@ link_follow(struct node *alias)
 				    .list = list, .count = 1 };
 
 	link_follow_locked(&f);
-	pthread_mutex_lock(&alias->mutex);
+	mutex_lock(&alias->mutex);
 	upload_schedule_locked(alias, true);
-	pthread_mutex_unlock(&alias->mutex);
+	mutex_unlock(&alias->mutex);
 	node_put(&list[0]);
 }
 
@@ -120,6 +120,7 @@ link_again_locked(struct node *n)
 	struct meta_batch *b = meta_batch_new();
 	int64_t now = clock_ns();
 
+	mutex_must_hold(&n->mutex);
 	if (!n->dead && !n->i.local_only && n->i.link_ino != 0) {
 		n->content_version++;
 		n->i.data_dirty = true;
@@ -134,9 +135,9 @@ link_follow_locked(struct link_followers *f)
 	for (size_t i = 0; i < f->count; i++) {
 		struct node *n = f->list[i];
 
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock_second(&n->mutex);
 		link_again_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 }
 
@@ -146,9 +147,9 @@ link_followers_put(struct link_followers *f)
 	for (size_t i = 0; i < f->count; i++) {
 		struct node *n = f->list[i];
 
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		upload_schedule_locked(n, true);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		node_put(&f->list[i]);
 	}
 	free(f->list);
@@ -213,18 +214,18 @@ expect(struct sending *s, const char *etag)
 	node_lock_wait(n);
 	if (!n->dead && path_key(n, key) == 0 &&
 	    strcmp(key, s->snap.key) == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = meta_inode_copy(&n->i, &row);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		snprintf(row.dest_etag, sizeof(row.dest_etag), "%s", etag);
 		meta_put_inode(b, &row);
 	}
 	if (r == 0)
 		r = meta_commit(n->export->gate->meta, &b);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		strcpy(n->i.dest_etag, row.dest_etag);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	node_unlock(n);
 	meta_batch_free(&b);
@@ -239,12 +240,12 @@ source_moved(struct sending *s)
 
 	if (node_get(s->node->export->gate, s->snap.row.link_ino, true,
 		     &file) == 0) {
-		pthread_mutex_lock(&file->mutex);
+		mutex_lock(&file->mutex);
 		moved = file->dead || file->up.run == UP_RUNNING ||
 			strcmp(file->i.base_etag, s->snap.row.base_etag) ||
 			strcmp(file->i.base_key, s->snap.row.base_key) ||
 			file->i.link_version != s->snap.row.link_version;
-		pthread_mutex_unlock(&file->mutex);
+		mutex_unlock(&file->mutex);
 		node_put(&file);
 	}
 	return moved;
@@ -325,15 +326,16 @@ link_replaces(struct sending *s)
 
 /* The node's lock is held. */
 static int
-drop_base_locked(struct node *n)
+drop_base(struct node *n)
 {
 	CLEANUP_CHANGE struct change c;
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	int r;
 
+	node_must_be_locked(n);
 	change_begin(&c, n->export->gate);
 	r = change_unbind_name(&c, n, NULL);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0)
 		r = n->dead || !name_left_key(n) ? -ECANCELED : 0;
 	if (r == 0)
@@ -341,7 +343,7 @@ drop_base_locked(struct node *n)
 	/* It is hidden since the rename. */
 	if (r == 0)
 		(void)delete_queue_object_locked(n, &c, false);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
 	row.base_key[0] = row.base_etag[0] = '\0';
@@ -353,14 +355,14 @@ drop_base_locked(struct node *n)
 	r = change_commit(&c);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	indoubt_forget_locked(n, n->i.base_key);
 	n->i.base_key[0] = n->i.base_etag[0] = '\0';
 	n->i.name_dirty = false;
 	n->i.data_dirty = row.data_dirty;
 	if (row.local_only)
 		n->up.pending = false;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -370,7 +372,7 @@ link_drop_base(struct node *n)
 	int r;
 
 	node_lock_wait(n);
-	r = drop_base_locked(n);
+	r = drop_base(n);
 	node_unlock(n);
 	return r;
 }

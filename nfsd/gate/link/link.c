@@ -42,9 +42,9 @@ link_file_of(struct node *n)
 {
 	uint64_t ino;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	ino = n->i.link_ino;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return ino;
 }
 
@@ -81,12 +81,12 @@ choose(void *arg, uint64_t ino)
 		return 0;
 	if (n == NULL && node_get(g, ino, true, &n) < 0)
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	good = n->dead || n->i.link_ino != c->file->ino ? -1
 	       : n->i.local_only			 ? 0
 	       : n->i.base_key[0] == '\0'		 ? 1
 							 : 2;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (good < 0) {
 		node_put(&n);
 		return 0;
@@ -123,9 +123,9 @@ link_pair_get(struct node *n, struct link_pair *out)
 		return r;
 	}
 	out->file = node_ref(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	linked = n->i.link_id[0] != '\0';
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (linked)
 		r = meta_each_link(g->meta, n->ino, choose, &c);
 	out->alias = c.best;
@@ -165,7 +165,7 @@ link_quiet(struct node *n, struct gate_request *rq)
 	uint64_t now = clock_ms();
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->h.state == META_FINISHING || n->up.run == UP_RUNNING) {
 		upload_cancel_locked(n);
 		if (now < rq->first_ms + n->export->c.hold_ms) {
@@ -175,7 +175,7 @@ link_quiet(struct node *n, struct gate_request *rq)
 			r = -EAGAIN;
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -198,9 +198,9 @@ linking_rows(struct change_dir *d, struct gate_request *rq, struct node *n,
 	if (!l->alias.local_only)
 		meta_put_upload(c->batch, &l->upload);
 	meta_put_inode(c->batch, &d->row);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	change_upload_locked(c, n, &l->file);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	meta_put_inode(c->batch, &l->file);
 	drc_note(c->batch, rq, NULL);
 }
@@ -212,7 +212,7 @@ link_less_rows(struct node *file, struct change *c, struct meta_inode *row)
 {
 	int r;
 
-	pthread_mutex_lock(&file->mutex);
+	mutex_lock(&file->mutex);
 	r = meta_inode_copy(&file->i, row);
 	if (r == 0) {
 		if (row->nlink > 1)
@@ -222,30 +222,33 @@ link_less_rows(struct node *file, struct change *c, struct meta_inode *row)
 		change_upload_locked(c, file, row);
 		meta_put_inode(c->batch, row);
 	}
-	pthread_mutex_unlock(&file->mutex);
+	mutex_unlock(&file->mutex);
 	return r;
 }
 
 void
 link_less_apply(struct node *file, struct meta_inode *row)
 {
-	pthread_mutex_lock(&file->mutex);
+	mutex_lock(&file->mutex);
 	file->i.nlink = row->nlink;
 	file->i.ctime_ns = row->ctime_ns;
 	file->i.attr_dirty = true;
 	file->attr_version++;
 	upload_schedule_locked(file, false);
-	pthread_mutex_unlock(&file->mutex);
+	mutex_unlock(&file->mutex);
 }
 
 /* All locks are held. */
 static int
-detach_locked(struct node *alias, const struct link_pair *p)
+detach_pair(struct node *alias, const struct link_pair *p)
 {
 	CLEANUP_CHANGE struct change c;
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	int r;
 
+	node_must_be_locked(alias);
+	if (p->alias != NULL)
+		node_must_be_locked(p->file);
 	if (alias->dead)
 		return 0;
 	change_begin(&c, alias->export->gate);
@@ -278,7 +281,7 @@ link_detach(struct node *alias)
 	if (p.alias != NULL)
 		node_lock_wait(p.file);
 	node_lock_wait(alias);
-	r = detach_locked(alias, &p);
+	r = detach_pair(alias, &p);
 	node_unlock(alias);
 	if (p.alias != NULL)
 		node_unlock(p.file);
@@ -382,7 +385,7 @@ turn_entry(struct link_turn *t)
 	struct node *a = t->alias;
 	int r = 0;
 
-	pthread_mutex_lock(&a->mutex);
+	mutex_lock(&a->mutex);
 	t->entry = (struct meta_name){ .id = a->name_id,
 				       .parent = a->parent,
 				       .ino = t->file->ino,
@@ -392,7 +395,7 @@ turn_entry(struct link_turn *t)
 		       a->namekey_len - sizeof(uint64_t) + 1);
 	else
 		r = -ESTALE;
-	pthread_mutex_unlock(&a->mutex);
+	mutex_unlock(&a->mutex);
 	return r;
 }
 
@@ -432,7 +435,7 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		r = turn_entry(t);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&file->mutex);
+	mutex_lock(&file->mutex);
 	r = meta_inode_copy(&file->i, &t->row);
 	if (r == 0) {
 		t->in_sync = in_sync(file, alias, t->new_key);
@@ -443,7 +446,7 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		link_touch(&t->row);
 		turn_rows_locked(t, c);
 	}
-	pthread_mutex_unlock(&file->mutex);
+	mutex_unlock(&file->mutex);
 	if (r < 0)
 		return r;
 	/* An object of the alias that is not where it goes; it is hidden. */
@@ -465,7 +468,7 @@ link_turn_apply(struct link_turn *t)
 
 	indoubt_inherit(n, t->alias, t->new_key, &t->heirloom);
 	node_rename(n, &t->entry);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
 	n->i.relocating = row->relocating;
 	n->i.local_only = row->local_only;
@@ -491,7 +494,7 @@ link_turn_apply(struct link_turn *t)
 	if (row->local_only)
 		indoubt_forget_left_locked(n);
 	node_changed_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	indoubt_place(n);
 }
 
@@ -504,7 +507,7 @@ link_turn_free(struct link_turn *t)
 
 /* Both locks are held.  1: it lives there now. */
 static int
-move_over_locked(struct node *file, struct node *alias)
+move_over(struct node *file, struct node *alias)
 {
 	CLEANUP_CHANGE struct change c;
 	CLEANUP_TURN struct link_turn t = { 0 };
@@ -512,6 +515,8 @@ move_over_locked(struct node *file, struct node *alias)
 	char name[META_NAME_MAX + 1];
 	int r;
 
+	node_must_be_locked(file);
+	node_must_be_locked(alias);
 	change_begin(&c, file->export->gate);
 	node_name(file, &parent, name);
 	meta_del_name(c.batch, parent, name);
@@ -531,13 +536,13 @@ move_over_locked(struct node *file, struct node *alias)
 	if (r < 0)
 		return r;
 	remove_detach(alias);
-	pthread_mutex_lock(&file->mutex);
+	mutex_lock(&file->mutex);
 	data_drop_clean_locked(file);
 	file->i.size = file->writer_size = t.row.size;
 	file->i.base_size = file->i.base_limit = t.row.base_size;
 	file->i.attr_known = false;
 	file->content_version++;
-	pthread_mutex_unlock(&file->mutex);
+	mutex_unlock(&file->mutex);
 	link_turn_apply(&t);
 	return 1;
 }
@@ -554,7 +559,7 @@ link_move_over(struct node *file)
 		node_lock_wait(p.alias);
 		r = link_pair_check(file, &p);
 		if (r == 0)
-			r = move_over_locked(file, p.alias);
+			r = move_over(file, p.alias);
 		else if (r == -EAGAIN)
 			r = 0;
 		node_unlock(p.alias);

@@ -22,14 +22,14 @@ differs(struct node *alias, struct node *file)
 	uint64_t version, is;
 	bool pending;
 
-	pthread_mutex_lock(&alias->mutex);
+	mutex_lock(&alias->mutex);
 	version = alias->i.link_version;
 	pending = alias->up.pending || alias->i.local_only ||
 		  alias->i.base_key[0] == '\0';
-	pthread_mutex_unlock(&alias->mutex);
-	pthread_mutex_lock(&file->mutex);
+	mutex_unlock(&alias->mutex);
+	mutex_lock(&file->mutex);
 	is = file->i.link_version;
-	pthread_mutex_unlock(&file->mutex);
+	mutex_unlock(&file->mutex);
 	return !pending && version != is;
 }
 
@@ -41,10 +41,10 @@ entry_of(struct node *n, struct meta_name *out)
 {
 	memset(out, 0, sizeof(*out));
 	node_name(n, &out->parent, out->name);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	out->id = n->name_id;
 	out->kind = n->i.kind;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 static void
@@ -105,16 +105,16 @@ change_places(struct node *file, struct node *alias)
 		node_unname(alias);
 		node_rename(file, &file_name);
 		node_rename(alias, &alias_name);
-		pthread_mutex_lock(&alias->mutex);
+		mutex_lock(&alias->mutex);
 		take_object(&a, &alias->i);
-		pthread_mutex_unlock(&alias->mutex);
-		pthread_mutex_lock(&file->mutex);
+		mutex_unlock(&alias->mutex);
+		mutex_lock(&file->mutex);
 		take_object(&f, &file->i);
 		file->i.size = file->writer_size = f.size;
 		file->i.attr_known = false;
 		file->content_version++;
 		data_drop_clean_locked(file);
-		pthread_mutex_unlock(&file->mutex);
+		mutex_unlock(&file->mutex);
 	}
 	return r;
 }
@@ -137,7 +137,7 @@ link_reconcile(struct node *alias)
 	node_lock_wait(p.file);
 	node_lock_wait(alias);
 	if (link_pair_check(alias, &p) == 0 && differs(alias, p.file)) {
-		pthread_mutex_lock(&p.file->mutex);
+		mutex_lock(&p.file->mutex);
 		newer = alias->i.link_version > p.file->i.link_version;
 		owed = node_is_local_locked(p.file);
 		gate_say(alias->export->gate, 1, "names of one file have "
@@ -147,7 +147,7 @@ link_reconcile(struct node *alias)
 		/* What was written here on the older one is newer still. */
 		if (newer && owed)
 			p.file->i.link_version = alias->i.link_version;
-		pthread_mutex_unlock(&p.file->mutex);
+		mutex_unlock(&p.file->mutex);
 		if (newer && !owed)
 			r = change_places(p.file, alias);
 		if (r == 0 && !(newer && owed))

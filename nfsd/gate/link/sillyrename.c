@@ -29,11 +29,11 @@ sillyrename_row(struct meta_inode *row)
 void
 sillyrename_memory(struct node *a)
 {
-	pthread_mutex_lock(&a->mutex);
+	mutex_lock(&a->mutex);
 	sillyrename_row(&a->i);
 	indoubt_forget_locked(a, NULL);
 	a->up.pending = false;
-	pthread_mutex_unlock(&a->mutex);
+	mutex_unlock(&a->mutex);
 }
 
 /* ---- back ---- */
@@ -44,12 +44,12 @@ has_to_come(const struct link_pair *p)
 {
 	bool file, alias;
 
-	pthread_mutex_lock(&p->file->mutex);
+	mutex_lock(&p->file->mutex);
 	file = p->file->i.local_only && !p->file->dead;
-	pthread_mutex_unlock(&p->file->mutex);
-	pthread_mutex_lock(&p->alias->mutex);
+	mutex_unlock(&p->file->mutex);
+	mutex_lock(&p->alias->mutex);
 	alias = p->alias->i.local_only || p->alias->dead;
-	pthread_mutex_unlock(&p->alias->mutex);
+	mutex_unlock(&p->alias->mutex);
 	return file && !alias;
 }
 
@@ -98,11 +98,11 @@ try_back(struct link_pair *p)
 	node_lock_wait(p->alias);
 	r = link_pair_check(p->alias, p);
 	if (r == 0 && has_to_come(p)) {
-		pthread_mutex_lock(&p->file->mutex);
+		mutex_lock(&p->file->mutex);
 		busy = p->file->up.run == UP_RUNNING;
 		if (busy)
 			upload_cancel_locked(p->file);
-		pthread_mutex_unlock(&p->file->mutex);
+		mutex_unlock(&p->file->mutex);
 		r = busy ? 1 : come_back(p);
 	}
 	node_unlock(p->alias);
@@ -128,16 +128,16 @@ link_come_back(struct node *alias)
 		if (p.alias != NULL && has_to_come(&p))
 			r = try_back(&p);
 		if (r == 1) {
-			pthread_mutex_lock(&p.file->mutex);
+			mutex_lock(&p.file->mutex);
 			(void)node_hold_locked(p.file, &rq, clock_ms() + 100);
-			pthread_mutex_unlock(&p.file->mutex);
+			mutex_unlock(&p.file->mutex);
 		}
 		link_pair_put(&p);
 	}
 	if (r == 0)
 		return;
-	pthread_mutex_lock(&alias->mutex);
+	mutex_lock(&alias->mutex);
 	alias->up.due_ms = clock_ms() + AGAIN_MS;
 	node_tick_at_locked(alias, alias->up.due_ms);
-	pthread_mutex_unlock(&alias->mutex);
+	mutex_unlock(&alias->mutex);
 }

@@ -30,9 +30,9 @@ link_snapshot(struct node *n, struct snapshot *s)
 	bool done = false;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	content_version = n->content_version;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 
 	memset(s, 0, sizeof(*s));
 	r = path_key(n, s->key);
@@ -40,7 +40,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 		r = node_get(n->export->gate, n->i.link_ino, true, &file);
 	if (r < 0)
 		return r == -ESTALE ? -ECANCELED : r;
-	pthread_mutex_lock(&file->mutex);
+	mutex_lock(&file->mutex);
 	r = file->dead ? -ECANCELED : meta_inode_copy(&file->i, &s->row);
 	/* The file comes first if it has no object yet, or one at this very
 	 * key, which it leaves. */
@@ -61,11 +61,11 @@ link_snapshot(struct node *n, struct snapshot *s)
 		done = true;
 		r = -ECANCELED;
 	}
-	pthread_mutex_unlock(&file->mutex);
+	mutex_unlock(&file->mutex);
 	if (done)
 		link_nothing_to_do(n, content_version);
 	node_put(&file);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0 && n->dead)
 		r = -ECANCELED;
 	if (r == 0) {
@@ -88,7 +88,7 @@ link_snapshot(struct node *n, struct snapshot *s)
 		place_snapshot_locked(n, s);
 		s->node = n;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		snapshot_free(s);
 	return r;
@@ -107,7 +107,7 @@ snapshot_take(struct node *n, struct snapshot *s)
 		r = data_mend(n);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = n->dead ? -ESTALE : meta_inode_copy(&n->i, &s->row);
 	if (r == 0)
 		r = extents_copy(&n->d.staged, &s->staged);
@@ -134,7 +134,7 @@ snapshot_take(struct node *n, struct snapshot *s)
 		place_snapshot_locked(n, s);
 		s->node = n;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		snapshot_free(s);
 	return r;
@@ -146,10 +146,10 @@ snapshot_free(struct snapshot *s)
 	struct node *n = s->node;
 
 	if (n != NULL) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		place_snapshot_end_locked(n, s);
 		data_idle_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	s->node = NULL;
 	file_done(&s->file);

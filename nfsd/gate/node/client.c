@@ -72,6 +72,7 @@ find_locked(struct gate *g, enum gate_identity identity, const char *who)
 	char key[1 + META_CLIENT_MAX];
 	struct identity *i;
 
+	mutex_must_hold(&g->mutex);
 	key_of(identity, who, key);
 	HASH_FIND_STR(g->identities, key, i);
 	return i;
@@ -84,6 +85,7 @@ connected_locked(struct gate *g, enum gate_identity identity,
 	char is[META_CLIENT_MAX];
 	struct identity *i;
 
+	mutex_must_hold(&g->mutex);
 	text(identity, who, is);
 	i = find_locked(g, identity, is);
 	if (i == NULL && delta > 0 && (i = calloc(1, sizeof(*i))) != NULL) {
@@ -106,10 +108,10 @@ connected_locked(struct gate *g, enum gate_identity identity,
 void
 gate_client_connected(struct gate *g, const struct gate_client *who, int delta)
 {
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	for (int kind = 0; kind < KINDS; kind++)
 		connected_locked(g, (enum gate_identity)kind, who, delta);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 void
@@ -117,7 +119,7 @@ client_seen(struct gate *g, const struct gate_request *rq)
 {
 	uint64_t now = run_ms(g);
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	for (int kind = 0; kind < KINDS; kind++) {
 		char is[META_CLIENT_MAX];
 		struct identity *i;
@@ -127,7 +129,7 @@ client_seen(struct gate *g, const struct gate_request *rq)
 		if (i != NULL)
 			i->last_ms = now;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 uint64_t
@@ -137,10 +139,10 @@ client_last_ms(const struct gate_export *x, const char *who)
 	struct identity *i;
 	uint64_t last;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	i = find_locked(g, x->c.identity, who);
 	last = i == NULL ? 0 : i->last_ms;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return last;
 }
 
@@ -150,9 +152,9 @@ client_connected(const struct gate_export *x, const char *who)
 	struct gate *g = x->gate;
 	struct identity *i;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	i = find_locked(g, x->c.identity, who);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return i != NULL;
 }
 
@@ -182,6 +184,7 @@ client_moved_locked(const struct node *n, const struct gate_request *rq)
 	const char *name = rq->who.name;
 	size_t len = strlen(name);
 
+	mutex_must_hold(&n->mutex);
 	/* Names that say nothing about a machine. */
 	if (n->export->c.identity != GATE_ID_NAME_ADDR || len == 0 ||
 	    strcmp(name, "localhost") == 0 ||
@@ -196,6 +199,7 @@ client_holds_locked(const struct node *n, const struct gate_request *rq)
 {
 	char who[META_CLIENT_MAX];
 
+	mutex_must_hold(&n->mutex);
 	if (n->h.state == META_NONE)
 		return false;
 	client_id_text(n->export, rq, who);

@@ -14,9 +14,9 @@ node_fh(struct node *n)
 {
 	struct gate_fh fh = { .ino = n->ino };
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	fh.generation = n->i.generation;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return fh;
 }
 
@@ -36,10 +36,10 @@ node_from_fh(struct gate_export *x, struct gate_request *rq,
 	if (r < 0)
 		return r;
 	/* An alias is nobody's file: its name leads to the one that is. */
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	stale = n->export != x || n->i.generation != fh->generation ||
 		n->i.link_ino != 0 || n->dead;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (stale) {
 		node_put(&n);
 		return -ESTALE;

@@ -24,9 +24,9 @@ forget(struct indoubt *l)
 	struct gate *g = l->x->gate;
 
 	indoubt_stray(l, false);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	LIST_REMOVE(l, all);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	LIST_REMOVE(l, link);
 	free(l);
 }
@@ -49,6 +49,7 @@ remember_locked(struct node *n, const struct meta_indoubt *sent)
 	struct indoubt *l, *oldest = NULL;
 	unsigned count = 0;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (indoubt_same(&l->sent, sent))
 			return 0;
@@ -64,9 +65,9 @@ remember_locked(struct node *n, const struct meta_indoubt *sent)
 	l->ino = n->ino;
 	l->sent = *sent;
 	LIST_INSERT_HEAD(&n->up.indoubt, l, link);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	LIST_INSERT_HEAD(&g->indoubt, l, all);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return 1;
 }
 
@@ -89,6 +90,7 @@ indoubt_note_locked(struct node *n, const char *key,
 {
 	struct meta_indoubt sent;
 
+	mutex_must_hold(&n->mutex);
 	indoubt_version(key, row, etag, &sent);
 	return key[0] == '\0' ? 0 : remember_locked(n, &sent);
 }
@@ -98,6 +100,7 @@ indoubt_recover_locked(struct node *n, const struct meta_indoubt *sent)
 {
 	int r = remember_locked(n, sent);
 
+	mutex_must_hold(&n->mutex);
 	n->up.indoubt_rows = true;
 	return r < 0 ? r : 0;
 }
@@ -107,6 +110,7 @@ indoubt_forget_locked(struct node *n, const char *key)
 {
 	struct indoubt *l, *next;
 
+	mutex_must_hold(&n->mutex);
 	for (l = LIST_FIRST(&n->up.indoubt); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
 		if (key == NULL || strcmp(l->sent.key, key) == 0)
@@ -119,6 +123,7 @@ indoubt_forget_left_locked(struct node *n)
 {
 	struct indoubt *l, *next;
 
+	mutex_must_hold(&n->mutex);
 	for (l = LIST_FIRST(&n->up.indoubt); l != NULL; l = next) {
 		next = LIST_NEXT(l, link);
 		if (strcmp(l->sent.key, n->i.base_key) != 0)
@@ -131,6 +136,7 @@ indoubt_at_locked(const struct node *n, const char *key)
 {
 	const struct indoubt *l;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (strcmp(l->sent.key, key) == 0)
 			return true;
@@ -144,6 +150,7 @@ indoubt_elsewhere_locked(const struct node *n, const char *key,
 {
 	const struct indoubt *l;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(l, &n->up.indoubt, link) {
 		if (strcmp(l->sent.key, key) == 0 ||
 		    strcmp(l->sent.key, n->i.base_key) == 0)
@@ -171,7 +178,7 @@ indoubt_leave(struct node *victim, const char *key,
 	size_t count = 0;
 
 	*out = (struct indoubt_heirloom){ 0 };
-	pthread_mutex_lock(&victim->mutex);
+	mutex_lock(&victim->mutex);
 	LIST_FOREACH(l, &victim->up.indoubt, link)
 		count += strcmp(l->sent.key, key) == 0;
 	if (count > 0)
@@ -182,7 +189,7 @@ indoubt_leave(struct node *victim, const char *key,
 		out->list[out->count] = l->sent;
 		out->list[out->count++].replaced = true;
 	}
-	pthread_mutex_unlock(&victim->mutex);
+	mutex_unlock(&victim->mutex);
 	return out->count == count ? 0 : -ENOMEM;
 }
 
@@ -190,18 +197,18 @@ void
 indoubt_inherit(struct node *n, struct node *victim, const char *key,
 		const struct indoubt_heirloom *left)
 {
-	pthread_mutex_lock(&victim->mutex);
+	mutex_lock(&victim->mutex);
 	indoubt_forget_locked(victim, key);
-	pthread_mutex_unlock(&victim->mutex);
-	pthread_mutex_lock(&n->mutex);
+	mutex_unlock(&victim->mutex);
+	mutex_lock(&n->mutex);
 	for (size_t i = left->count; i-- > 0;) {
 		while (remember_locked(n, &left->list[i]) < 0) {
-			pthread_mutex_unlock(&n->mutex);
+			mutex_unlock(&n->mutex);
 			memory_wait();
-			pthread_mutex_lock(&n->mutex);
+			mutex_lock(&n->mutex);
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 void
@@ -219,7 +226,7 @@ indoubt_stray(struct indoubt *l, bool stray)
 	if (l->stray == stray)
 		return;
 	hidden_stray(l->x, l->sent.key, stray);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	l->stray = stray;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }

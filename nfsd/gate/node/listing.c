@@ -14,6 +14,7 @@
 struct scan *
 scan_of_locked(struct node *dir)
 {
+	mutex_must_hold(&dir->mutex);
 	if (dir->scan == NULL)
 		dir->scan = calloc(1, sizeof(*dir->scan));
 	return dir->scan;
@@ -49,6 +50,7 @@ scan_forget(struct node *dir)
 bool
 scan_fresh_locked(struct node *dir)
 {
+	mutex_must_hold(&dir->mutex);
 	return dir->scan != NULL && dir->scan->complete &&
 	       dir->scan->fresh_ms + dir->export->c.attr_ttl_ms > clock_ms();
 }
@@ -58,9 +60,9 @@ scan_fresh(struct node *dir)
 {
 	bool fresh;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	fresh = scan_fresh_locked(dir);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return fresh;
 }
 
@@ -69,10 +71,10 @@ scan_known(struct node *dir)
 {
 	bool known;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	known = dir->scan != NULL && dir->scan->complete &&
 		dir->scan->count <= SCAN_PAGE;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return known;
 }
 
@@ -81,22 +83,22 @@ scan_small(struct node *dir)
 {
 	bool small;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	small = dir->scan != NULL && dir->scan->complete &&
 		dir->scan->count <= SMALL_DIR;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return small;
 }
 
 void
 scan_expire(struct node *dir)
 {
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	if (dir->scan != NULL) {
 		dir->scan->fresh_ms = 0;
 		dir->scan->expired_ms = clock_ms();
 	}
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 }
 
 void
@@ -104,6 +106,7 @@ scan_set_empty_locked(struct node *dir)
 {
 	struct scan *s = scan_of_locked(dir);
 
+	mutex_must_hold(&dir->mutex);
 	if (s == NULL)
 		return;
 	s->complete = true;

@@ -56,13 +56,13 @@ memory_get(struct shard *s)
 {
 	struct node *n;
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	n = TAILQ_FIRST(&s->spare);
 	if (n != NULL) {
 		TAILQ_REMOVE(&s->spare, n, lru);
 		s->spares--;
 	}
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	if (n == NULL)
 		return calloc(1, sizeof(*n));
 	memset(n, 0, sizeof(*n));
@@ -74,13 +74,13 @@ memory_put(struct shard *s, struct node *n)
 {
 	bool keep;
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	keep = s->spares < SPARES_MAX;
 	if (keep) {
 		TAILQ_INSERT_HEAD(&s->spare, n, lru);
 		s->spares++;
 	}
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	if (!keep)
 		free(n);
 }
@@ -103,7 +103,7 @@ node_new(struct gate_export *x, uint64_t ino)
 		return NULL;
 	n->export = x;
 	n->ino = ino;
-	pthread_mutex_init(&n->mutex, NULL);
+	mutex_init(&n->mutex, MUTEX_NODE);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&n->changed, &attr);
@@ -131,6 +131,7 @@ node_new(struct gate_export *x, uint64_t ino)
 static void
 node_free(struct node *n)
 {
+	mutex_own(&n->mutex);
 	data_fini(n);
 	FREE_LIST(&n->refusals, refused);
 	FREE_LIST(&n->readers, reader);
@@ -144,7 +145,8 @@ node_free(struct node *n)
 	free(n->up.sent_key);
 	free(n->namekey);
 	free(n->next_namekey);
-	pthread_mutex_destroy(&n->mutex);
+	mutex_disown(&n->mutex);
+	mutex_destroy(&n->mutex);
 	pthread_cond_destroy(&n->changed);
 	pthread_cond_destroy(&n->unlocked);
 	memory_put(shard_of(n->export->gate, n->ino), n);
@@ -167,6 +169,7 @@ node_idle(const struct node *n)
 static void
 unhash_name_locked(struct shard *s, struct node *n)
 {
+	mutex_must_hold(&s->mutex);
 	if (n->hh_name.tbl != NULL)
 		HASH_DELETE(hh_name, s->names, n);
 	n->hh_name.tbl = NULL;
@@ -197,27 +200,27 @@ evict(struct gate *g, struct shard *s)
 		struct node *n;
 		uint64_t parent = 0;
 
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		if (s->count <= limit || (n = TAILQ_FIRST(&s->lru)) == NULL) {
-			pthread_mutex_unlock(&s->mutex);
+			mutex_unlock(&s->mutex);
 			return;
 		}
 		if (!node_idle(n)) {
 			/* Comes back to the list with its next node_put. */
 			TAILQ_REMOVE(&s->lru, n, lru);
 			n->in_lru = false;
-			pthread_mutex_unlock(&s->mutex);
+			mutex_unlock(&s->mutex);
 			continue;
 		}
 		if (n->namekey != NULL)
 			memcpy(&parent, n->namekey, sizeof(parent));
 		p = shard_of(g, n->namekey != NULL ? parent : n->ino);
-		if (p < s && pthread_mutex_trylock(&p->mutex) != 0) {
-			pthread_mutex_unlock(&s->mutex);
+		if (p < s && !mutex_try(&p->mutex)) {
+			mutex_unlock(&s->mutex);
 			continue;
 		}
 		if (p > s)
-			pthread_mutex_lock(&p->mutex);
+			mutex_lock_second(&p->mutex);
 		unhash_name(g, n);
 		HASH_DELETE(hh, s->nodes, n);
 		TAILQ_REMOVE(&s->lru, n, lru);
@@ -232,12 +235,12 @@ evict(struct gate *g, struct shard *s)
 		 * same name. */
 		data_unlink(n);
 		if (p != s)
-			pthread_mutex_unlock(&p->mutex);
-		pthread_mutex_unlock(&s->mutex);
+			mutex_unlock(&p->mutex);
+		mutex_unlock(&s->mutex);
 		count(n->export, -1);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		data_remove_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		node_free(n);
 	}
 }
@@ -245,6 +248,7 @@ evict(struct gate *g, struct shard *s)
 static void
 ref_locked(struct shard *s, struct node *n)
 {
+	mutex_must_hold(&s->mutex);
 	if (n->in_lru) {
 		TAILQ_REMOVE(&s->lru, n, lru);
 		n->in_lru = false;
@@ -257,9 +261,9 @@ node_ref(struct node *n)
 {
 	struct shard *s = shard_of(n->export->gate, n->ino);
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	ref_locked(s, n);
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	return n;
 }
 
@@ -303,7 +307,7 @@ node_put(struct node **np)
 	*np = NULL;
 	g = n->export->gate;
 	s = shard_of(g, n->ino);
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	if (--n->refs == 0) {
 		gone = node_dead(n);
 		if (gone) {
@@ -316,13 +320,13 @@ node_put(struct node **np)
 		}
 	}
 	full = s->count > g->config.max_nodes / SHARDS + 1;
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	if (gone) {
 		/* Its name left the table when it died. */
 		count(n->export, -1);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		data_remove_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		node_free(n);
 	} else if (full) {
 		evict(g, s);
@@ -335,11 +339,11 @@ node_find(struct gate *g, uint64_t ino)
 	struct shard *s = shard_of(g, ino);
 	struct node *n;
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	HASH_FIND(hh, s->nodes, &ino, sizeof(ino), n);
 	if (n != NULL)
 		ref_locked(s, n);
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	return n;
 }
 
@@ -357,22 +361,22 @@ node_find_child(struct gate *g, uint64_t parent, const char *name)
 	for (;;) {
 		struct shard *own;
 
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		HASH_FIND(hh_name, s->names, key, len, n);
 		if (n == NULL) {
-			pthread_mutex_unlock(&s->mutex);
+			mutex_unlock(&s->mutex);
 			return NULL;
 		}
 		/* A reference belongs to the node's own shard. */
 		own = shard_of(g, n->ino);
-		if (own == s || pthread_mutex_trylock(&own->mutex) == 0) {
+		if (own == s || mutex_try(&own->mutex)) {
 			ref_locked(own, n);
 			if (own != s)
-				pthread_mutex_unlock(&own->mutex);
-			pthread_mutex_unlock(&s->mutex);
+				mutex_unlock(&own->mutex);
+			mutex_unlock(&s->mutex);
 			return n;
 		}
-		pthread_mutex_unlock(&s->mutex);
+		mutex_unlock(&s->mutex);
 		sched_yield();
 	}
 }
@@ -384,7 +388,7 @@ hash_name(struct gate *g, struct node *n)
 	struct shard *s = shard_of(g, n->parent);
 	struct node *old;
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	HASH_FIND(hh_name, s->names, n->namekey, n->namekey_len, old);
 	if (old != NULL && old != n)
 		unhash_name_locked(s, old);
@@ -397,7 +401,7 @@ hash_name(struct gate *g, struct node *n)
 		old->namekey = NULL;
 		old->namekey_len = 0;
 	}
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 }
 
 /* Room for the key of a name is made before, so that this cannot fail. */
@@ -433,22 +437,23 @@ unname_locked(struct node *n)
 	struct shard *s;
 	char *old;
 
+	mutex_must_hold(&n->mutex);
 	s = shard_of(g, n->parent);
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	unhash_name_locked(s, n);
 	old = n->namekey;
 	n->namekey = NULL;
 	n->namekey_len = 0;
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	free(old);
 }
 
 void
 node_unname(struct node *n)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	unname_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 int
@@ -458,35 +463,35 @@ node_name_room(struct node *n, const struct meta_name *name)
 
 	if (key == NULL)
 		return -ENOMEM;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	free(n->next_namekey);
 	n->next_namekey = key;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
 void
 node_rename(struct node *n, const struct meta_name *name)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	assert(n->next_namekey != NULL);
 	unname_locked(n);
 	take_name(n, name, n->next_namekey);
 	n->next_namekey = NULL;
 	hash_name(n->export->gate, n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 void
 node_name(struct node *n, uint64_t *parent, char name[META_NAME_MAX + 1])
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	*parent = n->parent;
 	name[0] = '\0';
 	if (n->namekey != NULL)
 		memcpy(name, n->namekey + sizeof(uint64_t),
 		       n->namekey_len - sizeof(uint64_t) + 1);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* ---- loading ---- */
@@ -517,6 +522,7 @@ export_by_id(struct gate *g, uint32_t id)
 static bool
 is_leaving_locked(const struct shard *s, uint64_t ino)
 {
+	mutex_must_hold(&s->mutex);
 	for (size_t i = 0; i < s->leaving_count; i++) {
 		if (s->leaving[i] == ino)
 			return true;
@@ -537,34 +543,34 @@ node_insert(struct gate *g, struct node **np, const uint64_t *evictions)
 	struct shard *s = shard_of(g, n->ino);
 
 	/* Until it has its name in the table nobody may change that. */
-	pthread_mutex_lock(&n->mutex);
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&n->mutex);
+	mutex_lock(&s->mutex);
 	HASH_FIND(hh, s->nodes, &n->ino, sizeof(n->ino), old);
 	if (old != NULL || (evictions != NULL &&
 			    (*evictions != s->evictions ||
 			     is_leaving_locked(s, n->ino)))) {
 		if (old != NULL)
 			ref_locked(s, old);
-		pthread_mutex_unlock(&s->mutex);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&s->mutex);
+		mutex_unlock(&n->mutex);
 		node_free(n);
 		*np = old;
 		return old != NULL ? 0 : -EAGAIN;
 	}
 	HASH_ADD(hh, s->nodes, ino, sizeof(n->ino), n);
 	if (n->hh.tbl == NULL) {
-		pthread_mutex_unlock(&s->mutex);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&s->mutex);
+		mutex_unlock(&n->mutex);
 		node_free(n);
 		return -ENOMEM;
 	}
 	n->refs = 1;
 	s->count++;
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	count(n->export, 1);
 	if (n->namekey != NULL)
 		hash_name(g, n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -605,7 +611,9 @@ node_load(struct gate *g, uint64_t ino, struct node **out)
 	if (n->writer_size < row.size)
 		n->writer_size = row.size;
 	n->writer_mtime_ns = n->d.durable.count > 0 ? clock_ns() : row.mtime_ns;
+	mutex_own(&n->mutex);
 	data_account_locked(n);
+	mutex_disown(&n->mutex);
 	*out = n;
 	return 0;
 }
@@ -621,7 +629,7 @@ nodes_leave(struct gate *g, uint64_t *inos, size_t count)
 		struct shard *s = &g->shards[i];
 		size_t first = kept;
 
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		for (; at < count && inos[at] % SHARDS == i; at++) {
 			struct node *n;
 
@@ -631,7 +639,7 @@ nodes_leave(struct gate *g, uint64_t *inos, size_t count)
 		}
 		s->leaving = &inos[first];
 		s->leaving_count = kept - first;
-		pthread_mutex_unlock(&s->mutex);
+		mutex_unlock(&s->mutex);
 	}
 	return kept;
 }
@@ -642,13 +650,13 @@ nodes_leave_end(struct gate *g)
 	for (size_t i = 0; i < SHARDS; i++) {
 		struct shard *s = &g->shards[i];
 
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		/* Who has read a row before looks again. */
 		s->evictions += s->leaving_count > 0;
 		s->leaving = NULL;
 		s->leaving_count = 0;
 		pthread_cond_broadcast(&s->left);
-		pthread_mutex_unlock(&s->mutex);
+		mutex_unlock(&s->mutex);
 	}
 }
 
@@ -670,11 +678,11 @@ node_get(struct gate *g, uint64_t ino, bool may_block, struct node **out)
 		}
 		if (!may_block)
 			return -EAGAIN;
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		while (is_leaving_locked(s, ino))
-			pthread_cond_wait(&s->left, &s->mutex);
+			mutex_wait(&s->mutex, &s->left, NULL);
 		before = s->evictions;
-		pthread_mutex_unlock(&s->mutex);
+		mutex_unlock(&s->mutex);
 		r = node_load(g, ino, &n);
 		if (r < 0)
 			return r;
@@ -709,6 +717,8 @@ node_add(struct gate_export *x, const struct meta_inode *row,
 	n->checked_ms = clock_ms();
 	n->locked = locked;
 	r = node_insert(x->gate, &n, NULL);
+	if (r == 0 && locked)
+		node_was_locked(n);
 	if (r == 0)
 		*out = n;
 	return r;
@@ -746,7 +756,7 @@ nodes_free(struct gate *g)
 			TAILQ_REMOVE(&g->shards[i].spare, n, lru);
 			free(n);
 		}
-		pthread_mutex_destroy(&g->shards[i].mutex);
+		mutex_destroy(&g->shards[i].mutex);
 		pthread_cond_destroy(&g->shards[i].left);
 	}
 }
@@ -762,10 +772,10 @@ each_node(struct gate *g, int (*each)(void *arg, struct node *n), void *arg)
 		struct node *n, *next, **list;
 		size_t count = 0;
 
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		list = calloc(s->count + 1, sizeof(*list));
 		if (list == NULL) {
-			pthread_mutex_unlock(&s->mutex);
+			mutex_unlock(&s->mutex);
 			return -ENOMEM;
 		}
 		HASH_ITER(hh, s->nodes, n, next) {
@@ -776,7 +786,7 @@ each_node(struct gate *g, int (*each)(void *arg, struct node *n), void *arg)
 			n->refs++;
 			list[count++] = n;
 		}
-		pthread_mutex_unlock(&s->mutex);
+		mutex_unlock(&s->mutex);
 		for (size_t j = 0; j < count; j++) {
 			if (r == 0)
 				r = each(arg, list[j]);

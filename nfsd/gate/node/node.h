@@ -115,6 +115,14 @@ int node_lock(struct node *n, struct gate_request *rq)
 void node_lock_wait(struct node *n);	/* background threads */
 void node_unlock(struct node *n);
 void node_unlock_locked(struct node *n);	/* mutex held */
+/* Test builds abort if this thread has not locked it. */
+#ifdef FAILPOINTS
+void node_must_be_locked(const struct node *n);
+void node_was_locked(const struct node *n);	/* by this thread */
+#else
+#define node_was_locked(n) ((void)(n))
+#define node_must_be_locked(n) ((void)(n))
+#endif
 /* Wake all who wait for this node.  Mutex held. */
 void node_changed_locked(struct node *n);
 /* Park the request until the node changes or until_ms.  Mutex held.

@@ -38,9 +38,9 @@ node_perm(struct node *n)
 {
 	struct perm p;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	p = perm_of(&n->i);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return p;
 }
 

@@ -18,6 +18,7 @@ shown_take_locked(struct node *n)
 	struct shown *s = calloc(1, sizeof(*s));
 	int r = s == NULL ? -ENOMEM : extents_copy(&n->d.durable, &s->map);
 
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; r == 0 && i < n->d.dirty.count; i++) {
 		const struct meta_extent *e = &n->d.dirty.list[i];
 
@@ -41,6 +42,7 @@ shown_take_locked(struct node *n)
 const struct shown *
 shown_to_locked(const struct node *n, const struct gate_request *rq)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->shown == NULL || n->h.state != META_ACTIVE ||
 	    n->export->c.reads != GATE_READS_FLUSHED ||
 	    client_holds_locked(n, rq))
@@ -54,6 +56,7 @@ shown_piece_locked(struct node *n, const struct shown *shown, uint64_t off,
 {
 	uint64_t at, run;
 
+	mutex_must_hold(&n->mutex);
 	if (extents_at(&shown->map, off, &at, &run)) {
 		*out = (struct piece){ PIECE_FILE, off, end - off, at, NULL };
 		if (run < out->len)

@@ -20,6 +20,7 @@
 void
 upload_row_begin_locked(struct node *n, int64_t since_ns)
 {
+	mutex_must_hold(&n->mutex);
 	upload_row_drop_locked(n);
 	n->up.since_ns = since_ns;
 	n->up.attempts = 0;
@@ -28,6 +29,7 @@ upload_row_begin_locked(struct node *n, int64_t since_ns)
 struct meta_upload *
 upload_row_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->up.row == NULL)
 		n->up.row = calloc(1, sizeof(*n->up.row));
 	return n->up.row;
@@ -36,6 +38,7 @@ upload_row_locked(struct node *n)
 void
 upload_row_drop_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	free(n->up.row);
 	n->up.row = NULL;
 }
@@ -45,6 +48,7 @@ upload_row_put_locked(struct node *n, struct meta_batch *b)
 {
 	struct meta_upload row = { 0 };
 
+	mutex_must_hold(&n->mutex);
 	if (n->up.row != NULL)
 		row = *n->up.row;
 	row.ino = n->ino;
@@ -63,6 +67,7 @@ upload_refused_ms_locked(const struct node *n)
 {
 	uint64_t ms = n->up.refused_before_ms;
 
+	mutex_must_hold(&n->mutex);
 	if (n->up.refused_ms != 0)
 		ms += run_ms(n->export->gate) - n->up.refused_ms;
 	return ms;
@@ -73,6 +78,7 @@ upload_row_refused_locked(struct node *n)
 {
 	struct meta_batch *b;
 
+	mutex_must_hold(&n->mutex);
 	if (n->dead || !n->up.pending || n->up.rowless)
 		return;
 	/* If it is lost, the time begins anew. */
@@ -87,6 +93,7 @@ upload_row_error_locked(struct node *n, const char *error)
 {
 	struct meta_upload *row = upload_row_locked(n);
 
+	mutex_must_hold(&n->mutex);
 	/* Without memory only the words are missing. */
 	if (row != NULL)
 		snprintf(row->error, sizeof(row->error), "%s", error);
@@ -97,6 +104,7 @@ upload_row_recover_locked(struct node *n, const struct meta_upload *u)
 {
 	struct meta_upload *row;
 
+	mutex_must_hold(&n->mutex);
 	upload_row_begin_locked(n, u->since_ns);
 	n->up.refusals = u->refusals;
 	n->up.refused_version = n->content_version;
@@ -122,12 +130,12 @@ upload_clear_parts(struct sending *s)
 	int64_t until_ns;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.row != NULL)
 		row = *n->up.row;
 	row.since_ns = n->up.since_ns;
 	until_ns = n->up.parts_ns;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (row.phase == META_UP_QUEUED)
 		return 0;
 	r = row.upload_id[0] != '\0'
@@ -145,9 +153,9 @@ upload_clear_parts(struct sending *s)
 void
 upload_created(struct sending *s)
 {
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	s->node->up.parts_ns = clock_ns();
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 }
 
 void
@@ -155,10 +163,10 @@ upload_parts_cleared(struct sending *s)
 {
 	struct node *n = s->node;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.row != NULL) {
 		n->up.row->phase = META_UP_QUEUED;
 		n->up.row->upload_id[0] = '\0';
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }

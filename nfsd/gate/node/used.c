@@ -39,6 +39,7 @@ known_turn_locked(struct known *k)
 {
 	uint64_t *old = k->before;
 
+	mutex_must_hold(&k->mutex);
 	k->before = k->lately;
 	k->lately = old;
 	memset(old, 0, k->words * sizeof(*old));
@@ -53,7 +54,7 @@ known_used(struct gate *g, uint64_t ino)
 
 	if (k->words == 0)
 		return;
-	pthread_mutex_lock(&k->mutex);
+	mutex_lock(&k->mutex);
 	for (unsigned i = 0; i < HASHES; i++) {
 		size_t at = known_place(k, hash, i, &bit);
 
@@ -63,5 +64,5 @@ known_used(struct gate *g, uint64_t ino)
 	k->marked += fresh != 0;
 	if (k->marked >= k->marks_max)
 		known_turn_locked(k);
-	pthread_mutex_unlock(&k->mutex);
+	mutex_unlock(&k->mutex);
 }

@@ -13,6 +13,7 @@
 bool
 node_is_local_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return n->h.state != META_NONE || n->up.pending ||
 	       n->up.run != UP_IDLE || n->reserved_client != NULL ||
 	       n->i.local_only || n->i.relocating || n->d.staged.count > 0;
@@ -25,6 +26,7 @@ node_attr_locked(struct node *n, const struct gate_request *rq,
 	const struct meta_inode *i = &n->i;
 	const struct shown *shown = shown_to_locked(n, rq);
 
+	mutex_must_hold(&n->mutex);
 	*out = (struct gate_attr){
 		.kind = (enum gate_kind)i->kind,
 		.mode = i->mode,
@@ -66,9 +68,9 @@ void
 node_attr(struct node *n, const struct gate_request *rq,
 	  struct gate_attr *out)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	node_attr_locked(n, rq, out);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 void
@@ -97,17 +99,17 @@ node_fresh(struct node *n)
 	struct node *dir;
 	bool fresh;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	fresh = n->ino == n->export->root ||
 		(node_is_local_locked(n) && !object_unread_locked(n)) ||
 		(n->i.attr_known && n->checked_ms + ttl > now);
 	/* A directory that was listed: its times follow its names. */
 	if (n->scan != NULL && n->scan->complete &&
 	    n->scan->count <= SCAN_PAGE && !scan_fresh_locked(n)) {
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		return false;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (fresh || !n->i.attr_known)
 		return fresh;
 	dir = node_find(n->export->gate, n->parent);
@@ -119,6 +121,7 @@ node_fresh(struct node *n)
 bool
 object_unread_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return !n->i.attr_known && n->i.name_dirty && !n->i.data_dirty &&
 	       !n->i.attr_dirty && n->i.base_key[0] != '\0';
 }

@@ -65,7 +65,7 @@ gate_access(struct gate_export *x, struct gate_request *rq,
 		return r;
 	}
 	admit_looked(n, rq, true);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (perm_allows(rq, perm_of(&n->i), MAY_READ))
 		may |= ACCESS_READ;
 	if (!rq->readonly && perm_allows(rq, perm_of(&n->i), MAY_WRITE))
@@ -76,7 +76,7 @@ gate_access(struct gate_export *x, struct gate_request *rq,
 	    perm_allows(rq, perm_of(&n->i), MAY_WRITE | MAY_EXEC))
 		may |= ACCESS_DELETE;
 	node_attr_locked(n, rq, attr);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	*granted = may & want;
 	silence_end(n, rq, 0);
 	node_put(&n);
@@ -176,6 +176,7 @@ static void
 setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 		       struct meta_inode *row)
 {
+	mutex_must_hold(&n->mutex);
 	meta_inode_fini(&n->i);
 	n->i = *row;
 	*row = (struct meta_inode){ 0 };
@@ -207,13 +208,14 @@ setattr_applied_locked(struct node *n, const struct gate_setattr *set,
 
 /* The file lock is held. */
 static int
-setattr_locked(struct node *n, struct gate_request *rq,
-	       const struct gate_setattr *set, const int64_t *guard)
+change_attr(struct node *n, struct gate_request *rq,
+	    const struct gate_setattr *set, const int64_t *guard)
 {
 	CLEANUP_CHANGE struct change c;
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	int r;
 
+	node_must_be_locked(n);
 	change_begin(&c, n->export->gate);
 	if (guard != NULL && *guard != n->i.ctime_ns)
 		return -EREMCHG;
@@ -229,14 +231,14 @@ setattr_locked(struct node *n, struct gate_request *rq,
 		return r;
 	setattr_row(rq, set, clock_ns(), &row);
 	/* A file without a name has no object to tell, and never will. */
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if ((changes_object(set) || row.mode != n->i.mode) && row.nlink > 0) {
 		row.attr_dirty = row.ino != n->export->root;
 		if (row.attr_dirty)
 			change_upload_locked(&c, n, &row);
 	}
 	indoubt_rows_locked(n, &c, NULL, NULL);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	meta_put_inode(c.batch, &row);
 	if (rq->drc != NULL && guard != NULL)
 		meta_put_drc(c.batch, rq->drc->key,
@@ -245,9 +247,9 @@ setattr_locked(struct node *n, struct gate_request *rq,
 	r = change_commit(&c);
 	failpoint("setattr-after-commit");
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		setattr_applied_locked(n, set, &row);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	return r;
 }
@@ -273,10 +275,10 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 	r = lookup_refresh(n, rq);
 	wcc_before(n, rq, wcc);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = setattr_allowed(rq, &n->i, set);
 		pending = n->up.pending;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	if (r == 0)
 		r = object_allows(n, rq, set);
@@ -292,12 +294,12 @@ gate_setattr(struct gate_export *x, struct gate_request *rq,
 			node_unlock(n);
 	}
 	if (r == 0) {
-		r = setattr_locked(n, rq, set, guard_ctime_ns);
-		pthread_mutex_lock(&n->mutex);
+		r = change_attr(n, rq, set, guard_ctime_ns);
+		mutex_lock(&n->mutex);
 		if (r < 0 && set->set_size)
 			admit_undo_locked(n);
 		node_unlock_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;

@@ -66,9 +66,9 @@ change_dir_copy(struct change_dir *d)
 	int64_t now;
 	int r;
 
-	pthread_mutex_lock(&d->node->mutex);
+	mutex_lock(&d->node->mutex);
 	r = meta_inode_copy(&d->node->i, &d->row);
-	pthread_mutex_unlock(&d->node->mutex);
+	mutex_unlock(&d->node->mutex);
 	now = clock_ns();
 	d->row.mtime_ns = now;
 	d->row.ctime_ns = now > d->row.ctime_ns ? now : d->row.ctime_ns + 1;
@@ -80,11 +80,11 @@ change_dir_apply(struct change_dir *d)
 {
 	struct node *n = d->node;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.mtime_ns = d->row.mtime_ns;
 	n->i.ctime_ns = d->row.ctime_ns;
 	n->i.nlink = d->row.nlink;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 void

@@ -128,9 +128,9 @@ struct making {
 static void
 count_making(struct node *dir, int by)
 {
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	dir->making += (unsigned)by;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 }
 
 /* The directory as it was, where nobody has changed it since.  Others may have
@@ -143,7 +143,7 @@ detach_made_in_dir(const struct making *m)
 	struct meta_batch *b = meta_batch_new();
 
 	node_lock_wait(dir);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	if (dir->i.mtime_ns == m->d->row.mtime_ns &&
 	    dir->i.ctime_ns == m->d->row.ctime_ns) {
 		dir->i.mtime_ns = m->dir_mtime_ns;
@@ -155,7 +155,7 @@ detach_made_in_dir(const struct making *m)
 		meta_put_inode(b, &dir->i);
 	meta_post(dir->export->gate->meta, &b);
 	node_unlock_locked(dir);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 }
 
 /* It is not on disk and never will be: nobody was told of it but clients that
@@ -165,11 +165,11 @@ detach_made(struct node *n)
 {
 	node_unname(n);
 	nlink_gone(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
 	node_changed_locked(n);
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* It is on disk.  What is not written to will not change soon.  S3 must not
@@ -182,7 +182,7 @@ made(const struct making *m)
 	const struct gate_export_config *c = &n->export->c;
 	uint64_t now = run_ms(n->export->gate);
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->unsure = false;
 	if (m->rec->opens) {
 		n->h = m->handle;
@@ -198,7 +198,7 @@ made(const struct making *m)
 		scan_set_empty_locked(n);
 	upload_schedule_locked(n, !m->rec->opens);
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 static int
@@ -261,9 +261,9 @@ making_rows(struct making *m, struct gate_request *rq, struct change *c)
 	meta_put_inode(c->batch, &m->d->row);
 	if (m->rec->opens)
 		meta_put_handle(c->batch, &m->handle);
-	pthread_mutex_lock(&m->node->mutex);
+	mutex_lock(&m->node->mutex);
 	change_upload_locked(c, m->node, &m->row);
-	pthread_mutex_unlock(&m->node->mutex);
+	mutex_unlock(&m->node->mutex);
 	/* A CREATE that may meet a file of its own need not be remembered:
 	 * sent again it finds the file, or its verifier. */
 	if (m->rec->how == GATE_GUARDED)
@@ -293,9 +293,9 @@ make(struct making *m, struct gate_request *rq, const char *name,
 		r = node_add(x, &m->row, &m->entry, true, &m->node);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&m->node->mutex);
+	mutex_lock(&m->node->mutex);
 	m->node->unsure = true;
-	pthread_mutex_unlock(&m->node->mutex);
+	mutex_unlock(&m->node->mutex);
 	making_rows(m, rq, c);
 	failpoint("create-before-commit");
 	r = change_submit(c);
@@ -343,9 +343,9 @@ wait_made(struct node *n, struct gate_request *rq)
 	bool unsure;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	unsure = n->unsure;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = unsure ? node_lock(n, rq) : 0;
 	if (unsure && r == 0)
 		node_unlock(n);
@@ -367,10 +367,10 @@ open_existing(struct node *n, struct gate_request *rq,
 		return -EEXIST;
 	if (rec->how == GATE_EXCLUSIVE) {
 		/* The same call again, perhaps after a restart: success. */
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (!n->i.has_verf || memcmp(n->i.verf, rec->verf, 8) != 0)
 			r = -EEXIST;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		return r;
 	}
 	kind = node_kind(n);
@@ -393,9 +393,9 @@ merges_of(struct node *dir)
 {
 	uint64_t merges;
 
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	merges = dir->merges;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	return merges;
 }
 

@@ -46,9 +46,9 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 	struct gate *g = n->export->gate;
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = meta_inode_copy(&n->i, &l->file);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0 && l->file.link_id[0] == '\0')
 		r = new_id(l->file.link_id);
 	if (r < 0)
@@ -85,19 +85,19 @@ linking_fill(struct change_dir *d, const char *name, struct node *n,
 void
 linked(struct node *n, struct node *alias, const struct linking *l)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.nlink = l->file.nlink;
 	n->i.ctime_ns = l->file.ctime_ns;
 	n->i.attr_dirty = true;
 	strcpy(n->i.link_id, l->file.link_id);
 	n->attr_version++;
 	upload_schedule_locked(n, false);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (l->alias.local_only)
 		return;
 	/* It has nothing to copy yet: the end of the file's upload starts it
 	 * (upload/upload_done.c). */
-	pthread_mutex_lock(&alias->mutex);
+	mutex_lock(&alias->mutex);
 	upload_row_begin_locked(alias, l->upload.since_ns);
 	alias->up.pending = true;
 	alias->up.dirty_ms = clock_ms();
@@ -105,7 +105,7 @@ linked(struct node *n, struct node *alias, const struct linking *l)
 	 * (link/sillyrename.c). */
 	if (l->file.local_only)
 		upload_schedule_locked(alias, true);
-	pthread_mutex_unlock(&alias->mutex);
+	mutex_unlock(&alias->mutex);
 }
 
 /* The directory and the file are locked, and the name is free. */

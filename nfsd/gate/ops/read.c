@@ -42,6 +42,7 @@ struct plan {
 static bool
 sees_live_locked(const struct node *n, const struct gate_request *rq)
 {
+	mutex_must_hold(&n->mutex);
 	return n->h.state == META_ACTIVE &&
 	       (n->export->c.reads == GATE_READS_LIVE ||
 		client_holds_locked(n, rq));
@@ -52,6 +53,7 @@ reader_locked(struct node *n, const char *who)
 {
 	struct reader *r;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(r, &n->readers, link) {
 		if (strcmp(r->who, who) == 0)
 			return r;
@@ -71,6 +73,7 @@ reader_locked(struct node *n, const char *who)
 static bool
 goes_on_locked(const struct node *n, const struct reader *r, uint64_t off)
 {
+	mutex_must_hold(&n->mutex);
 	return r->until_ms > run_ms(n->export->gate) && off > 0 &&
 	       off < n->i.size;
 }
@@ -86,12 +89,12 @@ is_pinned(struct node *n, struct gate_request *rq, uint64_t off)
 	if (n->export->c.reads != GATE_READS_REFUSE)
 		return false;
 	client_id_text(n->export, rq, who);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	LIST_FOREACH(r, &n->readers, link) {
 		if (strcmp(r->who, who) == 0)
 			pinned = goes_on_locked(n, r, off);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return pinned;
 }
 
@@ -107,6 +110,7 @@ strict_locked(struct node *n, struct gate_request *rq, uint64_t off)
 	uint64_t now = run_ms(x->gate);
 	struct reader *r;
 
+	mutex_must_hold(&n->mutex);
 	if (x->c.reads != GATE_READS_REFUSE)
 		return 0;
 	client_id_text(x, rq, who);
@@ -160,6 +164,7 @@ plan_locked(struct node *n, struct gate_request *rq, uint64_t off,
 					: n->i.size;
 	uint64_t end, at;
 
+	mutex_must_hold(&n->mutex);
 	plan->count = 0;
 	if (off >= size) {
 		plan->end = off;
@@ -259,6 +264,7 @@ copy_memory(const struct node *n, const struct plan *plan, uint64_t off,
 static void
 pin_locked(struct node *n, struct plan *plan)
 {
+	mutex_must_hold(&n->mutex);
 	plan->generation = place_read_locked(n);
 	for (size_t i = 0; i < plan->count; i++) {
 		if (plan->pieces[i].from != NULL)
@@ -270,6 +276,7 @@ static void
 unpin_locked(struct node *n, const struct plan *plan, bool taken,
 	     struct fetch_list *gone)
 {
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < plan->count; i++) {
 		if (plan->pieces[i].from != NULL)
 			fetch_done_locked(&plan->pieces[i], taken, gone);
@@ -286,6 +293,7 @@ use_file_locked(struct node *n, const struct plan *plan,
 	bool wanted = false;
 	int r;
 
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < plan->count; i++)
 		wanted |= plan->pieces[i].kind == PIECE_FILE;
 	if (!wanted || n->d.memory != NULL)
@@ -326,7 +334,7 @@ read_once(struct node *n, struct gate_request *rq, struct reading *to)
 	uint64_t version;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	fetch_reader_locked(n);
 	r = strict_locked(n, rq, to->off);
 	version = n->replaced;
@@ -347,7 +355,7 @@ read_once(struct node *n, struct gate_request *rq, struct reading *to)
 		r = use_file_locked(n, &plan, &file);
 	if (r < 0) {
 		fetch_read_locked(n, &gone);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		fetch_free(&gone);
 		return r;
 	}
@@ -357,18 +365,18 @@ read_once(struct node *n, struct gate_request *rq, struct reading *to)
 		node_attr_locked(n, rq, to->attr);
 	if (n->d.memory == NULL) {
 		pin_locked(n, &plan);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = copy_pieces(file != NULL ? file->fd : -1, &plan, to->off,
 				to->buf, rq->may_block);
 		failed = file != NULL && file_failed(file);
 		file_done(&file);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		unpin_locked(n, &plan, r == 0 && !failed, &gone);
 	}
 	if (r == 0 && n->h.state != META_NONE && client_holds_locked(n, rq))
 		n->h_last_ms = run_ms(n->export->gate);
 	fetch_read_locked(n, &gone);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	fetch_free(&gone);
 	if (r == -EAGAIN)
 		rq->again = GATE_NEEDS_THREAD;
@@ -404,7 +412,7 @@ wait_for_new_base(struct node *n, struct gate_request *rq, int error)
 	uint64_t until = rq->first_ms + n->export->c.hold_ms;
 	int r = error;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.pending && !n->dead &&
 	    (n->h.state != META_ACTIVE || n->up.run == UP_RUNNING)) {
 		n->d.fetch_error = 0;
@@ -416,7 +424,7 @@ wait_for_new_base(struct node *n, struct gate_request *rq, int error)
 			r = -EAGAIN;
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -469,16 +477,16 @@ gate_read(struct gate_export *x, struct gate_request *rq,
 			r = wait_for_new_base(n, rq, r);
 		if (r == -EAGAIN)
 			break;
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->checked_ms = 0;
 		n->i.attr_known = false;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = lookup_refresh(n, rq);
 	}
 	if (r == -EBADMSG) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = fetch_is_hopeless_locked(n) ? -EIO : -EAGAIN;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	if (r == -EAGAIN && rq->again == GATE_AGAIN_NONE)
 		rq->again = GATE_JUKEBOX;
@@ -504,13 +512,13 @@ gate_readlink(struct gate_export *x, struct gate_request *rq,
 	if (r == 0)
 		r = lookup_refresh(n, rq);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (n->i.kind != GATE_LNK || n->i.target == NULL)
 			r = -EINVAL;
 		else
 			strcpy(target, n->i.target);
 		node_attr_locked(n, rq, attr);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	node_put(&n);
 	return r;

@@ -49,14 +49,14 @@ knows_attr(struct node *n)
 {
 	bool known;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	known = n->i.attr_known;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return known;
 }
 
 struct learning {
-	pthread_mutex_t mutex;
+	struct mutex mutex;
 	pthread_cond_t all_done;
 	size_t left;
 };
@@ -74,16 +74,16 @@ learn_run(void *arg)
 
 	/* A failure leaves the attributes out, which is allowed. */
 	(void)lookup_learn(l->node);
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	if (--all->left == 0)
 		pthread_cond_signal(&all->all_done);
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 }
 
 static int
 learn_batch(struct gate *g, struct gate_request *rq, struct batch *b)
 {
-	struct learning all = { PTHREAD_MUTEX_INITIALIZER,
+	struct learning all = { MUTEX_INIT(MUTEX_LEAF),
 				PTHREAD_COND_INITIALIZER, 0 };
 	struct lesson lessons[BATCH];
 	size_t count = 0;
@@ -103,11 +103,11 @@ learn_batch(struct gate *g, struct gate_request *rq, struct batch *b)
 			learn_run(&lessons[i]);
 	}
 	pool_may_wait(&g->transfers);
-	pthread_mutex_lock(&all.mutex);
+	mutex_lock(&all.mutex);
 	while (all.left > 0)
-		pthread_cond_wait(&all.all_done, &all.mutex);
-	pthread_mutex_unlock(&all.mutex);
-	pthread_mutex_destroy(&all.mutex);
+		mutex_wait(&all.mutex, &all.all_done, NULL);
+	mutex_unlock(&all.mutex);
+	mutex_destroy(&all.mutex);
 	pthread_cond_destroy(&all.all_done);
 	/* Each has posted its row. */
 	if (count > 0)
@@ -283,10 +283,10 @@ begin_walk(struct walk *w, uint64_t cookie)
 
 	if (begins)
 		scan_begin(dir);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	complete = dir->scan != NULL && dir->scan->complete;
 	running = dir->scan != NULL && dir->scan->running;
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	w->checked = complete && !running && !begins;
 	if (begins && complete && !dirmove_lists(dir) && scan_small(dir)) {
 		while ((r = next_page(w)) == 1)
@@ -335,10 +335,10 @@ readdir_walk(struct walk *w, uint64_t cookie, bool *eof)
 static void
 note_reader(struct node *dir, int delta)
 {
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	dir->walkers += (unsigned)delta;
 	dir->read_ms = clock_ms();
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	known_read(dir->export->gate, dir->ino);
 }
 

@@ -34,7 +34,7 @@ writer_allows(struct node *n, struct gate_request *rq, const char *who)
 	uint64_t now = clock_ms();
 	int r = admit_change(n, rq, who, true);
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0 &&
 	    (n->h.state == META_FINISHING || n->up.run == UP_RUNNING)) {
 		/* Its last request may be out: let it end. */
@@ -42,7 +42,7 @@ writer_allows(struct node *n, struct gate_request *rq, const char *who)
 		if (now < rq->first_ms + n->export->c.hold_ms)
 			r = node_hold_locked(n, rq, now + 100);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -60,7 +60,7 @@ delete_queue_sent(struct node *n, const char *key, bool was_relocating,
 	int64_t since_ns;
 	bool late = false;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(sent, n->up.run != UP_RUNNING	? ""
 		     : n->up.sent_key != NULL ? n->up.sent_key
 						: key);
@@ -69,7 +69,7 @@ delete_queue_sent(struct node *n, const char *key, bool was_relocating,
 		strcpy(upload_id, n->up.row->upload_id);
 	}
 	since_ns = n->up.since_ns;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (sent[0] != '\0' && !change_deletes(c, sent) &&
 	    !hidden_exactly(x, sent))
 		late = delete_queue_indoubt(n, c, sent,
@@ -168,21 +168,21 @@ remove_keep_directory(struct node *dir)
 	    dir->up.pending || has_names(g, dir->ino, &any) < 0 || any)
 		return;
 	node_lock_wait(dir);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	r = dir->dead ? -ESTALE : meta_inode_copy(&dir->i, &row);
 	row.attr_dirty = row.data_dirty = true;
 	change_upload_locked(&c, dir, &row);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 	meta_put_inode(c.batch, &row);
 	if (r == 0)
 		r = change_commit(&c);
-	pthread_mutex_lock(&dir->mutex);
+	mutex_lock(&dir->mutex);
 	if (r == 0) {
 		dir->i.attr_dirty = dir->i.data_dirty = true;
 		upload_schedule_locked(dir, true);
 	}
 	node_unlock_locked(dir);
-	pthread_mutex_unlock(&dir->mutex);
+	mutex_unlock(&dir->mutex);
 }
 
 static void
@@ -400,13 +400,13 @@ remove_check(struct node *n, struct gate_request *rq, const char *who)
 {
 	int r = writer_allows(n, rq, who);
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	/* What its upload may still make at the key must be known before
 	 * the next one says what it replaces. */
 	if (r == 0 && n->up.run == UP_RUNNING) {
 		rq->again = GATE_JUKEBOX;
 		r = -EAGAIN;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }

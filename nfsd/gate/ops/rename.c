@@ -158,9 +158,9 @@ moved(struct rename *m, const struct meta_name *entry,
 	 * that is where the base lies; one of the victim is what the next
 	 * version may meet. */
 	if (strcmp(row->base_key, old_key) != 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		indoubt_forget_locked(n, old_key);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	if (m->victim != NULL)
 		indoubt_inherit(n, m->victim, key, heirloom);
@@ -173,7 +173,7 @@ moved(struct rename *m, const struct meta_name *entry,
 			link_less_apply(m->victims.file, &m->less);
 	}
 	node_rename(n, entry);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.name_dirty = row->name_dirty;
 	n->i.local_only = row->local_only;
 	n->i.data_dirty = row->data_dirty;
@@ -190,7 +190,7 @@ moved(struct rename *m, const struct meta_name *entry,
 		upload_schedule_locked(n, (row->name_dirty &&
 					   !row->local_only) ||
 					  row->link_ino != 0);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	indoubt_place(n);
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
@@ -276,14 +276,14 @@ upload_rows(struct step *s, struct change *c)
 		strcmp(row->base_key, s->old_key) != 0 ? s->old_key : "", ""
 	};
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	indoubt_rows_locked(n, c, but, &s->heirloom);
 	if (row->local_only && row->base_key[0] == '\0')
 		meta_del_upload(c->batch, n->ino);
 	else if (row->name_dirty || row->data_dirty || row->attr_dirty ||
 		 row->local_only)
 		change_upload_locked(c, n, row);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (hide && !s->was_hidden)
 		change_hide(c, n->export, row->base_key);
 	else if (s->was_hidden && !hide)	/* it goes back */
@@ -298,10 +298,10 @@ touch_file(struct step *s, struct change *c)
 	CLEANUP_INODE struct meta_inode row = { 0 };
 	int64_t now = clock_ns();
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (meta_inode_copy(&n->i, &row) < 0)
 		meta_batch_fail(c->batch, -ENOMEM);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (row.ctime_ns < now)
 		row.ctime_ns = now;
 	s->ctime_ns = row.ctime_ns;
@@ -313,10 +313,10 @@ touched(const struct step *s)
 {
 	struct node *n = s->m->files.file;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (s->ctime_ns != 0)
 		n->i.ctime_ns = s->ctime_ns;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* Everything, into one batch. */

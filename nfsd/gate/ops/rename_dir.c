@@ -181,9 +181,9 @@ plan_rows(struct plan *p, struct gate_request *rq, struct meta_name *entry)
 	struct node *n = m->file;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = meta_inode_copy(&n->i, &p->row);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
 	dirmove_mark(&p->row, p->new_key);
@@ -234,13 +234,13 @@ moved(struct plan *p, const struct meta_name *entry)
 	if (m->victim != NULL)
 		remove_detach(m->victim);
 	node_rename(n, entry);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.name_dirty = p->row.name_dirty;
 	n->i.relocating = p->row.relocating;
 	n->i.ctime_ns = p->row.ctime_ns;
 	strcpy(n->i.dest_etag, p->row.dest_etag);
 	n->checked_ms = clock_ms();
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	change_dir_apply(&m->from);
 	if (!m->one_dir)
 		change_dir_apply(&m->to);
@@ -290,7 +290,7 @@ rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 		r = rename_fits(m, rq);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&g->dirmoves.renames);
+	mutex_lock(&g->dirmoves.renames);
 	r = may_move(m, rq);
 	add_lock(&locks, m->from.node);
 	add_lock(&locks, m->to.node);
@@ -307,6 +307,6 @@ rename_dir(struct rename *m, struct gate_request *rq, const char *who)
 	if (r == 0)
 		r = rename_locked(m, rq);
 	release(&locks);
-	pthread_mutex_unlock(&g->dirmoves.renames);
+	mutex_unlock(&g->dirmoves.renames);
 	return r;
 }

@@ -45,6 +45,7 @@ stage_locked(struct node *n, const char *who, const struct incoming *w)
 	uint64_t off = w->off, len = w->len, at;
 	int r = audit_writer_locked(n, who);
 
+	mutex_must_hold(&n->mutex);
 	if (r == 0 && !there_is(g))
 		r = -EIO;
 	if (r == 0 && off > n->writer_size)
@@ -99,31 +100,32 @@ strip_set_id(struct node *n, const struct gate_request *rq)
 	row.ctime_ns = now > row.ctime_ns ? now : row.ctime_ns + 1;
 	/* A file without a name has no object to tell. */
 	row.attr_dirty |= row.nlink > 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (row.nlink > 0)
 		change_upload_locked(&c, n, &row);
 	indoubt_rows_locked(n, &c, NULL, NULL);
 	/* Should the WRITE fail after that, the writer stays until the mode is
 	 * in the bucket. */
 	meta_put_handle(c.batch, &n->h);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	meta_put_inode(c.batch, &row);
 	r = change_commit(&c);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->i.mode = row.mode;
 	n->i.ctime_ns = row.ctime_ns;
 	n->i.attr_dirty = row.attr_dirty;
 	n->attr_version++;
 	upload_schedule_locked(n, false);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
 static bool
 is_set_id_locked(const struct node *n, const struct gate_request *rq)
 {
+	mutex_must_hold(&n->mutex);
 	return perm_mode_written(rq, &n->i) != n->i.mode;
 }
 
@@ -134,7 +136,7 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 {
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!n->locked && !n->dead && n->h.state == META_ACTIVE &&
 	    !n->flush_empty && LIST_EMPTY(&n->fenced) &&
 	    strcmp(n->h.who, who) == 0 && !is_set_id_locked(n, rq) &&
@@ -142,7 +144,7 @@ write_fast(struct node *n, struct gate_request *rq, const char *who,
 		r = stage_locked(n, who, w);
 		r = r < 0 ? r : 1;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -158,19 +160,19 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	set_id = is_set_id_locked(n, rq);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (set_id)
 		r = strip_set_id(n, rq);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0)
 		r = stage_locked(n, who, w);
 	small = w->len <= JOURNAL_WRITE_MAX &&
 		n->d.journal_bytes + w->len <= JOURNAL_FILE_MAX;
 	/* Where it is to be in S3, so is all that is below or beside it. */
 	all = n->export->c.commit_s3 && extents_bytes(&n->d.dirty) > w->len;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0 && stable && all) {
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
 	} else if (r == 0 && stable) {
@@ -184,11 +186,11 @@ write_slow(struct node *n, struct gate_request *rq, const char *who,
 			meta_put_handle(b, &n->h);
 		meta_post(g->meta, &b);
 	}
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r < 0)
 		admit_undo_locked(n);
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -217,7 +219,7 @@ wait_for_s3(struct node *n, struct gate_request *rq)
 	uint64_t until = rq->first_ms + n->export->c.hold_ms;
 	int r = 1;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.pending && n->i.data_dirty) {
 		upload_want_locked(n);
 		if (clock_ms() < until) {
@@ -227,7 +229,7 @@ wait_for_s3(struct node *n, struct gate_request *rq)
 			r = -EAGAIN;
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -242,9 +244,9 @@ wait_until_in_s3(struct node *n, struct gate_request *rq, const char *who)
 	       rq->may_block && rq->again == GATE_NEEDS_THREAD)
 		;
 	if (r == 1) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = admit_check_locked(n, who, true);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	return r;
 }
@@ -262,10 +264,10 @@ is_written(struct node *n, struct gate_request *rq, const struct incoming *w)
 	look.token = NULL;
 	look.near = true;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	same = n->d.dirty.count == 0 && n->i.size >= w->off + w->len &&
 	       n->h.state != META_ACTIVE;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	got.buf = same ? malloc(w->len) : NULL;
 	same = got.buf != NULL && read_node(n, &look, &got) == 0 &&
 	       got.got == w->len && memcmp(got.buf, w->data, w->len) == 0;
@@ -349,6 +351,7 @@ ends_lapse_locked(const struct node *n, const char *who, uint64_t off,
 {
 	bool active = n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0;
 
+	mutex_must_hold(&n->mutex);
 	return off == 0 && to >= n->i.size && !active &&
 	       admit_has_lapsed(n, who);
 }
@@ -367,14 +370,14 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 		off = 0;
 		to = UINT64_MAX;
 	}
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = admit_check_locked(n, who, true);
 	mine = n->h.state != META_NONE && strcmp(n->h.who, who) == 0;
 	active = mine && n->h.state == META_ACTIVE;
 	lapsed = ends_lapse_locked(n, who, off, to);
 	if (r == 0 && lapsed && !mine)
 		admit_committed_locked(n, who);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	/* Without a handle of its own there is nothing of this client that
 	 * is not committed (rule.md 2). */
 	if (r < 0 || !mine)
@@ -389,20 +392,20 @@ commit_node(struct node *n, struct gate_request *rq, const char *who,
 			return r;
 		/* It may have been committed meanwhile, have changed hands, or
 		 * have lapsed: then its bytes may be gone. */
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = admit_check_locked(n, who, true);
 		active = n->h.state == META_ACTIVE &&
 			 strcmp(n->h.who, who) == 0;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (r == 0 && active)
 			r = write_commit(n, off, to, NULL, 0);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (active)
 			n->h_last_ms = run_ms(n->export->gate);
 		if (r == 0 && ends_lapse_locked(n, who, off, to))
 			admit_committed_locked(n, who);
 		node_unlock_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	if (r == 0 && n->export->c.commit_s3)
 		r = wait_until_in_s3(n, rq, who);

@@ -168,14 +168,14 @@ component_of_name(struct node *n, const char *name,
 	if (form != COMPONENT_LONG && form != COMPONENT_SHADOWED_LONG)
 		return 0;
 	shadowed = form == COMPONENT_SHADOWED_LONG;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->i.kind != GATE_DIR)
 		r = path_last_component(n->i.base_key, component);
 	else if (n->i.target != NULL && strlen(n->i.target) <= COMPONENT_MAX)
 		strcpy(component, n->i.target);
 	else
 		r = -EINVAL;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		return r;
 	component_to_name(any, component, shadowed, again);

@@ -80,9 +80,9 @@ climb(struct climb *c, struct node *n)
 		bool found = false;
 
 		if (node_kind(at) == GATE_DIR) {
-			pthread_mutex_lock(&g->dirmoves.mutex);
+			mutex_lock(&g->dirmoves.mutex);
 			found = collect_locked(c, at->ino, p);
-			pthread_mutex_unlock(&g->dirmoves.mutex);
+			mutex_unlock(&g->dirmoves.mutex);
 		}
 		if (found) {
 			r = 1;
@@ -147,14 +147,14 @@ owned_by_other(struct gate_export *x, const struct candidate *c)
 	struct dirmoves *all = &x->gate->dirmoves;
 	struct dirmove *m;
 
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	LIST_FOREACH(m, &all->list, link) {
 		if (m->x == x && !m->row.listed &&
 		    strlen(m->row.source) > c->source_len &&
 		    text_begins(c->prefix, m->row.source))
 			break;
 	}
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	return m != NULL;
 }
 
@@ -230,18 +230,18 @@ dirmove_wait(struct node *n, struct gate_request *rq)
 
 	if (!dirmoves_any_lists(n->export->gate))
 		return 0;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	pages = dirmoves_pages_locked(all);
 	listing = all->listing;
-	pthread_mutex_unlock(&all->mutex);
+	mutex_unlock(&all->mutex);
 	/* After the numbers were read: what comes now is seen. */
 	if (!dirmove_lists(n))
 		return 0;
-	pthread_mutex_lock(&all->mutex);
+	mutex_lock(&all->mutex);
 	while (r == 0 && pages == dirmoves_pages_locked(all) &&
 	       listing == all->listing)
-		r = pthread_cond_timedwait(&all->changed, &all->mutex, &ts);
-	pthread_mutex_unlock(&all->mutex);
+		r = mutex_wait(&all->mutex, &all->changed, &ts);
+	mutex_unlock(&all->mutex);
 	if (r == 0)
 		return 1;
 	rq->again = GATE_JUKEBOX;

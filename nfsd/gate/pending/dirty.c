@@ -14,6 +14,7 @@
 bool
 upload_has_work_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return !n->i.local_only || n->i.base_key[0] != '\0';
 }
 
@@ -23,6 +24,7 @@ upload_plan_locked(struct node *n, int64_t since_ns, struct meta_batch *batch)
 	bool fresh = !n->up.pending || n->up.rowless;
 	struct meta_upload row = { .ino = n->ino, .since_ns = since_ns };
 
+	mutex_must_hold(&n->mutex);
 	n->up.plans++;
 	/* An ETag on record is of an older version: found after a crash it
 	 * must not pass for this one. */
@@ -49,6 +51,7 @@ upload_planned_locked(struct node *n, int64_t since_ns, bool fresh)
 {
 	uint64_t now = clock_ms(), latest;
 
+	mutex_must_hold(&n->mutex);
 	if (fresh) {
 		n->up.pending = true;
 		n->up.rowless = false;
@@ -78,6 +81,7 @@ upload_too_old_ms(const struct node *n)
 bool
 upload_has_version_locked(const struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	return n->d.staged.count > 0 ||
 	       (!n->h.created && !n->flush_empty &&
 		(n->i.data_dirty || n->i.attr_dirty));
@@ -90,6 +94,7 @@ upload_schedule_locked(struct node *n, bool kick)
 	uint64_t now = clock_ms(), due;
 	struct node *ref;
 
+	mutex_must_hold(&n->mutex);
 	if (!n->up.pending || n->dead || !upload_has_work_locked(n) ||
 	    __atomic_load_n(&g->stopping, __ATOMIC_RELAXED))
 		return;
@@ -132,6 +137,7 @@ upload_schedule_locked(struct node *n, bool kick)
 void
 upload_want_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->up.run == UP_RUNNING && !n->up.cancel) {
 		n->up.keep = true;
 		if (n->up.begun_content == n->content_version &&
@@ -151,6 +157,7 @@ upload_outdate_locked(struct node *n)
 	uint64_t again = now + n->export->c.settle_ms +
 			 (now - n->up.begun_ms);
 
+	mutex_must_hold(&n->mutex);
 	if (n->h.state == META_UPLOADING)
 		handle_transition_locked(n, META_EV_STOP);
 	n->up.kicked = false;
@@ -163,6 +170,7 @@ upload_outdate_locked(struct node *n)
 void
 upload_cancel_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->up.run == UP_RUNNING)
 		n->up.cancel = true;
 	if (n->h.state == META_UPLOADING)

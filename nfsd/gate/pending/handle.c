@@ -44,6 +44,7 @@ handle_transition_locked(struct node *n, enum meta_event event)
 {
 	enum meta_state from = n->h.state;
 
+	mutex_must_hold(&n->mutex);
 	if (meta_handle_transition(&n->h, event) < 0) {
 		audit_broken_locked(n, "a handle was asked for a move it "
 				    "cannot make", n->h.who);

@@ -44,6 +44,7 @@ audit_broken_locked(struct node *n, const char *what, const char *client)
 	struct gate *g = n->export->gate;
 	struct line *l = calloc(1, sizeof(*l));
 
+	mutex_must_hold(&n->mutex);
 	audit_count(g);
 	if (l != NULL) {
 		l->node = node_ref(n);
@@ -66,6 +67,7 @@ audit_broken_locked(struct node *n, const char *what, const char *client)
 int
 audit_writer_locked(struct node *n, const char *who)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) == 0)
 		return 0;
 	audit_broken_locked(n, "bytes of who is not the writer", who);

@@ -35,7 +35,7 @@ schedule_init(struct schedule *s, void (*run)(void *node))
 {
 	memset(s, 0, sizeof(*s));
 	s->run = run;
-	pthread_mutex_init(&s->mutex, NULL);
+	mutex_init(&s->mutex, MUTEX_LEAF);
 	pthread_cond_init(&s->work_ready, NULL);
 	for (unsigned i = 0; i < URGENCIES; i++)
 		TAILQ_INIT(&s->queues[i]);
@@ -49,6 +49,7 @@ may_run_locked(const struct schedule *s, enum urgency urgency)
 	bool kept_out = !TAILQ_EMPTY(&s->queues[UPLOAD_SETTLED]) &&
 			s->running[UPLOAD_SETTLED] == 0;
 
+	mutex_must_hold(&s->mutex);
 	if (TAILQ_EMPTY(&s->queues[urgency]))
 		return false;
 	switch (urgency) {
@@ -68,6 +69,7 @@ take_locked(struct schedule *s, enum urgency *urgency)
 {
 	struct node *n;
 
+	mutex_must_hold(&s->mutex);
 	for (*urgency = 0; *urgency < URGENCIES; ++*urgency) {
 		if (!may_run_locked(s, *urgency))
 			continue;
@@ -83,6 +85,7 @@ take_locked(struct schedule *s, enum urgency *urgency)
 static bool
 any_waits_locked(const struct schedule *s)
 {
+	mutex_must_hold(&s->mutex);
 	for (unsigned i = 0; i < URGENCIES; i++) {
 		if (!TAILQ_EMPTY(&s->queues[i]))
 			return true;
@@ -93,6 +96,7 @@ any_waits_locked(const struct schedule *s)
 static bool
 any_may_run_locked(const struct schedule *s)
 {
+	mutex_must_hold(&s->mutex);
 	for (enum urgency i = 0; i < URGENCIES; i++) {
 		if (may_run_locked(s, i))
 			return true;
@@ -109,14 +113,14 @@ schedule_main(void *arg)
 	enum urgency urgency;
 	struct node *n;
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	for (;;) {
 		n = take_locked(s, &urgency);
 		if (n == NULL && s->stopping && !any_waits_locked(s))
 			break;
 		if (n == NULL) {
 			s->idle++;
-			pthread_cond_wait(&s->work_ready, &s->mutex);
+			mutex_wait(&s->mutex, &s->work_ready, NULL);
 			s->idle--;
 			continue;
 		}
@@ -124,14 +128,14 @@ schedule_main(void *arg)
 		 * the other one must not wait for the end of this upload. */
 		if (any_may_run_locked(s))
 			(void)see_to_threads_locked(s);
-		pthread_mutex_unlock(&s->mutex);
+		mutex_unlock(&s->mutex);
 		s->run(n);
-		pthread_mutex_lock(&s->mutex);
+		mutex_lock(&s->mutex);
 		s->running[urgency]--;
 		/* What had to wait for its end may be another's to take. */
 		pthread_cond_broadcast(&s->work_ready);
 	}
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	return NULL;
 }
 
@@ -139,6 +143,7 @@ schedule_main(void *arg)
 static int
 see_to_threads_locked(struct schedule *s)
 {
+	mutex_must_hold(&s->mutex);
 	if (s->idle == 0 && !s->stopping && s->count < UPLOAD_THREADS_MAX &&
 	    pthread_create(&s->threads[s->count], NULL, schedule_main, s) == 0)
 		s->count++;
@@ -151,7 +156,7 @@ schedule_add(struct schedule *s, struct node *n, enum urgency urgency)
 {
 	int r;
 
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	TAILQ_INSERT_TAIL(&s->queues[urgency], n, up.queue);
 	n->up.queued = true;
 	n->up.urgency = urgency;
@@ -160,32 +165,32 @@ schedule_add(struct schedule *s, struct node *n, enum urgency urgency)
 		TAILQ_REMOVE(&s->queues[urgency], n, up.queue);
 		n->up.queued = false;
 	}
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	return r;
 }
 
 void
 schedule_hurry(struct schedule *s, struct node *n)
 {
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	if (n->up.queued && n->up.urgency == UPLOAD_SETTLED) {
 		TAILQ_REMOVE(&s->queues[UPLOAD_SETTLED], n, up.queue);
 		TAILQ_INSERT_TAIL(&s->queues[UPLOAD_WANTED], n, up.queue);
 		n->up.urgency = UPLOAD_WANTED;
 		(void)see_to_threads_locked(s);
 	}
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 }
 
 void
 schedule_stop(struct schedule *s)
 {
-	pthread_mutex_lock(&s->mutex);
+	mutex_lock(&s->mutex);
 	s->stopping = true;
 	pthread_cond_broadcast(&s->work_ready);
-	pthread_mutex_unlock(&s->mutex);
+	mutex_unlock(&s->mutex);
 	for (unsigned i = 0; i < s->count; i++)
 		pthread_join(s->threads[i], NULL);
-	pthread_mutex_destroy(&s->mutex);
+	mutex_destroy(&s->mutex);
 	pthread_cond_destroy(&s->work_ready);
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "nfsd/gate/state/mutex.h"
+
 /*
  * A node has a struct data_file as long as it has a file; that is open while
  * somebody uses it, and afterwards until the descriptor is wanted by another
@@ -38,7 +40,7 @@ struct files {
 	int dir;		/* STATE_DIR/data */
 	const char *state_dir;	/* its path, the gate's */
 	unsigned limit;		/* that are open and not in use */
-	pthread_mutex_t mutex;	/* a leaf */
+	struct mutex mutex;	/* a leaf */
 	TAILQ_HEAD(data_file_list, data_file) idle;	/* oldest first */
 	unsigned open;
 	/* Somebody who may wait for the disk is to call files_flush, once; with

@@ -17,6 +17,7 @@
 
 #include "meta/meta.h"
 #include "nfsd/gate/state/data.h"
+#include "nfsd/gate/state/mutex.h"
 #include "nfsd/gate/state/upload.h"
 
 #define SHARDS 16
@@ -70,7 +71,7 @@ struct node {
 	struct gate_export *export;
 	uint64_t ino;
 
-	pthread_mutex_t mutex;		/* guards all below */
+	struct mutex mutex;		/* guards all below */
 	pthread_cond_t changed;
 	pthread_cond_t unlocked;	/* one waiter may take the lock */
 	bool locked;			/* the file or directory lock */
@@ -136,7 +137,7 @@ struct fenced {
 };
 
 struct shard {
-	pthread_mutex_t mutex;
+	struct mutex mutex;
 	struct node *nodes;		/* by ino */
 	struct node *names;		/* by namekey */
 	TAILQ_HEAD(, node) lru;		/* unused ones, oldest first */
@@ -153,7 +154,7 @@ struct shard {
 
 /* Names that are remembered of the buckets: dir/known.c. */
 struct known {
-	pthread_mutex_t mutex;		/* a leaf */
+	struct mutex mutex;		/* a leaf */
 	uint64_t *lately, *before;	/* who was used: bits by inode number */
 	size_t words;
 	uint64_t marked, marks_max;	/* in lately */

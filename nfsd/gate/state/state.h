@@ -19,6 +19,8 @@
  *	   dirmoves.mutex: leaves
  * node_lock is a flag with a queue, not a mutex: it may be held over a
  * SQLite transaction or a flush of the data file, never over S3.
+ * Builds with fail points abort on what breaks this (mutex.h, node/lock.c);
+ * a function named ..._locked begins with what must be held.
  */
 
 #include <pthread.h>
@@ -39,6 +41,7 @@
 #include "nfsd/gate/state/data.h"
 #include "nfsd/gate/state/files.h"
 #include "nfsd/gate/state/listing.h"
+#include "nfsd/gate/state/mutex.h"
 #include "nfsd/gate/state/node.h"
 #include "nfsd/gate/state/threads.h"
 #include "nfsd/gate/state/upload.h"
@@ -174,13 +177,13 @@ struct gate_export {
 
 /* Directories on their way: keys/dirmoves.c, dirmove/dirmove.c. */
 struct dirmoves {
-	pthread_mutex_t mutex;		/* a leaf; guards what follows */
+	struct mutex mutex;		/* a leaf; guards what follows */
 	pthread_cond_t changed;		/* a page, an end, work to relocate */
 	LIST_HEAD(, dirmove) list;
 	unsigned count, listing;	/* written under it, read without */
 	uint64_t relocated;		/* objects, since the start */
 	uint64_t wakes;			/* who relocates should look again */
-	pthread_mutex_t renames;	/* one rename of a directory at a time;
+	struct mutex renames;	/* one rename of a directory at a time;
 					 * before all other locks */
 	struct pool listers;
 };
@@ -218,9 +221,9 @@ struct gate {
 	bool promised;			/* committed since it went up; atomic */
 	bool drc_rows;			/* some are on record from before */
 	bool shadowed;			/* dir/mangle.c named files; atomic */
-	pthread_mutex_t links;		/* who is the first of its link_id */
+	struct mutex links;		/* who is the first of its link_id */
 
-	pthread_mutex_t mutex;		/* guards what follows */
+	struct mutex mutex;		/* guards what follows */
 	uint8_t verifier[8];
 	uint64_t refreshed_ms;	/* written under it, read without; atomic */
 	struct negative *negatives;

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "nfsd/gate/clock.h"
+#include "nfsd/gate/state/mutex.h"
 
 struct job {
 	STAILQ_ENTRY(job) link;
@@ -26,7 +27,7 @@ enum pool_rank {
 };
 
 struct pool {
-	pthread_mutex_t mutex;
+	struct mutex mutex;
 	pthread_cond_t work_ready;
 	LIST_HEAD(, lane) lanes;
 	TAILQ_HEAD(, lane) turns;	/* those with a job that may run */
@@ -44,7 +45,7 @@ struct timer {
 #define TIMERS_FEW 16
 
 struct timers {
-	pthread_mutex_t mutex;
+	struct mutex mutex;
 	pthread_cond_t sooner;
 	struct timer *heap;
 	size_t count, room;

@@ -11,6 +11,7 @@
 
 #include "meta/meta.h"
 #include "nfsd/gate/state/data.h"
+#include "nfsd/gate/state/mutex.h"
 #include "s3/s3.h"
 
 enum upload_run { UP_IDLE, UP_QUEUED, UP_RUNNING };
@@ -69,7 +70,7 @@ struct upload {
  * made when they are needed (pending/schedule.c).  Files come by
  * pending/dirty.c, relocating ones by dirmove/relocate.c. */
 struct schedule {
-	pthread_mutex_t mutex;	/* a leaf; guards what follows */
+	struct mutex mutex;	/* a leaf; guards what follows */
 	pthread_cond_t work_ready;
 	TAILQ_HEAD(, node) queues[URGENCIES];
 	unsigned running[URGENCIES];

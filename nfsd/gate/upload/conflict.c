@@ -32,9 +32,9 @@ conflict_key(struct sending *s, char key[META_KEY_MAX + 2])
 	struct tm tm;
 	int len;
 
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	snprintf(client, sizeof(client), "%s", s->node->h.who);
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 	for (char *p = client; *p != '\0'; p++) {
 		if (!isalnum((unsigned char)*p) && strchr("-_.@", *p) == NULL)
 			*p = '_';
@@ -54,6 +54,7 @@ all_ours_locked(const struct node *n)
 						   : n->i.base_limit;
 	uint64_t at, run;
 
+	mutex_must_hold(&n->mutex);
 	for (uint64_t off = 0; off < end; off += run) {
 		if (!extents_at(&n->d.staged, off, &at, &run))
 			return false;
@@ -72,11 +73,11 @@ build_on_nothing(struct sending *s)
 	int r;
 
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = n->dead ? -ECANCELED : all_ours_locked(n) ? 0 : -ESTALE;
 	if (r == 0)
 		r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0) {
 		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
 		row.base_size = row.base_limit = 0;
@@ -90,7 +91,7 @@ build_on_nothing(struct sending *s)
 			r = -EAGAIN;
 	}
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->i.base_key[0] = n->i.base_etag[0] = '\0';
 		n->i.dest_etag[0] = '\0';
 		n->i.base_size = n->i.base_limit = 0;
@@ -99,7 +100,7 @@ build_on_nothing(struct sending *s)
 		n->i.name_dirty = row.name_dirty;
 		data_drop_clean_locked(n);
 		indoubt_forget_locked(n, s->snap.key);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = -ECANCELED;
 	}
 	node_unlock(n);

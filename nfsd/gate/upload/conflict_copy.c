@@ -35,19 +35,19 @@ marker_gone(struct sending *s)
 	row.data_dirty = row.attr_dirty = true;
 	if (r == 0) {
 		meta_put_inode(c.batch, &row);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		change_upload_locked(&c, n, &row);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		r = change_commit(&c);
 	}
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->i.base_key[0] = n->i.base_etag[0] = '\0';
 		n->i.dest_etag[0] = '\0';
 		n->i.base_size = n->i.base_limit = 0;
 		n->i.relocating = n->i.name_dirty = false;
 		n->i.data_dirty = n->i.attr_dirty = true;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		gate_say(n->export->gate, 1, "somebody else removed the object "
 			 "of a renamed directory, it gets another one: key=%s",
 			 s->snap.row.base_key);
@@ -65,7 +65,7 @@ source_changed(struct sending *s, const struct s3_object *o)
 	struct meta_batch *b = meta_batch_new();
 
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!n->dead && n->i.relocating && !n->i.data_dirty &&
 	    n->d.staged.count == 0 && n->d.dirty.count == 0 &&
 	    strcmp(n->i.base_etag, s->snap.row.base_etag) == 0) {
@@ -84,7 +84,7 @@ source_changed(struct sending *s, const struct s3_object *o)
 		if (b != NULL)
 			meta_put_inode(b, &n->i);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	meta_post(n->export->gate->meta, &b);
 	node_unlock(n);
 	return -ECANCELED;

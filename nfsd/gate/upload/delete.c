@@ -36,7 +36,7 @@ try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
 	struct deletes *s = &x->deletes;
 	uint64_t due = clock_ms() + wait_ms;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	s->failing += attempts > 0 && d->attempts == 0;
 	d->attempts += attempts;
 	d->due_ms = due;
@@ -46,7 +46,7 @@ try_later(struct deletion *d, uint64_t wait_ms, unsigned attempts)
 	/* Who waits for it has waited long enough. */
 	if (attempts > 0)
 		pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	timers_add(&g->timers, due, 0);
 }
 
@@ -62,10 +62,10 @@ done(struct deletion *d)
 	struct deletes *s = &x->deletes;
 	struct meta_batch *b = meta_batch_new();
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	d->gone = true;
 	pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	meta_del_delete(b, d->row.id);
 	if (meta_commit(g->meta, &b) < 0) {
 		try_later(d, DELETE_RETRY_FIRST_MS, 0);
@@ -73,7 +73,7 @@ done(struct deletion *d)
 	}
 	failpoint("delete-done");
 	hidden_del(x, d->row.key);
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	if (d->hh.tbl != NULL)		/* there was memory for it */
 		HASH_DELETE(hh, s->by_id, d);
 	if (d->hh_key.tbl != NULL)
@@ -86,7 +86,7 @@ done(struct deletion *d)
 	g->deletes_pending--;
 	deletes_start_locked(x);
 	pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	deletion_end(d);
 	heal_over(x);
 }
@@ -101,7 +101,7 @@ delete_say_failure(const struct deletion *d, int r, const struct s3_error *err)
 	unsigned others = 0;
 	bool say;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	say = s->said != r || s->said_ms + SAY_MS <= now;
 	if (say) {
 		others = s->unsaid;
@@ -111,7 +111,7 @@ delete_say_failure(const struct deletion *d, int r, const struct s3_error *err)
 	} else {
 		s->unsaid++;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (say)
 		gate_say(g, 1, "cannot delete, will be tried again: key=%s "
 			 "error=%s %s others=%u", d->row.key,
@@ -152,10 +152,10 @@ delete_set_refused(struct deletion *d, bool refused)
 {
 	struct gate *g = d->x->gate;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	d->x->deletes.refused += (unsigned)refused - (unsigned)d->refused;
 	d->refused = refused;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* Does it stay so?  As of uploads that are refused (upload.c). */
@@ -166,14 +166,14 @@ set_denied(struct deletion *d, bool denied)
 	uint64_t now = clock_ms();
 	bool lasts;
 
-	pthread_mutex_lock(&x->gate->mutex);
+	mutex_lock(&x->gate->mutex);
 	d->denials = denied ? d->denials + 1 : 0;
 	if (d->denials <= 1)
 		d->denied_ms = now;
 	lasts = d->denials >= DENIALS_MIN &&
 		now - d->denied_ms >= x->c.refuse_grace_ms;
 	delete_set_denied_locked(d, lasts);
-	pthread_mutex_unlock(&x->gate->mutex);
+	mutex_unlock(&x->gate->mutex);
 }
 
 static void
@@ -181,14 +181,14 @@ delete_nothing_left(struct deletion *d)
 {
 	struct gate *g = d->x->gate;
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	if (d->row.parts && strcmp(d->row.etag, DELETE_NOTHING) != 0) {
 		strcpy(d->row.etag, DELETE_NOTHING);
 		if (d->row.ours != NULL)
 			d->row.ours->count = 0;
 		delete_put_row(d);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* ---- what is below a directory ---- */
@@ -238,10 +238,10 @@ is_too_early(struct deletion *d)
 
 	if (key[0] == '\0' || key[strlen(key) - 1] != '/')
 		return false;
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	wanted = d->wanted;
 	below = !wanted && d->hh.tbl != NULL && deletes_below_locked(d);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	/* What cannot be known is no reason to wait. */
 	if (!wanted && !below)
 		(void)!meta_each_relocating(g->meta, &one, one_below, &below);

@@ -29,13 +29,13 @@ heal_pause(struct gate_export *x, uint64_t wait_ms)
 	struct gate *g = x->gate;
 	uint64_t now = clock_ms();
 
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	__atomic_store_n(&x->heal.ill, true, __ATOMIC_RELAXED);
 	if (wait_ms > PULSE_MS && x->heal.pulse_ms + PULSE_MS <= now) {
 		x->heal.pulse_ms = now;
 		wait_ms = PULSE_MS;
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	return wait_ms;
 }
 
@@ -44,13 +44,13 @@ hurry(void *arg, struct node *n)
 {
 	if (n->export != arg)
 		return 0;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.pending && !n->dead && n->up.failing_ms != 0 &&
 	    n->up.run == UP_IDLE && n->up.due_ms > clock_ms()) {
 		n->up.due_ms = clock_ms();
 		upload_schedule_locked(n, false);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -72,7 +72,7 @@ heal_over(struct gate_export *x)
 
 	if (!__atomic_load_n(&x->heal.ill, __ATOMIC_RELAXED))
 		return;
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	if (x->heal.healed_ms + QUIET_MS <= now)
 		x->heal.pause_ms = 0;
 	go = x->heal.ill && x->heal.healed_ms + x->heal.pause_ms <= now;
@@ -83,7 +83,7 @@ heal_over(struct gate_export *x)
 				   2 * x->heal.pause_ms : HEALED_MS;
 		__atomic_store_n(&x->heal.ill, false, __ATOMIC_RELAXED);
 	}
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	if (go)
 		gate_export_back(x);
 }

@@ -49,9 +49,9 @@ indoubt_at(struct node *n, const char *key)
 {
 	bool at;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	at = indoubt_at_locked(n, key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return at;
 }
 
@@ -70,12 +70,12 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 	change_begin(&c, n->export->gate);
 	if (path_key(n, path) < 0)
 		path[0] = '\0';
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = meta_inode_copy(&n->i, &row);
 	/* Where the file is to go another object may lie. */
 	if (strcmp(path, key) == 0)
 		snprintf(row.dest_etag, sizeof(row.dest_etag), "%s", o->etag);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r < 0)
 		return -EAGAIN;
 	if (base) {
@@ -89,12 +89,12 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 			dirmove_mark(&row, path);
 	}
 	meta_put_inode(c.batch, &row);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	indoubt_rows_locked(n, &c, (const char *const[]){ key, "" }, NULL);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	r = change_commit(&c);
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		strcpy(n->i.base_key, row.base_key);
 		strcpy(n->i.base_etag, row.base_etag);
 		strcpy(n->i.dest_etag, row.dest_etag);
@@ -105,7 +105,7 @@ found(struct node *n, const char *key, const struct s3_object *o, bool base)
 		n->i.attr_dirty |= row.attr_dirty;
 		n->d.fetch_error = 0;
 		indoubt_forget_locked(n, key);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	meta_inode_fini(&row);
 	return r < 0 ? -EAGAIN : 0;
@@ -172,13 +172,13 @@ indoubt_ended(struct sending *s, const char *key)
 	if (bare && !md5_of(&s->snap, md5))
 		md5[0] = '\0';
 	indoubt_version(key, i, md5, &sent);
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	LIST_FOREACH(l, &s->node->up.indoubt, link) {
 		if (indoubt_same(&l->sent, &before))
 			l->sent = sent;
 	}
 	dead = s->node->dead;
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 	if (dead)
 		delete_doubt(s->node->export, &sent);
 }
@@ -260,6 +260,7 @@ maker_locked(const struct node *n, const char *key, const struct seen *seen)
 		    strcmp(key, n->i.base_key) == 0;
 	const struct indoubt *l;
 
+	mutex_must_hold(&n->mutex);
 	/* What we replace: where the path leads.  An object with the same
 	 * ETag at the key that it has left is another. */
 	if (!left && strcmp(seen->o.etag, n->i.dest_etag) == 0)
@@ -276,6 +277,7 @@ static bool
 is_base_locked(const struct node *n, const struct indoubt *l,
 	       const struct seen *seen)
 {
+	mutex_must_hold(&n->mutex);
 	return !l->sent.replaced && n->i.link_ino == 0 &&
 	       seen->i.kind == n->i.kind &&
 	       (strcmp(n->i.base_key, l->sent.key) == 0 ||
@@ -297,13 +299,13 @@ adopt_at(struct node *n, const char *key, bool left)
 	if (r < 0)
 		return r == -ENOENT || r == -EACCES ? 0 : r;
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!n->dead && (l = maker_locked(n, key, &seen)) != NULL) {
 		base = is_base_locked(n, l, &seen);
 		/* Our base cannot be there and be another file's. */
 		ours = base || strcmp(n->i.base_key, key) != 0;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (ours && left && !base)
 		r = drop(n, key, &seen.o);
 	else if (ours)
@@ -328,9 +330,9 @@ adopt_copy(struct sending *s)
 	bool at, copy;
 	int r;
 
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	at = indoubt_at_locked(s->node, s->snap.key);
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 	if (!i->relocating || !at || i->base_etag[0] == '\0')
 		return 0;
 	r = s3_head(x->s3, i->base_key, &from, NULL);
@@ -391,11 +393,11 @@ indoubt_adopt_base(struct node *n)
 	char key[META_KEY_MAX + 2];
 	bool ask;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(key, n->i.base_key);
 	/* One under way will tell itself. */
 	ask = n->up.run != UP_RUNNING && indoubt_at_locked(n, key);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return ask ? adopt_at(n, key, false) : 0;
 }
 

@@ -45,11 +45,11 @@ expected(struct sending *s, char etag[META_ETAG_MAX])
 	struct node *n = s->node;
 
 	etag[0] = '\0';
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.row != NULL &&
 	    n->up.expect_version == s->snap.content_version)
 		strcpy(etag, n->up.row->expect_etag);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /*
@@ -133,12 +133,12 @@ dest_gone(struct sending *s)
 static void
 base_follows(struct node *n, const struct meta_inode *row)
 {
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(n->i.base_key, row->base_key);
 	strcpy(n->i.base_etag, row->base_etag);
 	n->i.base_size = row->base_size;
 	n->i.base_limit = row->base_limit;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* A directory's marker: what lies there is what it replaces next, and bytes
@@ -220,12 +220,12 @@ is_all_there(struct node *n, const char *base_key)
 {
 	bool all;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	all = !n->dead && !n->i.data_dirty && n->h.state != META_ACTIVE &&
 	      n->d.dirty.count == 0 && n->d.durable.count == 0 &&
 	      n->d.staged.count == 0 && n->i.kind != GATE_DIR &&
 	      n->i.link_ino == 0 && strcmp(n->i.base_key, base_key) == 0;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return all;
 }
 
@@ -251,10 +251,10 @@ upload_base_gone(struct sending *s)
 		r = lookup_detach(n);
 		if (r == 0 && hidden)
 			hidden_del(n->export, base);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (r == 0)
 			admit_drop_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (r == 0)
 			gate_say(g, 1, "somebody else removed an object before "
 				 "it was copied, the file goes: key=%s to=%s",

@@ -40,18 +40,18 @@ upload_cancelled(struct sending *s)
 {
 	bool cancel;
 
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	cancel = s->node->up.cancel || s->node->dead;
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 	return cancel;
 }
 
 void
 upload_progress(struct sending *s, int64_t bytes)
 {
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	s->node->up.bytes_sent += (uint64_t)bytes;
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 }
 
 int
@@ -62,7 +62,7 @@ upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	struct meta_upload *row;
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->up.parts_ns = clock_ns();
 	row = upload_row_locked(n);
 	if (row != NULL) {
@@ -76,7 +76,7 @@ upload_begun(struct sending *s, const char *upload_id, uint64_t part_size)
 	else if (!n->dead)
 		upload_row_put_locked(n, b);
 	r = meta_submit(n->export->gate->meta, &b);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r < 0 ? r : meta_wait(n->export->gate->meta, &b);
 }
 
@@ -116,9 +116,9 @@ audit_key(struct sending *s)
 	/* Beside: a name that nobody had before. */
 	if (s->beside || key_owner(n->export, s->snap.key) == n->ino)
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	audit_broken_locked(n, "two uploads of one key", n->h.who);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 int
@@ -132,7 +132,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 
 	audit_key(s);
 	change_begin(&c, n->export->gate);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.cancel || n->dead)
 		r = -ECANCELED;
 	else if (!s->beside)		/* until the answer is there */
@@ -144,7 +144,7 @@ upload_point_of_no_return(struct sending *s, const char *upload_id,
 		s->doubt = true;
 		r = ends_parts ? record_end_locked(s, expect, &c) : 0;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0 && ends_parts)
 		r = change_wait(&c);
 	if (r == 0 && noted > 0)
@@ -159,9 +159,9 @@ upload_copy_row(struct node *n, struct meta_inode *row)
 {
 	int r;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = n->dead ? -ECANCELED : meta_inode_copy(&n->i, row);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -175,12 +175,12 @@ upload_put_row(struct node *n, const struct meta_inode *row)
 	r = meta_commit(n->export->gate->meta, &b);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	strcpy(n->i.dest_etag, row->dest_etag);
 	n->i.attr_dirty = row->attr_dirty;
 	n->i.name_dirty = row->name_dirty;
 	n->i.relocating = row->relocating;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 

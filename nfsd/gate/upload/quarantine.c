@@ -106,7 +106,7 @@ describe(struct node *n, const char *error, bool refused,
 	snprintf(q->error, sizeof(q->error), "%s", error);
 	q->refused = refused;
 	q->since_ns = clock_ns();
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	snprintf(q->who, sizeof(q->who), "%s", n->h.who);
 	q->size = n->i.size;
 	q->bytes = extents_bytes(&n->d.staged);
@@ -117,7 +117,7 @@ describe(struct node *n, const char *error, bool refused,
 	q->uid = n->i.uid;
 	q->gid = n->i.gid;
 	q->mtime_ns = n->i.mtime_ns;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 
@@ -176,10 +176,10 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 	/* The object under the old name is what there is. */
 	if (n->i.name_dirty && !n->i.relocating && n->i.base_key[0] != '\0')
 		hidden_del(n->export, n->i.base_key);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	/* Bytes on their way from the bucket go to the file that leaves. */
 	while (n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
+		mutex_wait(&n->mutex, &n->changed, NULL);
 	if (drop)
 		data_remove_locked(n);
 	meta_inode_fini(&n->i);
@@ -203,17 +203,17 @@ fall_back_memory(struct node *n, struct meta_inode *row, bool drop)
 		handle_transition_locked(n, META_EV_REFUSED);
 	admit_failed_locked(n);
 	node_changed_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* Whoever finds the row in between must not look for the file yet. */
 void
 quarantine_moving(struct gate *g, bool begins)
 {
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	g->setting_aside += begins ? 1 : -1U;
 	pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* q NULL: nothing is kept.  What is not there cannot be kept either. */
@@ -225,10 +225,10 @@ set_aside(struct node *n, struct meta_quarantine *q)
 	struct meta_batch *b = meta_batch_new();
 	int r = b == NULL ? -ENOMEM : 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0)
 		r = data_spill_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = data_sync(n);
 	if (r == 0 && q != NULL && q->bytes > 0)
@@ -241,9 +241,9 @@ set_aside(struct node *n, struct meta_quarantine *q)
 		/* Moves the extents' rows before the others are dropped. */
 		if (q != NULL)
 			meta_put_quarantine(b, q);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = fall_back_rows(n, b, &row);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	failpoint("quarantine-before-row");
 	quarantine_moving(g, true);

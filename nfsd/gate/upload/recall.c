@@ -37,7 +37,7 @@ store(struct node *n, const char *etag, uint64_t off, const char *buf,
 	uint64_t end = off + len, start = off;
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	while (r == 0 && off < end) {
 		struct piece p;
 		uint64_t at;
@@ -60,7 +60,7 @@ store(struct node *n, const char *etag, uint64_t off, const char *buf,
 		off += p.len;
 	}
 	data_account_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -106,6 +106,7 @@ whole_map_locked(struct node *n, struct extents *out)
 {
 	int r = 0;
 
+	mutex_must_hold(&n->mutex);
 	for (uint64_t off = 0; off < n->i.base_limit &&
 			       n->i.kind == GATE_REG;) {
 		struct piece p;
@@ -131,6 +132,7 @@ adopt_rows_locked(struct node *n, const struct extents *staged,
 {
 	int r = meta_inode_copy(&n->i, row);
 
+	mutex_must_hold(&n->mutex);
 	if (r < 0)
 		return r;
 	/* Its key was hidden when the file was renamed.  What was relocated has
@@ -165,14 +167,14 @@ adopt_copy(struct node *n)
 	int r;
 
 	change_begin(&c, n->export->gate);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = data_spill_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = data_sync(n);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	/* Copies that came since then are not on disk: the next try. */
 	r = n->d.file != NULL &&
 			    (n->d.writing > 0 || file_written(n->d.file) ||
@@ -181,12 +183,12 @@ adopt_copy(struct node *n)
 		    : whole_map_locked(n, &staged);
 	if (r == 0)
 		r = adopt_rows_locked(n, &staged, &row, &c);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = change_commit(&c);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	indoubt_forget_locked(n, n->i.base_key);
 	n->i.base_key[0] = n->i.base_etag[0] = '\0';
 	strcpy(n->i.dest_etag, row.dest_etag);
@@ -202,7 +204,7 @@ adopt_copy(struct node *n)
 	n->d.journal_bytes = 0;
 	n->up.pending = !n->i.local_only;
 	data_account_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return 0;
 }
 

@@ -173,7 +173,7 @@ struct parts {
 	struct plan_part *plan;
 	struct s3_part *list;
 	unsigned count;
-	pthread_mutex_t mutex;	/* guards what follows */
+	struct mutex mutex;	/* guards what follows */
 	pthread_cond_t all_done;
 	unsigned next, running;
 	int error;
@@ -228,12 +228,12 @@ send_part(struct parts *p, unsigned index)
 	}
 	failpoint("part-after");
 	if (r < 0) {
-		pthread_mutex_lock(&p->mutex);
+		mutex_lock(&p->mutex);
 		if (p->error == 0) {
 			p->error = r;
 			p->err = err;
 		}
-		pthread_mutex_unlock(&p->mutex);
+		mutex_unlock(&p->mutex);
 	}
 	return r;
 }
@@ -244,7 +244,7 @@ parts_run(void *arg)
 {
 	struct parts *p = arg;
 
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	while (p->error == 0 && p->next < p->count) {
 		unsigned index = p->next++;
 
@@ -252,13 +252,13 @@ parts_run(void *arg)
 			p->error = -ECANCELED;
 			break;
 		}
-		pthread_mutex_unlock(&p->mutex);
+		mutex_unlock(&p->mutex);
 		(void)send_part(p, index);
-		pthread_mutex_lock(&p->mutex);
+		mutex_lock(&p->mutex);
 	}
 	if (--p->running == 0)
 		pthread_cond_signal(&p->all_done);
-	pthread_mutex_unlock(&p->mutex);
+	mutex_unlock(&p->mutex);
 }
 
 /*
@@ -305,17 +305,17 @@ send_parts(struct sending *s, struct parts *p)
 	for (unsigned i = 1; i < runners; i++) {
 		if (pool_add(&g->transfers, s->node->export, POOL_NEXT,
 			     parts_run, p) < 0) {
-			pthread_mutex_lock(&p->mutex);
+			mutex_lock(&p->mutex);
 			p->running--;
-			pthread_mutex_unlock(&p->mutex);
+			mutex_unlock(&p->mutex);
 		}
 	}
 	parts_run(p);
 	pool_may_wait(&g->transfers);
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	while (p->running > 0)
-		pthread_cond_wait(&p->all_done, &p->mutex);
-	pthread_mutex_unlock(&p->mutex);
+		mutex_wait(&p->mutex, &p->all_done, NULL);
+	mutex_unlock(&p->mutex);
 	if (p->error != 0)
 		s->err = p->err;
 	return p->error;
@@ -334,7 +334,7 @@ send_multipart(struct sending *s)
 		.can_copy = !s->base_gone && upload_may_copy_parts(x),
 		.equal = x->c.equal_parts,
 	};
-	struct parts p = { .s = s, .mutex = PTHREAD_MUTEX_INITIALIZER,
+	struct parts p = { .s = s, .mutex = MUTEX_INIT(MUTEX_PARTS),
 			   .all_done = PTHREAD_COND_INITIALIZER };
 	char expect[S3_ETAG_MAX] = "";
 	char *id = NULL;
@@ -390,7 +390,7 @@ send_multipart(struct sending *s)
 	free(id);
 	free(p.list);
 	free(p.plan);
-	pthread_mutex_destroy(&p.mutex);
+	mutex_destroy(&p.mutex);
 	pthread_cond_destroy(&p.all_done);
 	return r;
 }

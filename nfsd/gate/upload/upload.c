@@ -79,7 +79,7 @@ upload_retry_later(struct sending *s, int r)
 	char error[256];
 	bool first = false, passed;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->h.state == META_UPLOADING || n->h.state == META_FINISHING)
 		handle_transition_locked(n, META_EV_STOP);
 	/* Who stopped it is about to come back, and goes first. */
@@ -109,7 +109,7 @@ upload_retry_later(struct sending *s, int r)
 		if (now - n->up.failing_ms >= x->c.upload_retry_ms)
 			admit_failed_locked(n);
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (first)
 		gate_say(x->gate, 1, "upload failed, will be retried: key=%s "
 			 "error=%s", s->snap.key, error);
@@ -122,9 +122,9 @@ find_indoubt(struct sending *s)
 {
 	bool any;
 
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	any = indoubt_at_locked(s->node, s->snap.key);
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 	return any ? indoubt_adopt(s) : 0;
 }
 
@@ -136,7 +136,7 @@ is_in_grace(struct sending *s, int r)
 	uint64_t grace = n->export->c.refuse_grace_ms;
 	bool in_grace;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.refusals == 0 ||
 	    n->up.refused_version != s->snap.content_version) {
 		n->up.refused_version = s->snap.content_version;
@@ -150,7 +150,7 @@ is_in_grace(struct sending *s, int r)
 	in_grace = grace != 0 && s3_meaning(r) == S3_REFUSED &&
 		   (n->up.refusals < REFUSALS_MIN ||
 		    upload_refused_ms_locked(n) < grace);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return in_grace;
 }
 
@@ -203,6 +203,7 @@ upload_refused(struct sending *s, int r)
 static void
 relocate_done_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (!n->up.rowless)
 		return;
 	n->up.rowless = n->up.pending = n->up.kicked = n->up.wanted = false;
@@ -237,6 +238,7 @@ note_key_locked(struct node *n, const char *key)
 {
 	char *copy = strdup(key);
 
+	mutex_must_hold(&n->mutex);
 	if (copy == NULL)
 		return -ENOMEM;
 	free(n->up.sent_key);
@@ -259,6 +261,7 @@ no_version_locked(struct node *n, int r)
 	uint64_t now = clock_ms(), wait = RETRY_FIRST_MS;
 	bool first = n->up.failing_ms == 0;
 
+	mutex_must_hold(&n->mutex);
 	for (unsigned i = 0; i < n->up.attempts && wait < RETRY_MAX_MS; i++)
 		wait *= 2;
 	n->up.attempts++;
@@ -291,7 +294,7 @@ upload_begin(struct node *n, struct sending *s)
 	int r = 0;
 
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->up.run != UP_QUEUED)
 		audit_broken_locked(n, "two uploads of one file", n->h.who);
 	kicked = n->up.kicked;
@@ -312,12 +315,12 @@ upload_begin(struct node *n, struct sending *s)
 		/* Written and flushed once more while this waited for a
 		 * thread: it settles anew. */
 		r = -ECANCELED;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = note_new_path(n);
 	if (r == 0)
 		r = snapshot_take(n, &s->snap);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (r == 0)
 		r = note_key_locked(n, s->snap.key);
 	if (r == 0)
@@ -352,7 +355,7 @@ upload_begin(struct node *n, struct sending *s)
 		}
 	}
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (first)
 		say_no_version(n, r);
 	return r;
@@ -369,11 +372,11 @@ key_is_free(const struct sending *s)
 		return false;
 	/* The base of an alias's snapshot is its file's, which may be on its
 	 * way from just this key. */
-	pthread_mutex_lock(&s->node->mutex);
+	mutex_lock(&s->node->mutex);
 	own = strcmp(s->snap.key, s->snap.row.link_ino != 0
 					  ? s->node->i.base_key
 					  : s->snap.row.base_key) == 0;
-	pthread_mutex_unlock(&s->node->mutex);
+	mutex_unlock(&s->node->mutex);
 	return own || !hidden_has(x, s->snap.key);
 }
 
@@ -383,9 +386,9 @@ was_stopped(struct node *n, int r)
 {
 	bool stopped;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	stopped = r < 0 && n->up.cancel && !n->dead;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return stopped && (upload_is_transient(r) || r == -ECANCELED);
 }
 
@@ -411,19 +414,19 @@ upload_end(struct node *n, struct sending *s, int r)
 	if (r == -ECANCELED || upload_is_transient(r)) {
 		upload_retry_later(s, r);
 	} else if (r == -EBUSY) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		if (n->h.state == META_UPLOADING)
 			handle_transition_locked(n, META_EV_STOP);
 		n->up.not_before_ms = clock_ms() + KEY_BUSY_MS;
 		if (n->up.busy_ms == 0)
 			n->up.busy_ms = clock_ms();
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	} else if (r < 0) {
 		upload_refused(s, r);
 	}
 	snapshot_free(&s->snap);
 	s3_headers_free(&s->headers);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
 	n->up.cancel = n->up.keep = false;
 	relocate_done_locked(n);
@@ -435,7 +438,7 @@ upload_end(struct node *n, struct sending *s, int r)
 	upload_schedule_locked(n, was_kicked);
 	/* What was flushed since it was stored may have changed nothing. */
 	admit_flushed_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		heal_over(n->export);
 	return r;
@@ -447,7 +450,7 @@ static void
 recall_end(struct node *n, struct sending *s, int r)
 {
 	snapshot_free(&s->snap);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	n->up.run = UP_IDLE;
 	n->up.cancel = false;
 	n->up.busy_ms = 0;
@@ -460,7 +463,7 @@ recall_end(struct node *n, struct sending *s, int r)
 	node_changed_locked(n);
 	admit_flushed_locked(n);
 	upload_schedule_locked(n, false);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* Has it waited for its key a while, with an object of its own under another
@@ -526,18 +529,18 @@ look_back(struct sending *s)
 
 	strcpy(key, s->snap.key);
 	for (;;) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		any = indoubt_elsewhere_locked(n, key, sent);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (!any)
 			return 0;
 		r = look_at(s, sent);
 		if (r != 0)
 			return r;
 		strcpy(s->snap.key, key);
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		indoubt_forget_locked(n, sent);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 }
 
@@ -608,19 +611,19 @@ upload_run(void *arg)
 		/* The file knows its snapshots, and this one ends here. */
 		snapshot_free(&s.snap);
 	}
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	by_relocation = n->up.by_relocation;
 	n->up.by_relocation = false;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (by_relocation) {
 		char error[256];
 
 		describe(&s, r, error, sizeof(error));
 		relocate_ended(n, r, error);
 	}
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	pthread_cond_broadcast(&g->progress);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 	node_put(&n);
 	/* What was staged is a cache now, and may have to go. */
 	if (space_short(g))

@@ -59,6 +59,7 @@ become_clean_locked(struct node *n, struct sending *s,
 	uint64_t limit = n->i.base_limit;
 	struct extents old;
 
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; i < was->count; i++) {
 		uint64_t off = was->list[i].off;
 		uint64_t end = off + was->list[i].len;
@@ -134,6 +135,7 @@ static void
 done_memory_locked(struct node *n, struct sending *s,
 		   const struct meta_inode *row, struct extents *remaining)
 {
+	mutex_must_hold(&n->mutex);
 	n->i.data_dirty = row->data_dirty;
 	n->i.attr_dirty = row->attr_dirty;
 	n->i.name_dirty = row->name_dirty;
@@ -228,6 +230,7 @@ upload_rows_locked(struct node *n, const struct meta_inode *row,
 				    .since_ns = n->up.since_ns,
 				    .attempts = n->up.attempts };
 
+	mutex_must_hold(&n->mutex);
 	if (owes_upload(row))
 		meta_put_upload(b, &next);
 	else
@@ -280,7 +283,7 @@ done_memory(struct done *d)
 	bool again;
 
 	link_followers_get(n, &d->links);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->i.base_key[0] != '\0' &&
 	    strcmp(n->i.base_key, d->s->snap.key) != 0)
 		indoubt_forget_locked(n, n->i.base_key);
@@ -291,7 +294,7 @@ done_memory(struct done *d)
 	if (again)
 		link_again_locked(n);
 	link_follow_locked(&d->links);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* The file lock is held. */
@@ -306,9 +309,9 @@ done_locked(struct done *d)
 	change_begin(&c, n->export->gate);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = done_rows_locked(d, key, &c);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	failpoint("stored-before-row");
 	if (send_is_relocation(d->s))
 		failpoint("dirmove-copied-before-row");
@@ -345,10 +348,10 @@ upload_done(struct sending *s)
 	r = done_locked(&d);
 	if (r == 0 && n->i.relocating)
 		dirmoves_wake(n->export->gate);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	node_changed_locked(n);
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	link_followers_put(&d.links);
 	done_free(&d);
 	return r;

@@ -49,12 +49,12 @@ gate_rest(struct gate *g, uint64_t ms)
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	while (!__atomic_load_n(&g->stopping, __ATOMIC_RELAXED) &&
-	       pthread_cond_timedwait(&g->quota_stop, &g->mutex, &until) !=
+	       mutex_wait(&g->mutex, &g->quota_stop, &until) !=
 		       ETIMEDOUT)
 		;
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }
 
 /* ---- generations and clocks ---- */

@@ -153,11 +153,11 @@ pool_main(void *arg)
 	struct lane *l;
 	struct job *job;
 
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	for (;;) {
 		while ((l = TAILQ_FIRST(&p->turns)) == NULL && !p->stopping) {
 			p->sleeping++;
-			pthread_cond_wait(&p->work_ready, &p->mutex);
+			mutex_wait(&p->mutex, &p->work_ready, NULL);
 			p->sleeping--;
 			p->called -= p->called > 0;
 		}
@@ -170,14 +170,14 @@ pool_main(void *arg)
 		enlist(p, l);
 		if (!TAILQ_EMPTY(&p->turns))
 			call_one(p);
-		pthread_mutex_unlock(&p->mutex);
+		mutex_unlock(&p->mutex);
 		job->run(job->arg);
 		free(job);
-		pthread_mutex_lock(&p->mutex);
+		mutex_lock(&p->mutex);
 		l->running--;
 		enlist(p, l);
 	}
-	pthread_mutex_unlock(&p->mutex);
+	mutex_unlock(&p->mutex);
 	return NULL;
 }
 
@@ -186,7 +186,7 @@ pool_start(struct pool *p, unsigned per_lane)
 {
 	int r;
 
-	pthread_mutex_init(&p->mutex, NULL);
+	mutex_init(&p->mutex, MUTEX_LEAF);
 	pthread_cond_init(&p->work_ready, NULL);
 	LIST_INIT(&p->lanes);
 	TAILQ_INIT(&p->turns);
@@ -196,9 +196,9 @@ pool_start(struct pool *p, unsigned per_lane)
 	p->threads = calloc(THREADS_MAX, sizeof(*p->threads));
 	if (p->threads == NULL)
 		return -ENOMEM;
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	r = grow(p);
-	pthread_mutex_unlock(&p->mutex);
+	mutex_unlock(&p->mutex);
 	return r;
 }
 
@@ -209,10 +209,10 @@ pool_stop(struct pool *p)
 
 	if (p->threads == NULL)
 		return;
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	p->stopping = true;
 	pthread_cond_broadcast(&p->work_ready);
-	pthread_mutex_unlock(&p->mutex);
+	mutex_unlock(&p->mutex);
 	for (unsigned i = 0; i < p->count; i++)
 		pthread_join(p->threads[i], NULL);
 	free(p->threads);
@@ -221,7 +221,7 @@ pool_stop(struct pool *p)
 		LIST_REMOVE(l, link);
 		free(l);
 	}
-	pthread_mutex_destroy(&p->mutex);
+	mutex_destroy(&p->mutex);
 	pthread_cond_destroy(&p->work_ready);
 }
 
@@ -235,10 +235,10 @@ pool_add(struct pool *p, const void *owner, enum pool_rank rank,
 	if (job == NULL)
 		return -ENOMEM;
 	*job = (struct job){ .run = run, .arg = arg };
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	l = lane_of(p, owner);
 	if (l == NULL) {
-		pthread_mutex_unlock(&p->mutex);
+		mutex_unlock(&p->mutex);
 		free(job);
 		return -ENOMEM;
 	}
@@ -246,7 +246,7 @@ pool_add(struct pool *p, const void *owner, enum pool_rank rank,
 	enlist(p, l);
 	if (l->ready)
 		call_one(p);
-	pthread_mutex_unlock(&p->mutex);
+	mutex_unlock(&p->mutex);
 	return 0;
 }
 
@@ -254,10 +254,10 @@ pool_add(struct pool *p, const void *owner, enum pool_rank rank,
 void
 pool_may_wait(struct pool *p)
 {
-	pthread_mutex_lock(&p->mutex);
+	mutex_lock(&p->mutex);
 	for (unsigned i = 0; i < p->count; i++)
 		assert(!pthread_equal(p->threads[i], pthread_self()));
-	pthread_mutex_unlock(&p->mutex);
+	mutex_unlock(&p->mutex);
 }
 #endif
 
@@ -310,7 +310,7 @@ add_without_memory(struct timers *t, uint64_t at_ms, uint64_t ino)
 void
 timers_add(struct timers *t, uint64_t at_ms, uint64_t ino)
 {
-	pthread_mutex_lock(&t->mutex);
+	mutex_lock(&t->mutex);
 	if (t->count == t->room) {
 		size_t room = t->room ? t->room * 2 : 1024;
 		struct timer *heap = realloc(t->heap, room * sizeof(*heap));
@@ -328,7 +328,7 @@ timers_add(struct timers *t, uint64_t at_ms, uint64_t ino)
 		if (t->heap[0].at_ms == at_ms)
 			pthread_cond_signal(&t->sooner);
 	}
-	pthread_mutex_unlock(&t->mutex);
+	mutex_unlock(&t->mutex);
 }
 
 /* The next that is due now; false: none is, and *at_ms is when to look again.
@@ -371,7 +371,7 @@ timers_main(void *arg)
 {
 	struct timers *t = arg;
 
-	pthread_mutex_lock(&t->mutex);
+	mutex_lock(&t->mutex);
 	while (!t->stopping) {
 		struct timespec ts;
 		uint64_t at, ino;
@@ -380,14 +380,14 @@ timers_main(void *arg)
 		if (!next_due(t, &at, &ino)) {
 			ts.tv_sec = (time_t)(at / 1000);
 			ts.tv_nsec = (long)(at % 1000) * 1000000;
-			pthread_cond_timedwait(&t->sooner, &t->mutex, &ts);
+			mutex_wait(&t->mutex, &t->sooner, &ts);
 			continue;
 		}
-		pthread_mutex_unlock(&t->mutex);
+		mutex_unlock(&t->mutex);
 		t->fire(t->arg, ino);
-		pthread_mutex_lock(&t->mutex);
+		mutex_lock(&t->mutex);
 	}
-	pthread_mutex_unlock(&t->mutex);
+	mutex_unlock(&t->mutex);
 	return NULL;
 }
 
@@ -401,7 +401,7 @@ timers_start(struct timers *t, struct run_clock *clock,
 	t->clock = clock;
 	t->fire = fire;
 	t->arg = arg;
-	pthread_mutex_init(&t->mutex, NULL);
+	mutex_init(&t->mutex, MUTEX_LEAF);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&t->sooner, &attr);
@@ -416,10 +416,10 @@ timers_stop(struct timers *t)
 {
 	if (!t->running)
 		return;
-	pthread_mutex_lock(&t->mutex);
+	mutex_lock(&t->mutex);
 	t->stopping = true;
 	pthread_cond_signal(&t->sooner);
-	pthread_mutex_unlock(&t->mutex);
+	mutex_unlock(&t->mutex);
 	pthread_join(t->thread, NULL);
 	t->running = false;
 }
@@ -431,6 +431,6 @@ timers_free(struct timers *t)
 		return;
 	free(t->heap);
 	t->heap = NULL;
-	pthread_mutex_destroy(&t->mutex);
+	mutex_destroy(&t->mutex);
 	pthread_cond_destroy(&t->sooner);
 }

@@ -27,6 +27,7 @@
 int
 fence_room_locked(struct node *n, const char *who)
 {
+	mutex_must_hold(&n->mutex);
 	return fence_of_locked(n, who) != NULL ? 0 : -ENOMEM;
 }
 
@@ -35,6 +36,7 @@ admit_check_locked(struct node *n, const char *who, bool commit)
 {
 	struct fenced *f;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link) {
 		if (strcmp(f->who, who) != 0)
 			continue;
@@ -69,7 +71,7 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 	char who[META_CLIENT_MAX];
 	struct fenced *f;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (!LIST_EMPTY(&n->fenced)) {
 		uint64_t now = run_ms(n->export->gate);
 
@@ -91,7 +93,7 @@ admit_looked(struct node *n, const struct gate_request *rq, bool opens)
 			break;
 		}
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* ---- refusals ---- */
@@ -101,6 +103,7 @@ refusal_end_locked(struct node *n, const char *who, bool change)
 {
 	struct refused *r;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(r, &n->refusals, link) {
 		if (strcmp(r->who, who) == 0 && r->change == change) {
 			LIST_REMOVE(r, link);
@@ -117,6 +120,7 @@ hold_locked(struct node *n, struct gate_request *rq, uint64_t at_most_ms)
 	uint64_t now = clock_ms();
 	uint64_t until = rq->first_ms + n->export->c.hold_ms;
 
+	mutex_must_hold(&n->mutex);
 	if (now >= until) {
 		rq->again = GATE_JUKEBOX;
 		return -EAGAIN;
@@ -136,7 +140,7 @@ log_refusal(struct node *n, const char *who, const char *what, uint64_t now)
 	enum meta_state state;
 
 	path_text(n, path, sizeof(path));
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	state = n->h.state;
 	strcpy(holder, n->h.who);
 	if (n->reserved_client != NULL)
@@ -145,7 +149,7 @@ log_refusal(struct node *n, const char *who, const char *what, uint64_t now)
 	age = now - n->h_opened_ms;
 	idle = now > n->h_last_ms ? now - n->h_last_ms : 0;
 	lease = n->lease_ms;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (reserved[0] != '\0' && strcmp(reserved, who) != 0 &&
 	    reserved_until > now)
 		gate_say(g, 1,
@@ -173,6 +177,7 @@ refuse_locked(struct node *n, struct gate_request *rq, const char *who,
 	const struct gate_export_config *c = &n->export->c;
 	struct refused *r = admit_refusal_locked(n, who, false, now, log);
 
+	mutex_must_hold(&n->mutex);
 	if (r == NULL)
 		return -ENOMEM;
 	if (c->busy == GATE_BUSY_FAIL ||
@@ -195,6 +200,7 @@ reserve_locked(struct node *n, const char *who, uint64_t now)
 				   .opened_ns = clock_ns() };
 	struct meta_batch *b;
 
+	mutex_must_hold(&n->mutex);
 	n->reserved_until_ms = now + n->export->c.reserve_ms;
 	node_tick_run_locked(n, n->reserved_until_ms);
 	if (n->reserved_client != NULL)
@@ -213,6 +219,7 @@ lapsed_locked(const struct node *n, const char *who)
 {
 	struct fenced *f;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link) {
 		if (f->state == META_FLUSHED && strcmp(f->who, who) == 0)
 			return f;
@@ -234,6 +241,7 @@ admit_committed_locked(struct node *n, const char *who)
 	struct fenced *f = lapsed_locked(n, who);
 	struct meta_batch *b = meta_batch_new();
 
+	mutex_must_hold(&n->mutex);
 	LIST_REMOVE(f, link);
 	free(f);
 	if (holds)
@@ -253,6 +261,7 @@ unfence_locked(struct node *n)
 	struct meta_batch *b = meta_batch_new();
 	struct fenced *f;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link) {
 		struct meta_handle row = { .ino = n->ino, .state = META_DONE,
 					   .opened_ns = clock_ns(),
@@ -272,6 +281,7 @@ unfence_locked(struct node *n)
 void
 admit_undo_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (n->h.state != META_ACTIVE || n->d.dirty.count > 0 ||
 	    n->d.durable.count > 0 || n->d.writing > 0)
 		return;
@@ -291,6 +301,7 @@ readers_block_locked(struct node *n, const char *who, uint64_t now,
 	struct reader *r, *next;
 	bool block = false;
 
+	mutex_must_hold(&n->mutex);
 	if (n->export->c.reads != GATE_READS_REFUSE)
 		return false;
 	for (r = LIST_FIRST(&n->readers); r != NULL; r = next) {
@@ -326,6 +337,7 @@ admit_rows_locked(const struct node *n, struct meta_batch *b)
 	const struct held_as *old;
 	const struct fenced *f;
 
+	mutex_must_hold(&n->mutex);
 	/* But for where he is now: he may have come back. */
 	LIST_FOREACH(old, &n->held_as, link) {
 		if (n->h.state == META_NONE || strcmp(old->who, n->h.who) != 0)
@@ -349,6 +361,7 @@ admit_rows_written_locked(struct node *n)
 {
 	struct held_as *old;
 
+	mutex_must_hold(&n->mutex);
 	while ((old = LIST_FIRST(&n->held_as)) != NULL) {
 		LIST_REMOVE(old, link);
 		free(old);
@@ -367,6 +380,7 @@ fence_off_locked(struct node *n, const char *who)
 	struct meta_batch *b;
 	struct fenced *f;
 
+	mutex_must_hold(&n->mutex);
 	if (LIST_EMPTY(&n->fenced))
 		return;
 	LIST_FOREACH(f, &n->fenced, link) {
@@ -385,6 +399,7 @@ unlapse_locked(struct node *n, const char *who)
 {
 	struct fenced *f = lapsed_locked(n, who);
 
+	mutex_must_hold(&n->mutex);
 	if (f != NULL)
 		LIST_REMOVE(f, link);
 	free(f);
@@ -396,6 +411,7 @@ open_handle_locked(struct node *n, struct gate_request *rq, const char *who,
 {
 	struct gate_export *x = n->export;
 
+	mutex_must_hold(&n->mutex);
 	/* Audited, not believed: one writer or none. */
 	if (n->h.state != META_NONE && strcmp(n->h.who, who) != 0) {
 		audit_broken_locked(n, "a second writer was let in", who);
@@ -446,6 +462,7 @@ rebind_locked(struct node *n, const char *who)
 	struct held_as *old = malloc(sizeof(*old));
 	struct meta_batch *b;
 
+	mutex_must_hold(&n->mutex);
 	if (old == NULL)
 		return -ENOMEM;
 	strcpy(old->who, n->h.who);
@@ -480,6 +497,7 @@ decide_locked(struct node *n, struct gate_request *rq, const char *who,
 	int r = admit_check_locked(n, who, false);
 	bool fresh;
 
+	mutex_must_hold(&n->mutex);
 	if (r < 0)
 		return r;
 	if (!s.own && client_moved_locked(n, rq)) {
@@ -539,11 +557,11 @@ admit_writer(struct node *n, struct gate_request *rq, const char *who)
 
 		if (r < 0)
 			return r;
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		r = decide_locked(n, rq, who, &log);
 		if (r < 0)
 			node_unlock_locked(n);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		if (log)
 			log_refusal(n, who, "writer", run_ms(n->export->gate));
 		/* Callers without a token wait in their own thread. */
@@ -572,6 +590,7 @@ beside_active_locked(struct node *n, struct gate_request *rq, const char *who,
 	struct refused *r = admit_refusal_locked(n, who, true, now, log);
 	uint64_t wait_ms;
 
+	mutex_must_hold(&n->mutex);
 	if (r == NULL)
 		return -ENOMEM;
 	b.waited_ms = now - r->first_ms;
@@ -596,7 +615,7 @@ admit_change(struct node *n, struct gate_request *rq, const char *who,
 	bool log = false;
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (n->h.state == META_ACTIVE && strcmp(n->h.who, who) != 0 &&
 	    client_moved_locked(n, rq))
 		r = rebind_locked(n, who);
@@ -610,7 +629,7 @@ admit_change(struct node *n, struct gate_request *rq, const char *who,
 		r = beside_active_locked(n, rq, who, name, now, &log);
 	if (r == 0)
 		refusal_end_locked(n, who, true);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (log)
 		log_refusal(n, who, "change", now);
 	return r;

@@ -151,6 +151,7 @@ grow_locked(struct node *n, struct extents *m, const struct extents *over,
 {
 	struct extents old = *m;
 
+	mutex_must_hold(&n->mutex);
 	for (size_t i = 0; !s->all && i < over->count; i++) {
 		if (place_set_locked(n, m, over->list[i].off,
 				     over->list[i].len, over->list[i].at) < 0)
@@ -186,6 +187,7 @@ prepare_locked(struct node *n, uint64_t from, uint64_t to, struct step *s)
 	struct data *d = &n->d;
 	int r = extents_range(&d->dirty, from, to - from, &s->taken);
 
+	mutex_must_hold(&n->mutex);
 	s->from = from;
 	s->to = to;
 	s->flushes = s->taken.bytes == d->dirty.bytes;
@@ -219,6 +221,7 @@ step_rows_locked(struct node *n, const struct step *s, struct change *c)
 	struct meta_batch *b = c->batch;
 	struct rows rows = { meta_put_extents, b, n->ino };
 
+	mutex_must_hold(&n->mutex);
 	if (s->added.count > 0) {
 		grow_rows(&rows, &n->d.staged, a, s);
 		if (n->d.durable.count > 0)
@@ -245,6 +248,7 @@ applied_locked(struct node *n, struct step *s)
 	struct data *d = &n->d;
 	struct extents durable = d->durable;
 
+	mutex_must_hold(&n->mutex);
 	if (s->publishes) {
 		grow_locked(n, &d->staged, &s->added, s);
 		d->durable = (struct extents){ 0 };
@@ -293,15 +297,15 @@ sync_file(struct node *n, bool *in_memory)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	while (n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
+		mutex_wait(&n->mutex, &n->changed, NULL);
 	/* Too much for the journal: then it is a file like others. */
 	if (n->d.memory != NULL &&
 	    n->d.journal_bytes + extents_bytes(&n->d.dirty) > JOURNAL_FILE_MAX)
 		r = data_spill_locked(n);
 	*in_memory = n->d.memory != NULL;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r < 0 ? r : data_sync(n);
 }
 
@@ -338,11 +342,11 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 		if (journal == NULL && (r = sync_file(n, &in_memory)) < 0)
 			return r;
 		failpoint("commit-after-sync");
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		/* A reader's fetch may just have made it a file. */
 		if (journal != NULL || !in_memory || n->d.memory != NULL)
 			break;
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	r = prepare_locked(n, from, to, &s);
 	if (r == 0) {
@@ -356,18 +360,18 @@ write_commit(struct node *n, uint64_t from, uint64_t to, const void *journal,
 			meta_del_journal(c.batch, n->ino);
 		journaled = journal != NULL || n->d.memory != NULL;
 	}
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (r == 0)
 		r = change_commit(&c);
 	if (r == 0)
 		__atomic_store_n(&g->promised, true, __ATOMIC_RELAXED);
 	failpoint("commit-done");
 	if (r == 0) {
-		pthread_mutex_lock(&n->mutex);
+		mutex_lock(&n->mutex);
 		n->d.journal_bytes =
 			journaled ? n->d.journal_bytes + journal_len : 0;
 		applied_locked(n, &s);
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 	}
 	return r;
 }
@@ -388,14 +392,14 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	r = quota_allows(n->export, n->i.size, size);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	r = size > n->writer_size ? quota_hole_locked(n, size) : 0;
 	if (r < 0) {
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		return r;
 	}
 	while (n->d.writing > 0)
-		pthread_cond_wait(&n->changed, &n->mutex);
+		mutex_wait(&n->mutex, &n->changed, NULL);
 	/* Uncommitted bytes below the new size remain uncommitted. */
 	flushes = extents_seek(&n->d.dirty, 0) == n->d.dirty.count ||
 		  n->d.dirty.list[0].off >= size;
@@ -409,7 +413,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	if (r == 0)
 		r = extents_cut(&durable, size, UINT64_MAX - size);
 	if (r < 0) {
-		pthread_mutex_unlock(&n->mutex);
+		mutex_unlock(&n->mutex);
 		extents_free(&staged);
 		extents_free(&durable);
 		return r;
@@ -435,7 +439,7 @@ write_resize(struct node *n, uint64_t size, struct meta_inode *row,
 	meta_put_handle(batch, &handle);
 	if (row->data_dirty)
 		change_upload_locked(c, n, row);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	return r;
 }
 
@@ -449,7 +453,7 @@ silence_flush(struct node *n)
 	int r = 0;
 
 	node_lock_wait(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	now = run_ms(g);
 	due = !n->dead && silence_due_locked(n, now);
 	/* What it sent is not committed as far as it knows, and may come once
@@ -461,19 +465,19 @@ silence_flush(struct node *n)
 	strcpy(who, n->h.who);
 	silent = silence_ms_locked(n, now);
 	bytes = n->uncommitted;
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (due && r == 0) {
 		failpoint("silence-before-flush");
 		r = write_commit(n, 0, UINT64_MAX, NULL, 0);
 		failpoint("silence-after-flush");
 	}
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (due && r == 0)
 		__atomic_add_fetch(&g->idle_flushed, 1, __ATOMIC_RELAXED);
 	else if (due)
 		n->h.lapsed = false;
 	node_unlock_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	if (due && r == 0)
 		silence_log(n, who, silent, bytes);
 	return r;
@@ -482,7 +486,7 @@ silence_flush(struct node *n)
 void
 gate_verifier(struct gate *g, uint8_t verf[8])
 {
-	pthread_mutex_lock(&g->mutex);
+	mutex_lock(&g->mutex);
 	memcpy(verf, g->verifier, 8);
-	pthread_mutex_unlock(&g->mutex);
+	mutex_unlock(&g->mutex);
 }

@@ -15,7 +15,7 @@ void
 remove_detach(struct node *n)
 {
 	node_unname(n);
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	admit_drop_locked(n);
 	indoubt_forget_locked(n, NULL);
 	quota_size_locked(n, 0);
@@ -28,5 +28,5 @@ remove_detach(struct node *n)
 	data_account_locked(n);
 	__atomic_store_n(&n->dead, true, __ATOMIC_RELEASE);
 	node_changed_locked(n);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }

@@ -50,12 +50,14 @@ is_on(const struct node *n)
 static bool
 is_writers_locked(const struct node *n, const struct gate_request *rq)
 {
+	mutex_must_hold(&n->mutex);
 	return n->h.state == META_ACTIVE && client_holds_locked(n, rq);
 }
 
 static void
 count_locked(struct node *n, struct gate_request *rq)
 {
+	mutex_must_hold(&n->mutex);
 	if (rq->own != 0)
 		return;
 	rq->own = n->h.generation;
@@ -68,10 +70,10 @@ silence_begin(struct node *n, struct gate_request *rq)
 {
 	if (rq->own != 0 || !is_on(n) || !any_active(n))
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (is_writers_locked(n, rq))
 		count_locked(n, rq);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 }
 
 /* When something is due next, counted from now. */
@@ -90,6 +92,7 @@ answered_locked(struct node *n, bool comes_back)
 {
 	uint64_t now = run_ms(n->export->gate);
 
+	mutex_must_hold(&n->mutex);
 	n->silence.m.answered_ms = now;
 	n->silence.m.back_ms = comes_back ? now + n->export->c.reserve_ms : 0;
 	node_tick_run_locked(n, now + first_ms(n));
@@ -101,7 +104,7 @@ silence_end(struct node *n, struct gate_request *rq, int r)
 	if (is_put_off(rq, r) || !is_on(n) ||
 	    (rq->own == 0 && !any_active(n)))
 		return;
-	pthread_mutex_lock(&n->mutex);
+	mutex_lock(&n->mutex);
 	if (rq->own != 0 && rq->own == n->h.generation &&
 	    n->silence.m.calls > 0) {
 		n->silence.m.calls--;
@@ -109,13 +112,14 @@ silence_end(struct node *n, struct gate_request *rq, int r)
 	}
 	if (is_writers_locked(n, rq))
 		answered_locked(n, r == -EAGAIN);
-	pthread_mutex_unlock(&n->mutex);
+	mutex_unlock(&n->mutex);
 	rq->own = 0;
 }
 
 void
 silence_opened_locked(struct node *n, struct gate_request *rq)
 {
+	mutex_must_hold(&n->mutex);
 	if (!is_on(n))
 		return;
 	if (rq != NULL && rq->own != n->h.generation) {
@@ -129,6 +133,7 @@ silence_opened_locked(struct node *n, struct gate_request *rq)
 void
 silence_recovered_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	if (is_on(n))
 		answered_locked(n, true);
 }
@@ -136,6 +141,7 @@ silence_recovered_locked(struct node *n)
 uint64_t
 silence_ms_locked(const struct node *n, uint64_t now)
 {
+	mutex_must_hold(&n->mutex);
 	return meta_silent_ms(&n->silence.m, now);
 }
 
@@ -144,6 +150,7 @@ silence_broken_locked(const struct node *n, uint64_t now)
 {
 	uint64_t pause = n->export->c.idle_visible_ms;
 
+	mutex_must_hold(&n->mutex);
 	return meta_is_heard(&n->silence.m, pause != 0 ? pause : PAUSE_MS,
 			     now);
 }
@@ -156,6 +163,7 @@ is_silent_locked(const struct node *n, uint64_t now, uint64_t for_ms)
 	const struct gate_config *c = &x->gate->config;
 	uint64_t silent = silence_ms_locked(n, now), unread;
 
+	mutex_must_hold(&n->mutex);
 	if (silent < for_ms || for_ms == 0)
 		return false;
 	unread = c->unread_ms == NULL
@@ -168,6 +176,7 @@ is_silent_locked(const struct node *n, uint64_t now, uint64_t for_ms)
 bool
 silence_due_locked(const struct node *n, uint64_t now)
 {
+	mutex_must_hold(&n->mutex);
 	return n->h.state == META_ACTIVE &&
 	       is_silent_locked(n, now, n->export->c.idle_flush_ms);
 }
@@ -177,6 +186,7 @@ when_locked(const struct node *n, uint64_t now, uint64_t for_ms)
 {
 	uint64_t at = meta_silent_at(&n->silence.m, for_ms, now);
 
+	mutex_must_hold(&n->mutex);
 	return at > now ? at : now + LOOK_AGAIN_MS;
 }
 
@@ -188,6 +198,7 @@ silence_tick_locked(struct node *n, uint64_t now)
 		     c->reads == GATE_READS_FLUSHED &&
 		     (n->d.dirty.count > 0 || n->d.durable.count > 0);
 
+	mutex_must_hold(&n->mutex);
 	if (n->h.state != META_ACTIVE)
 		return false;
 	if (shows && is_silent_locked(n, now, c->idle_visible_ms)) {
@@ -217,6 +228,7 @@ silence_tell_locked(const struct node *n, struct gate_handle_info *out)
 {
 	uint64_t flush = n->export->c.idle_flush_ms, silent;
 
+	mutex_must_hold(&n->mutex);
 	if (n->h.state != META_ACTIVE || !is_on(n))
 		return;
 	silent = silence_ms_locked(n, run_ms(n->export->gate));

@@ -24,6 +24,7 @@ fence_of_locked(struct node *n, const char *who)
 {
 	struct fenced *f;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link) {
 		if (strcmp(f->who, who) == 0)
 			return f;
@@ -42,6 +43,7 @@ fence_locked(struct node *n, const char *who, enum meta_state state,
 {
 	struct fenced *f = fence_of_locked(n, who);
 
+	mutex_must_hold(&n->mutex);
 	if (f == NULL) {
 		return -ENOMEM;
 	} else if (f->state == META_FENCED && state == META_FAILED) {
@@ -74,6 +76,7 @@ admit_owed_locked(struct node *n, const char *who)
 {
 	struct refused *r;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(r, &n->refusals, link) {
 		if (strcmp(r->who, who) == 0 && r->owed_error) {
 			LIST_REMOVE(r, link);
@@ -92,6 +95,7 @@ admit_refusal_locked(struct node *n, const char *who, bool change, uint64_t now,
 {
 	struct refused *r, *next;
 
+	mutex_must_hold(&n->mutex);
 	*fresh = false;
 	for (r = LIST_FIRST(&n->refusals); r != NULL; r = next) {
 		next = LIST_NEXT(r, link);
@@ -127,6 +131,7 @@ admit_unreserve_locked(struct node *n)
 {
 	struct meta_batch *b;
 
+	mutex_must_hold(&n->mutex);
 	if (n->reserved_client == NULL)
 		return;
 	b = meta_batch_new();
@@ -144,6 +149,7 @@ admit_failed_locked(struct node *n)
 	struct refused *r;
 	struct reader *reader;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(reader, &n->readers, link)
 		reader->owed_error |= reader->waits;
 	if (n->reserved_client != NULL) {
@@ -171,6 +177,7 @@ admit_failed_locked(struct node *n)
 void
 admit_drop_locked(struct node *n)
 {
+	mutex_must_hold(&n->mutex);
 	handle_counted(n->export, n->h.state, META_NONE);
 	shown_drop_locked(n);
 	n->h.state = META_NONE;
@@ -182,6 +189,7 @@ admit_release_locked(struct node *n)
 	struct fenced *f;
 	bool candidate = n->export->c.strict;
 
+	mutex_must_hold(&n->mutex);
 	LIST_FOREACH(f, &n->fenced, link)
 		candidate |= strcmp(f->who, n->h.who) == 0;
 	/* Strict: a superseded writer has to look again (rule.md 6). */
@@ -198,6 +206,7 @@ admit_done_row_locked(const struct node *n, struct meta_batch *b)
 {
 	struct meta_handle row = n->h;
 
+	mutex_must_hold(&n->mutex);
 	if (!row.lapsed) {
 		meta_del_handle(b, n->ino, row.who);
 		return;
@@ -212,6 +221,7 @@ admit_flushed_locked(struct node *n)
 {
 	struct meta_batch *b;
 
+	mutex_must_hold(&n->mutex);
 	if (n->h.state != META_FLUSHED || n->up.pending ||
 	    n->up.run != UP_IDLE)
 		return;
