@@ -714,7 +714,7 @@ odd_bytes_of_a_listing_spoil_only_their_item(void)
 static void
 scratch_keys_of_a_probe_are_nobodys_files(void)
 {
-	struct s3_list list = { .prefix = "d/" };
+	struct s3_list list = { .prefix = "d/", .delimiter = "/" };
 	struct seen seen = { "" }, all = { "" };
 	char *next = NULL;
 
