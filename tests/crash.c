@@ -41,19 +41,19 @@ check_bucket(struct world *w)
 	unsigned keys, uploads;
 
 	if (w->name != NULL &&
-	    rig_object_is(&w->r, w->name, w->want, w->size) < 0)
-		return rig_bad(&w->r, "the object %s has other bytes",
-			       w->name);
+	    harness_object_is(&w->r, w->name, w->want, w->size) < 0)
+		return harness_bad(&w->r, "the object %s has other bytes",
+				   w->name);
 	/* A deletion may still be on its way. */
 	for (unsigned i = 0; i < 100; i++) {
-		if (rig_count_keys(&w->r, &keys, &uploads) < 0)
+		if (harness_count_keys(&w->r, &keys, &uploads) < 0)
 			return -1;
 		if (keys == w->keys && uploads == 0)
 			return 0;
 		usleep(50000);
 	}
-	return rig_bad(&w->r, "%u keys, not %u; %u multipart uploads", keys,
-		       w->keys, uploads);
+	return harness_bad(&w->r, "%u keys, not %u; %u multipart uploads", keys,
+			   w->keys, uploads);
 }
 
 static int
@@ -64,23 +64,23 @@ check_handles(struct world *w, const uint8_t verf[8])
 	char out[4096];
 
 	if (nc_getattr(&w->r.a, &w->anchor, &attr) != 0)
-		return rig_bad(&w->r, "an old file handle is refused");
+		return harness_bad(&w->r, "an old file handle is refused");
 	if (nc_commit(&w->r.a, &w->anchor, 0, 0, now) != 0)
-		return rig_bad(&w->r, "COMMIT fails");
+		return harness_bad(&w->r, "COMMIT fails");
 	if (memcmp(now, verf, 8) == 0)
-		return rig_bad(&w->r, "the verifier survived the crash");
-	if (rig_ctl(&w->r, "status", out, sizeof(out)) < 0)
+		return harness_bad(&w->r, "the verifier survived the crash");
+	if (harness_ctl(&w->r, "status", out, sizeof(out)) < 0)
 		return -1;
 	if (strstr(out, "\"invariant_failures\":0") == NULL &&
 	    strstr(out, "\"invariant_failures\": 0") == NULL)
-		return rig_bad(&w->r, "broken invariants: %s", out);
+		return harness_bad(&w->r, "broken invariants: %s", out);
 	return 0;
 }
 
 static int
 set_up(struct world *w, uint8_t verf[8])
 {
-	int r = rig_start(&w->r, NULL);
+	int r = harness_start(&w->r, NULL);
 
 	if (r == 0)
 		r = crash_create(w, "anchor", &w->anchor);
@@ -89,26 +89,26 @@ set_up(struct world *w, uint8_t verf[8])
 	if (r == 0)
 		r = w->story->prepare(w);
 	if (r == 0)
-		r = rig_settled(&w->r, 30000);
+		r = harness_settled(&w->r, 30000);
 	if (r == 0)
 		r = nc_commit(&w->r.a, &w->anchor, 0, 0, verf);
 	if (r != 0)
-		return rig_bad(&w->r, "cannot prepare: %d", r);
-	return rig_stop(&w->r);
+		return harness_bad(&w->r, "cannot prepare: %d", r);
+	return harness_stop(&w->r);
 }
 
 static int
 crash(struct world *w, const char *point, const uint8_t before[8],
       uint8_t verf[8])
 {
-	if (rig_start(&w->r, point) < 0)
+	if (harness_start(&w->r, point) < 0)
 		return -1;
 	if (nc_commit(&w->r.a, &w->anchor, 0, 0, verf) != 0 ||
 	    memcmp(before, verf, 8) != 0)
-		return rig_bad(&w->r, "a clean end changed the verifier");
+		return harness_bad(&w->r, "a clean end changed the verifier");
 	w->r.a.next_xid = CRASH_XID;
 	w->acked = answered(w->story->act(w));
-	return rig_crashed(&w->r, 30000);
+	return harness_crashed(&w->r, 30000);
 }
 
 static int
@@ -117,35 +117,38 @@ recover(struct world *w, bool stored, const uint8_t verf[8])
 	struct seen then = { 0 }, now = { 0 };
 	int r;
 
-	if (w->name != NULL && rig_look(&w->r, w->name, &then) < 0)
+	if (w->name != NULL && harness_look(&w->r, w->name, &then) < 0)
 		return -1;
-	if (rig_start(&w->r, NULL) < 0 || check_handles(w, verf) < 0)
+	if (harness_start(&w->r, NULL) < 0 || check_handles(w, verf) < 0)
 		return -1;
 	if (!w->acked || w->story->again) {
 		w->r.a.next_xid = CRASH_XID;
 		r = w->story->act(w);
 		if (r != 0)
-			return rig_bad(&w->r, "sent again (first %s): %d",
-				       w->acked ? "answered" : "lost", r);
+			return harness_bad(&w->r, "sent again (first %s): %d",
+					   w->acked ? "answered" : "lost", r);
 	}
 	if (w->name != NULL && !w->refused &&
-	    (r = rig_file_is(&w->r.a, &w->f, w->want, w->size)) != 0)
-		return rig_bad(&w->r, "the file has other bytes: %d", r);
-	if (rig_settled(&w->r, 30000) < 0)
+	    (r = harness_file_is(&w->r.a, &w->f, w->want, w->size)) != 0)
+		return harness_bad(&w->r, "the file has other bytes: %d", r);
+	if (harness_settled(&w->r, 30000) < 0)
 		return -1;
-	if (w->name != NULL && rig_look(&w->r, w->name, &now) < 0)
+	if (w->name != NULL && harness_look(&w->r, w->name, &now) < 0)
 		return -1;
 	if (stored && (then.mtime_ns != now.mtime_ns ||
 		       strcmp(then.etag, now.etag) != 0 || !then.there))
-		return rig_bad(&w->r, "the version was made twice: %s %s, "
-			       "%.3f s later", then.etag, now.etag,
-			       (double)(now.mtime_ns - then.mtime_ns) / 1e9);
+		return harness_bad(&w->r,
+				   "the version was made twice: %s %s, "
+				   "%.3f s later",
+				   then.etag, now.etag,
+				   (double)(now.mtime_ns - then.mtime_ns) /
+				       1e9);
 	if (w->story->after != NULL && w->story->after(w) < 0)
 		return -1;
 	if (w->name != NULL &&
-	    (r = rig_file_is(&w->r.b, &w->f, w->want, w->size)) != 0)
-		return rig_bad(&w->r, "B reads other bytes: %d", r);
-	return check_bucket(w) < 0 ? -1 : rig_stop(&w->r);
+	    (r = harness_file_is(&w->r.b, &w->f, w->want, w->size)) != 0)
+		return harness_bad(&w->r, "B reads other bytes: %d", r);
+	return check_bucket(w) < 0 ? -1 : harness_stop(&w->r);
 }
 
 static bool
@@ -162,7 +165,7 @@ run_case(struct world *w, const char *point)
 	w->keys = 1;
 	w->acked = w->refused = false;
 	memset(w->want, 0, CRASH_BIG);
-	r = rig_init(&w->r);
+	r = harness_init(&w->r);
 	if (r == 0)
 		r = set_up(w, before);
 	if (r == 0)
@@ -180,7 +183,7 @@ run_case(struct world *w, const char *point)
 			 w->r.dir);
 		(void)!system(command);
 	}
-	rig_fini(&w->r);
+	harness_fini(&w->r);
 	return r == 0;
 }
 

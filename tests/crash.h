@@ -7,7 +7,7 @@
  * be true at the end.
  */
 
-#include "tests/crash_rig.h"
+#include "tests/crash_harness.h"
 
 /* The first xid of an act: the same again when it is repeated. */
 #define CRASH_XID 0x52000000U
@@ -17,7 +17,7 @@
 struct crash_story;
 
 struct world {
-	struct rig r;
+	struct harness r;
 	const struct crash_story *story;
 	struct nc_fh f, anchor;
 	fattr3 before;		/* of f, when it was prepared */

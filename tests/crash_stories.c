@@ -29,7 +29,7 @@ crash_create(struct world *w, const char *name, struct nc_fh *fh)
 static int
 prepare_none(struct world *w)
 {
-	rig_pattern(w->want, w->size, 2);
+	harness_pattern(w->want, w->size, 2);
 	w->name = "f";
 	w->keys = 2;
 	return 0;
@@ -56,12 +56,12 @@ prepare_stored(struct world *w)
 	int r;
 
 	(void)prepare_none(w);
-	rig_pattern(w->want, w->size, 1);
+	harness_pattern(w->want, w->size, 1);
 	r = crash_create(w, "f", &w->f);
 	if (r == 0)
-		r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+		r = harness_write(&w->r.a, &w->f, 0, w->want, w->size);
 	if (r == 0)
-		r = rig_settled(&w->r, 30000);
+		r = harness_settled(&w->r, 30000);
 	if (r == 0)
 		r = nc_getattr(&w->r.a, &w->f, &w->before);
 	return r;
@@ -79,7 +79,7 @@ prepare_replace(struct world *w)
 {
 	int r = prepare_stored(w);
 
-	rig_pattern(w->want, w->size, 2);
+	harness_pattern(w->want, w->size, 2);
 	return r != 0 ? r : crash_create(w, "tmp", &w->f);
 }
 
@@ -90,8 +90,8 @@ prepare_replace_stored(struct world *w)
 	int r = prepare_replace(w);
 
 	if (r == 0)
-		r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
-	return r != 0 ? r : rig_settled(&w->r, 30000);
+		r = harness_write(&w->r.a, &w->f, 0, w->want, w->size);
+	return r != 0 ? r : harness_settled(&w->r, 30000);
 }
 
 /* f is in the bucket under two names. */
@@ -103,7 +103,7 @@ prepare_linked(struct world *w)
 	if (r == 0)
 		r = nc_link(&w->r.a, &w->f, &w->r.root, "g");
 	w->keys = 3;
-	return r != 0 ? r : rig_settled(&w->r, 30000);
+	return r != 0 ? r : harness_settled(&w->r, 30000);
 }
 
 static int
@@ -115,8 +115,8 @@ prepare_linked_and_more(struct world *w)
 	if (r == 0)
 		r = crash_create(w, "tmp", &tmp);
 	if (r == 0)
-		r = rig_write(&w->r.a, &tmp, 0, "other", 5);
-	return r != 0 ? r : rig_settled(&w->r, 30000);
+		r = harness_write(&w->r.a, &tmp, 0, "other", 5);
+	return r != 0 ? r : harness_settled(&w->r, 30000);
 }
 
 /* One file in a directory that has no object, made by somebody else. */
@@ -129,8 +129,8 @@ prepare_one(struct world *w)
 
 	w->name = "n/f";
 	snprintf(refresh, sizeof(refresh), "refresh %s", w->r.export);
-	if (rig_put(&w->r, "d/f", w->want, w->size) < 0 ||
-	    rig_ctl(&w->r, refresh, out, sizeof(out)) < 0)
+	if (harness_put(&w->r, "d/f", w->want, w->size) < 0 ||
+	    harness_ctl(&w->r, refresh, out, sizeof(out)) < 0)
 		return -1;
 	r = nc_lookup(&w->r.a, &w->r.root, "d", &d, NULL);
 	return r != 0 ? r : nc_lookup(&w->r.a, &d, "f", &w->f, NULL);
@@ -154,12 +154,12 @@ prepare_tree(struct world *w)
 		r = nc_create(&w->r.a, &d, "f", UNCHECKED, NULL, NULL, &w->f,
 			      NULL);
 	if (r == 0)
-		r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+		r = harness_write(&w->r.a, &w->f, 0, w->want, w->size);
 	for (unsigned i = 0; r == 0 && i <= MANY; i++) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "d/m/%u", i);
-		r = rig_put(&w->r, name, name, strlen(name));
+		r = harness_put(&w->r, name, name, strlen(name));
 	}
 	return r;
 }
@@ -169,15 +169,15 @@ prepare_tree(struct world *w)
 static int
 act_write(struct world *w)
 {
-	return rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+	return harness_write(&w->r.a, &w->f, 0, w->want, w->size);
 }
 
 static int
 act_change(struct world *w)
 {
-	rig_pattern(w->want + w->size / 2, 4096, 7);
-	return rig_write(&w->r.a, &w->f, w->size / 2, w->want + w->size / 2,
-			 4096);
+	harness_pattern(w->want + w->size / 2, 4096, 7);
+	return harness_write(&w->r.a, &w->f, w->size / 2, w->want + w->size / 2,
+			     4096);
 }
 
 /* Small stable writes: their bytes go through the database. */
@@ -248,7 +248,7 @@ after_rename_tree(struct world *w)
 	int r = nc_lookup(&w->r.b, &w->r.root, "d", NULL, NULL);
 
 	if (r != NFS3_NOENT)
-		return rig_bad(&w->r, "the old name is there: %d", r);
+		return harness_bad(&w->r, "the old name is there: %d", r);
 	r = nc_lookup(&w->r.b, &w->r.root, "n", &n, NULL);
 	if (r == 0)
 		r = nc_lookup(&w->r.b, &n, "m", &m, NULL);
@@ -260,10 +260,10 @@ after_rename_tree(struct world *w)
 		snprintf(text, sizeof(text), "d/m/%u", i);
 		r = nc_lookup(&w->r.b, &m, name, &f, NULL);
 		if (r == 0)
-			r = rig_file_is(&w->r.b, &f, text, strlen(text));
+			r = harness_file_is(&w->r.b, &f, text, strlen(text));
 		snprintf(name, sizeof(name), "n/m/%u", i);
 		if (r == 0)
-			r = rig_object_is(&w->r, name, text, strlen(text));
+			r = harness_object_is(&w->r, name, text, strlen(text));
 	}
 	if (r == 0)
 		r = nc_lookup(&w->r.b, &n, "e", &e, NULL);
@@ -272,15 +272,15 @@ after_rename_tree(struct world *w)
 	if (r == 0)
 		r = nc_readlink(&w->r.b, &l, target);
 	if (r == 0 && strcmp(target, "over/there") != 0)
-		return rig_bad(&w->r, "the link leads to %s", target);
-	return r == 0 ? 0 : rig_bad(&w->r, "the tree is not whole: %d", r);
+		return harness_bad(&w->r, "the link leads to %s", target);
+	return r == 0 ? 0 : harness_bad(&w->r, "the tree is not whole: %d", r);
 }
 
 static int
 act_replace(struct world *w)
 {
 	int r = w->acked ? 0
-			 : rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+			 : harness_write(&w->r.a, &w->f, 0, w->want, w->size);
 
 	w->r.a.next_xid = CRASH_XID + 1000;
 	return r != 0 ? r
@@ -348,20 +348,20 @@ links_are(struct world *w, unsigned want)
 	struct nc_fh fh;
 
 	if (nc_getattr(&w->r.a, &w->f, &file) != 0)
-		return rig_bad(&w->r, "the file is gone");
+		return harness_bad(&w->r, "the file is gone");
 	for (unsigned i = 0; i < 3; i++) {
 		if (nc_lookup(&w->r.a, &w->r.root, names[i], &fh, &attr) != 0 ||
 		    attr.fileid != file.fileid)
 			continue;
 		found++;
-		if (rig_object_is(&w->r, names[i], w->want, w->size) < 0)
-			return rig_bad(&w->r, "the object %s of a link has "
-				       "other bytes", names[i]);
+		if (harness_object_is(&w->r, names[i], w->want, w->size) < 0)
+			return harness_bad(&w->r, "the object %s of a link has "
+					   "other bytes", names[i]);
 	}
 	return found == want && file.nlink == want
 		       ? 0
-		       : rig_bad(&w->r, "%u names, %u links, not %u", found,
-				 file.nlink, want);
+		       : harness_bad(&w->r, "%u names, %u links, not %u", found,
+				     file.nlink, want);
 }
 
 static int
@@ -395,11 +395,11 @@ act_supersede(struct world *w)
 	char bytes[4096];
 	int r;
 
-	rig_pattern(w->want, w->size, 2);
-	r = rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+	harness_pattern(w->want, w->size, 2);
+	r = harness_write(&w->r.a, &w->f, 0, w->want, w->size);
 	if (r != 0)
 		return r;
-	rig_pattern(bytes, sizeof(bytes), 9);
+	harness_pattern(bytes, sizeof(bytes), 9);
 	(void)b_writes(w, bytes);	/* again after the restart */
 	return 0;
 }
@@ -410,11 +410,12 @@ after_supersede(struct world *w)
 	char bytes[4096];
 	int r;
 
-	rig_pattern(bytes, sizeof(bytes), 9);
+	harness_pattern(bytes, sizeof(bytes), 9);
 	r = b_writes(w, bytes);
 	memcpy(w->want, bytes, sizeof(bytes));
-	return r == 0 ? rig_settled(&w->r, 30000)
-		      : rig_bad(&w->r, "B's WRITE after the restart: %d", r);
+	return r == 0
+		   ? harness_settled(&w->r, 30000)
+		   : harness_bad(&w->r, "B's WRITE after the restart: %d", r);
 }
 
 /* The object is replaced behind the gateway: S3 will refuse ours. */
@@ -426,9 +427,9 @@ act_conflict(struct world *w)
 
 	w->refused = true;
 	if (r == 0)
-		r = rig_put(&w->r, "f", "foreign", 7);
-	rig_pattern(w->want, w->size, 2);
-	return r != 0 ? r : rig_write(&w->r.a, &w->f, 0, w->want, w->size);
+		r = harness_put(&w->r, "f", "foreign", 7);
+	harness_pattern(w->want, w->size, 2);
+	return r != 0 ? r : harness_write(&w->r.a, &w->f, 0, w->want, w->size);
 }
 
 static int
@@ -439,15 +440,16 @@ after_conflict(struct world *w)
 	size_t n = 0;
 	int r;
 
-	if (rig_ctl(&w->r, "quarantine list", out, sizeof(out)) < 0)
+	if (harness_ctl(&w->r, "quarantine list", out, sizeof(out)) < 0)
 		return -1;
 	id = strstr(out, "\"id\"");
 	if (id == NULL || strstr(id + 4, "\"id\"") != NULL)
-		return rig_bad(&w->r, "quarantine is not one file: %s", out);
+		return harness_bad(&w->r, "quarantine is not one file: %s",
+				   out);
 	snprintf(file, sizeof(file), "%s/kept", w->r.dir);
 	snprintf(command, sizeof(command), "quarantine save %d '%s'",
 		 atoi(strchr(id, ':') + 1), file);
-	if (rig_ctl(&w->r, command, out, sizeof(out)) < 0)
+	if (harness_ctl(&w->r, command, out, sizeof(out)) < 0)
 		return -1;
 	kept = malloc(w->size + 1);
 	f = fopen(file, "re");
@@ -458,13 +460,14 @@ after_conflict(struct world *w)
 	r = n == w->size && memcmp(kept, w->want, n) == 0 ? 0 : -1;
 	free(kept);
 	if (r < 0)
-		return rig_bad(&w->r, "what was kept is not what was written");
+		return harness_bad(&w->r,
+				   "what was kept is not what was written");
 	r = nc_commit(&w->r.a, &w->f, 0, 0, NULL);
 	if (r != NFS3_IO)
-		return rig_bad(&w->r, "the writer is told %d, not IO", r);
+		return harness_bad(&w->r, "the writer is told %d, not IO", r);
 	r = nc_commit(&w->r.a, &w->f, 0, 0, NULL);
 	if (r != 0)
-		return rig_bad(&w->r, "the writer is told twice: %d", r);
+		return harness_bad(&w->r, "the writer is told twice: %d", r);
 	w->size = 7;
 	memcpy(w->want, "foreign", 7);
 	return 0;

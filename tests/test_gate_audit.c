@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 /* What the gate relies on, and whether it is out of order. */
-static const struct bed *without_rule, *without_keys, *without_admission,
+static const struct fixture *without_rule, *without_keys, *without_admission,
 	*without_end;
 
 enum meta_verdict __real_meta_rule(const struct meta_situation *s,
@@ -87,7 +87,7 @@ __wrap_admit_writer(struct node *n, struct gate_request *rq, const char *who)
 #define SWITCH(what, to) __atomic_store_n(&(what), (to), __ATOMIC_SEQ_CST)
 
 static uint64_t
-broken(struct bed *b)
+broken(struct fixture *b)
 {
 	struct gate_status status;
 
@@ -96,7 +96,7 @@ broken(struct bed *b)
 }
 
 static struct node *
-node_of(struct bed *b, const struct gate_fh *fh)
+node_of(struct fixture *b, const struct gate_fh *fh)
 {
 	struct node *n = node_find(b->gate, fh->ino);
 
@@ -106,7 +106,7 @@ node_of(struct bed *b, const struct gate_fh *fh)
 
 /* Two passes see it, the third does not tell it again. */
 static void
-audit_pass_sees(struct bed *b, const char *line, const char *more)
+audit_pass_sees(struct fixture *b, const char *line, const char *more)
 {
 	uint64_t before = broken(b);
 
@@ -114,15 +114,16 @@ audit_pass_sees(struct bed *b, const char *line, const char *more)
 	CU_ASSERT_EQUAL(broken(b), before);
 	audit_pass(b->gate);
 	CU_ASSERT_EQUAL(broken(b), before + 1);
-	CU_ASSERT(bed_said(b, line));
-	CU_ASSERT(bed_said(b, more));
+	CU_ASSERT(fixture_said(b, line));
+	CU_ASSERT(fixture_said(b, more));
 	audit_pass(b->gate);
 	CU_ASSERT_EQUAL(broken(b), before + 1);
 }
 
 /* A file of 100 KiB, flushed, that S3 does not take for now. */
 static void
-flushed(struct bed *b, struct client *c, const char *name, struct gate_fh *fh)
+flushed(struct fixture *b, struct client *c, const char *name,
+	struct gate_fh *fh)
 {
 	static const char bytes[100 << 10];
 
@@ -136,56 +137,57 @@ flushed(struct bed *b, struct client *c, const char *name, struct gate_fh *fh)
 static void
 a_second_writer_that_the_rule_lets_in_is_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "AAAA", 4, GATE_UNSTABLE), 0);
 	SWITCH(without_rule, &b);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE), -EIO);
 	SWITCH(without_rule, NULL);
 	CU_ASSERT_EQUAL(broken(&b), 1);
-	CU_ASSERT(bed_said(&b, "a second writer was let in: file=/b/f "));
-	CU_ASSERT(bed_said(&b, "holder=a@"));
-	CU_ASSERT(bed_said(&b, "state=ACTIVE client=c@"));
+	CU_ASSERT(fixture_said(&b, "a second writer was let in: file=/b/f "));
+	CU_ASSERT(fixture_said(&b, "holder=a@"));
+	CU_ASSERT(fixture_said(&b, "state=ACTIVE client=c@"));
 	/* And nothing has come of it. */
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "AAAA", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 bytes_of_who_was_never_admitted_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "AAAA", 4, GATE_UNSTABLE), 0);
 	SWITCH(without_admission, &b);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_FILE_SYNC), -EIO);
 	SWITCH(without_admission, NULL);
 	CU_ASSERT_EQUAL(broken(&b), 1);
-	CU_ASSERT(bed_said(&b, "bytes of who is not the writer: file=/b/f "));
-	CU_ASSERT(bed_said(&b, "client=c@"));
+	CU_ASSERT(
+	    fixture_said(&b, "bytes of who is not the writer: file=/b/f "));
+	CU_ASSERT(fixture_said(&b, "client=c@"));
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "AAAA", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* A row that is nobody's turn: of a writer beside the one there is. */
 static void
-put_row(struct bed *b, uint64_t ino, const char *who)
+put_row(struct fixture *b, uint64_t ino, const char *who)
 {
 	struct meta_handle h = { .ino = ino, .state = META_ACTIVE };
 	struct meta_batch *batch = meta_batch_new();
@@ -198,33 +200,33 @@ put_row(struct bed *b, uint64_t ino, const char *who)
 static void
 two_writers_in_the_database_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	flushed(&b, &a, "f", &fh);
 	put_row(&b, fh.ino, "c@127.0.0.9");
 	audit_pass_sees(&b,
 			"two writers of one file in the database: file=/b/f ",
 			"holder=a@");
 	/* At the next start as well. */
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(broken(&b), 1);
-	CU_ASSERT(bed_said(&b, "client=c@127.0.0.9"));
-	bed_close(&b);
+	CU_ASSERT(fixture_said(&b, "client=c@127.0.0.9"));
+	fixture_close(&b);
 }
 
 static void
 two_uploads_of_one_key_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh old, new;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "old", &old), 0);
 	CU_ASSERT(fake_s3_is_held(b.s3));
@@ -232,25 +234,25 @@ two_uploads_of_one_key_are_seen(void)
 	SWITCH(without_keys, &b);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "new", &new), 0);
-	CU_ASSERT(bed_said(&b, "two uploads of one key: file=/b/f "));
-	CU_ASSERT(bed_said(&b, "holder=a@"));
+	CU_ASSERT(fixture_said(&b, "two uploads of one key: file=/b/f "));
+	CU_ASSERT(fixture_said(&b, "holder=a@"));
 	CU_ASSERT(broken(&b) >= 1);
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	SWITCH(without_keys, NULL);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 committed_bytes_that_left_the_staging_area_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char path[160], name[32];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	flushed(&b, &a, "f", &fh);
 	data_file_name(fh.ino, name);
 	snprintf(path, sizeof(path), "%s/data/%s", b.dir, name);
@@ -264,19 +266,19 @@ committed_bytes_that_left_the_staging_area_are_seen(void)
 	CU_ASSERT_EQUAL(unlink(path), 0);
 	audit_pass_sees(&b, "committed bytes are not in the staging area: "
 			"file=/b/g ", "client=a@");
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 committed_bytes_that_nobody_will_upload_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct node *n;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	flushed(&b, &a, "f", &fh);
 	n = node_of(&b, &fh);
 	mutex_lock(&n->mutex);
@@ -287,17 +289,17 @@ committed_bytes_that_nobody_will_upload_are_seen(void)
 	audit_pass(b.gate);
 	audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 2);
-	CU_ASSERT(bed_said(&b, "no upload is due for committed bytes: "
-			   "file=/b/f "));
-	CU_ASSERT(bed_said(&b, "nothing will end a flushed handle: "
-			   "file=/b/f "));
-	CU_ASSERT(bed_said(&b, "holder=a@"));
+	CU_ASSERT(fixture_said(&b, "no upload is due for committed bytes: "
+			       "file=/b/f "));
+	CU_ASSERT(fixture_said(&b, "nothing will end a flushed handle: "
+			       "file=/b/f "));
+	CU_ASSERT(fixture_said(&b, "holder=a@"));
 	mutex_lock(&n->mutex);
 	n->up.pending = true;
 	upload_schedule_locked(n, true);
 	mutex_unlock(&n->mutex);
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
@@ -310,30 +312,30 @@ take_id(void *arg, const struct gate_quarantine_info *info)
 static void
 quarantined_bytes_that_are_gone_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char path[160], name[64];
 	uint64_t id = 0;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "refused", &fh), 0);
-	CU_ASSERT(bed_said(&b, "the bytes are kept"));
+	CU_ASSERT(fixture_said(&b, "the bytes are kept"));
 	CU_ASSERT_EQUAL(gate_each_quarantined(b.gate, take_id, &id), 0);
 	quarantine_file_name(id, name);
 	snprintf(path, sizeof(path), "%s/data/%s", b.dir, name);
 	CU_ASSERT_EQUAL(unlink(path), 0);
 	audit_pass_sees(&b, "quarantined bytes are gone: file=/b/f ",
 			"client=a@");
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_reservation_that_outlives_its_time_is_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 	struct node *n;
@@ -342,7 +344,7 @@ a_reservation_that_outlives_its_time_is_seen(void)
 	client_init(&c, "c");
 	b.export.hold_ms = 1;
 	b.export.reserve_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	flushed(&b, &a, "f", &fh);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
@@ -361,23 +363,23 @@ a_reservation_that_outlives_its_time_is_seen(void)
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
 	CU_ASSERT_EQUAL(broken(&b), 2);
-	CU_ASSERT(bed_said(&b, "a reservation is longer than its time: "
-			   "file=/b/f "));
+	CU_ASSERT(fixture_said(&b, "a reservation is longer than its time: "
+			       "file=/b/f "));
 	SWITCH(without_end, NULL);
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 uncommitted_bytes_without_a_writer_are_seen(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct node *n;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "AAAA", 4, GATE_UNSTABLE), 0);
 	n = node_of(&b, &fh);
@@ -390,20 +392,20 @@ uncommitted_bytes_without_a_writer_are_seen(void)
 	n->h.state = META_ACTIVE;
 	mutex_unlock(&n->mutex);
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_file_in_order_is_passed_by(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh f, g, h;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
 	b.export.hold_ms = 1;
-	bed_open(&b);
+	fixture_open(&b);
 	flushed(&b, &a, "f", &f);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &f, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
@@ -416,11 +418,11 @@ a_file_in_order_is_passed_by(void)
 	CU_ASSERT_EQUAL(broken(&b), 0);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &g), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	audit_pass(b.gate);
 	audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_audit",

@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 /* Flushed, and S3 does not take it for now. */
 static struct node *
-flushed(struct bed *b, struct client *c, struct gate_fh *fh)
+flushed(struct fixture *b, struct client *c, struct gate_fh *fh)
 {
 	struct node *n;
 
@@ -38,7 +38,7 @@ reserved_for(struct node *n, const char *name)
 static void
 a_reservation_that_is_over_is_not_prolonged_by_others(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, dead, c;
 	struct gate_fh fh;
 	struct node *n;
@@ -48,7 +48,7 @@ a_reservation_that_is_over_is_not_prolonged_by_others(void)
 	client_init(&c, "c");
 	b.export.hold_ms = 1;
 	b.export.reserve_ms = 60000;	/* no timer comes */
-	bed_open(&b);
+	fixture_open(&b);
 	n = flushed(&b, &a, &fh);
 	CU_ASSERT_EQUAL(do_write(&b, &dead, &fh, 0, "D", 1, GATE_UNSTABLE),
 			-EAGAIN);
@@ -63,7 +63,7 @@ a_reservation_that_is_over_is_not_prolonged_by_others(void)
 			-EAGAIN);
 	CU_ASSERT(reserved_for(n, "c@"));
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -77,10 +77,10 @@ a_client_is_connected_as_each_kind_of_export_knows_it(void)
 		{ GATE_ID_ADDR, "10.0.0.1" },
 	};
 	struct gate_client who = { .name = "n" };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 
 	CU_ASSERT_EQUAL(inet_pton(AF_INET6, "::ffff:10.0.0.1", &who.addr), 1);
-	bed_open(&b);
+	fixture_open(&b);
 	gate_client_connected(b.gate, &who, 1);
 	gate_client_connected(b.gate, &who, 1);
 	gate_client_connected(b.gate, &who, -1);
@@ -96,7 +96,7 @@ a_client_is_connected_as_each_kind_of_export_knows_it(void)
 		b.x->c.identity = known[i].kind;
 		CU_ASSERT(!client_connected(b.x, known[i].who));
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_client",

@@ -11,19 +11,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
-static struct bed b;
+static struct fixture b;
 static struct client c;
 static struct gate_fh fh;
 
 static void
 open_with(const char *key, enum fake_s3_lock lock)
 {
-	b = (struct bed)BED;
+	b = (struct fixture)FIXTURE;
 	client_init(&c, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, key, "bytes", 5);
 	fake_s3_lock(b.s3, key, lock);
 }
@@ -41,10 +41,10 @@ end(void)
 {
 	struct gate_status s;
 
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	gate_status(b.gate, &s);
 	CU_ASSERT_EQUAL(s.quarantined, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
@@ -79,7 +79,7 @@ a_part_of_an_archived_object_is_not_changed(void)
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 3), -EACCES);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 9), -EACCES);
 	CU_ASSERT_EQUAL(do_mode(&b, &c, &fh, 0600), -EACCES);
-	CU_ASSERT(bed_said(&b, "archived"));
+	CU_ASSERT(fixture_said(&b, "archived"));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "bytes", 5));
 	end();
 }
@@ -100,7 +100,7 @@ static void
 that_is_known_after_a_restart(void)
 {
 	begin(FAKE_S3_ARCHIVED);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "g"), -EACCES);
 	end();
 }
@@ -113,10 +113,10 @@ it_is_replaced_as_a_whole(void)
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "new", 3, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
 	CU_ASSERT_EQUAL(do_mode(&b, &c, &fh, 0600), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "new", 3));
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 3, "er", 2, GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "newer", 5));
 	end();
 }
@@ -130,7 +130,7 @@ it_is_written_over_in_its_place(void)
 			0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 5, "s", 1, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "others", 6));
 	end();
 }
@@ -143,11 +143,11 @@ it_is_removed_and_replaced_by_a_rename(void)
 	begin(FAKE_S3_ARCHIVED);
 	CU_ASSERT_EQUAL(do_file(&b, &c, "n", "new", &other), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "n", "f"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "new", 3));
 	fake_s3_lock(b.s3, "f", FAKE_S3_ARCHIVED);
 	CU_ASSERT_EQUAL(do_remove(&b, &c, "f"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(!fake_s3_has(b.s3, "f"));
 	end();
 }
@@ -158,7 +158,7 @@ a_restored_copy_is_as_good_as_any(void)
 	begin(FAKE_S3_RESTORED);
 	CU_ASSERT(do_read_is(&b, &c, &fh, "bytes", 5));
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "g"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "g", "bytes", 5));
 	end();
 }
@@ -195,10 +195,10 @@ a_directory_with_an_archived_object_stays(void)
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "d", &dir), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "d", "x"), -EACCES);
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "d", &dir), 0);
-	CU_ASSERT(bed_said(&b, "d/e/f"));
+	CU_ASSERT(fixture_said(&b, "d/e/f"));
 	fake_s3_lock(b.s3, "d/e/f", FAKE_S3_RESTORED);
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "d", "x"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "x/e/f", "bytes", 5));
 	end();
 }
@@ -234,13 +234,13 @@ an_object_under_anothers_key_is_listed_and_refused(void)
 	CU_ASSERT_EQUAL(do_getattr(&attr), 0);
 	CU_ASSERT_EQUAL(attr.size, 5);
 	CU_ASSERT_EQUAL(do_read(&b, &c, &fh, 0, buf, 5, &got), -EACCES);
-	CU_ASSERT(bed_said(&b, "customer's key"));
+	CU_ASSERT(fixture_said(&b, "customer's key"));
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 5, "x", 1, GATE_UNSTABLE),
 			-EACCES);
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "g"), -EACCES);
 	CU_ASSERT_EQUAL(do_mode(&b, &c, &fh, 0600), -EACCES);
 	CU_ASSERT_EQUAL(do_remove(&b, &c, "f"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(!fake_s3_has(b.s3, "f"));
 	end();
 }
@@ -291,13 +291,13 @@ what_a_get_tells_is_remembered(void)
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "f", &fh), 0);
 	CU_ASSERT(!is_cold());
 	CU_ASSERT_EQUAL(do_read(&b, &c, &fh, 0, buf, 5, &got), -EACCES);
-	CU_ASSERT(bed_said(&b, "s3nfsctl restore /b/f"));
+	CU_ASSERT(fixture_said(&b, "s3nfsctl restore /b/f"));
 	CU_ASSERT(is_cold());
 	CU_ASSERT_EQUAL(list_anew(), 0);
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 5, "x", 1, GATE_UNSTABLE),
 			-EACCES);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(is_cold());
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "g"), -EACCES);
 	CU_ASSERT_EQUAL(do_mode(&b, &c, &fh, 0600), -EACCES);

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 static uint64_t
-conflicts(struct bed *b)
+conflicts(struct fixture *b)
 {
 	struct gate_status s;
 
@@ -26,7 +26,7 @@ conflicts(struct bed *b)
 /* Each of those that wait has failed once: the first try, a moment after the
  * removal, may go without an ETag, and takes what it meets. */
 static bool
-have_failed(struct bed *b)
+have_failed(struct fixture *b)
 {
 	struct gate_status s;
 
@@ -35,7 +35,7 @@ have_failed(struct bed *b)
 }
 
 static int
-do_rmdir(struct bed *b, struct client *c, const char *name)
+do_rmdir(struct fixture *b, struct client *c, const char *name)
 {
 	struct gate_wcc wcc = { 0 };
 	int r;
@@ -53,12 +53,12 @@ do_rmdir(struct bed *b, struct client *c, const char *name)
 /* What leaves its object at the key "f", or "f/", to be deleted. */
 struct leaving {
 	const char *what, *key, *made;
-	int (*make)(struct bed *b, struct client *c);
-	int (*leave)(struct bed *b, struct client *c);
+	int (*make)(struct fixture *b, struct client *c);
+	int (*leave)(struct fixture *b, struct client *c);
 };
 
 static int
-make_file(struct bed *b, struct client *c)
+make_file(struct fixture *b, struct client *c)
 {
 	struct gate_fh fh;
 
@@ -66,7 +66,7 @@ make_file(struct bed *b, struct client *c)
 }
 
 static int
-find_file(struct bed *b, struct client *c)
+find_file(struct fixture *b, struct client *c)
 {
 	struct gate_fh fh;
 
@@ -75,7 +75,7 @@ find_file(struct bed *b, struct client *c)
 }
 
 static int
-make_dir(struct bed *b, struct client *c)
+make_dir(struct fixture *b, struct client *c)
 {
 	struct gate_fh fh;
 
@@ -83,19 +83,19 @@ make_dir(struct bed *b, struct client *c)
 }
 
 static int
-remove_it(struct bed *b, struct client *c)
+remove_it(struct fixture *b, struct client *c)
 {
 	return do_remove(b, c, "f");
 }
 
 static int
-rename_it(struct bed *b, struct client *c)
+rename_it(struct fixture *b, struct client *c)
 {
 	return do_rename(b, c, "f", "g");
 }
 
 static int
-set_aside(struct bed *b, struct client *c)
+set_aside(struct fixture *b, struct client *c)
 {
 	int r = do_rename(b, c, "f", ".nfs000000000001");
 
@@ -103,7 +103,7 @@ set_aside(struct bed *b, struct client *c)
 }
 
 static int
-remove_dir(struct bed *b, struct client *c)
+remove_dir(struct fixture *b, struct client *c)
 {
 	return do_rmdir(b, c, "f");
 }
@@ -121,79 +121,79 @@ what_somebody_else_has_put_there_since_stays(void)
 {
 	for (size_t i = 0; i < sizeof(leavings) / sizeof(*leavings); i++) {
 		const struct leaving *l = &leavings[i];
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 		bool ok;
 
 		b.export.hold_ms = 20;
 		client_init(&a, "a");
-		bed_open(&b);
-		ok = l->make(&b, &a) == 0 && bed_settled(&b) &&
+		fixture_open(&b);
+		ok = l->make(&b, &a) == 0 && fixture_settled(&b) &&
 		     fake_s3_is(b.s3, l->key, l->made, strlen(l->made));
 		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1000, -EAGAIN);
 		ok = ok && l->leave(&b, &a) == 0 && have_failed(&b);
 		fake_s3_set(b.s3, l->key, "theirs", 6);
 		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
-		ok = ok && bed_settled(&b);
+		ok = ok && fixture_settled(&b);
 		ok = ok && fake_s3_is(b.s3, l->key, "theirs", 6);
 		ok = ok && conflicts(&b) == 1;
 		if (!ok)
 			fprintf(stderr, "%s\n", l->what);
 		CU_ASSERT(ok);
-		bed_close(&b);
+		fixture_close(&b);
 	}
 }
 
 static void
 it_stays_after_a_restart_too(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	CU_ASSERT(have_failed(&b));
 	fake_s3_set(b.s3, "f", "theirs", 6);
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
-	bed_restart(&b);
-	CU_ASSERT(bed_settled(&b));
+	fixture_restart(&b);
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_version_that_arrives_during_the_removal_goes_too(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "one", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "two", 3, GATE_FILE_SYNC),
 			0);
 	CU_ASSERT(fake_s3_is_held(b.s3));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(conflicts(&b), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* A file by parts; the first try is still to come. */
 static void
-make_large(struct bed *b, struct client *c, struct gate_fh *fh)
+make_large(struct fixture *b, struct client *c, struct gate_fh *fh)
 {
 	char *data = calloc(1, MIB);
 
@@ -208,90 +208,90 @@ make_large(struct bed *b, struct client *c, struct gate_fh *fh)
 static void
 an_upload_whose_beginning_had_no_answer_leaves_no_parts(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
 	make_large(&b, &a, &fh);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_CREATE), 2);
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 an_abort_that_failed_is_made_later(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_PART, 1, 1, -EAGAIN);
 	fake_s3_fail(b.s3, S3_OP_ABORT, 1, 1, -EAGAIN);
 	make_large(&b, &a, &fh);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 parts_of_a_removed_file_go_too(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	uint64_t until;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
 	make_large(&b, &a, &fh);
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	while (fake_s3_uploads(b.s3) == 0 && clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Nothing of a new file is there whose upload ended before its last request. */
 static void
 a_file_that_never_arrived_takes_nobody_else_s_object(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_hold(b.s3, S3_OP_PART);
 	make_large(&b, &a, &fh);
 	CU_ASSERT(fake_s3_is_held(b.s3));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	fake_s3_set(b.s3, "f", "theirs", 6);
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* What it met was somebody else's, and the parts were still to be seen to. */
 static void
 a_deletion_that_let_theirs_stay_does_not_come_back_for_it(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	uint64_t until;
@@ -299,38 +299,38 @@ a_deletion_that_let_theirs_stay_does_not_come_back_for_it(void)
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fake_s3_lose(b.s3, S3_OP_CREATE, -EAGAIN);
 	for (uint64_t off = 0; off < 17 * MIB; off += MIB)
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, off, data, MIB,
 					 GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	while (fake_s3_uploads(b.s3) == 0 && clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 1, -EAGAIN);
 	fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 100000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	fake_s3_set(b.s3, "f", "theirs", 6);
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	while ((conflicts(&b) == 0 ||
 		fake_s3_calls(b.s3, S3_OP_LIST_UPLOADS) < 2) &&
 	       clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
 	CU_ASSERT_EQUAL(conflicts(&b), 1);
-	bed_close(&b);
+	fixture_close(&b);
 	free(data);
 }
 
 /* So many lines of what was said have the text. */
 static unsigned
-lines_with(struct bed *b, const char *text)
+lines_with(struct fixture *b, const char *text)
 {
 	unsigned lines = 0;
 
@@ -344,9 +344,10 @@ lines_with(struct bed *b, const char *text)
 /* Ten thousand times, in 150 ms.  A machine that stands still does so now and
  * then, and not each time. */
 static bool
-is_quick(struct bed *b, bool (*asks)(struct gate_export *x, const char *key))
+is_quick(struct fixture *b,
+	 bool (*asks)(struct gate_export *x, const char *key))
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS, began, took;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS, began, took;
 
 	do {
 		began = clock_ms();
@@ -361,7 +362,7 @@ static void
 refused_deletions_are_in_nobody_s_way(void)
 {
 	enum { COUNT = 4000 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status s;
@@ -371,7 +372,7 @@ refused_deletions_are_in_nobody_s_way(void)
 	b.export.hold_ms = 20;
 	b.export.refuse_grace_ms = 600000;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "ours", 4);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, UINT32_MAX, -EACCES);
@@ -384,7 +385,7 @@ refused_deletions_are_in_nobody_s_way(void)
 		hidden_add(b.x, d.key);
 		delete_start(one, &d);
 	}
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	do {
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 		gate_status(b.gate, &s);
@@ -396,11 +397,11 @@ refused_deletions_are_in_nobody_s_way(void)
 	CU_ASSERT(lines >= 1 && lines <= 2);
 	CU_ASSERT(is_quick(&b, delete_pending));
 	CU_ASSERT(is_quick(&b, delete_denied_beside));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
-fill(struct bed *b, unsigned count)
+fill(struct fixture *b, unsigned count)
 {
 	char key[32];
 
@@ -419,32 +420,32 @@ static void
 a_directory_s_object_goes_after_what_was_in_it(void)
 {
 	struct client a;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fill(&b, 20);
 	fake_s3_slow(b.s3, S3_OP_DELETE, 2);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "d", "e"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "e/sub/f19"));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "d/"));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "d/sub/"));
 	CU_ASSERT_EQUAL(fake_s3_ghosts(b.s3), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Its key is wanted: that comes first. */
 static void
 a_directory_made_where_one_left_waits_for_none_of_its_files(void)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 	struct client a;
 	struct gate_fh dir;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fill(&b, 2);
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, UINT32_MAX, -EAGAIN);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "d", "e"), 0);
@@ -455,7 +456,7 @@ a_directory_made_where_one_left_waits_for_none_of_its_files(void)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	}
 	CU_ASSERT(fake_s3_has(b.s3, "d/f0"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* It is tried again for ever: no flush would end, nor its RMDIR before
@@ -466,15 +467,15 @@ a_directory_s_object_waits_for_none_that_is_refused(void)
 	struct client a;
 	struct gate_fh dir, fh;
 	struct gate_wcc wcc = { 0 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 
 	b.export.refuse_grace_ms = 600000;
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &dir), 0);
 	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "h", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "d/") && fake_s3_has(b.s3, "d/h"));
 	fake_s3_deny(b.s3, "d/h");
 	a.rq.may_block = true;
@@ -483,12 +484,12 @@ a_directory_s_object_waits_for_none_that_is_refused(void)
 	AWAIT(!fake_s3_has(b.s3, "d/"));
 	CU_ASSERT(!fake_s3_has(b.s3, "d/"));
 	CU_ASSERT(fake_s3_has(b.s3, "d/h"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* S3 has denied a deletion, and three times.  It hurries here. */
 static void
-deny(struct bed *b, struct client *c, const char *name)
+deny(struct fixture *b, struct client *c, const char *name)
 {
 	unsigned before = fake_s3_calls(b->s3, S3_OP_DELETE);
 
@@ -499,14 +500,14 @@ deny(struct bed *b, struct client *c, const char *name)
 }
 
 static void
-open_denied(struct bed *b, struct client *c, uint64_t grace_ms)
+open_denied(struct fixture *b, struct client *c, uint64_t grace_ms)
 {
 	struct gate_fh fh;
 
 	b->export.hold_ms = 20;
 	b->export.refuse_grace_ms = grace_ms;
 	client_init(c, "a");
-	bed_open(b);
+	fixture_open(b);
 	fake_s3_set(b->s3, "f", "f", 1);
 	fake_s3_set(b->s3, "g", "g", 1);
 	fake_s3_set(b->s3, "d/h", "h", 1);
@@ -518,7 +519,7 @@ open_denied(struct bed *b, struct client *c, uint64_t grace_ms)
 static void
 a_removal_that_will_be_denied_is_refused(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
@@ -534,14 +535,14 @@ a_removal_that_will_be_denied_is_refused(void)
 				   !fake_s3_has(b.s3, "g")));
 	CU_ASSERT(!fake_s3_has(b.s3, "f"));
 	CU_ASSERT(!fake_s3_has(b.s3, "g"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Where S3 cannot be asked with a condition. */
 static void
 a_denial_holds_for_its_directory(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, dir;
 	struct gate_wcc wcc = { 0 };
@@ -557,15 +558,15 @@ a_denial_holds_for_its_directory(void)
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
 	AWAIT((deletes_hurry(b.x), !delete_any_denied(b.x)));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 /* A store, or a proxy before it, drops the condition after all. */
 static void
 asking_touches_no_file(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct node *n;
@@ -582,20 +583,20 @@ asking_touches_no_file(void)
 	CU_ASSERT_EQUAL(denied_now(n, &a.rq), 0);
 	node_put(&n);
 	CU_ASSERT(fake_s3_is(b.s3, "g", "g", 1));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_denial_of_a_prefix_is_met_there_alone(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, dir;
 	struct gate_wcc wcc = { 0 };
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "d/f", "f", 1);
 	fake_s3_set(b.s3, "d/h", "h", 1);
 	fake_s3_set(b.s3, "g", "g", 1);
@@ -607,13 +608,13 @@ a_denial_of_a_prefix_is_met_there_alone(void)
 	AWAIT((deletes_hurry(b.x), delete_any_denied(b.x)));
 	CU_ASSERT_EQUAL(gate_remove(b.x, &a.rq, &dir, "h", &wcc), -EACCES);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_denial_that_may_pass_refuses_nothing(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	open_denied(&b, &a, 600000);
@@ -622,7 +623,7 @@ a_denial_that_may_pass_refuses_nothing(void)
 	AWAIT((deletes_hurry(b.x), !fake_s3_has(b.s3, "f") &&
 				   !fake_s3_has(b.s3, "g")));
 	CU_ASSERT(!fake_s3_has(b.s3, "g"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_delete", T(a_removal_that_will_be_denied_is_refused),

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define WRITES_MAX 4096
@@ -147,7 +147,7 @@ bytes(void)
 }
 
 static unsigned
-open_now(struct bed *b)
+open_now(struct fixture *b)
 {
 	struct gate_status status;
 
@@ -160,14 +160,14 @@ open_now(struct bed *b)
 static void
 files_in_memory_keep_no_more_descriptors_than_the_limit(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh[60];
 	char *p = bytes(), name[8];
 
 	client_init(&a, "a");
 	b.config.max_files = 8;
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 60; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
 		p[0] = (char)i;
@@ -188,7 +188,7 @@ files_in_memory_keep_no_more_descriptors_than_the_limit(void)
 	}
 	CU_ASSERT(open_now(&b) <= 8 + 4);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* All that the process may have, but for what is open. */
@@ -204,7 +204,7 @@ take_all(int *list, int *count, int room)
 
 /* So many data files, from now on. */
 static void
-may_open(struct bed *b, unsigned limit)
+may_open(struct fixture *b, unsigned limit)
 {
 	mutex_lock(&b->gate->files.mutex);
 	b->gate->files.limit = limit;
@@ -215,7 +215,7 @@ static void
 without_descriptors_no_byte_that_was_taken_is_lost(void)
 {
 	struct rlimit was, few;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, other;
 	char *p = bytes();
@@ -224,7 +224,7 @@ without_descriptors_no_byte_that_was_taken_is_lost(void)
 	client_init(&a, "a");
 	/* No upload opens one of them meanwhile. */
 	b.export.settle_ms = b.export.create_settle_ms = 600000;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
@@ -249,23 +249,23 @@ without_descriptors_no_byte_that_was_taken_is_lost(void)
 	setrlimit(RLIMIT_NOFILE, &was);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_file_that_was_closed_unflushed_tells_of_a_failure(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, other;
 	char *p = bytes();
 	uint8_t before[8], after[8];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
@@ -278,7 +278,7 @@ a_file_that_was_closed_unflushed_tells_of_a_failure(void)
 	gate_verifier(b.gate, after);
 	CU_ASSERT_NOT_EQUAL(memcmp(before, after, 8), 0);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- flushes ---- */
@@ -286,9 +286,10 @@ a_file_that_was_closed_unflushed_tells_of_a_failure(void)
 /* Read it, and wait until the copy is in the data file: readers have bytes
  * before that. */
 static void
-cache(struct bed *b, struct client *c, const struct gate_fh *fh, const char *p)
+cache(struct fixture *b, struct client *c, const struct gate_fh *fh,
+      const char *p)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 	struct gate_status status;
 
 	CU_ASSERT(do_read_is(b, c, fh, p, LEN));
@@ -302,35 +303,35 @@ cache(struct bed *b, struct client *c, const struct gate_fh *fh, const char *p)
 static void
 an_object_is_not_deleted_for_a_copy_that_was_not_flushed(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = bytes();
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	flushes_fail(1);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", ".nfs000000000001"), 0);
 	while (fake_s3_has(b.s3, "f") && clock_ms() < until)
-		(void)bed_settled(&b);
+		(void)fixture_settled(&b);
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 copies_that_never_reached_the_disk_are_fetched_again(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = bytes();
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	cache(&b, &a, &fh, p);
@@ -339,19 +340,19 @@ copies_that_never_reached_the_disk_are_fetched_again(void)
 	pthread_mutex_unlock(&mutex);
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 an_upload_has_no_copies_that_a_failed_flush_should_have_written(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = bytes();
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	cache(&b, &a, &fh, p);
@@ -361,24 +362,24 @@ an_upload_has_no_copies_that_a_failed_flush_should_have_written(void)
 	memcpy(p + 5, "NEW", 3);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 5, "NEW", 3, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 what_the_journal_has_is_not_lost_by_a_flush(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = bytes();
 
 	client_init(&a, "a");
 	b.export.settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	cache(&b, &a, &fh, p);
@@ -393,10 +394,10 @@ what_the_journal_has_is_not_lost_by_a_flush(void)
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	memcpy(p + 9, "3wo", 3);
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 struct quarantined {
@@ -413,16 +414,16 @@ take_id(void *arg, const struct gate_quarantine_info *info)
 static void
 what_is_kept_aside_was_flushed(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct quarantined kept = { 0 };
 	char why[256];
 	char *p = bytes();
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", p, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	cache(&b, &a, &fh, p);
@@ -430,7 +431,7 @@ what_is_kept_aside_was_flushed(void)
 	flushes_fail(1);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 9, "one", 3, GATE_FILE_SYNC), 0);
 	while (kept.id == 0 && clock_ms() < until) {
-		(void)bed_settled(&b);
+		(void)fixture_settled(&b);
 		CU_ASSERT_EQUAL(gate_each_quarantined(b.gate, take_id, &kept),
 				0);
 	}
@@ -441,7 +442,7 @@ what_is_kept_aside_was_flushed(void)
 	memcpy(p + 9, "one", 3);
 	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- no room ---- */
@@ -449,7 +450,7 @@ what_is_kept_aside_was_flushed(void)
 #define BIG (20 * MIB)
 
 struct stream_reader {
-	struct bed *b;
+	struct fixture *b;
 	struct client client;
 	struct gate_fh fh;
 	const char *want;
@@ -476,16 +477,16 @@ read_all(void *arg)
 }
 
 static bool
-memory_is_free(struct bed *b)
+memory_is_free(struct fixture *b)
 {
-	AWAIT(bed_memory_used(b) == 0);
-	return bed_memory_used(b) == 0;
+	AWAIT(fixture_memory_used(b) == 0);
+	return fixture_memory_used(b) == 0;
 }
 
 static void
 readers_have_what_came_when_the_disk_is_full(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct stream_reader s[4];
 	char *p = malloc(BIG);
 
@@ -493,7 +494,7 @@ readers_have_what_came_when_the_disk_is_full(void)
 		p[i] = (char)(i / 4096 + i);
 	b.config.memory_size = 24 * MIB;
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", p, BIG);
 	__atomic_store_n(&full, true, __ATOMIC_RELAXED);
 	for (int i = 0; i < 4; i++) {
@@ -511,17 +512,17 @@ readers_have_what_came_when_the_disk_is_full(void)
 	CU_ASSERT(memory_is_free(&b));
 	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* A READ over the wire, of the first bytes: parked, and called when they have
  * come.  By then the disk has refused them. */
 static struct node *
-park_read(struct bed *b, struct client *c, struct gate_fh *fh, char *p)
+park_read(struct fixture *b, struct client *c, struct gate_fh *fh, char *p)
 {
 	struct gate_attr attr;
 	struct node *n;
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 	uint32_t got;
 	char buf[16];
 	bool eof, refused = false;
@@ -553,7 +554,7 @@ park_read(struct bed *b, struct client *c, struct gate_fh *fh, char *p)
 static void
 a_parked_read_has_what_came_when_the_disk_is_full(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_attr attr;
 	struct gate_fh fh;
@@ -564,7 +565,7 @@ a_parked_read_has_what_came_when_the_disk_is_full(void)
 
 	client_init(&a, "a");
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	n = park_read(&b, &a, &fh, p);
 	a.rq.again = GATE_AGAIN_NONE;
 	CU_ASSERT_EQUAL(gate_read(b.x, &a.rq, &fh, 0, buf, sizeof(buf), &got,
@@ -577,13 +578,13 @@ a_parked_read_has_what_came_when_the_disk_is_full(void)
 	node_put(&n);
 	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 bytes_for_a_read_that_does_not_come_again_are_dropped(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct fetch *f;
@@ -592,7 +593,7 @@ bytes_for_a_read_that_does_not_come_again_are_dropped(void)
 
 	client_init(&a, "a");
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	n = park_read(&b, &a, &fh, p);
 	mutex_lock(&n->mutex);
 	f = LIST_FIRST(&n->d.fetches);
@@ -605,19 +606,19 @@ bytes_for_a_read_that_does_not_come_again_are_dropped(void)
 	node_put(&n);
 	/* Nor are they left behind at the end. */
 	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
-	bed_restart(&b);
+	fixture_restart(&b);
 	n = park_read(&b, &a, &fh, p);
 	node_put(&n);
 	__atomic_store_n(&full, false, __ATOMIC_RELAXED);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- a state directory that goes away ---- */
 
-/* Of the bed's directory. */
+/* Of the fixture's directory. */
 static void
-move(struct bed *b, const char *from, const char *to)
+move(struct fixture *b, const char *from, const char *to)
 {
 	char one[128], two[128];
 
@@ -630,15 +631,15 @@ static void
 nothing_is_committed_to_a_database_that_was_taken_away(void)
 {
 	const char *const parts[] = { "meta.db", "meta.db-wal" };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, other;
 	char command[256];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	for (int i = 0; i < 2; i++) {
 		move(&b, parts[i], "away");
 		CU_ASSERT_EQUAL(do_create(&b, &a, "g", &other), -EIO);
@@ -654,21 +655,21 @@ nothing_is_committed_to_a_database_that_was_taken_away(void)
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "T", 1,
 					 GATE_FILE_SYNC), 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "Text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 no_bytes_are_committed_to_a_file_that_was_taken_away(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = bytes(), name[64], file[32];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
 	data_file_name(fh.ino, file);
@@ -678,23 +679,23 @@ no_bytes_are_committed_to_a_file_that_was_taken_away(void)
 	move(&b, "away", name);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, LEN, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_lost_state_directory_is_shown_and_takes_no_writes(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
 	char path[128];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "a", 1, GATE_UNSTABLE), 0);
 	move(&b, "data", "away");
@@ -703,7 +704,7 @@ a_lost_state_directory_is_shown_and_takes_no_writes(void)
 	there_look(b.gate);
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.state_lost, 1);
-	CU_ASSERT(bed_said(&b, "state directory was taken away"));
+	CU_ASSERT(fixture_said(&b, "state directory was taken away"));
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "b", 1, GATE_UNSTABLE), -EIO);
 	CU_ASSERT_EQUAL(rmdir(path), 0);
 	move(&b, "away", "data");
@@ -712,7 +713,7 @@ a_lost_state_directory_is_shown_and_takes_no_writes(void)
 	CU_ASSERT_EQUAL(status.state_lost, 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "b", 1, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_disk",

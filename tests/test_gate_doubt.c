@@ -11,13 +11,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define MINUTE_NS (60 * 1000000000LL)
 
 static uint64_t
-conflicts(struct bed *b)
+conflicts(struct fixture *b)
 {
 	struct gate_status s;
 
@@ -32,9 +32,9 @@ pause_a_bit(void)
 }
 
 static bool
-called(struct bed *b, enum s3_op op, unsigned times)
+called(struct fixture *b, enum s3_op op, unsigned times)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 
 	while (fake_s3_calls(b->s3, op) < times && clock_ms() < until)
 		pause_a_bit();
@@ -42,7 +42,7 @@ called(struct bed *b, enum s3_op op, unsigned times)
 }
 
 static bool
-object_is(struct bed *b, const char *text)
+object_is(struct fixture *b, const char *text)
 {
 	return fake_s3_is(b->s3, "f", text, strlen(text));
 }
@@ -50,7 +50,7 @@ object_is(struct bed *b, const char *text)
 /* A file of which S3 has `first` (NULL: nothing) for sure, and "second", of
  * which nobody has told us.  lost: the request was carried out. */
 static void
-make_doubtful(struct bed *b, struct client *c, const char *first, bool lost)
+make_doubtful(struct fixture *b, struct client *c, const char *first, bool lost)
 {
 	struct gate_fh fh;
 	unsigned before;
@@ -60,7 +60,7 @@ make_doubtful(struct bed *b, struct client *c, const char *first, bool lost)
 		CU_ASSERT_EQUAL(do_write(b, c, &fh, 0, first,
 					 (uint32_t)strlen(first),
 					 GATE_FILE_SYNC), 0);
-		CU_ASSERT(bed_settled(b));
+		CU_ASSERT(fixture_settled(b));
 	}
 	before = fake_s3_calls(b->s3, S3_OP_PUT);
 	if (lost)
@@ -78,29 +78,29 @@ static void
 doubtful_removed(const char *first, bool theirs, bool restart,
 		 enum gate_dialect metadata)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	b.export.hold_ms = 20;
 	b.export.metadata = metadata;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	make_doubtful(&b, &a, first, true);
 	fake_s3_fail(b.s3, S3_OP_DELETE, 1, restart ? 100000 : 1, -EAGAIN);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	if (restart) {
-		bed_stop(&b);
+		fixture_stop(&b);
 		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
 	}
 	if (theirs)
 		fake_s3_set(b.s3, "f", "theirs", 6);
 	if (restart)
-		bed_start(&b);
-	CU_ASSERT(bed_settled(&b));
+		fixture_start(&b);
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(object_is(&b, "theirs"), theirs);
 	CU_ASSERT_EQUAL(fake_s3_has(b.s3, "f"), theirs);
 	CU_ASSERT_EQUAL(conflicts(&b), theirs);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -129,22 +129,22 @@ so_it_does_where_objects_have_no_metadata(void)
 static void
 what_was_there_before_goes(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	make_doubtful(&b, &a, "first", false);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(conflicts(&b), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
-try_until_looked(struct bed *b, unsigned times)
+try_until_looked(struct fixture *b, unsigned times)
 {
 	unsigned before = fake_s3_calls(b->s3, S3_OP_HEAD);
 
@@ -155,12 +155,12 @@ try_until_looked(struct bed *b, unsigned times)
 static void
 one_denial_after_an_outage_gives_nothing_up(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	make_doubtful(&b, &a, NULL, true);
 	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1000000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
@@ -169,41 +169,41 @@ one_denial_after_an_outage_gives_nothing_up(void)
 	try_until_looked(&b, 1);
 	AWAIT((deletes_hurry(b.x), deletes_count(b.x) == 0));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 what_may_never_be_looked_at_is_given_up(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	make_doubtful(&b, &a, NULL, true);
 	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1000000, -EACCES);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	AWAIT((deletes_hurry(b.x), deletes_count(b.x) == 0));
 	CU_ASSERT_EQUAL(deletes_count(b.x), 0);
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
-	CU_ASSERT(bed_said(&b, "cannot see whether"));
-	bed_close(&b);
+	CU_ASSERT(fixture_said(&b, "cannot see whether"));
+	fixture_close(&b);
 }
 
 /* An answer came while the file was being removed. */
 static void
 a_doubt_that_has_ended_takes_nothing(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct node *n;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fake_s3_set(b.s3, "k", "theirs", 6);
 	n = node_find(b.gate, fh.ino);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
@@ -217,24 +217,24 @@ a_doubt_that_has_ended_takes_nothing(void)
 	}
 	node_unlock(n);
 	node_put(&n);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "k", "theirs", 6));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* It is on its way when the file is removed, and its answer is lost then. */
 static void
 removed_meanwhile(bool theirs)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "ours", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fake_s3_hold(b.s3, S3_OP_COPY);
 	fake_s3_lose(b.s3, S3_OP_COPY, -EAGAIN);
 	CU_ASSERT_EQUAL(do_mode(&b, &a, &fh, 0600), 0);
@@ -247,11 +247,11 @@ removed_meanwhile(bool theirs)
 		fake_s3_set(b.s3, "f", "theirs", 6);
 		fake_s3_fail(b.s3, S3_OP_DELETE, 1, 0, 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(object_is(&b, "theirs"), theirs);
 	CU_ASSERT_EQUAL(fake_s3_has(b.s3, "f"), theirs);
 	CU_ASSERT_EQUAL(conflicts(&b), theirs);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -265,7 +265,7 @@ so_it_is_with_what_arrives_during_the_removal(void)
 
 /* A file by parts, of which the beginning had no answer. */
 static void
-make_parts(struct bed *b, struct client *c)
+make_parts(struct fixture *b, struct client *c)
 {
 	char *data = calloc(1, MIB);
 	struct gate_fh fh;
@@ -282,7 +282,7 @@ make_parts(struct bed *b, struct client *c)
 
 /* Two of others: one from before the file was made, one that began later. */
 static void
-others_begin(struct bed *b)
+others_begin(struct fixture *b)
 {
 	int64_t now = s3_clock_ns(b->s3);
 
@@ -294,44 +294,44 @@ static void
 parts_that_others_have_begun_stay(void)
 {
 	for (int restart = 0; restart < 2; restart++) {
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 
 		b.export.hold_ms = 20;
 		client_init(&a, "a");
-		bed_open(&b);
+		fixture_open(&b);
 		make_parts(&b, &a);
 		fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, restart ? 100000 : 1,
 			     -EAGAIN);
 		CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 		others_begin(&b);
 		if (restart) {
-			bed_stop(&b);
+			fixture_stop(&b);
 			fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 0, 0);
-			bed_start(&b);
+			fixture_start(&b);
 		}
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 2);
 		CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
-		bed_close(&b);
+		fixture_close(&b);
 	}
 }
 
 static void
 they_stay_when_our_next_try_clears_its_own(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_LIST_UPLOADS, 1, 1, -EAGAIN);
 	make_parts(&b, &a);
 	others_begin(&b);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 2);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
@@ -345,13 +345,13 @@ static void
 they_stay_when_a_kept_version_is_tried_again(void)
 {
 	char *data = calloc(1, MIB), why[256];
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
-	uint64_t id = 0, until = clock_ms() + BED_WAIT_MS;
+	uint64_t id = 0, until = clock_ms() + FIXTURE_WAIT_MS;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_COMPLETE, 1, 1, -EACCES);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	for (uint64_t off = 0; off < 17 * MIB; off += MIB)
@@ -367,7 +367,7 @@ they_stay_when_a_kept_version_is_tried_again(void)
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 2);
 	free(data);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_doubt", T(what_somebody_else_has_put_there_stays),

@@ -9,13 +9,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 struct late_commit {
 	struct client c;
 	struct gate_fh fh;
-	struct bed *b;
+	struct fixture *b;
 	int result;
 };
 
@@ -74,26 +74,26 @@ commit_beside(struct late_commit *l, void (*beside)(struct node *n))
 static void
 a_commit_is_told_what_was_discarded_while_it_waited(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct late_commit l = { .b = &b };
 
 	b.export.abandon = GATE_ABANDON_DISCARD;
-	bed_open(&b);
+	fixture_open(&b);
 	client_init(&l.c, "a");
 	CU_ASSERT_EQUAL(do_file(&b, &l.c, "f", "old", &l.fh), 0);
 	commit_beside(&l, lapse);
 	CU_ASSERT_EQUAL(l.result, -EIO);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_commit_that_waited_for_the_flush_of_its_silence_ends_the_fence(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct late_commit l = { .b = &b };
 	struct client other;
 
-	bed_open(&b);
+	fixture_open(&b);
 	client_init(&l.c, "a");
 	client_init(&other, "b");
 	CU_ASSERT_EQUAL(do_file(&b, &l.c, "f", "old", &l.fh), 0);
@@ -101,22 +101,22 @@ a_commit_that_waited_for_the_flush_of_its_silence_ends_the_fence(void)
 	CU_ASSERT_EQUAL(l.result, 0);
 	CU_ASSERT_EQUAL(do_write(&b, &other, &l.fh, 0, "two", 3,
 				 GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_write(&b, &l.c, &l.fh, 0, "one", 3,
 				 GATE_FILE_SYNC), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct late_commit l = { .b = &b };
 	struct client other;
 	char who[META_CLIENT_MAX];
 	struct node *n;
 
-	bed_open(&b);
+	fixture_open(&b);
 	client_init(&l.c, "a");
 	client_init(&other, "b");
 	other.rq.may_block = true;
@@ -124,7 +124,7 @@ a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
 	n = node_find(b.gate, l.fh.ino);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
 	flush_silent(n);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	/* It is let in, and then there is no descriptor, say. */
 	client_id_text(b.x, &other.rq, who);
 	CU_ASSERT_EQUAL_FATAL(admit_writer(n, &other.rq, who), 0);
@@ -135,7 +135,7 @@ a_writer_for_whom_there_is_no_room_shuts_nobody_out(void)
 	CU_ASSERT_EQUAL(do_write(&b, &l.c, &l.fh, 0, "new", 3,
 				 GATE_FILE_SYNC), 0);
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_fenced",

@@ -10,12 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define LEN (40 * MIB)
 
-static struct bed b;
+static struct fixture b;
 static struct client c;
 static struct gate_fh fh;
 static char *bytes;
@@ -24,13 +24,13 @@ static bool standing;
 static void
 begin(uint64_t memory)
 {
-	b = (struct bed)BED;
+	b = (struct fixture)FIXTURE;
 	b.config.memory_size = memory;
 	client_init(&c, "a");
 	bytes = malloc(LEN);
 	for (uint64_t i = 0; i < LEN; i++)
 		bytes[i] = (char)(i * 2654435761U >> 11);
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", bytes, LEN);
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "f", &fh), 0);
 	alarm(300);		/* a reader that waits for the disk hangs */
@@ -57,8 +57,8 @@ disk_stands(bool stands)
 static void
 stored(void)
 {
-	AWAIT(bed_memory_used(&b) == 0);
-	CU_ASSERT_EQUAL(bed_memory_used(&b), 0);
+	AWAIT(fixture_memory_used(&b) == 0);
+	CU_ASSERT_EQUAL(fixture_memory_used(&b), 0);
 }
 
 /* What a client does: 1 MiB at a time. */
@@ -91,7 +91,7 @@ end(void)
 	CU_ASSERT_TRUE(reads(0, LEN));
 	stored();
 	alarm(0);
-	bed_close(&b);
+	fixture_close(&b);
 	free(bytes);
 }
 

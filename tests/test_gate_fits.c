@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
-static struct bed b;
+static struct fixture b;
 static struct client c;
 static char deep[S3_KEY_MAX + 1];	/* "d/" and a file deep below it */
 
@@ -21,11 +21,11 @@ static char deep[S3_KEY_MAX + 1];	/* "d/" and a file deep below it */
 static void
 begin(size_t less)
 {
-	b = (struct bed)BED;
+	b = (struct fixture)FIXTURE;
 	client_init(&c, "a");
 	/* What was looked up stays known, on a slow machine, too. */
 	b.export.attr_ttl_ms = 600000;
-	bed_open(&b);
+	fixture_open(&b);
 	memset(deep, 'x', sizeof(deep));
 	memcpy(deep, "d/", 2);
 	for (size_t i = 200; i < S3_KEY_MAX - 50; i += 200)
@@ -54,7 +54,7 @@ a_name_that_makes_keys_too_long_is_refused(void)
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "d", "d23"), 0);
 	CU_ASSERT(is_there("d23"));
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "d23", "e"), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* The file is known here, and the store tells nothing. */
@@ -82,7 +82,7 @@ what_is_known_is_enough(void)
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "d", "d234"), -ENAMETOOLONG);
 	fake_s3_fail(b.s3, S3_OP_LIST, 1, 0, 0);
 	CU_ASSERT(is_there("d"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* A listing costs, and no key grows. */
@@ -98,7 +98,7 @@ a_name_that_is_no_longer_asks_nobody(void)
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "d", "e"), 0);
 	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_LIST) <= before + 1);
 	fake_s3_release(b.s3);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* The file at the end of `deep`, below a directory that is called so now. */
@@ -145,7 +145,7 @@ what_is_met_too_late_waits_for_a_shorter_name(void)
 	AWAIT(look_below("d234", &fh) == 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "DEEP", 4, GATE_FILE_SYNC),
 			0);
-	CU_ASSERT(bed_said(&b, "an upload cannot begin"));
+	CU_ASSERT(fixture_said(&b, "an upload cannot begin"));
 	CU_ASSERT(gate_each_upload(b.gate, is_told, &told) >= 0);
 	CU_ASSERT(told);
 	CU_ASSERT(do_read_is(&b, &c, &fh, "DEEP", 4));
@@ -153,7 +153,7 @@ what_is_met_too_late_waits_for_a_shorter_name(void)
 	deep[0] = 'e';
 	AWAIT(fake_s3_is(b.s3, deep, "DEEP", 4));
 	CU_ASSERT(fake_s3_is(b.s3, deep, "DEEP", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_fits", T(a_name_that_makes_keys_too_long_is_refused),

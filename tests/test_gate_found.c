@@ -13,11 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 static sqlite3 *
-open_database(const struct bed *b)
+open_database(const struct fixture *b)
 {
 	char path[128];
 	sqlite3 *db = NULL;
@@ -28,7 +28,7 @@ open_database(const struct bed *b)
 }
 
 static void
-change(const struct bed *b, const char *text)
+change(const struct fixture *b, const char *text)
 {
 	sqlite3 *db = open_database(b);
 
@@ -38,7 +38,7 @@ change(const struct bed *b, const char *text)
 
 /* The number that the question gives. */
 static int
-ask(const struct bed *b, const char *text)
+ask(const struct fixture *b, const char *text)
 {
 	sqlite3 *db = open_database(b);
 	sqlite3_stmt *s = NULL;
@@ -60,7 +60,7 @@ count_absent(void *arg, const struct gate_absent_info *info)
 }
 
 static uint64_t
-unclaimed(struct bed *b)
+unclaimed(struct fixture *b)
 {
 	uint64_t files = 0;
 
@@ -72,13 +72,13 @@ unclaimed(struct bed *b)
 static void
 rows_without_an_inode_stay(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
-	bed_stop(&b);
+	fixture_open(&b);
+	fixture_stop(&b);
 	change(&b, "INSERT INTO upload (ino, phase, key, since)"
 		   " VALUES (77, 0, 'k', 1);"
 		   "INSERT INTO extent VALUES (78, 0, 4, 0);"
@@ -92,12 +92,12 @@ rows_without_an_inode_stay(void)
 		   "INSERT INTO move VALUES (83, 99, 84, 0, 'd/', '', 1, 0,"
 		   " 0);");
 	for (int i = 0; i < 2; i++) {
-		bed_start(&b);
+		fixture_start(&b);
 		CU_ASSERT_EQUAL(unclaimed(&b), 3);
 		CU_ASSERT_EQUAL(do_file(&b, &a, i ? "g" : "f", "text", &fh),
 				0);
-		CU_ASSERT(bed_settled(&b));
-		bed_stop(&b);
+		CU_ASSERT(fixture_settled(&b));
+		fixture_stop(&b);
 	}
 	CU_ASSERT_EQUAL(ask(&b, "SELECT (SELECT count(*) FROM upload) +"
 				" (SELECT count(*) FROM extent) +"
@@ -106,47 +106,47 @@ rows_without_an_inode_stay(void)
 				" (SELECT count(*) FROM unanswered) +"
 				" (SELECT count(*) FROM deletion) +"
 				" (SELECT count(*) FROM move)"), 7);
-	bed_start(&b);
-	bed_close(&b);
+	fixture_start(&b);
+	fixture_close(&b);
 }
 
 /* Numbers of kinds, states and phases that there are not. */
 static void
 rows_of_an_unknown_kind_stay(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char text[200];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
-	bed_stop(&b);
+	fixture_stop(&b);
 	snprintf(text, sizeof(text), "UPDATE inode SET kind = 9 WHERE ino ="
 		 " %llu", (unsigned long long)fh.ino);
 	change(&b, text);
-	bed_start(&b);
-	bed_stop(&b);
+	fixture_start(&b);
+	fixture_stop(&b);
 	CU_ASSERT_EQUAL(ask(&b, "SELECT count(*) FROM upload"), 1);
 	snprintf(text, sizeof(text), "UPDATE inode SET kind = 1 WHERE ino ="
 		 " %llu; UPDATE upload SET phase = 9",
 		 (unsigned long long)fh.ino);
 	change(&b, text);
-	bed_start(&b);
-	bed_stop(&b);
+	fixture_start(&b);
+	fixture_stop(&b);
 	CU_ASSERT_EQUAL(ask(&b, "SELECT phase FROM upload"), 9);
 	change(&b, "UPDATE upload SET phase = 0; UPDATE handle SET state = 99");
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
-	bed_start(&b);
-	CU_ASSERT(bed_settled(&b));
+	fixture_start(&b);
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
-try_open(struct bed *b)
+try_open(struct fixture *b)
 {
 	char path[128];
 	struct meta_config config = { .path = path };
@@ -161,10 +161,10 @@ try_open(struct bed *b)
 static void
 what_a_newer_program_wrote_is_not_opened(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 
-	bed_open(&b);
-	bed_stop(&b);
+	fixture_open(&b);
+	fixture_stop(&b);
 	change(&b, "PRAGMA user_version = 1000;"
 		   " ALTER TABLE deletion RENAME TO later");
 	CU_ASSERT_EQUAL(try_open(&b), -ENOTSUP);
@@ -173,32 +173,32 @@ what_a_newer_program_wrote_is_not_opened(void)
 				" WHERE name = 'deletion'"), 0);
 	change(&b, "ALTER TABLE later RENAME TO deletion;"
 		   " PRAGMA user_version = 2");
-	bed_start(&b);
-	bed_close(&b);
+	fixture_start(&b);
+	fixture_close(&b);
 }
 
 /* What is left of a longer key would be another one. */
 static void
 a_key_that_is_too_long_is_not_cut(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 
-	bed_open(&b);
-	bed_stop(&b);
+	fixture_open(&b);
+	fixture_stop(&b);
 	change(&b, "INSERT INTO deletion (id, export, key)"
 		   " SELECT 5, id, zeroblob(2000) FROM export");
 	CU_ASSERT_EQUAL(try_open(&b), -EBADMSG);
 	CU_ASSERT_EQUAL(ask(&b, "SELECT count(*) FROM deletion"), 1);
 	change(&b, "DELETE FROM deletion");
-	bed_start(&b);
-	bed_close(&b);
+	fixture_start(&b);
+	fixture_close(&b);
 }
 
 /* Is the start refused, and no file gone? */
 static void
 a_damaged_database_ends_the_start(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate *g = NULL;
@@ -207,12 +207,12 @@ a_damaged_database_ends_the_start(void)
 	int fd, pages, r;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EAGAIN);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, text, sizeof(text),
 				 GATE_FILE_SYNC), 0);
-	bed_stop(&b);
+	fixture_stop(&b);
 	pages = ask(&b, "SELECT rootpage FROM sqlite_schema"
 			" WHERE name = 'extent'");
 	CU_ASSERT_FATAL(pages > 1);
@@ -236,7 +236,7 @@ a_damaged_database_ends_the_start(void)
 		meta_close(&b.meta);
 		CU_ASSERT_EQUAL(access(path, F_OK), 0);
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_found", T(rows_without_an_inode_stay),

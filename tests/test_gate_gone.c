@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 struct story {
 	const char *what;
 	const char *source;	/* goes, while its copy waits */
 	const char *name;	/* that it was to get: gone, too; or NULL */
-	int (*make)(struct bed *b, struct client *c);	/* in the bucket */
-	int (*move)(struct bed *b, struct client *c);	/* nothing copied yet */
+	int (*make)(struct fixture *b, struct client *c);	/* in the bucket */
+	int (*move)(struct fixture *b, struct client *c);	/* nothing copied yet */
 };
 
 static struct client *
@@ -32,7 +32,7 @@ blocking(struct client *c)
 }
 
 static int
-chmod_of(struct bed *b, struct client *c, const char *name)
+chmod_of(struct fixture *b, struct client *c, const char *name)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = 0600 };
 	struct gate_wcc wcc = { 0 };
@@ -45,7 +45,7 @@ chmod_of(struct bed *b, struct client *c, const char *name)
 }
 
 static int
-make_file(struct bed *b, struct client *c)
+make_file(struct fixture *b, struct client *c)
 {
 	struct gate_fh fh;
 
@@ -53,7 +53,7 @@ make_file(struct bed *b, struct client *c)
 }
 
 static int
-make_dir(struct bed *b, struct client *c)
+make_dir(struct fixture *b, struct client *c)
 {
 	enum gate_stable reached;
 	struct gate_wcc wcc = { 0 };
@@ -68,13 +68,13 @@ make_dir(struct bed *b, struct client *c)
 }
 
 static int
-rename_file(struct bed *b, struct client *c)
+rename_file(struct fixture *b, struct client *c)
 {
 	return do_rename(b, c, "f", "g");
 }
 
 static int
-rename_and_chmod(struct bed *b, struct client *c)
+rename_and_chmod(struct fixture *b, struct client *c)
 {
 	int r = do_rename(b, c, "f", "g");
 
@@ -82,19 +82,19 @@ rename_and_chmod(struct bed *b, struct client *c)
 }
 
 static int
-chmod_file(struct bed *b, struct client *c)
+chmod_file(struct fixture *b, struct client *c)
 {
 	return chmod_of(b, c, "f");
 }
 
 static int
-rename_the_dir(struct bed *b, struct client *c)
+rename_the_dir(struct fixture *b, struct client *c)
 {
 	return do_rename(b, c, "d", "e");
 }
 
 static int
-link_file(struct bed *b, struct client *c)
+link_file(struct fixture *b, struct client *c)
 {
 	struct gate_wcc wcc = { 0 };
 	struct gate_attr attr;
@@ -119,7 +119,7 @@ static const struct story stories[] = {
 static bool
 ends(const struct story *s)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	bool ok;
@@ -129,19 +129,19 @@ ends(const struct story *s)
 	b.export.hold_ms = 20;
 	b.export.attr_ttl_ms = 1;
 	client_init(&a, "a");
-	bed_open(&b);
-	ok = s->make(&b, &a) == 0 && bed_settled(&b);
+	fixture_open(&b);
+	ok = s->make(&b, &a) == 0 && fixture_settled(&b);
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 100000, -EAGAIN);
 	ok = ok && s->move(&b, &a) == 0;
 	fake_s3_unset(b.s3, s->source);
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
-	ok = ok && bed_settled(&b);
+	ok = ok && fixture_settled(&b);
 	if (ok && s->name != NULL)
 		found = do_lookup(&b, &a, s->name, &fh);
 	if (!ok || found != -ENOENT)
 		fprintf(stderr, "%s: %s, lookup says %d\n", s->what,
 			ok ? "it ends" : "no end", found);
-	bed_close(&b);
+	fixture_close(&b);
 	return ok && found == -ENOENT;
 }
 

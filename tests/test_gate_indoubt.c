@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define LATER_MS 60000
@@ -25,7 +25,7 @@ pause_ms(unsigned ms)
 }
 
 static bool
-alone(struct bed *b)
+alone(struct fixture *b)
 {
 	struct gate_status status;
 
@@ -34,7 +34,7 @@ alone(struct bed *b)
 }
 
 static bool
-has_soon(struct bed *b, const char *key)
+has_soon(struct fixture *b, const char *key)
 {
 	for (int i = 0; i < 10000 && !fake_s3_has(b->s3, key); i++)
 		pause_ms(1);
@@ -42,7 +42,7 @@ has_soon(struct bed *b, const char *key)
 }
 
 static bool
-gone_soon(struct bed *b, const char *key)
+gone_soon(struct fixture *b, const char *key)
 {
 	for (int i = 0; i < 10000 && fake_s3_has(b->s3, key); i++)
 		pause_ms(1);
@@ -50,7 +50,7 @@ gone_soon(struct bed *b, const char *key)
 }
 
 static bool
-object_is(struct bed *b, const char *key, const char *text)
+object_is(struct fixture *b, const char *key, const char *text)
 {
 	return fake_s3_is(b->s3, key, text, strlen(text));
 }
@@ -58,7 +58,7 @@ object_is(struct bed *b, const char *key, const char *text)
 /* All that was sent is answered; retries have pauses, and machines are
  * slow. */
 static bool
-settled(struct bed *b)
+settled(struct fixture *b)
 {
 	return gate_flush(b->gate, NULL, 60000, NULL, NULL) == 0;
 }
@@ -76,7 +76,7 @@ settled(struct bed *b)
 	} while (0)
 
 static int
-find(struct bed *b, struct client *c, const struct gate_fh *dir,
+find(struct fixture *b, struct client *c, const struct gate_fh *dir,
      const char *name, struct gate_fh *fh)
 {
 	struct gate_attr attr;
@@ -88,7 +88,7 @@ find(struct bed *b, struct client *c, const struct gate_fh *dir,
 }
 
 static int
-rename_to(struct bed *b, struct client *c, const struct gate_fh *from,
+rename_to(struct fixture *b, struct client *c, const struct gate_fh *from,
 	  const char *name, const struct gate_fh *to, const char *new_name)
 {
 	struct gate_wcc one = { 0 }, two = { 0 };
@@ -100,7 +100,7 @@ rename_to(struct bed *b, struct client *c, const struct gate_fh *from,
 }
 
 static int
-make_dir(struct bed *b, struct client *c, const struct gate_fh *dir,
+make_dir(struct fixture *b, struct client *c, const struct gate_fh *dir,
 	 const char *name, struct gate_fh *fh)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = 0755 };
@@ -113,7 +113,7 @@ make_dir(struct bed *b, struct client *c, const struct gate_fh *dir,
 }
 
 static int
-make_file(struct bed *b, struct client *c, const struct gate_fh *dir,
+make_file(struct fixture *b, struct client *c, const struct gate_fh *dir,
 	  const char *name, const char *text, struct gate_fh *fh)
 {
 	int r = do_create_in(b, c, dir, name, fh);
@@ -123,7 +123,7 @@ make_file(struct bed *b, struct client *c, const struct gate_fh *dir,
 }
 
 static int
-change_mode(struct bed *b, struct client *c, const struct gate_fh *fh,
+change_mode(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	    uint32_t mode)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = mode };
@@ -135,7 +135,7 @@ change_mode(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 static int
-make_node(struct bed *b, struct client *c, const char *name,
+make_node(struct fixture *b, struct client *c, const char *name,
 	  enum gate_kind kind, struct gate_fh *fh)
 {
 	struct gate_attr attr;
@@ -153,7 +153,7 @@ make_node(struct bed *b, struct client *c, const char *name,
 
 /* A file of that kind, in the bucket without the gate's knowing. */
 static void
-lose_node(struct bed *b, struct client *a, const char *name,
+lose_node(struct fixture *b, struct client *a, const char *name,
 	  enum gate_kind kind, struct gate_fh *fh)
 {
 	fake_s3_lose(b->s3, S3_OP_PUT, -EAGAIN);
@@ -166,22 +166,22 @@ lose_node(struct bed *b, struct client *a, const char *name,
 static void
 renamed_over(enum gate_kind kind, bool restart)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh n, f;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	lose_node(&b, &a, "n", kind, &n);
 	b.x->c.settle_ms = LATER_MS;
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &f), 0);
 	CU_ASSERT_EQUAL(rename_to(&b, &a, &b.root, "f", &b.root, "n"), 0);
 	if (restart)
-		bed_restart(&b);
+		fixture_restart(&b);
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(object_is(&b, "n", "bytes"));
 	CU_ASSERT(alone(&b));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -204,26 +204,26 @@ a_special_file_is_changed_before_the_next_try(void)
 	static const enum gate_kind kinds[] = { GATE_FIFO, GATE_LNK };
 
 	for (int i = 0; i < 4; i++) {
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 		struct gate_fh fh;
 		struct gate_attr attr;
 
 		client_init(&a, "a");
-		bed_open(&b);
+		fixture_open(&b);
 		lose_node(&b, &a, "n", kinds[i % 2], &fh);
 		CU_ASSERT_EQUAL(change_mode(&b, &a, &fh, 0600), 0);
 		if (i >= 2)
-			bed_restart(&b);
+			fixture_restart(&b);
 		CU_ASSERT(settled(&b));
 		CU_ASSERT(alone(&b));
-		bed_lose_state(&b);
+		fixture_lose_state(&b);
 		CU_ASSERT_EQUAL(find(&b, &a, &b.root, "n", &fh), 0);
 		a.rq.may_block = true;
 		CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
 		CU_ASSERT_EQUAL(attr.mode & 0777, 0600);
 		CU_ASSERT_EQUAL(attr.kind, kinds[i % 2]);
-		bed_close(&b);
+		fixture_close(&b);
 	}
 }
 
@@ -232,13 +232,13 @@ a_special_file_is_changed_before_the_next_try(void)
 static void
 who_takes_a_name_knows_after_a_new_start_what_lies_there(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh f, g;
 	unsigned before;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "one", &f), 0);
 	CU_ASSERT(settled(&b));
 	before = fake_s3_calls(b.s3, S3_OP_PUT);
@@ -250,15 +250,15 @@ who_takes_a_name_knows_after_a_new_start_what_lies_there(void)
 	b.x->c.settle_ms = LATER_MS;
 	CU_ASSERT_EQUAL(do_file(&b, &a, "g", "three", &g), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "g", "f"), 0);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(object_is(&b, "f", "three"));
 	CU_ASSERT(alone(&b));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
-link_to(struct bed *b, struct client *c, const struct gate_fh *fh,
+link_to(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	const char *name)
 {
 	struct gate_attr attr;
@@ -272,12 +272,12 @@ link_to(struct bed *b, struct client *c, const struct gate_fh *fh,
 static void
 a_link_takes_the_name_of_a_link(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh one, two;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "one", &one), 0);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "c", "two", &two), 0);
 	CU_ASSERT_EQUAL(link_to(&b, &a, &two, "d"), 0);
@@ -295,7 +295,7 @@ a_link_takes_the_name_of_a_link(void)
 	CU_ASSERT(object_is(&b, "c", "two"));
 	CU_ASSERT(gone_soon(&b, "d"));
 	CU_ASSERT(alone(&b));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- a look that fails ---- */
@@ -304,13 +304,13 @@ static void
 no_conflict_is_seen_since_nobody_could_look(void)
 {
 	for (unsigned nth = 1; nth <= 4; nth++) {
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 		struct gate_fh fh;
 		unsigned before;
 
 		client_init(&a, "a");
-		bed_open(&b);
+		fixture_open(&b);
 		CU_ASSERT_EQUAL(do_file(&b, &a, "f", "one", &fh), 0);
 		CU_ASSERT(settled(&b));
 		before = fake_s3_calls(b.s3, S3_OP_PUT);
@@ -326,7 +326,7 @@ no_conflict_is_seen_since_nobody_could_look(void)
 		CU_ASSERT(settled(&b));
 		CU_ASSERT(object_is(&b, "f", "THREE"));
 		CU_ASSERT(alone(&b));
-		bed_close(&b);
+		fixture_close(&b);
 	}
 }
 
@@ -334,7 +334,7 @@ no_conflict_is_seen_since_nobody_could_look(void)
 
 /* d/f is in the bucket without the gate's knowing. */
 static void
-lose_in_dir(struct bed *b, struct client *a, struct gate_fh *dir,
+lose_in_dir(struct fixture *b, struct client *a, struct gate_fh *dir,
 	    struct gate_fh *fh)
 {
 	CU_ASSERT_EQUAL(make_dir(b, a, &b->root, "d", dir), 0);
@@ -347,12 +347,12 @@ lose_in_dir(struct bed *b, struct client *a, struct gate_fh *dir,
 static void
 a_directory_that_was_renamed_is_not_seen_again(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh d, fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	lose_in_dir(&b, &a, &d, &fh);
 	CU_ASSERT_EQUAL(rename_to(&b, &a, &b.root, "d", &b.root, "e"), 0);
 	for (int i = 0; i < 300 && fake_s3_has(b.s3, "d/f"); i++) {
@@ -363,31 +363,31 @@ a_directory_that_was_renamed_is_not_seen_again(void)
 	CU_ASSERT(gone_soon(&b, "d/f"));
 	CU_ASSERT(object_is(&b, "e/f", "bytes"));
 	CU_ASSERT(alone(&b));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 its_name_is_used_again(void)
 {
 	for (int restart = 0; restart < 2; restart++) {
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 		struct gate_fh d, fh;
 
 		client_init(&a, "a");
-		bed_open(&b);
+		fixture_open(&b);
 		lose_in_dir(&b, &a, &d, &fh);
 		CU_ASSERT_EQUAL(rename_to(&b, &a, &b.root, "d", &b.root, "e"),
 				0);
 		CU_ASSERT_EQUAL(make_dir(&b, &a, &b.root, "d", &d), 0);
 		CU_ASSERT_EQUAL(make_file(&b, &a, &d, "f", "new", &fh), 0);
 		if (restart)
-			bed_restart(&b);
+			fixture_restart(&b);
 		CU_ASSERT(settled(&b));
 		CU_ASSERT(object_is(&b, "e/f", "bytes"));
 		CU_ASSERT(object_is(&b, "d/f", "new"));
 		CU_ASSERT(alone(&b));
-		bed_close(&b);
+		fixture_close(&b);
 	}
 }
 
@@ -395,26 +395,26 @@ static void
 a_file_in_it_is_removed(void)
 {
 	for (int restart = 0; restart < 2; restart++) {
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 		struct gate_fh d, fh;
 		struct gate_wcc wcc = { 0 };
 		int r;
 
 		client_init(&a, "a");
-		bed_open(&b);
+		fixture_open(&b);
 		lose_in_dir(&b, &a, &d, &fh);
 		CU_ASSERT_EQUAL(rename_to(&b, &a, &b.root, "d", &b.root, "e"),
 				0);
 		ASK(r, &a, gate_remove(b.x, &a.rq, &d, "f", &wcc));
 		CU_ASSERT_EQUAL(r, 0);
 		if (restart)
-			bed_restart(&b);
+			fixture_restart(&b);
 		CU_ASSERT(settled(&b));
 		CU_ASSERT(gone_soon(&b, "d/f"));
 		CU_ASSERT_FALSE(fake_s3_has(b.s3, "e/f"));
 		CU_ASSERT_EQUAL(find(&b, &a, &b.root, "d", &fh), -ENOENT);
-		bed_close(&b);
+		fixture_close(&b);
 	}
 }
 
@@ -423,12 +423,12 @@ a_file_in_it_is_removed(void)
 static void
 two_renames_and_a_new_start_lose_no_track(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh d, x, fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(make_dir(&b, &a, &b.root, "d", &d), 0);
 	CU_ASSERT_EQUAL(make_dir(&b, &a, &d, "x", &x), 0);
 	CU_ASSERT(settled(&b));
@@ -439,26 +439,26 @@ two_renames_and_a_new_start_lose_no_track(void)
 	CU_ASSERT(has_soon(&b, "e/x/"));
 	CU_ASSERT_EQUAL(rename_to(&b, &a, &d, "x", &d, "y"), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "B", 1, GATE_FILE_SYNC), 0);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(gone_soon(&b, "d/x/f"));
 	CU_ASSERT(gone_soon(&b, "e/x/f"));
 	CU_ASSERT(object_is(&b, "e/y/f", "Bytes"));
 	CU_ASSERT_EQUAL(find(&b, &a, &b.root, "d", &fh), -ENOENT);
 	CU_ASSERT(alone(&b));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* It may have replaced the other's object, or not: both are ours. */
 static void
 what_a_file_was_to_replace_goes_with_its_directory(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh d, v, fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(make_dir(&b, &a, &b.root, "d", &d), 0);
 	CU_ASSERT_EQUAL(make_file(&b, &a, &d, "v", "old", &v), 0);
 	CU_ASSERT(settled(&b));
@@ -467,13 +467,13 @@ what_a_file_was_to_replace_goes_with_its_directory(void)
 	CU_ASSERT_EQUAL(rename_to(&b, &a, &d, "f", &d, "v"), 0);
 	/* After the start the upload looks first, and cannot. */
 	fake_s3_fail(b.s3, S3_OP_HEAD, 1, 1, -EAGAIN);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(rename_to(&b, &a, &b.root, "d", &b.root, "e"), 0);
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(gone_soon(&b, "d/v"));
 	CU_ASSERT(object_is(&b, "e/v", "new"));
 	CU_ASSERT(alone(&b));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- a directory that was removed ---- */
@@ -488,7 +488,7 @@ count_entry(void *arg, const struct gate_dirent *e)
 static void
 a_key_that_has_not_left_yet_makes_no_directory(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh d, fh;
 	struct gate_wcc wcc = { 0 };
@@ -498,7 +498,7 @@ a_key_that_has_not_left_yet_makes_no_directory(void)
 	int r;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(make_dir(&b, &a, &b.root, "d", &d), 0);
 	CU_ASSERT_EQUAL(make_file(&b, &a, &d, "f", "bytes", &fh), 0);
 	CU_ASSERT(settled(&b));
@@ -518,7 +518,7 @@ a_key_that_has_not_left_yet_makes_no_directory(void)
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(gone_soon(&b, "d/f"));
 	CU_ASSERT(object_is(&b, "g", "bytes"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- flush ---- */
@@ -538,13 +538,13 @@ static void
 a_flush_waits_while_uploads_are_tried_again(void)
 {
 	struct gate_left_info left = { 0 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	unsigned before;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	before = fake_s3_calls(b.s3, S3_OP_PUT);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 2, -EAGAIN);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
@@ -561,7 +561,7 @@ a_flush_waits_while_uploads_are_tried_again(void)
 	left.state = NULL;
 	CU_ASSERT_EQUAL(gate_each_left(b.gate, NULL, tell_left, &left), 0);
 	CU_ASSERT_PTR_NULL(left.state);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_indoubt",

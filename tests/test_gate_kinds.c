@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define MODE(m) { .set_mode = true, .mode = (m) }
@@ -30,7 +30,7 @@ static const struct special specials[] = {
 #define SPECIALS (sizeof(specials) / sizeof(*specials))
 
 static int
-make_special(struct bed *b, struct client *c, const struct special *s,
+make_special(struct fixture *b, struct client *c, const struct special *s,
 	     struct gate_fh *fh, struct gate_attr *attr)
 {
 	struct gate_setattr set = MODE(0640);
@@ -51,14 +51,14 @@ is_special(const struct special *s, const struct gate_attr *a)
 static void
 special_files_stay_with_the_bucket(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr attr[SPECIALS], after;
 	struct gate_wcc wcc = { 0 };
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	a.rq.may_block = true;
 	for (size_t i = 0; i < SPECIALS; i++) {
 		CU_ASSERT_EQUAL(make_special(&b, &a, &specials[i], &fh,
@@ -67,8 +67,8 @@ special_files_stay_with_the_bucket(void)
 		CU_ASSERT_EQUAL(make_special(&b, &a, &specials[i], &fh,
 					     &after), -EEXIST);
 	}
-	CU_ASSERT(bed_settled(&b));
-	bed_lose_state(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_lose_state(&b);
 	for (size_t i = 0; i < SPECIALS; i++) {
 		CU_ASSERT(fake_s3_is(b.s3, specials[i].name, "", 0));
 		a.rq.may_block = true;
@@ -79,15 +79,15 @@ special_files_stay_with_the_bucket(void)
 		CU_ASSERT_EQUAL(after.mtime_ns, attr[i].mtime_ns);
 	}
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "fifo"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(!fake_s3_has(b.s3, "fifo"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 devices_are_for_root(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr attr;
@@ -95,7 +95,7 @@ devices_are_for_root(void)
 	struct gate_wcc wcc = { 0 };
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &b.root, &wide, NULL, NULL),
 			0);
@@ -106,13 +106,13 @@ devices_are_for_root(void)
 				i < 2 ? 0 : -EPERM);
 	CU_ASSERT_EQUAL(gate_mknod(b.x, &a.rq, &b.root, "x", GATE_REG, 0, 0,
 				   &wide, &fh, &attr, &wcc), -EPROTOTYPE);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 bytes_of_special_files_are_the_clients_affair(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr attr;
@@ -123,7 +123,7 @@ bytes_of_special_files_are_the_clients_affair(void)
 	bool eof;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(make_special(&b, &a, &specials[0], &fh, &attr), 0);
 	CU_ASSERT_EQUAL(gate_write(b.x, &a.rq, &fh, 0, "x", 1, GATE_UNSTABLE,
@@ -132,7 +132,7 @@ bytes_of_special_files_are_the_clients_affair(void)
 				  &attr), -EINVAL);
 	CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &size, NULL, NULL),
 			-EINVAL);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- set-id bits ---- */
@@ -140,14 +140,14 @@ bytes_of_special_files_are_the_clients_affair(void)
 static void
 writing_to_a_program_takes_its_rights(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr attr;
 	struct gate_setattr set = MODE(06777);
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
 	for (int how = 0; how < 3; how++) {
 		a.rq.may_block = true;
@@ -167,23 +167,23 @@ writing_to_a_program_takes_its_rights(void)
 		CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
 		CU_ASSERT_EQUAL(attr.mode, 0777);
 	}
-	bed_restart(&b);
+	fixture_restart(&b);
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
 	CU_ASSERT_EQUAL(attr.mode, 0777);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 only_the_owner_changes_the_owner(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_setattr set = { .set_uid = true, .uid = 0 };
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
 	a.rq.may_block = true;
 	a.rq.cred.uid = 1000;
@@ -193,7 +193,7 @@ only_the_owner_changes_the_owner(void)
 	set = (struct gate_setattr){ .set_gid = true, .gid = 0 };
 	CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL, NULL),
 			-EPERM);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_kinds",

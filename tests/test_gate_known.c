@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 /* ---- what clients do ---- */
@@ -38,7 +38,7 @@ tell(void *arg, const struct gate_dirent *e)
 }
 
 static void
-list_from(struct bed *b, struct client *c, uint64_t cookie, unsigned limit,
+list_from(struct fixture *b, struct client *c, uint64_t cookie, unsigned limit,
 	  bool plus, struct told *t)
 {
 	struct gate_wcc wcc;
@@ -57,7 +57,7 @@ list_from(struct bed *b, struct client *c, uint64_t cookie, unsigned limit,
 }
 
 static unsigned
-list(struct bed *b, struct client *c)
+list(struct fixture *b, struct client *c)
 {
 	struct told t = { 0 };
 
@@ -72,7 +72,7 @@ key_of(unsigned i, char key[32])
 }
 
 static void
-fill(struct bed *b, unsigned from, unsigned to)
+fill(struct fixture *b, unsigned from, unsigned to)
 {
 	char key[32];
 
@@ -83,7 +83,7 @@ fill(struct bed *b, unsigned from, unsigned to)
 }
 
 static uint64_t
-names(struct bed *b)
+names(struct fixture *b)
 {
 	struct gate_status s = { 0 };
 
@@ -93,7 +93,7 @@ names(struct bed *b)
 
 /* Comes true: so few names are remembered. */
 static bool
-shrinks_to(struct bed *b, uint64_t most)
+shrinks_to(struct fixture *b, uint64_t most)
 {
 	AWAIT(names(b) <= most);
 	return names(b) <= most;
@@ -106,12 +106,12 @@ shrinks_to(struct bed *b, uint64_t most)
 static void
 names_that_have_left_the_bucket_take_their_rows_with_them(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	char key[32];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fill(&b, 0, MANY);
 	CU_ASSERT_EQUAL(list(&b, &a), MANY);
 	CU_ASSERT_EQUAL(names(&b), MANY);
@@ -122,11 +122,11 @@ names_that_have_left_the_bucket_take_their_rows_with_them(void)
 	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
 	CU_ASSERT_EQUAL(list(&b, &a), 10);
 	CU_ASSERT_EQUAL(names(&b), 10);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
-unset(struct bed *b, unsigned from, unsigned to)
+unset(struct fixture *b, unsigned from, unsigned to)
 {
 	char key[32];
 
@@ -139,7 +139,7 @@ unset(struct bed *b, unsigned from, unsigned to)
 /* In the bucket, and no listing has shown them yet: those that their creation
  * asks for are over when the first one gets there. */
 static void
-fill_unlisted(struct bed *b, struct client *c, unsigned count)
+fill_unlisted(struct fixture *b, struct client *c, unsigned count)
 {
 	struct gate_fh fh;
 	char key[32];
@@ -150,19 +150,19 @@ fill_unlisted(struct bed *b, struct client *c, unsigned count)
 		CU_ASSERT_EQUAL(do_file(b, c, key, "text", &fh), 0);
 	}
 	fake_s3_release(b->s3);
-	CU_ASSERT(bed_settled(b));
+	CU_ASSERT(fixture_settled(b));
 }
 
 /* A listing may lack them since it lags: each is asked for. */
 static void
 many_that_are_new_do_not_keep_a_reader_waiting(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	unsigned heads, lists;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fill_unlisted(&b, &a, MANY);
 	unset(&b, 10, MANY);
 	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
@@ -176,17 +176,17 @@ many_that_are_new_do_not_keep_a_reader_waiting(void)
 	fake_s3_slow(b.s3, S3_OP_HEAD, 0);
 	AWAIT(list(&b, &a) == 10);
 	CU_ASSERT_EQUAL(list(&b, &a), 10);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 what_cannot_be_asked_for_stays_and_the_listing_counts(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fill_unlisted(&b, &a, 20);
 	unset(&b, 5, 10);
 	CU_ASSERT_EQUAL(gate_refresh(b.gate, "/b"), 0);
@@ -197,7 +197,7 @@ what_cannot_be_asked_for_stays_and_the_listing_counts(void)
 	/* One that takes long asks for some only. */
 	AWAIT(list(&b, &a) == 15);
 	CU_ASSERT_EQUAL(list(&b, &a), 15);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* The directory is larger than one that is listed whole before it is told. */
@@ -206,11 +206,11 @@ names_that_a_page_lacks_are_not_told_before_the_last_one(void)
 {
 	enum { LARGE = 10500 };
 	struct told t = { 0 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fill(&b, 0, LARGE);
 	CU_ASSERT_EQUAL(list(&b, &a), LARGE);
 	unset(&b, 3, 203);
@@ -222,12 +222,12 @@ names_that_a_page_lacks_are_not_told_before_the_last_one(void)
 			CU_ASSERT_EQUAL(t.seen[i], i < 3);
 		CU_ASSERT_EQUAL(t.seen[203], 1);
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Rows of 4,000 names, of no export: there, or gone. */
 static void
-put_rows(struct bed *b, bool there)
+put_rows(struct fixture *b, bool there)
 {
 	struct meta_batch *batch = meta_batch_new();
 
@@ -244,7 +244,7 @@ put_rows(struct bed *b, bool there)
 }
 
 static uint64_t
-database(struct bed *b)
+database(struct fixture *b)
 {
 	struct gate_status s = { 0 };
 
@@ -255,17 +255,17 @@ database(struct bed *b)
 static void
 the_database_is_small_again_when_its_rows_have_gone(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	uint64_t bytes;
 
-	bed_open(&b);
+	fixture_open(&b);
 	put_rows(&b, true);
 	bytes = database(&b);
 	CU_ASSERT(bytes > 1000000);
 	put_rows(&b, false);
 	AWAIT(database(&b) <= bytes / 2);
 	CU_ASSERT(database(&b) <= bytes / 2);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- those that nobody uses ---- */
@@ -274,19 +274,19 @@ the_database_is_small_again_when_its_rows_have_gone(void)
 #define MOST 1500
 
 static void
-open_small(struct bed *b)
+open_small(struct fixture *b)
 {
 	b->config.max_nodes = 1000;
 	b->config.max_names = MOST;
 	b->config.names_idle_ms = 20;
-	bed_open(b);
+	fixture_open(b);
 }
 
 static void
 names_that_nobody_uses_are_forgotten_and_found_again(void)
 {
 	struct gate_fh fh, again;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
@@ -303,7 +303,7 @@ names_that_nobody_uses_are_forgotten_and_found_again(void)
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "n00003", &again), 0);
 	CU_ASSERT_EQUAL(fh.ino, again.ino);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "n00003", 6));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -311,7 +311,7 @@ a_handle_of_a_forgotten_file_is_stale_and_never_another(void)
 {
 	struct gate_fh old[2], now;
 	struct gate_attr attr;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	unsigned stale = 0;
 	char key[32];
@@ -319,14 +319,14 @@ a_handle_of_a_forgotten_file_is_stale_and_never_another(void)
 	client_init(&a, "a");
 	b.config.max_names = 1;
 	b.config.names_idle_ms = 20;
-	bed_open(&b);
+	fixture_open(&b);
 	fill(&b, 0, 100);
 	for (unsigned i = 0; i < 2; i++) {
 		key_of(i, key);
 		CU_ASSERT_EQUAL(do_lookup(&b, &a, key, &old[i]), 0);
 	}
 	/* The set of who was used lately does not outlive the daemon. */
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(list(&b, &a), 100);
 	CU_ASSERT(shrinks_to(&b, 1));
 	for (unsigned i = 0; i < 2; i++) {
@@ -340,14 +340,14 @@ a_handle_of_a_forgotten_file_is_stale_and_never_another(void)
 		CU_ASSERT(do_read_is(&b, &a, &now, key, 6));
 	}
 	CU_ASSERT(stale >= 1);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 what_the_bucket_does_not_have_is_not_forgotten(void)
 {
 	struct gate_fh fh, dir, in;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	uint32_t got = 0;
 	char text[8];
@@ -367,28 +367,28 @@ what_the_bucket_does_not_have_is_not_forgotten(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &in, 0, "x", 1, GATE_FILE_SYNC), 0);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &fh), 0);
 	CU_ASSERT_EQUAL(fh.ino, dir.ino);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_directory_that_is_read_keeps_its_names_and_cookies(void)
 {
 	struct told t = { 0 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
 	b.config.max_nodes = 1000;
 	b.config.max_names = MOST;
 	b.config.names_idle_ms = 100000;
-	bed_open(&b);
+	fixture_open(&b);
 	/* As if it had been up for so long. */
 	b.gate->known.started_ms = 0;
 	fill(&b, 0, SOME);
 	list_from(&b, &a, 0, SOME / 2, false, &t);
 	CU_ASSERT(t.count > 0 && t.count < SOME);
 	/* A round of the thread. */
-	for (uint64_t at = clock_ms() + BED_WAIT_MS;
+	for (uint64_t at = clock_ms() + FIXTURE_WAIT_MS;
 	     __atomic_load_n(&b.gate->known.unbroken, __ATOMIC_RELAXED) == 0 &&
 	     clock_ms() < at; )
 		usleep(2000);
@@ -396,7 +396,7 @@ a_directory_that_is_read_keeps_its_names_and_cookies(void)
 	CU_ASSERT_EQUAL(t.count, SOME);
 	for (unsigned i = 0; i < SOME; i++)
 		CU_ASSERT_EQUAL_FATAL(t.seen[i], 1);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ... also when nobody has it in memory meanwhile. */
@@ -404,7 +404,7 @@ static void
 so_does_one_that_has_left_memory(void)
 {
 	struct told t = { 0 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh dir, sub;
 	struct node *n;
@@ -413,7 +413,7 @@ so_does_one_that_has_left_memory(void)
 	b.config.max_nodes = 16;
 	b.config.max_names = 20;
 	b.config.names_idle_ms = 100000;
-	bed_open(&b);
+	fixture_open(&b);
 	b.gate->known.started_ms = 0;
 	for (unsigned i = 0; i < 60; i++) {
 		char key[32];
@@ -429,7 +429,7 @@ so_does_one_that_has_left_memory(void)
 	b.root = sub;
 	CU_ASSERT(t.count > 0 && t.count < 60);
 	/* Others take its place. */
-	for (uint64_t at = clock_ms() + BED_WAIT_MS; clock_ms() < at; ) {
+	for (uint64_t at = clock_ms() + FIXTURE_WAIT_MS; clock_ms() < at; ) {
 		struct gate_fh fh;
 
 		n = node_find(b.gate, dir.ino);
@@ -444,7 +444,7 @@ so_does_one_that_has_left_memory(void)
 		}
 	}
 	CU_ASSERT_PTR_NULL(n);
-	for (uint64_t at = clock_ms() + BED_WAIT_MS,
+	for (uint64_t at = clock_ms() + FIXTURE_WAIT_MS,
 		      was = __atomic_load_n(&b.gate->known.unbroken,
 					    __ATOMIC_RELAXED);
 	     __atomic_load_n(&b.gate->known.unbroken, __ATOMIC_RELAXED) <=
@@ -456,7 +456,7 @@ so_does_one_that_has_left_memory(void)
 	CU_ASSERT_EQUAL(t.count, 60);
 	for (unsigned i = 0; i < 60; i++)
 		CU_ASSERT_EQUAL(t.seen[i], 1);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 #define TIMED 8
@@ -470,7 +470,7 @@ a_time_that_only_we_know_is_not_forgotten(void)
 	struct gate_wcc wcc = { 0 };
 	struct gate_attr attr;
 	struct gate_fh fh;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	char name[8];
 
@@ -484,11 +484,11 @@ a_time_that_only_we_know_is_not_forgotten(void)
 		CU_ASSERT_EQUAL(gate_setattr(b.x, &a.rq, &fh, &set, NULL,
 					     &wcc), 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fill(&b, 0, SOME);
 	(void)list(&b, &a);
 	CU_ASSERT(shrinks_to(&b, MOST));
-	bed_restart(&b);
+	fixture_restart(&b);
 	(void)list(&b, &a);
 	CU_ASSERT(shrinks_to(&b, MOST));
 	for (int i = 0; i < TIMED; i++) {
@@ -498,12 +498,12 @@ a_time_that_only_we_know_is_not_forgotten(void)
 		CU_ASSERT_EQUAL(gate_getattr(b.x, &a.rq, &fh, &attr), 0);
 		CU_ASSERT_EQUAL(attr.mtime_ns, set.mtime_ns);
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* One try. */
 static int
-look_once(struct bed *b, struct client *c, const char *name)
+look_once(struct fixture *b, struct client *c, const char *name)
 {
 	struct gate_wcc wcc = { 0 };
 	struct gate_attr attr;
@@ -517,7 +517,7 @@ look_once(struct bed *b, struct client *c, const char *name)
 static void
 what_was_forgotten_is_not_denied_while_the_store_is_away(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
@@ -538,12 +538,12 @@ what_was_forgotten_is_not_denied_while_the_store_is_away(void)
 	CU_ASSERT_EQUAL(look_once(&b, &a, "n00000"), -EAGAIN);
 	CU_ASSERT_EQUAL(a.rq.again, GATE_JUKEBOX);
 	/* Nor after a restart. */
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(look_once(&b, &a, "n00000"), -EAGAIN);
 	CU_ASSERT_EQUAL(a.rq.again, GATE_JUKEBOX);
 	fake_s3_away(b.s3, false);
 	CU_ASSERT_EQUAL(look_once(&b, &a, "n00000"), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_known",

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define MANY 24
@@ -34,11 +34,11 @@ is_there(struct s3 *s3, const char *key)
 	return fake_s3_has(s3, key);
 }
 
-/* The calls of the bed, on the other export. */
-static struct bed
-other(const struct bed *b)
+/* The calls of the fixture, on the other export. */
+static struct fixture
+other(const struct fixture *b)
 {
-	struct bed y = BED;
+	struct fixture y = FIXTURE;
 
 	y.gate = b->gate;
 	y.x = b->y;
@@ -48,7 +48,7 @@ other(const struct bed *b)
 }
 
 static void
-park_read(struct bed *b, struct client *c, const struct gate_fh *fh)
+park_read(struct fixture *b, struct client *c, const struct gate_fh *fh)
 {
 	struct gate_attr attr;
 	char buf[16];
@@ -69,13 +69,13 @@ woken(struct client *c)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += BED_WAIT_MS / 1000;
+	until.tv_sec += FIXTURE_WAIT_MS / 1000;
 	return sem_timedwait(&c->woken, &until) == 0;
 }
 
 /* READs of many files, none of which is answered. */
 static void
-read_many(struct bed *b, struct client c[MANY], uint32_t len)
+read_many(struct fixture *b, struct client c[MANY], uint32_t len)
 {
 	static char data[1 << 20];
 
@@ -108,7 +108,7 @@ read_many(struct bed *b, struct client c[MANY], uint32_t len)
 }
 
 static void
-answers_come(struct bed *b, struct client c[MANY])
+answers_come(struct fixture *b, struct client c[MANY])
 {
 	fake_s3_release(b->s3);
 	for (unsigned i = 0; i < MANY; i++)
@@ -118,14 +118,14 @@ answers_come(struct bed *b, struct client c[MANY])
 static void
 fetches_of_one_export_do_not_wait_for_those_of_another(void)
 {
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	struct client c[MANY], d;
 	struct gate_fh fh;
 
 	alarm(300);
 	b.two = true;
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	read_many(&b, c, 16);
 	client_init(&d, "d");
@@ -133,7 +133,7 @@ fetches_of_one_export_do_not_wait_for_those_of_another(void)
 	CU_ASSERT_EQUAL(do_lookup(&y, &d, "g", &fh), 0);
 	CU_ASSERT(do_read_is(&y, &d, &fh, "text", 4));
 	answers_come(&b, c);
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
@@ -141,7 +141,7 @@ static void
 nor_do_they_take_all_of_the_memory(void)
 {
 	static char data[1 << 20];
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	struct client c[MANY], d;
 	struct gate_fh fh;
 
@@ -149,7 +149,7 @@ nor_do_they_take_all_of_the_memory(void)
 	b.two = true;
 	b.export.attr_ttl_ms = 60000;
 	b.config.memory_size = 1 << 20;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	read_many(&b, c, sizeof(data));
 	client_init(&d, "d");
@@ -157,13 +157,13 @@ nor_do_they_take_all_of_the_memory(void)
 	CU_ASSERT_EQUAL(do_lookup(&y, &d, "g", &fh), 0);
 	CU_ASSERT(do_read_is(&y, &d, &fh, data, sizeof(data)));
 	answers_come(&b, c);
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
 /* So many wait for memory, or more. */
 static bool
-want_memory(struct bed *b, unsigned count)
+want_memory(struct fixture *b, unsigned count)
 {
 	unsigned now;
 
@@ -173,11 +173,11 @@ want_memory(struct bed *b, unsigned count)
 }
 
 static bool
-memory_comes_to(struct bed *b, uint64_t bytes)
+memory_comes_to(struct fixture *b, uint64_t bytes)
 {
 	uint64_t now;
 
-	AWAIT((now = bed_memory_used(b)) == bytes);
+	AWAIT((now = fixture_memory_used(b)) == bytes);
 	return now == bytes;
 }
 
@@ -185,7 +185,7 @@ memory_comes_to(struct bed *b, uint64_t bytes)
 
 /* One byte of an object is another: the rest is fetched, to go up again. */
 static void
-change_object(struct bed *b, struct client *c, const char *key, char *data)
+change_object(struct fixture *b, struct client *c, const char *key, char *data)
 {
 	struct gate_fh fh;
 
@@ -198,7 +198,7 @@ static void
 nor_do_its_uploads(void)
 {
 	static char data[1 << 20], changed[1 << 20];
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	struct client a;
 	char name[16];
 
@@ -206,7 +206,7 @@ nor_do_its_uploads(void)
 	b.two = true;
 	b.config.memory_size = 8 * MIB;
 	b.config.transfer_threads = UPLOADS;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	client_init(&a, "a");
 	fake_s3_set(y.s3, "g", data, sizeof(data));
@@ -225,9 +225,9 @@ nor_do_its_uploads(void)
 	AWAIT(fake_s3_is(y.s3, "g", changed, sizeof(changed)));
 	CU_ASSERT(fake_s3_is(y.s3, "g", changed, sizeof(changed)));
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f0", changed, sizeof(changed)));
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
@@ -245,7 +245,7 @@ static void
 an_upload_does_not_wait_behind_the_fetches_of_its_export(void)
 {
 	enum { LEN = 4 << 20, READS = 4 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client c[READS];
 	struct gate_fh fh[READS];
 	struct node *n = NULL;
@@ -255,7 +255,7 @@ an_upload_does_not_wait_behind_the_fetches_of_its_export(void)
 	alarm(300);
 	b.config.memory_size = READS * LEN;
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < READS; i++) {
 		char name[16];
 
@@ -283,14 +283,14 @@ an_upload_does_not_wait_behind_the_fetches_of_its_export(void)
 	pthread_join(upload, NULL);
 	node_put(&n);
 	free(data);
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
 static void
 uploads_to_one_bucket_do_not_wait_for_those_to_another(void)
 {
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	struct client a;
 	struct gate_fh fh;
 
@@ -298,7 +298,7 @@ uploads_to_one_bucket_do_not_wait_for_those_to_another(void)
 	b.two = true;
 	/* Nothing goes out while a file is being made. */
 	b.export.create_settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	client_init(&a, "a");
 	for (unsigned i = 0; i < MANY; i++) {
@@ -313,22 +313,22 @@ uploads_to_one_bucket_do_not_wait_for_those_to_another(void)
 	CU_ASSERT_EQUAL(do_file(&y, &a, "g", "text", &fh), 0);
 	CU_ASSERT(is_there(y.s3, "g"));
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 	alarm(0);
 }
 
 static void
 handles_are_counted_for_their_export(void)
 {
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	struct client a;
 	struct gate_fh fh;
 
 	b.two = true;
 	b.export.max_handles = 3;
 	b.export.create_settle_ms = b.export.settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	client_init(&a, "a");
 	CU_ASSERT_EQUAL(do_create(&b, &a, "one", &fh), 0);
@@ -336,7 +336,7 @@ handles_are_counted_for_their_export(void)
 	CU_ASSERT_EQUAL(do_create(&b, &a, "three", &fh), 0);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "four", &fh), -EAGAIN);
 	CU_ASSERT_EQUAL(do_create(&y, &a, "four", &fh), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- the pool itself ---- */

@@ -13,13 +13,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 /* A COMMIT that comes when the next transaction is on disk, on the thread that
  * made it. */
 struct meets {
-	struct bed *b;
+	struct fixture *b;
 	struct client *c;
 	const struct gate_fh *fh;
 	int r;
@@ -46,7 +46,7 @@ __wrap_change_commit(struct change *c)
 }
 
 static uint64_t
-idle_flushed(struct bed *b)
+idle_flushed(struct fixture *b)
 {
 	struct gate_status status;
 
@@ -55,7 +55,7 @@ idle_flushed(struct bed *b)
 }
 
 static uint64_t
-broken(struct bed *b)
+broken(struct fixture *b)
 {
 	struct gate_status status;
 
@@ -74,7 +74,7 @@ count_row(void *arg, const struct meta_handle *h)
 
 /* Of who holds the file, or held it. */
 static unsigned
-rows_of(struct bed *b, const struct gate_fh *fh)
+rows_of(struct fixture *b, const struct gate_fh *fh)
 {
 	unsigned count = 0;
 
@@ -84,17 +84,17 @@ rows_of(struct bed *b, const struct gate_fh *fh)
 }
 
 static void
-open_bed(struct bed *b, struct client *a, struct client *c)
+open_fixture(struct fixture *b, struct client *a, struct client *c)
 {
 	client_init(a, "a");
 	client_init(c, "c");
 	b->export.idle_flush_ms = 30;
-	bed_open(b);
+	fixture_open(b);
 }
 
 /* Written, and flushed by silence alone. */
 static void
-lapse(struct bed *b, struct client *a, const char *name, struct gate_fh *fh)
+lapse(struct fixture *b, struct client *a, const char *name, struct gate_fh *fh)
 {
 	uint64_t before = idle_flushed(b);
 
@@ -107,12 +107,12 @@ lapse(struct bed *b, struct client *a, const char *name, struct gate_fh *fh)
 static void
 a_commit_amid_the_end_of_its_upload_leaves_no_row(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c, late;
 	struct gate_fh fh;
 	struct meets m = { &b, &late, &fh, 0 };
 
-	open_bed(&b, &a, &c);
+	open_fixture(&b, &a, &c);
 	client_init(&late, "a");
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EAGAIN);
 	lapse(&b, &a, "f", &fh);
@@ -122,7 +122,7 @@ a_commit_amid_the_end_of_its_upload_leaves_no_row(void)
 	AWAIT(__atomic_load_n(&m.b, __ATOMIC_SEQ_CST) == NULL);
 	CU_ASSERT_PTR_NULL(__atomic_load_n(&m.b, __ATOMIC_SEQ_CST));
 	CU_ASSERT(m.r == 0 || m.r == -EAGAIN);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	CU_ASSERT_EQUAL(rows_of(&b, &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE), 0);
@@ -131,48 +131,48 @@ a_commit_amid_the_end_of_its_upload_leaves_no_row(void)
 	audit_pass(b.gate);
 	audit_pass(b.gate);
 	CU_ASSERT_EQUAL(broken(&b), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_look_leaves_the_handle_in_the_database(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
-	open_bed(&b, &a, &c);
+	open_fixture(&b, &a, &c);
 	b.export.hold_ms = 30;
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100000, -EAGAIN);
 	lapse(&b, &a, "f", &fh);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(rows_of(&b, &fh), 1);
-	bed_keep(&b);
-	bed_stop(&b);
-	bed_put_back(&b);
+	fixture_keep(&b);
+	fixture_stop(&b);
+	fixture_put_back(&b);
 	fake_s3_revive(b.s3);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100000, -EAGAIN);
-	bed_start(&b);
+	fixture_start(&b);
 	/* It is let in when S3 has what was flushed, and not before. */
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "C", 1, GATE_UNSTABLE),
 			-EAGAIN);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 bytes_of_before_are_fenced_though_their_writer_looked_before(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
-	open_bed(&b, &a, &c);
+	open_fixture(&b, &a, &c);
 	lapse(&b, &a, "f", &fh);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "CC", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "AAAA", 4, GATE_UNSTABLE),
 			-EIO);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
@@ -182,25 +182,25 @@ bytes_of_before_are_fenced_though_their_writer_looked_before(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "AA", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	CU_ASSERT(do_read_is(&b, &c, &fh, "AAAA", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 who_has_committed_is_not_fenced(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
-	open_bed(&b, &a, &c);
+	open_fixture(&b, &a, &c);
 	lapse(&b, &a, "f", &fh);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "CC", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "A", 1, GATE_UNSTABLE), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_lapsed",

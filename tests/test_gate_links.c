@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define MARK "x-amz-meta-s3nfsd-link"
@@ -33,7 +33,7 @@ read_text(void *arg, uint64_t off, void *buf, size_t len)
 }
 
 static int
-do_link(struct bed *b, struct client *c, const struct gate_fh *fh,
+do_link(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	const char *name)
 {
 	struct gate_attr attr;
@@ -48,7 +48,7 @@ do_link(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 static struct gate_attr
-attr_of(struct bed *b, struct client *c, const char *name)
+attr_of(struct fixture *b, struct client *c, const char *name)
 {
 	struct gate_fh fh;
 	struct gate_attr attr = { 0 };
@@ -62,7 +62,7 @@ attr_of(struct bed *b, struct client *c, const char *name)
 }
 
 static bool
-name_is(struct bed *b, struct client *c, const char *name, const char *text)
+name_is(struct fixture *b, struct client *c, const char *name, const char *text)
 {
 	struct gate_fh fh;
 
@@ -71,21 +71,21 @@ name_is(struct bed *b, struct client *c, const char *name, const char *text)
 }
 
 static bool
-object_is(struct bed *b, const char *key, const char *text)
+object_is(struct fixture *b, const char *key, const char *text)
 {
 	return fake_s3_is(b->s3, key, text, strlen(text));
 }
 
 /* Waits for what is not counted as owed: files that are for no bucket. */
 static bool
-is_gone(struct bed *b, const char *key)
+is_gone(struct fixture *b, const char *key)
 {
 	AWAIT(!fake_s3_has(b->s3, key));
 	return !fake_s3_has(b->s3, key);
 }
 
 static int
-rewrite(struct bed *b, struct client *c, const char *name, const char *text)
+rewrite(struct fixture *b, struct client *c, const char *name, const char *text)
 {
 	struct gate_fh fh;
 	int r = do_lookup(b, c, name, &fh);
@@ -101,12 +101,12 @@ rewrite(struct bed *b, struct client *c, const char *name, const char *text)
 static void
 names_are_one_file_and_objects_of_their_own(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), -EEXIST);
@@ -114,23 +114,23 @@ names_are_one_file_and_objects_of_their_own(void)
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "b").nlink, 2);
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").fileid,
 			attr_of(&b, &a, "b").fileid);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(object_is(&b, "a", "text"));
 	CU_ASSERT(object_is(&b, "b", "text"));
 	CU_ASSERT_EQUAL(rewrite(&b, &a, "b", "more text"), 0);
 	CU_ASSERT(name_is(&b, &a, "a", "more text"));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(object_is(&b, "a", "more text"));
 	CU_ASSERT(object_is(&b, "b", "more text"));
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "b").nlink, 2);
 	CU_ASSERT(name_is(&b, &a, "b", "more text"));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").nlink, 1);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(!fake_s3_has(b.s3, "b"));
 	CU_ASSERT(object_is(&b, "a", "more text"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
@@ -149,7 +149,7 @@ count_entry(void *arg, const struct gate_dirent *e)
 
 /* All names of the root are of one file. */
 static unsigned
-one_file_in_listing(struct bed *b, struct client *c, bool plus)
+one_file_in_listing(struct fixture *b, struct client *c, bool plus)
 {
 	uint64_t seen[3] = { 0 };
 	uint8_t verf[8] = { 0 };
@@ -167,19 +167,19 @@ one_file_in_listing(struct bed *b, struct client *c, bool plus)
 static void
 a_gateway_without_state_finds_the_links(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr attr;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "c"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	/* By names. */
-	bed_lose_state(&b);
+	fixture_lose_state(&b);
 	attr = attr_of(&b, &a, "b");
 	CU_ASSERT_EQUAL(attr.nlink, 3);
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "a").fileid, attr.fileid);
@@ -189,12 +189,12 @@ a_gateway_without_state_finds_the_links(void)
 	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, false), 3);
 	CU_ASSERT_EQUAL(rewrite(&b, &a, "a", "new"), 0);
 	CU_ASSERT(name_is(&b, &a, "c", "new"));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(object_is(&b, "a", "new"));
 	CU_ASSERT(object_is(&b, "b", "new"));
 	CU_ASSERT(object_is(&b, "c", "new"));
 	/* By a listing. */
-	bed_lose_state(&b);
+	fixture_lose_state(&b);
 	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, true), 3);
 	CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, false), 3);
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "c").nlink, 3);
@@ -202,11 +202,11 @@ a_gateway_without_state_finds_the_links(void)
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
 	CU_ASSERT_EQUAL(attr_of(&b, &a, "c").nlink, 1);
 	CU_ASSERT(name_is(&b, &a, "c", "new"));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(!fake_s3_has(b.s3, "a"));
 	CU_ASSERT(!fake_s3_has(b.s3, "b"));
 	CU_ASSERT(object_is(&b, "c", "new"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Names go in each order, before and after S3 knows of them; the last one
@@ -218,12 +218,12 @@ any_name_may_go_first(void)
 					  { 1, 0, 2 }, { 1, 2, 0 },
 					  { 2, 0, 1 }, { 2, 1, 0 } };
 	static const char *const names[] = { "x", "y", "z" };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 24; i++) {
 		const int *o = orders[i % 6];
 		char text[20];
@@ -231,77 +231,77 @@ any_name_may_go_first(void)
 		snprintf(text, sizeof(text), "text %d", i);
 		CU_ASSERT_EQUAL(do_file(&b, &a, "x", text, &fh), 0);
 		if (i / 6 == 1)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "y"), 0);
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "z"), 0);
 		if (i / 6 == 2)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		for (int j = 0; j < 2; j++) {
 			CU_ASSERT_EQUAL(do_remove(&b, &a, names[o[j]]), 0);
 			CU_ASSERT(name_is(&b, &a, names[o[2]], text));
 			CU_ASSERT_EQUAL(attr_of(&b, &a, names[o[2]]).nlink,
 					2 - j);
 			if (i / 6 == 3)
-				CU_ASSERT(bed_settled(&b));
+				CU_ASSERT(fixture_settled(&b));
 		}
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(object_is(&b, names[o[2]], text));
 		CU_ASSERT(!fake_s3_has(b.s3, names[o[0]]));
 		CU_ASSERT(!fake_s3_has(b.s3, names[o[1]]));
 		CU_ASSERT_EQUAL(do_remove(&b, &a, names[o[2]]), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(!fake_s3_has(b.s3, names[o[2]]));
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_rename_over_one_name_leaves_the_other(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, fh2;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 6; i++) {
 		const char *target = i % 2 ? "b" : "a";
 		const char *left = i % 2 ? "a" : "b";
 
 		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "old", &fh), 0);
 		if (i / 2 == 1)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
 		if (i / 2 == 2)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(do_file(&b, &a, "new", "new", &fh2), 0);
 		CU_ASSERT_EQUAL(do_rename(&b, &a, "new", target), 0);
 		CU_ASSERT(name_is(&b, &a, target, "new"));
 		CU_ASSERT(name_is(&b, &a, left, "old"));
 		CU_ASSERT_EQUAL(attr_of(&b, &a, left).nlink, 1);
 		CU_ASSERT(do_read_is(&b, &a, &fh, "old", 3));
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(object_is(&b, target, "new"));
 		CU_ASSERT(object_is(&b, left, "old"));
 		CU_ASSERT(is_gone(&b, "new"));
-		bed_restart(&b);
+		fixture_restart(&b);
 		CU_ASSERT(name_is(&b, &a, target, "new"));
 		CU_ASSERT(name_is(&b, &a, left, "old"));
 		CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
 		CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 names_may_be_renamed(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, fh2;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 4; i++) {
 		const char *from = i % 2 ? "b" : "a";
 		const char *other = i % 2 ? "a" : "b";
@@ -309,7 +309,7 @@ names_may_be_renamed(void)
 		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
 		if (i / 2)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(do_rename(&b, &a, "a", "b"), 0);
 		CU_ASSERT_EQUAL(attr_of(&b, &a, "a").nlink, 2);
 		CU_ASSERT_EQUAL(do_file(&b, &a, "c", "victim", &fh2), 0);
@@ -318,30 +318,30 @@ names_may_be_renamed(void)
 		CU_ASSERT(name_is(&b, &a, "c", "text"));
 		CU_ASSERT_EQUAL(rewrite(&b, &a, "c", "next"), 0);
 		CU_ASSERT(name_is(&b, &a, other, "next"));
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(object_is(&b, "c", "next"));
 		CU_ASSERT(object_is(&b, other, "next"));
 		CU_ASSERT(is_gone(&b, from));
-		bed_lose_state(&b);
+		fixture_lose_state(&b);
 		CU_ASSERT_EQUAL(attr_of(&b, &a, other).fileid,
 				attr_of(&b, &a, "c").fileid);
 		CU_ASSERT_EQUAL(do_remove(&b, &a, "c"), 0);
 		CU_ASSERT_EQUAL(do_remove(&b, &a, other), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* What a client does with a file that it has open. */
 static void
 an_open_file_keeps_its_other_name(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 4; i++) {
 		const char *gone = i % 2 ? "b" : "a";
 		const char *left = i % 2 ? "a" : "b";
@@ -349,33 +349,33 @@ an_open_file_keeps_its_other_name(void)
 		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "12345", &fh), 0);
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
 		if (i / 2)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(do_rename(&b, &a, gone, ".nfs0000001"), 0);
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "ABC", 3,
 					 GATE_FILE_SYNC), 0);
 		CU_ASSERT(name_is(&b, &a, left, "ABC45"));
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(object_is(&b, left, "ABC45"));
 		CU_ASSERT(is_gone(&b, gone));
 		CU_ASSERT(!fake_s3_has(b.s3, ".nfs0000001"));
 		CU_ASSERT_EQUAL(do_remove(&b, &a, ".nfs0000001"), 0);
 		CU_ASSERT_EQUAL(attr_of(&b, &a, left).nlink, 1);
 		CU_ASSERT_EQUAL(do_remove(&b, &a, left), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(!fake_s3_has(b.s3, left));
 	}
 	/* The name that is left may go first. */
 	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "12345", &fh), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "b", ".nfs0000002"), 0);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "12345", 5));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, ".nfs0000002"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(is_gone(&b, "a"));
 	CU_ASSERT(is_gone(&b, "b"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -388,19 +388,19 @@ soon(void)
 static void
 what_others_do_to_one_name_leaves_the_other(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 4; i++) {
 		const char *target = i % 2 ? "b" : "a";
 		const char *left = i % 2 ? "a" : "b";
 
 		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "old", &fh), 0);
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		if (i / 2)
 			fake_s3_unset(b.s3, target);
 		else
@@ -414,21 +414,21 @@ what_others_do_to_one_name_leaves_the_other(void)
 		}
 		CU_ASSERT(name_is(&b, &a, left, "old"));
 		CU_ASSERT_EQUAL(attr_of(&b, &a, left).nlink, 1);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(object_is(&b, left, "old"));
 		CU_ASSERT_EQUAL(do_remove(&b, &a, left), 0);
 		if (i / 2 == 0)
 			CU_ASSERT_EQUAL(do_remove(&b, &a, target), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Another tool copies an object with its metadata: that is no link. */
 static void
 a_copy_is_no_link(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct s3_headers headers = { 0 };
@@ -437,10 +437,10 @@ a_copy_is_no_link(void)
 	char etag[S3_ETAG_MAX];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "a", "text", &fh), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(s3_head(b.s3, "a", &o, NULL), 0);
 	CU_ASSERT_EQUAL(s3_headers_copy(&o.headers, &headers), 0);
 	CU_ASSERT_PTR_NOT_NULL(s3_headers_get(&headers, MARK));
@@ -454,15 +454,15 @@ a_copy_is_no_link(void)
 			    attr_of(&b, &a, "a").fileid);
 	CU_ASSERT_EQUAL(rewrite(&b, &a, "copy", "mine"), 0);
 	CU_ASSERT(name_is(&b, &a, "a", "text"));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(object_is(&b, "b", "text"));
 	CU_ASSERT(object_is(&b, "copy", "mine"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* As a gateway left it that died, with its disk, between two copies. */
 static void
-put_version(struct bed *b, const char *key, const char *text, int more)
+put_version(struct fixture *b, const char *key, const char *text, int more)
 {
 	struct s3_object o = { 0 };
 	struct s3_cond cond = { 0 };
@@ -486,12 +486,12 @@ put_version(struct bed *b, const char *key, const char *text, int more)
 static void
 of_two_versions_the_newer_is_right(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 8; i++) {
 		const char *newer = i & 1 ? "b" : "a";
 		const char *first = i & 2 ? "b" : "a";
@@ -499,9 +499,9 @@ of_two_versions_the_newer_is_right(void)
 
 		CU_ASSERT_EQUAL(do_file(&b, &a, "a", "old", &fh), 0);
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "b"), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		put_version(&b, newer, "newer", 1);
-		bed_lose_state(&b);
+		fixture_lose_state(&b);
 		if (i & 4)
 			CU_ASSERT_EQUAL(one_file_in_listing(&b, &a, true), 2);
 		CU_ASSERT_EQUAL(do_lookup(&b, &a, first, &fh), 0);
@@ -510,21 +510,21 @@ of_two_versions_the_newer_is_right(void)
 		CU_ASSERT_EQUAL(attr_of(&b, &a, first).size, 5);
 		CU_ASSERT_EQUAL(attr_of(&b, &a, first).fileid,
 				attr_of(&b, &a, second).fileid);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(object_is(&b, "a", "newer"));
 		CU_ASSERT(object_is(&b, "b", "newer"));
 		CU_ASSERT_EQUAL(do_remove(&b, &a, "a"), 0);
 		CU_ASSERT_EQUAL(do_remove(&b, &a, "b"), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Symlinks and special files, too. */
 static void
 any_kind_but_directories_has_links(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr attr;
@@ -533,7 +533,7 @@ any_kind_but_directories_has_links(void)
 	char target[GATE_PATH_MAX + 1];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_mkdir(&b, &a, "d", &fh), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "d2"), -EISDIR);
 	a.rq.may_block = true;
@@ -544,10 +544,10 @@ any_kind_but_directories_has_links(void)
 	CU_ASSERT_EQUAL(gate_mknod(b.x, &a.rq, &b.root, "c", GATE_CHR, 1, 3,
 				   &set, &fh, &attr, &wcc), 0);
 	CU_ASSERT_EQUAL(do_link(&b, &a, &fh, "c2"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(object_is(&b, "l2", "target"));
 	CU_ASSERT(object_is(&b, "c2", ""));
-	bed_lose_state(&b);
+	fixture_lose_state(&b);
 	attr = attr_of(&b, &a, "c2");
 	CU_ASSERT_EQUAL(attr.kind, GATE_CHR);
 	CU_ASSERT_EQUAL(attr.rdev_minor, 3);
@@ -556,7 +556,7 @@ any_kind_but_directories_has_links(void)
 	CU_ASSERT_EQUAL(gate_readlink(b.x, &a.rq, &fh, target, &attr), 0);
 	CU_ASSERT_STRING_EQUAL(target, "target");
 	CU_ASSERT_EQUAL(attr.nlink, 2);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- many at once ---- */
@@ -564,7 +564,7 @@ any_kind_but_directories_has_links(void)
 #define NAMES 5
 
 struct stress {
-	struct bed *b;
+	struct fixture *b;
 	unsigned seed;
 	int error;
 	uint64_t until;
@@ -615,7 +615,7 @@ stress_run(void *arg)
 /* Each name's object has the bytes of its file, and the file knows how many
  * names it has. */
 static void
-links_agree(struct bed *b, struct client *c)
+links_agree(struct fixture *b, struct client *c)
 {
 	struct gate_attr attr[NAMES];
 	char name[8], *data;
@@ -649,7 +649,7 @@ links_agree(struct bed *b, struct client *c)
 static void
 links_come_and_go_under_load(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct stress s[4];
 	pthread_t threads[4];
 	struct client c;
@@ -666,7 +666,7 @@ links_come_and_go_under_load(void)
 	b.export.settle_ms = 5;
 	b.config.max_nodes = 16;
 	client_init(&c, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < 4; i++) {
 		s[i] = (struct stress){ &b, i * 7919 + seed, 0,
 					clock_ms() + last };
@@ -678,21 +678,21 @@ links_come_and_go_under_load(void)
 		if (s[i].error != 0)
 			fprintf(stderr, "error %d\n", s[i].error);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.invariant_failures, 0);
 	CU_ASSERT_EQUAL(status.quarantined, 0);
 	links_agree(&b, &c);
-	bed_restart(&b);
+	fixture_restart(&b);
 	links_agree(&b, &c);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 #define AT_ONCE 16
 enum changes { CHANGE_LINK, CHANGE_RENAME, CHANGE_REMOVE, CHANGES };
 
 struct changer {
-	struct bed *bed;
+	struct fixture *fixture;
 	pthread_barrier_t *start;
 	unsigned number;
 	enum changes change;
@@ -713,19 +713,19 @@ change_run(void *arg)
 	snprintf(renamed, sizeof(renamed), "d%u", c->number);
 	pthread_barrier_wait(c->start);
 	if (c->change == CHANGE_REMOVE) {
-		c->result = do_remove(c->bed, &client, renamed);
+		c->result = do_remove(c->fixture, &client, renamed);
 	} else if (c->change == CHANGE_RENAME) {
-		c->result = do_rename(c->bed, &client, name, renamed);
+		c->result = do_rename(c->fixture, &client, name, renamed);
 	} else {
-		c->result = do_lookup(c->bed, &client, name, &fh);
+		c->result = do_lookup(c->fixture, &client, name, &fh);
 		if (c->result == 0)
-			c->result = do_link(c->bed, &client, &fh, linked);
+			c->result = do_link(c->fixture, &client, &fh, linked);
 	}
 	return NULL;
 }
 
 static void
-change_all(struct bed *b, enum changes change)
+change_all(struct fixture *b, enum changes change)
 {
 	struct changer c[AT_ONCE];
 	pthread_t threads[AT_ONCE];
@@ -748,12 +748,12 @@ change_all(struct bed *b, enum changes change)
 static void
 names_of_many_files_change_at_once(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < AT_ONCE; i++) {
 		char name[16], other[16];
 
@@ -762,11 +762,11 @@ names_of_many_files_change_at_once(void)
 		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
 		CU_ASSERT_EQUAL(do_link(&b, &a, &fh, other), 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	for (unsigned i = 0; i < CHANGES; i++) {
-		bed_restart(&b);
+		fixture_restart(&b);
 		change_all(&b, (enum changes)i);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 	}
 	for (unsigned i = 0; i < AT_ONCE; i++) {
 		char name[16];
@@ -775,7 +775,7 @@ names_of_many_files_change_at_once(void)
 		CU_ASSERT(name_is(&b, &a, name, "text"));
 		CU_ASSERT_EQUAL(attr_of(&b, &a, name).nlink, 2);
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_links", T(links_come_and_go_under_load),

@@ -14,7 +14,7 @@
 
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/state/mutex.h"
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #ifdef FAILPOINTS
@@ -167,7 +167,7 @@ what_another_thread_holds_is_not_ours(void)
 /* ---- of a gate ---- */
 
 struct scene {
-	struct bed b;
+	struct fixture b;
 	struct client a;
 	struct node *dir, *file;
 };
@@ -177,11 +177,11 @@ scene_open(struct scene *s)
 {
 	struct gate_fh fh;
 
-	*s = (struct scene){ .b = BED };
+	*s = (struct scene){ .b = FIXTURE };
 	client_init(&s->a, "a");
-	bed_open(&s->b);
+	fixture_open(&s->b);
 	CU_ASSERT_EQUAL(do_file(&s->b, &s->a, "f", "text", &fh), 0);
-	CU_ASSERT(bed_settled(&s->b));
+	CU_ASSERT(fixture_settled(&s->b));
 	s->dir = node_find(s->b.gate, s->b.root.ino);
 	s->file = node_find(s->b.gate, fh.ino);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s->dir);
@@ -193,7 +193,7 @@ scene_close(struct scene *s)
 {
 	node_put(&s->dir);
 	node_put(&s->file);
-	bed_close(&s->b);
+	fixture_close(&s->b);
 }
 
 static void

@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define LARGE (17 * MIB)	/* by parts */
 
 static bool
-failing(struct bed *b, int result)
+failing(struct fixture *b, int result)
 {
 	static const enum s3_op ops[] = { S3_OP_PUT, S3_OP_COPY, S3_OP_CREATE,
 					  S3_OP_HEAD };
@@ -28,7 +28,7 @@ failing(struct bed *b, int result)
 }
 
 static int
-write_all(struct bed *b, struct client *c, const struct gate_fh *fh,
+write_all(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	  uint64_t size)
 {
 	char *data = calloc(1, MIB);
@@ -47,11 +47,11 @@ write_all(struct bed *b, struct client *c, const struct gate_fh *fh,
 struct kind {
 	const char *what;
 	const char *key;
-	int (*make)(struct bed *b, struct client *c, uint64_t size);
+	int (*make)(struct fixture *b, struct client *c, uint64_t size);
 };
 
 static int
-new_file(struct bed *b, struct client *c, uint64_t size)
+new_file(struct fixture *b, struct client *c, uint64_t size)
 {
 	struct gate_fh fh;
 	int r;
@@ -62,12 +62,12 @@ new_file(struct bed *b, struct client *c, uint64_t size)
 }
 
 static int
-renamed_and_written(struct bed *b, struct client *c, uint64_t size)
+renamed_and_written(struct fixture *b, struct client *c, uint64_t size)
 {
 	struct gate_fh fh;
 	int r = do_file(b, c, "before", "base", &fh);
 
-	if (r == 0 && !bed_settled(b))
+	if (r == 0 && !fixture_settled(b))
 		return -ETIMEDOUT;
 	failing(b, -EAGAIN);
 	if (r == 0)
@@ -76,37 +76,37 @@ renamed_and_written(struct bed *b, struct client *c, uint64_t size)
 }
 
 static int
-renamed(struct bed *b, struct client *c, uint64_t size)
+renamed(struct fixture *b, struct client *c, uint64_t size)
 {
 	struct gate_fh fh;
 	int r = do_file(b, c, "before", "base", &fh);
 
 	(void)size;
-	if (r == 0 && !bed_settled(b))
+	if (r == 0 && !fixture_settled(b))
 		return -ETIMEDOUT;
 	failing(b, -EAGAIN);
 	return r < 0 ? r : do_rename(b, c, "before", "k");
 }
 
 static int
-over_its_own(struct bed *b, struct client *c, uint64_t size)
+over_its_own(struct fixture *b, struct client *c, uint64_t size)
 {
 	struct gate_fh fh;
 	int r = do_file(b, c, "k", "base", &fh);
 
-	if (r == 0 && !bed_settled(b))
+	if (r == 0 && !fixture_settled(b))
 		return -ETIMEDOUT;
 	failing(b, -EAGAIN);
 	return r < 0 ? r : write_all(b, c, &fh, size);
 }
 
 static int
-over_another(struct bed *b, struct client *c, uint64_t size)
+over_another(struct fixture *b, struct client *c, uint64_t size)
 {
 	struct gate_fh fh;
 	int r = do_file(b, c, "k", "old", &fh);
 
-	if (r == 0 && !bed_settled(b))
+	if (r == 0 && !fixture_settled(b))
 		return -ETIMEDOUT;
 	failing(b, -EAGAIN);
 	if (r == 0)
@@ -117,7 +117,7 @@ over_another(struct bed *b, struct client *c, uint64_t size)
 }
 
 static int
-directory(struct bed *b, struct client *c, uint64_t size)
+directory(struct fixture *b, struct client *c, uint64_t size)
 {
 	struct gate_fh fh;
 
@@ -140,14 +140,14 @@ theirs_stays(const struct kind *k, uint64_t size, bool honours)
 {
 	struct s3_caps caps = { .part_copy = true, .copy_if_match = true };
 	struct gate_status status;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	bool ok;
 
 	b.export.settle_ms = 1;
 	b.export.hold_ms = 20;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	if (!honours) {
 		fake_s3_caps(b.s3, &caps);
 		gate_export_caps(b.x, &caps);
@@ -155,7 +155,7 @@ theirs_stays(const struct kind *k, uint64_t size, bool honours)
 	ok = k->make(&b, &a, size) == 0;
 	fake_s3_set(b.s3, k->key, "theirs", 6);
 	failing(&b, 0);
-	ok = ok && bed_settled(&b);
+	ok = ok && fixture_settled(&b);
 	gate_status(b.gate, &status);
 	ok = ok && fake_s3_is(b.s3, k->key, "theirs", 6) &&
 	     (status.conflicts > 0 || strcmp(k->key, "k/") == 0);
@@ -166,7 +166,7 @@ theirs_stays(const struct kind *k, uint64_t size, bool honours)
 			fake_s3_is(b.s3, k->key, "theirs", 6) ? "it stays"
 							      : "it is gone",
 			(unsigned long long)status.conflicts);
-	bed_close(&b);
+	fixture_close(&b);
 	return ok;
 }
 

@@ -12,18 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
-static struct bed b;
+static struct fixture b;
 static struct client c;
 
 static void
 begin(void)
 {
-	b = (struct bed)BED;
+	b = (struct fixture)FIXTURE;
 	client_init(&c, "a");
-	bed_open(&b);
+	fixture_open(&b);
 }
 
 static void
@@ -146,9 +146,9 @@ mangled_components_are_names_in_their_form(void)
 		CU_ASSERT(reads("c\001\n", "control"));
 		CU_ASSERT(reads("caf\xc3\xa9", "nfc"));
 		CU_ASSERT(reads("cafe\xcc\x81", "nfd"));
-		bed_restart(&b);
+		fixture_restart(&b);
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -165,7 +165,7 @@ mangled_files_are_written_renamed_and_removed_in_place(void)
 	CU_ASSERT_EQUAL(at("a/%s3%..", &dir), 0);
 	CU_ASSERT_EQUAL(do_create_in(&b, &c, &dir, "new", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "new", 3, GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "a//b", "ONE", 3));
 	CU_ASSERT(fake_s3_is(b.s3, "a/../new", "new", 3));
 	CU_ASSERT(fake_s3_is(b.s3, "a/b", "plain", 5));
@@ -175,12 +175,12 @@ mangled_files_are_written_renamed_and_removed_in_place(void)
 	ready();
 	CU_ASSERT_EQUAL(gate_rename(b.x, &c.rq, &fh, "b", &dir, "moved", NULL,
 				    NULL), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "a/../b"));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "a//b"));
 	CU_ASSERT(fake_s3_is(b.s3, "a/../moved", "ONE", 3));
 	CU_ASSERT(fake_s3_is(b.s3, "a/b", "plain", 5));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -190,14 +190,14 @@ names_that_are_not_utf8_reach_the_bucket_and_come_back(void)
 
 	begin();
 	CU_ASSERT_EQUAL(do_file(&b, &c, "caf\xe9", "latin", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "%s3-raw%caf%E9", "latin", 5));
 	CU_ASSERT(lists("", "caf\xe9|"));
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "caf\xe9", "plain"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "plain", "latin", 5));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "%s3-raw%caf%E9"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -215,9 +215,9 @@ names_that_mean_nothing_cannot_be_made(void)
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "f", "%s3-raw%E9"), -EINVAL);
 	/* What means something can: so a tree can be copied. */
 	CU_ASSERT_EQUAL(do_file(&b, &c, "%s3%..", "dots", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "..", "dots", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -242,7 +242,7 @@ long_parts_are_reached_and_kept_apart(void)
 		CU_ASSERT(reads(name, "file a"));
 		snprintf(path, sizeof(path), "%s/x", other);
 		CU_ASSERT(reads(path, "below z"));
-		bed_restart(&b);
+		fixture_restart(&b);
 	}
 	CU_ASSERT_EQUAL(at(other, &dir), 0);
 	CU_ASSERT_EQUAL(do_create_in(&b, &c, &dir, "new", &fh), 0);
@@ -250,15 +250,15 @@ long_parts_are_reached_and_kept_apart(void)
 	CU_ASSERT_EQUAL(at(name, &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "FILE", 4, GATE_FILE_SYNC),
 			0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	snprintf(key, sizeof(key), "%s/new", z);
 	CU_ASSERT(fake_s3_is(b.s3, key, "new", 3));
 	CU_ASSERT(fake_s3_is(b.s3, a, "FILE a", 6));
 	CU_ASSERT_EQUAL(do_rename(&b, &c, name, "short"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "short", "FILE a", 6));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, a));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Both orders, by listing and by LOOKUP, and back. */
@@ -281,9 +281,9 @@ a_file_steps_aside_for_a_directory_of_its_name(void)
 	CU_ASSERT_EQUAL(fh.ino, again.ino);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &again, 0, "FILE", 4,
 				 GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "d", "FILE", 4));
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(reads("%s3-file%d", "FILE"));
 	fake_s3_unset(b.s3, "d/x");
 	usleep(60000);
@@ -296,7 +296,7 @@ a_file_steps_aside_for_a_directory_of_its_name(void)
 	CU_ASSERT(reads("d", "FILE"));
 	CU_ASSERT_EQUAL(at("d", &again), 0);
 	CU_ASSERT_EQUAL(fh.ino, again.ino);
-	bed_close(&b);
+	fixture_close(&b);
 	/* Both there from the start. */
 	begin();
 	put("d", "file");
@@ -305,10 +305,10 @@ a_file_steps_aside_for_a_directory_of_its_name(void)
 	CU_ASSERT(reads("%s3-file%d", "file"));
 	CU_ASSERT_EQUAL(at("%s3-file%d-x", &fh), -ENOENT);
 	CU_ASSERT_EQUAL(do_remove(&b, &c, "%s3-file%d"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "d"));
 	CU_ASSERT(fake_s3_has(b.s3, "d/x"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void *
@@ -350,7 +350,7 @@ a_file_that_somebody_has_locked_does_not_change_its_name(void)
 	CU_ASSERT_STRING_NOT_EQUAL(name, "d");
 	node_put(&n);
 	CU_ASSERT_EQUAL(at("d/x", &fh), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -362,7 +362,7 @@ a_marker_and_a_file_of_its_name_are_two_things(void)
 	CU_ASSERT(lists("", "%s3-file%d|d|"));
 	CU_ASSERT(lists("d", ""));
 	CU_ASSERT(reads("%s3-file%d", "file"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -379,14 +379,14 @@ bytes_in_a_marker_survive_chmod_and_rmdir(void)
 		ready();
 		CU_ASSERT_EQUAL(gate_setattr(b.x, &c.rq, &dir, &set, NULL,
 					     NULL), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(fake_s3_is(b.s3, "d/", "bytes", 5));
 	}
 	ready();
 	CU_ASSERT_EQUAL(gate_rmdir(b.x, &c.rq, &b.root, "d", NULL),
 			-ENOTEMPTY);
 	CU_ASSERT(fake_s3_is(b.s3, "d/", "bytes", 5));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* 1000 keys a page: the first ends with "d-x", before "d/". */
@@ -421,7 +421,7 @@ a_directory_at_the_edge_of_a_page_is_missed_when_it_goes(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(all_names(""), "|d|"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(all_names(""), "|d-x|"));
 	CU_ASSERT_PTR_NULL(strstr(all_names(""), "|e|"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* SeaweedFS, versitygw, moto, rclone. */
@@ -456,7 +456,7 @@ names_that_the_store_does_not_keep_cannot_be_made(void)
 	/* What is there already is served. */
 	CU_ASSERT(reads("theirs\\x", "theirs"));
 	CU_ASSERT_EQUAL(do_rename(&b, &c, "theirs\\x", "mine"), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_mangle", T(mangled_components_are_names_in_their_form),

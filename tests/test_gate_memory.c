@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/host_fault.h"
 #include "tests/unit.h"
 
@@ -35,7 +35,7 @@ fired(void)
 }
 
 static bool
-there(struct bed *b, struct client *c, const char *name)
+there(struct fixture *b, struct client *c, const char *name)
 {
 	struct gate_fh fh;
 	int r = do_lookup(b, c, name, &fh);
@@ -47,14 +47,14 @@ there(struct bed *b, struct client *c, const char *name)
 static void
 rename_each_way(unsigned times)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	const char *from = "f", *to = "g", *was;
 	struct client a;
 	struct gate_fh fh;
 	bool more = true;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
 	for (unsigned k = 1; more && k < MOST; k++) {
 		int r;
@@ -69,10 +69,10 @@ rename_each_way(unsigned times)
 			was = from, from = to, to = was;
 	}
 	CU_ASSERT_FALSE(more);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, from, "bytes", 5));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, to));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -85,13 +85,13 @@ a_rename_has_happened_or_not_wherever_memory_fails(void)
 static void
 a_file_is_made_and_removed_or_not_wherever_memory_fails(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	bool more = true;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned k = 1; more && k < MOST; k++) {
 		int r;
 
@@ -109,20 +109,20 @@ a_file_is_made_and_removed_or_not_wherever_memory_fails(void)
 			CU_ASSERT_EQUAL(do_remove(&b, &a, "f"), 0);
 	}
 	CU_ASSERT_FALSE(more);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 what_is_committed_reaches_the_bucket_wherever_memory_fails(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char text[8];
 	bool more = true;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	for (unsigned k = 1; more && k < MOST; k++) {
 		int r;
@@ -141,14 +141,14 @@ what_is_committed_reaches_the_bucket_wherever_memory_fails(void)
 		CU_ASSERT(do_read_is(&b, &a, &fh, text, 7));
 	}
 	CU_ASSERT_FALSE(more);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", text, 7));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Somebody reads, so that the upload need not settle first. */
 static bool
-stored(struct bed *b, struct client *c, const struct gate_fh *fh,
+stored(struct fixture *b, struct client *c, const struct gate_fh *fh,
        const char *text)
 {
 	bool is;
@@ -162,7 +162,7 @@ stored(struct bed *b, struct client *c, const struct gate_fh *fh,
 static void
 an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, reader;
 	struct gate_fh fh;
 	char text[8];
@@ -170,7 +170,7 @@ an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun(void)
 
 	client_init(&a, "a");
 	client_init(&reader, "b");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	for (unsigned k = 1; ok && k < 12; k++) {
 		snprintf(text, sizeof(text), "%07u", k);
@@ -182,13 +182,13 @@ an_upload_that_memory_fails_in_ends_as_if_it_had_not_begun(void)
 		CU_ASSERT(ok);
 		(void)fired();
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_writer_is_told_what_was_discarded_wherever_memory_fails(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct node *n;
@@ -196,7 +196,7 @@ a_writer_is_told_what_was_discarded_wherever_memory_fails(void)
 
 	b.export.abandon = GATE_ABANDON_DISCARD;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "old", &fh), 0);
 	n = node_find(b.gate, fh.ino);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(n);
@@ -220,7 +220,7 @@ a_writer_is_told_what_was_discarded_wherever_memory_fails(void)
 	}
 	CU_ASSERT_FALSE(more);
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static int
@@ -237,7 +237,7 @@ refuse(struct node *n)
 static void
 a_writer_is_told_what_was_refused_wherever_memory_fails(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct node *n;
@@ -245,7 +245,7 @@ a_writer_is_told_what_was_refused_wherever_memory_fails(void)
 
 	b.export.settle_ms = 60000;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "old", 3);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	n = node_find(b.gate, fh.ino);
@@ -263,23 +263,23 @@ a_writer_is_told_what_was_refused_wherever_memory_fails(void)
 	}
 	CU_ASSERT_FALSE(more);
 	node_put(&n);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* What is not known to have gone out would be taken for somebody else's. */
 static void
 an_upload_goes_out_on_record_or_not_at_all(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct sending s = { 0 };
 	bool more = true;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	s.node = node_find(b.gate, fh.ino);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s.node);
 	strcpy(s.snap.key, "f");
@@ -298,7 +298,7 @@ an_upload_goes_out_on_record_or_not_at_all(void)
 	CU_ASSERT_FALSE(more);
 	key_release(b.x, "f", fh.ino);
 	node_put(&s.node);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 struct fires {
@@ -332,7 +332,7 @@ every_timer_comes_though_there_was_no_memory_for_it(void)
 		timers_add(&t, clock_ms() + 50, i + 1);
 	CU_ASSERT(fired());
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += BED_WAIT_MS / 1000;
+	until.tv_sec += FIXTURE_WAIT_MS / 1000;
 	CU_ASSERT_EQUAL(sem_timedwait(&f.done, &until), 0);
 	timers_stop(&t);
 	timers_free(&t);

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 static int
-look_in(struct bed *b, struct client *c, const struct gate_fh *dir,
+look_in(struct fixture *b, struct client *c, const struct gate_fh *dir,
 	const char *name, struct gate_fh *fh)
 {
 	struct gate_attr attr;
@@ -51,14 +51,14 @@ what_has_left_a_key_since_does_not_delete_what_is_there(void)
 {
 	static const char *const keys[] = { "d/a", "d/f0", "d/f1" };
 	struct gate_wcc one = { 0 }, two = { 0 };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh dir, fh[3];
 	struct node *n[3];
 
 	client_init(&a, "a");
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 3; i++)
 		fake_s3_set(b.s3, keys[i], "text", 4);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
@@ -84,10 +84,10 @@ what_has_left_a_key_since_does_not_delete_what_is_there(void)
 	set_locked(n[1], false);
 	for (int i = 0; i < 3; i++)
 		node_put(&n[i]);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "d/f1", "text", 4));
 	CU_ASSERT(fake_s3_is(b.s3, "e/a", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static bool
@@ -104,7 +104,7 @@ is_listed(struct gate *g, const struct dirmove *m)
 /* "d" with a file becomes "e", and listings tell of `ghosts` more keys that
  * are not there any more: the move goes on looking. */
 static struct dirmove *
-dirmove_that_lags(struct bed *b, struct client *c, unsigned ghosts)
+dirmove_that_lags(struct fixture *b, struct client *c, unsigned ghosts)
 {
 	struct gate_fh dir;
 	struct dirmove *m;
@@ -130,11 +130,11 @@ dirmove_that_lags(struct bed *b, struct client *c, unsigned ghosts)
 static void
 what_is_found_late_is_owed(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	(void)dirmove_that_lags(&b, &a, 1);
 	CU_ASSERT(!dirmoves_owed(b.gate));
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 1000000, -EAGAIN);
@@ -144,22 +144,22 @@ what_is_found_late_is_owed(void)
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
 	AWAIT(fake_s3_has(b.s3, "e/late"));
 	CU_ASSERT(fake_s3_is(b.s3, "e/late", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 it_is_found_behind_many_that_are_not_there(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	(void)dirmove_that_lags(&b, &a, 150);
 	fake_s3_set(b.s3, "d/late", "text", 4);
 	AWAIT(fake_s3_has(b.s3, "e/late"));
 	CU_ASSERT(fake_s3_is(b.s3, "e/late", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_moved",

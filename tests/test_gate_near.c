@@ -13,13 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define TOO_LONG_S 300		/* somebody waits for the store */
 
 static void
-hush(struct bed *b)
+hush(struct fixture *b)
 {
 	for (unsigned i = 0; i < S3_OP_COUNT; i++)
 		fake_s3_hold(b->s3, (enum s3_op)i);
@@ -27,7 +27,7 @@ hush(struct bed *b)
 
 /* Nothing that was looked up is fresh any more. */
 static void
-let_age(struct bed *b)
+let_age(struct fixture *b)
 {
 	uint64_t until = clock_ms() + b->export.attr_ttl_ms + 20;
 
@@ -36,7 +36,7 @@ let_age(struct bed *b)
 }
 
 static unsigned
-all_calls(struct bed *b)
+all_calls(struct fixture *b)
 {
 	unsigned count = 0;
 
@@ -48,7 +48,7 @@ all_calls(struct bed *b)
 struct all {			/* handles that calls are made with */
 	struct gate_fh file, dir, sym, locals;
 	struct client c;
-	struct bed *b;
+	struct fixture *b;
 };
 
 static int
@@ -300,7 +300,7 @@ static const struct {
 };
 
 static void
-all_open(struct all *a, struct bed *b)
+all_open(struct all *a, struct fixture *b)
 {
 	struct gate_setattr set = { 0 };
 	struct gate_wcc wcc = { 0 };
@@ -309,7 +309,7 @@ all_open(struct all *a, struct bed *b)
 
 	a->b = b;
 	client_init(&a->c, "a");
-	bed_open(b);
+	fixture_open(b);
 	CU_ASSERT_EQUAL(do_file(b, &a->c, "file", "text", &a->file), 0);
 	CU_ASSERT_EQUAL(do_mkdir(b, &a->c, "dir", &a->dir), 0);
 	CU_ASSERT_EQUAL(do_create_in(b, &a->c, &a->dir, "known", &fh), 0);
@@ -318,7 +318,7 @@ all_open(struct all *a, struct bed *b)
 				   &fh, &attr, &wcc), 0);
 	CU_ASSERT_EQUAL(gate_symlink(b->x, &a->c.rq, &b->root, "sym", "to",
 				     &set, &a->sym, &attr, &wcc), 0);
-	CU_ASSERT(bed_settled(b));
+	CU_ASSERT(fixture_settled(b));
 	CU_ASSERT_EQUAL(do_lookup(b, &a->c, "sym", &fh), 0);
 	let_age(b);
 }
@@ -326,14 +326,14 @@ all_open(struct all *a, struct bed *b)
 static void
 a_near_thread_waits_for_the_store_in_no_procedure(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct all a;
 	unsigned before;
 
 	alarm(TOO_LONG_S);
 	all_open(&a, &b);
 	CU_ASSERT_EQUAL(do_mkdir(&b, &a.c, "locals", &a.locals), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	let_age(&b);
 	hush(&b);
 	before = all_calls(&b);
@@ -359,14 +359,14 @@ a_near_thread_waits_for_the_store_in_no_procedure(void)
 	CU_ASSERT_EQUAL(lookup(&a, "other"), -ENOENT);
 	CU_ASSERT_EQUAL(lookup(&a, "empty"), 0);
 	CU_ASSERT(do_read_is(&b, &a.c, &a.file, "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
 static void
 what_lies_here_is_answered_by_a_near_thread(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct all a;
 	struct gate_fsstat stat;
 	struct gate_attr attr;
@@ -395,7 +395,7 @@ what_lies_here_is_answered_by_a_near_thread(void)
 	CU_ASSERT_EQUAL(all_calls(&b), before);
 	fake_s3_release(b.s3);
 	a.c.rq.near = false;
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
@@ -417,20 +417,20 @@ woken(struct client *c)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += BED_WAIT_MS / 1000;
+	until.tv_sec += FIXTURE_WAIT_MS / 1000;
 	return sem_timedwait(&c->woken, &until) == 0;
 }
 
 static void
 a_read_is_parked_until_its_bytes_have_come(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct all a = { .b = &b };
 
 	alarm(TOO_LONG_S);
 	b.export.attr_ttl_ms = 60000;
 	client_init(&a.c, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "textual", 7);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a.c, "f", &a.file), 0);
 	hush(&b);
@@ -441,20 +441,20 @@ a_read_is_parked_until_its_bytes_have_come(void)
 	CU_ASSERT_EQUAL(read_near(&a), 0);
 	/* Nobody wakes it twice. */
 	CU_ASSERT_EQUAL(sem_trywait(&a.c.woken), -1);
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
 static void
 a_read_whose_bytes_do_not_come_is_told_why(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct all a = { .b = &b };
 
 	alarm(TOO_LONG_S);
 	b.export.attr_ttl_ms = 60000;
 	client_init(&a.c, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "textual", 7);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a.c, "f", &a.file), 0);
 	fake_s3_fail(b.s3, S3_OP_GET, 1, 1, -EACCES);
@@ -465,7 +465,7 @@ a_read_whose_bytes_do_not_come_is_told_why(void)
 	a.c.rq.near = false;
 	CU_ASSERT_EQUAL(call_read(&a), -EACCES);
 	CU_ASSERT_EQUAL(call_read(&a), 0);
-	bed_close(&b);
+	fixture_close(&b);
 	alarm(0);
 }
 
@@ -504,14 +504,14 @@ comes_to(unsigned *value, unsigned want)
 static void
 few_threads_wait_for_deletions(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct removal r[AT_ONCE];
 	pthread_t threads[AT_ONCE];
 	unsigned done = 0;
 
 	b.export.attr_ttl_ms = 60000;
 	b.export.hold_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < AT_ONCE; i++) {
 		char name[16];
 
@@ -521,7 +521,7 @@ few_threads_wait_for_deletions(void)
 		CU_ASSERT_EQUAL(do_file(&b, &r[i].all.c, name, "text",
 					&r[i].all.file), 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	hush(&b);
 	for (unsigned i = 0; i < AT_ONCE; i++)
 		pthread_create(&threads[i], NULL, remove_one, &r[i]);
@@ -530,8 +530,8 @@ few_threads_wait_for_deletions(void)
 	CU_ASSERT(comes_to(&done, AT_ONCE));
 	for (unsigned i = 0; i < AT_ONCE; i++)
 		pthread_join(threads[i], NULL);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_near", T(a_near_thread_waits_for_the_store_in_no_procedure),

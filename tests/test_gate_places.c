@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define BLOCK 4096
@@ -132,7 +132,7 @@ used_is_right(const struct node *n)
 }
 
 static void
-check_places(struct bed *b, const struct gate_fh *fh)
+check_places(struct fixture *b, const struct gate_fh *fh)
 {
 	struct node *n = node_find(b->gate, fh->ino);
 	bool still = false;
@@ -151,7 +151,7 @@ check_places(struct bed *b, const struct gate_fh *fh)
 }
 
 static uint64_t
-on_disk(struct bed *b, const struct gate_fh *fh)
+on_disk(struct fixture *b, const struct gate_fh *fh)
 {
 	char name[32], path[128];
 	struct stat st;
@@ -166,7 +166,7 @@ on_disk(struct bed *b, const struct gate_fh *fh)
 static void
 a_file_that_is_rewritten_takes_no_more_than_its_versions(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -174,7 +174,7 @@ a_file_that_is_rewritten_takes_no_more_than_its_versions(void)
 
 	client_init(&a, "a");
 	b.export.settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	for (int i = 0; i < 20; i++) {
 		for (int commits = 0; commits < 2; commits++) {
@@ -183,7 +183,7 @@ a_file_that_is_rewritten_takes_no_more_than_its_versions(void)
 						 GATE_UNSTABLE), 0);
 			CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 		}
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT(on_disk(&b, &fh) <= 2 * MIB);
 		check_places(&b, &fh);
 	}
@@ -192,13 +192,13 @@ a_file_that_is_rewritten_takes_no_more_than_its_versions(void)
 	CU_ASSERT(status.clean_bytes <= MIB);
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, MIB));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 bytes_that_are_replaced_count_once(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -206,7 +206,7 @@ bytes_that_are_replaced_count_once(void)
 
 	client_init(&a, "a");
 	b.config.cache_size = 4 * MIB;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	for (int i = 0; i < 63; i++) {
 		memset(p, i, MIB);
@@ -223,7 +223,7 @@ bytes_that_are_replaced_count_once(void)
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	check_places(&b, &fh);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 #define LONG 17			/* MiB: sent in parts */
@@ -231,13 +231,13 @@ bytes_that_are_replaced_count_once(void)
 static void
 versions_beside_a_long_upload_are_not_kept(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = calloc(LONG, MIB);
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_hold(b.s3, S3_OP_PART);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	for (unsigned i = 0; i < LONG; i++)
@@ -254,25 +254,25 @@ versions_beside_a_long_upload_are_not_kept(void)
 		CU_ASSERT(on_disk(&b, &fh) <= (LONG + 2) * MIB);
 	}
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", p, LONG * MIB));
 	check_places(&b, &fh);
 	CU_ASSERT(on_disk(&b, &fh) <= LONG * MIB + 64 * BLOCK);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 what_a_crash_left_in_a_file_is_punched(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *p = calloc(1, MIB);
 
 	client_init(&a, "a");
 	b.export.settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, p, MIB, GATE_FILE_SYNC), 0);
 	/* Not committed; a restart does not know of it. */
@@ -280,13 +280,13 @@ what_a_crash_left_in_a_file_is_punched(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 3 * MIB, p, MIB,
 				 GATE_UNSTABLE), 0);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1000, -EAGAIN);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(do_read_is(&b, &a, &fh, p, MIB));
 	check_places(&b, &fh);
 	CU_ASSERT(on_disk(&b, &fh) <= MIB + 64 * BLOCK);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- at random ---- */
@@ -294,7 +294,7 @@ what_a_crash_left_in_a_file_is_punched(void)
 #define RANDOM_SIZE (1 * MIB)
 
 struct random {
-	struct bed *b;
+	struct fixture *b;
 	struct client a;
 	struct gate_fh fh;
 	unsigned seed;
@@ -357,7 +357,7 @@ random_step(struct random *r)
 	}
 	case 5:
 		CU_ASSERT_EQUAL(do_commit(r->b, &r->a, &r->fh), 0);
-		CU_ASSERT(bed_settled(r->b));
+		CU_ASSERT(fixture_settled(r->b));
 		CU_ASSERT(fake_s3_is(r->b->s3, "f", r->is, r->size));
 		break;
 	}
@@ -366,27 +366,27 @@ random_step(struct random *r)
 static void
 no_place_is_lost_whatever_is_done(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct random r = { .b = &b, .seed = 1, .is = calloc(1, RANDOM_SIZE) };
 
 	if (getenv("SEED") != NULL)
 		r.seed = (unsigned)atoi(getenv("SEED"));
 	client_init(&r.a, "a");
 	b.export.settle_ms = 1;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &r.a, "f", &r.fh), 0);
 	for (int i = 0; i < 400; i++) {
 		random_step(&r);
 		check_places(&b, &r.fh);
 	}
 	CU_ASSERT_EQUAL(do_commit(&b, &r.a, &r.fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", r.is, r.size));
 	CU_ASSERT(do_read_is(&b, &r.a, &r.fh, r.is, (uint32_t)r.size));
 	check_places(&b, &r.fh);
 	CU_ASSERT(on_disk(&b, &r.fh) <= RANDOM_SIZE + 300 * BLOCK);
 	free(r.is);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- many pieces ---- */
@@ -402,7 +402,7 @@ cpu_ms(void)
 
 /* Every other 512 bytes, from piece `from` to piece `to`. */
 static void
-write_pieces(struct bed *b, struct client *a, const struct gate_fh *fh,
+write_pieces(struct fixture *b, struct client *a, const struct gate_fh *fh,
 	     unsigned from, unsigned to)
 {
 	int bad = 0;
@@ -415,7 +415,7 @@ write_pieces(struct bed *b, struct client *a, const struct gate_fh *fh,
 
 /* Of stable WRITEs over pieces that are there. */
 static double
-stable_cost(struct bed *b, struct client *a, const struct gate_fh *fh,
+stable_cost(struct fixture *b, struct client *a, const struct gate_fh *fh,
 	    unsigned pieces)
 {
 	double start = cpu_ms();
@@ -432,14 +432,14 @@ static void
 a_stable_write_costs_the_same_in_a_file_of_many_pieces(void)
 {
 	const unsigned many = 30000, few = 300;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	double cheap, dear, start;
 
 	client_init(&a, "a");
 	b.export.settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	write_pieces(&b, &a, &fh, 0, few);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
@@ -447,15 +447,15 @@ a_stable_write_costs_the_same_in_a_file_of_many_pieces(void)
 	write_pieces(&b, &a, &fh, few, many);
 	start = cpu_ms();
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	if (getenv("BED_LOG") != NULL)
+	if (getenv("FIXTURE_LOG") != NULL)
 		fprintf(stderr, "COMMIT of %u: %.1f ms\n", many,
 			cpu_ms() - start);
 	dear = stable_cost(&b, &a, &fh, many);
-	if (getenv("BED_LOG") != NULL)
+	if (getenv("FIXTURE_LOG") != NULL)
 		fprintf(stderr, "40 stable WRITEs: %.1f, %.1f ms\n", cheap,
 			dear);
 	CU_ASSERT(dear < 4 * cheap + 4);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_places",

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define LARGE (20 * MIB)	/* three parts */
@@ -24,7 +24,8 @@ pause_ms(unsigned ms)
 
 /* One more record of a log, at a place of its own. */
 static void
-log_on(struct bed *b, struct client *c, const struct gate_fh *fh, unsigned i)
+log_on(struct fixture *b, struct client *c, const struct gate_fh *fh,
+       unsigned i)
 {
 	char text[16];
 
@@ -36,7 +37,7 @@ log_on(struct bed *b, struct client *c, const struct gate_fh *fh, unsigned i)
 
 /* A large file, flushed as a whole. */
 static void
-make_large(struct bed *b, struct client *c, const char *name,
+make_large(struct fixture *b, struct client *c, const char *name,
 	   struct gate_fh *fh)
 {
 	char *data = calloc(1, MIB);
@@ -66,7 +67,7 @@ see(void *arg, const struct gate_upload_info *info)
 
 /* Has S3 failed, as far as the gate knows? */
 static bool
-has_failed(struct bed *b)
+has_failed(struct fixture *b)
 {
 	struct seen seen = { 0 };
 
@@ -77,7 +78,7 @@ has_failed(struct bed *b)
 static void
 a_file_that_is_written_without_end_reaches_the_bucket(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	uint64_t until;
@@ -86,10 +87,10 @@ a_file_that_is_written_without_end_reaches_the_bucket(void)
 	b.export.settle_ms = 2;
 	b.export.part_size = 5 * MIB;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_slow(b.s3, S3_OP_PART, 50);
 	make_large(&b, &a, "log", &fh);
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	while (!fake_s3_has(b.s3, "log") && clock_ms() < until) {
 		log_on(&b, &a, &fh, i++);
 		pause_ms(8);
@@ -97,14 +98,14 @@ a_file_that_is_written_without_end_reaches_the_bucket(void)
 	CU_ASSERT(fake_s3_has(b.s3, "log"));
 	CU_ASSERT_FALSE(has_failed(&b));
 	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_CREATE) <= 3);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 static void
 its_age_makes_a_version_while_it_is_written(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	uint64_t until, began;
@@ -113,11 +114,11 @@ its_age_makes_a_version_while_it_is_written(void)
 	b.export.settle_ms = 60000;
 	b.export.max_dirty_age_ms = 100;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_slow(b.s3, S3_OP_PUT, 50);
 	began = clock_ms();
 	CU_ASSERT_EQUAL(do_file(&b, &a, "log", "begin", &fh), 0);
-	until = began + BED_WAIT_MS;
+	until = began + FIXTURE_WAIT_MS;
 	/* Beside a writer who is never flushed for long: three versions. */
 	while (fake_s3_calls(b.s3, S3_OP_PUT) < 4 && clock_ms() < until) {
 		log_on(&b, &a, &fh, i++);
@@ -129,19 +130,19 @@ its_age_makes_a_version_while_it_is_written(void)
 	CU_ASSERT(clock_ms() - began >= 100 * (puts - 1));
 	CU_ASSERT_FALSE(has_failed(&b));
 	CU_ASSERT_EQUAL(b.said[0], '\0');
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 static void
 an_early_upload_is_stopped_once_and_that_is_no_failure(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	/* What a store says to a request that was broken off. */
 	fake_s3_fail(b.s3, S3_OP_PART, 1, 3, -EAGAIN);
 	fake_s3_hold(b.s3, S3_OP_PART);
@@ -154,31 +155,31 @@ an_early_upload_is_stopped_once_and_that_is_no_failure(void)
 	AWAIT(fake_s3_calls(b.s3, S3_OP_ABORT) > 0);
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_ABORT), 1);
 	CU_ASSERT_FALSE(has_failed(&b));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_COMPLETE), 1);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_flush_ends_beside_a_writer_who_goes_on(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.settle_ms = 60000;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "log", "one", &fh), 0);
 	/* More that is not committed. */
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 3, ", two", 5, GATE_UNSTABLE),
 			0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "log", "one", 3));
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "log", "one, two", 8));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_progress",

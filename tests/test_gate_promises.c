@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 /* ---- names and keys ---- */
@@ -18,12 +18,12 @@
 static void
 a_name_that_was_renamed_and_removed_can_be_uploaded_again(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "old", 3);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	fake_s3_hold(b.s3, S3_OP_COPY);
@@ -32,63 +32,63 @@ a_name_that_was_renamed_and_removed_can_be_uploaded_again(void)
 	fake_s3_release(b.s3);
 	CU_ASSERT_EQUAL(do_remove(&b, &a, "g"), 0);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "new", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "new", 3));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "g"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_file_removed_while_open_frees_its_name(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, fh2;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "old", 3);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", ".nfs000000000001"), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "old", 3));
 	CU_ASSERT_EQUAL(do_remove(&b, &a, ".nfs000000000001"), 0);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "new", &fh2), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "new", 3));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 an_editor_that_saves_twice_loses_nothing(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.settle_ms = 200;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "v0", 2);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "t1", "v1", &fh), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "t1", "f"), 0);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "t2", "v2", &fh), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "t2", "f"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "v2", 2));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "t1"));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "t2"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 two_files_that_swap_names_both_arrive(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh f, g, t;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "ffff", 4);
 	fake_s3_set(b.s3, "g", "gggg", 4);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &f), 0);
@@ -99,13 +99,13 @@ two_files_that_swap_names_both_arrive(void)
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "g", "f"), 0);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "t", "g"), 0);
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "gggg", 4));
 	CU_ASSERT(fake_s3_is(b.s3, "g", "ffff", 4));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "t"));
 	CU_ASSERT(do_read_is(&b, &a, &f, "ffff", 4));
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "t", &t), -ENOENT);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -114,47 +114,47 @@ a_writer_that_owes_nothing_is_gone_after_a_crash(void)
 	struct meta_handle h = { .state = META_FLUSHED, .generation = 1,
 				 .who = "a@::1" };
 	struct meta_batch *rows;
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	/* As a truncation leaves it that changes nothing. */
 	rows = meta_batch_new();
 	h.ino = fh.ino;
 	meta_put_handle(rows, &h);
 	CU_ASSERT_EQUAL(meta_commit(b.meta, &rows), 0);
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "B", 1, GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "Bytes", 5));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_copy_whose_answer_was_lost_is_known_again(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "bytes", 5);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	fake_s3_lose(b.s3, S3_OP_COPY, -EAGAIN);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "g", "bytes", 5));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.quarantined, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- the rule ---- */
@@ -162,33 +162,33 @@ a_copy_whose_answer_was_lost_is_known_again(void)
 static void
 a_truncate_that_changes_nothing_leaves_no_writer_behind(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "12345", 5);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_size(&b, &a, &fh, 5), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "x", 1, GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "x2345", 5));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_flushed_writer_is_superseded_after_its_upload(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 
 	b.export.settle_ms = 60000;
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "aaaa", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 1, "cc", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT(fake_s3_is(b.s3, "f", "aaaa", 4));
@@ -199,13 +199,13 @@ a_flushed_writer_is_superseded_after_its_upload(void)
 			-EAGAIN);
 	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "acca", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_refused_upload_is_kept_and_told_to_both(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -213,7 +213,7 @@ a_refused_upload_is_kept_and_told_to_both(void)
 	client_init(&a, "a");
 	client_init(&c, "c");
 	b.export.settle_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "good", 4);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "evil", 4, GATE_FILE_SYNC),
@@ -227,40 +227,40 @@ a_refused_upload_is_kept_and_told_to_both(void)
 	CU_ASSERT_EQUAL(status.quarantined, 1);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "good", 4));
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, "x", 1, GATE_FILE_SYNC), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "xood", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_refused_rename_gives_the_old_name_back(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, fh2;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "text", 4);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 1, -EACCES);
 	CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	nanosleep(&(struct timespec){ 0, 80000000 }, NULL);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "g", &fh2), -ENOENT);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh2), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh2, "text", 4));
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh2, 0, "next", 4, GATE_FILE_SYNC),
 			0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "next", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 an_upload_refused_below_a_writer_waits_for_its_commit(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -268,7 +268,7 @@ an_upload_refused_below_a_writer_waits_for_its_commit(void)
 	b.export.max_dirty_age_ms = 20;
 	b.export.on_conflict = GATE_CONFLICT_FAIL;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	/* Refused while the writer is at work again. */
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
 	fake_s3_hold(b.s3, S3_OP_PUT);
@@ -280,22 +280,22 @@ an_upload_refused_below_a_writer_waits_for_its_commit(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 2, "cc", 2, GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "bbcc", 4));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "bbcc", 4));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.quarantined, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_directory_that_is_refused_keeps_its_files(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh dir, fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 1, -EACCES);
 	/* Without files it would go. */
 	fake_s3_hold(b.s3, S3_OP_PUT);
@@ -305,9 +305,9 @@ a_directory_that_is_refused_keeps_its_files(void)
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "text", 4, GATE_FILE_SYNC),
 			0);
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "d/f", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- bytes ---- */
@@ -315,7 +315,7 @@ a_directory_that_is_refused_keeps_its_files(void)
 static void
 bytes_from_the_bucket_do_not_fall_on_written_ones(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh fh;
 	static char text[300000];
@@ -323,7 +323,7 @@ bytes_from_the_bucket_do_not_fall_on_written_ones(void)
 	memset(text, 'o', sizeof(text));
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", text, sizeof(text));
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 1000, "new", 3, GATE_UNSTABLE),
@@ -334,85 +334,85 @@ bytes_from_the_bucket_do_not_fall_on_written_ones(void)
 	CU_ASSERT(do_read_is(&b, &a, &fh, text, sizeof(text)));
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
 	CU_ASSERT(do_read_is(&b, &c, &fh, text, sizeof(text)));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", text, sizeof(text)));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_file_made_shorter_and_longer_reads_zeros(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "0123456789", 10);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_size(&b, &a, &fh, 4), 0);
 	CU_ASSERT_EQUAL(do_size(&b, &a, &fh, 8), 0);
 	CU_ASSERT(do_read_is(&b, &a, &fh, "0123\0\0\0\0", 8));
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "0123\0\0\0\0", 8));
 	CU_ASSERT(do_read_is(&b, &a, &fh, "0123\0\0\0\0", 8));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 an_object_changed_by_others_is_not_overwritten(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "v1", 2);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "a", 1, GATE_UNSTABLE), 0);
 	fake_s3_set(b.s3, "f", "v2", 2);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "v2", 2));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.quarantined, 1);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 overwrite_overwrites(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
 	b.export.on_conflict = GATE_CONFLICT_OVERWRITE;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "v1", 2);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "ours", 4, GATE_UNSTABLE),
 			0);
 	fake_s3_set(b.s3, "f", "v2", 2);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "ours", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_large_object_changed_during_its_upload_is_kept(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char *big = calloc(1, 18 * MIB);
 
 	b.export.on_conflict = GATE_CONFLICT_FAIL;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	__atomic_store_n(&b.x->can_complete_if_match, false, __ATOMIC_RELAXED);
 	fake_s3_ignore_complete(b.s3);
 	fake_s3_set(b.s3, "f", "v1", 2);
@@ -425,11 +425,11 @@ a_large_object_changed_during_its_upload_is_kept(void)
 	CU_ASSERT(fake_s3_is_held(b.s3));
 	fake_s3_set(b.s3, "f", "theirs", 6);
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
 	CU_ASSERT_EQUAL(fake_s3_uploads(b.s3), 0);
 	free(big);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- the end and the next beginning ---- */
@@ -437,65 +437,65 @@ a_large_object_changed_during_its_upload_is_kept(void)
 static void
 uncommitted_bytes_change_the_verifier_over_a_restart(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	uint8_t before[8], after[8];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &a, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "text", 4, GATE_UNSTABLE),
 			0);
 	gate_verifier(b.gate, before);
-	bed_restart(&b);
+	fixture_restart(&b);
 	gate_verifier(b.gate, after);
 	CU_ASSERT_NOT_EQUAL(memcmp(before, after, 8), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "text", 4, GATE_UNSTABLE),
 			0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	bed_restart(&b);
+	fixture_restart(&b);
 	gate_verifier(b.gate, before);
 	CU_ASSERT_EQUAL(memcmp(before, after, 8), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 the_gate_closes_while_uploads_fail(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char name[8];
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	for (int i = 0; i < 20; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
 		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
 	}
 	CU_ASSERT(fake_s3_is_held(b.s3));
-	bed_restart(&b);
+	fixture_restart(&b);
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "f19", "text", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_directory_with_unsent_files_outlives_the_bucket_s(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a, c;
 	struct gate_fh dir, fh;
 	struct gate_attr attr;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "d/x", "x", 1);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "d", &dir), 0);
 	CU_ASSERT_EQUAL(do_create_in(&b, &a, &dir, "y", &fh), 0);
@@ -506,22 +506,22 @@ a_directory_with_unsent_files_outlives_the_bucket_s(void)
 	CU_ASSERT_EQUAL(gate_getattr(b.x, &c.rq, &dir, &attr), 0);
 	CU_ASSERT_EQUAL(do_lookup(&b, &c, "d", &dir), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &a, &fh), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "d/y", "y", 1));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_file_that_became_a_symlink_is_found_again(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh old, fh;
 	struct gate_attr attr;
 	char target[GATE_PATH_MAX + 1] = "";
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "text", 4);
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &old), 0);
 	fake_s3_set_mode(b.s3, "f", "target", "0120777");
@@ -530,13 +530,13 @@ a_file_that_became_a_symlink_is_found_again(void)
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(gate_readlink(b.x, &a.rq, &fh, target, &attr), 0);
 	CU_ASSERT_STRING_EQUAL(target, "target");
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_symlink_does_not_move_when_it_is_uploaded(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_attr before, after;
@@ -544,11 +544,11 @@ a_symlink_does_not_move_when_it_is_uploaded(void)
 	char target[GATE_PATH_MAX + 1] = "";
 
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	a.rq.may_block = true;
 	CU_ASSERT_EQUAL(gate_symlink(b.x, &a.rq, &b.root, "l", "t1", NULL,
 				     &fh, &before, &wcc), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	for (int i = 0; i < 3; i++) {
 		nanosleep(&(struct timespec){ 0, 60000000 }, NULL);
 		CU_ASSERT_EQUAL(do_lookup(&b, &a, "l", &fh), 0);
@@ -560,7 +560,7 @@ a_symlink_does_not_move_when_it_is_uploaded(void)
 	CU_ASSERT_EQUAL(do_lookup(&b, &a, "l", &fh), 0);
 	CU_ASSERT_EQUAL(gate_readlink(b.x, &a.rq, &fh, target, &after), 0);
 	CU_ASSERT_STRING_EQUAL(target, "t2");
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- many at once ---- */
@@ -569,7 +569,7 @@ a_symlink_does_not_move_when_it_is_uploaded(void)
 #define STRESS_MS 600
 
 struct stress {
-	struct bed *b;
+	struct fixture *b;
 	unsigned seed;
 	int errors;
 	uint64_t until;
@@ -680,13 +680,13 @@ show(void *arg, const struct gate_handle_info *h)
 static void
 a_gate_with_files_in_many_directories_closes(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct gate_fh dir, fh;
 	struct client c;
 	char name[8];
 
 	client_init(&c, "client0");
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < 40; i++) {
 		snprintf(name, sizeof(name), "d%u", i);
 		CU_ASSERT_EQUAL(do_mkdir(&b, &c, name, &dir), 0);
@@ -696,13 +696,13 @@ a_gate_with_files_in_many_directories_closes(void)
 					0);
 		}
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 many_clients_at_once_break_nothing(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct stress s[6];
 	pthread_t threads[6];
 	struct gate_status status;
@@ -717,7 +717,7 @@ many_clients_at_once_break_nothing(void)
 	b.export.settle_ms = 10;
 	b.config.max_nodes = 16;
 	client_init(&c, "client0");
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < 6; i++) {
 		s[i] = (struct stress){ &b, i * 7919 + seed, 0,
 					clock_ms() + last };
@@ -727,7 +727,7 @@ many_clients_at_once_break_nothing(void)
 		pthread_join(threads[i], NULL);
 		CU_ASSERT_EQUAL(s[i].errors, 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.invariant_failures, 0);
 	CU_ASSERT_EQUAL(status.held_requests, 0);
@@ -752,13 +752,13 @@ many_clients_at_once_break_nothing(void)
 			free(data);
 		}
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_cache_has_an_end(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -766,19 +766,19 @@ a_cache_has_an_end(void)
 
 	client_init(&a, "a");
 	b.config.cache_size = 4 * MIB;
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 12; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
 		CU_ASSERT_EQUAL(do_create(&b, &a, name, &fh), 0);
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, big, MIB,
 					 GATE_FILE_SYNC), 0);
-		CU_ASSERT(bed_settled(&b));
+		CU_ASSERT(fixture_settled(&b));
 	}
 	AWAIT((gate_status(b.gate, &status),
 	       status.clean_bytes + status.staged_bytes <= 5 * MIB));
 	CU_ASSERT(status.clean_bytes + status.staged_bytes <= 5 * MIB);
 	free(big);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_promises",

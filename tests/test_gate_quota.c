@@ -11,16 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
-static struct bed b;
+static struct fixture b;
 static struct client c;
 
 static void
 begin(uint64_t quota)
 {
-	b = (struct bed)BED;
+	b = (struct fixture)FIXTURE;
 	b.export.quota_bytes = quota;
 	client_init(&c, "a");
 }
@@ -49,10 +49,10 @@ static void
 without_a_quota_df_shows_much_and_nothing_used(void)
 {
 	begin(0);
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_set(b.s3, "f", "12345", 5);
 	CU_ASSERT_EQUAL(used(), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -62,7 +62,7 @@ df_counts_what_is_there_and_what_is_written(void)
 	char text[400] = "";
 
 	begin(1000);
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 30; i++) {
 		char key[16];
 
@@ -70,7 +70,7 @@ df_counts_what_is_there_and_what_is_written(void)
 		fake_s3_set(b.s3, key, "0123456789", 10);
 	}
 	/* Those came after the count at the start: count anew. */
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(used_becomes(300));
 	CU_ASSERT_EQUAL(do_create(&b, &c, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 400, GATE_UNSTABLE),
@@ -78,16 +78,16 @@ df_counts_what_is_there_and_what_is_written(void)
 	CU_ASSERT_EQUAL(used(), 700);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 400, GATE_FILE_SYNC),
 			0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT_EQUAL(used(), 700);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 100), 0);
 	CU_ASSERT_EQUAL(used(), 400);
 	CU_ASSERT_EQUAL(do_remove(&b, &c, "f"), 0);
 	CU_ASSERT_EQUAL(used(), 300);
-	CU_ASSERT(bed_settled(&b));
-	bed_restart(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_restart(&b);
 	CU_ASSERT(used_becomes(300));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -97,7 +97,7 @@ what_would_not_fit_is_refused_and_nothing_else(void)
 	struct gate_fh fh, other;
 
 	begin(1000);
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &c, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &fh, 0, text, 900, GATE_FILE_SYNC),
 			0);
@@ -117,9 +117,9 @@ what_would_not_fit_is_refused_and_nothing_else(void)
 	CU_ASSERT_EQUAL(do_remove(&b, &c, "f"), 0);
 	CU_ASSERT_EQUAL(do_write(&b, &c, &other, 0, "x", 1, GATE_FILE_SYNC),
 			0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	CU_ASSERT(fake_s3_is(b.s3, "g", "x", 1));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
@@ -130,7 +130,7 @@ zeros_that_nobody_wrote_have_a_bound(void)
 
 	begin(0);
 	b.export.max_hole = 2 * MIB;
-	bed_open(&b);
+	fixture_open(&b);
 	CU_ASSERT_EQUAL(do_create(&b, &c, "f", &fh), 0);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 5ULL << 40), -EFBIG);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 2 * MIB + 1), -EFBIG);
@@ -147,14 +147,14 @@ zeros_that_nobody_wrote_have_a_bound(void)
 				 GATE_UNSTABLE), 0);
 	CU_ASSERT_EQUAL(do_commit(&b, &c, &fh), 0);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 6 * MIB), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	/* What S3 has is none either. */
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 7 * MIB), 0);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 100 * MIB), -EFBIG);
 	CU_ASSERT_EQUAL(do_size(&b, &c, &fh, 0), 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 #define FILES 300
@@ -171,7 +171,7 @@ changes_that_s3_lacks_do_not_fill_memory(void)
 	begin(0);
 	b.config.max_nodes = NODES;
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < FILES; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		fake_s3_set(b.s3, name, "x", 1);
@@ -192,18 +192,18 @@ changes_that_s3_lacks_do_not_fill_memory(void)
 	/* What makes it less is taken, and in the end all is. */
 	CU_ASSERT_EQUAL(do_remove(&b, &c, "f0"), 0);
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	for (unsigned i = 1; i < FILES; i++) {
-		uint64_t until = clock_ms() + BED_WAIT_MS;
+		uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 		int r;
 
 		while ((r = do_mode(&b, &c, &fh[i], 0640)) == -EAGAIN &&
 		       clock_ms() < until)
-			CU_ASSERT(bed_settled(&b));
+			CU_ASSERT(fixture_settled(&b));
 		CU_ASSERT_EQUAL(r, 0);
 	}
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 static int
@@ -232,7 +232,7 @@ changes_that_one_bucket_lacks_leave_room_for_those_of_others(void)
 	b.two = true;
 	b.config.max_nodes = NODES;
 	b.export.attr_ttl_ms = 60000;
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < FILES; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		fake_s3_set(b.s3, name, "x", 1);
@@ -249,8 +249,8 @@ changes_that_one_bucket_lacks_leave_room_for_those_of_others(void)
 		CU_ASSERT_EQUAL(make_in_other(name), 0);
 	}
 	fake_s3_fail(b.s3, S3_OP_COPY, 1, 0, 0);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_quota", T(without_a_quota_df_shows_much_and_nothing_used),

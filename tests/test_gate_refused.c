@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define LONG_MS 3600000
@@ -25,7 +25,7 @@ count(void *arg, const struct gate_quarantine_info *info)
 }
 
 static unsigned
-kept(struct bed *b)
+kept(struct fixture *b)
 {
 	unsigned n = 0;
 
@@ -54,9 +54,9 @@ see(void *arg, const struct gate_upload_info *info)
 
 /* Until S3 has refused an upload so often. */
 static bool
-is_refused(struct bed *b, unsigned times, struct seen *s)
+is_refused(struct fixture *b, unsigned times, struct seen *s)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 
 	do {
 		*s = (struct seen){ 0 };
@@ -69,9 +69,9 @@ is_refused(struct bed *b, unsigned times, struct seen *s)
 }
 
 static bool
-is_kept(struct bed *b)
+is_kept(struct fixture *b)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 
 	while (kept(b) == 0 && clock_ms() < until)
 		usleep(2000);
@@ -80,7 +80,7 @@ is_kept(struct bed *b)
 
 /* Not before, and it may have come already. */
 static bool
-is_kept_at_the_third(struct bed *b)
+is_kept_at_the_third(struct fixture *b)
 {
 	bool early = kept(b) > 0 && fake_s3_calls(b->s3, S3_OP_PUT) < 3;
 
@@ -89,17 +89,17 @@ is_kept_at_the_third(struct bed *b)
 
 /* Tries have pauses between them, and the machine may be busy. */
 static bool
-settled(struct bed *b)
+settled(struct fixture *b)
 {
 	for (int i = 0; i < 5; i++)
-		if (bed_settled(b))
+		if (fixture_settled(b))
 			return true;
 	return false;
 }
 
 /* The refusals of that operation end: nothing of it remains. */
 static void
-ends_well(struct bed *b, enum s3_op op)
+ends_well(struct fixture *b, enum s3_op op)
 {
 	fake_s3_fail(b->s3, op, 1, 0, 0);
 	CU_ASSERT(settled(b));
@@ -107,17 +107,17 @@ ends_well(struct bed *b, enum s3_op op)
 }
 
 static void
-begin(struct bed *b, struct client *c, uint64_t grace_ms)
+begin(struct fixture *b, struct client *c, uint64_t grace_ms)
 {
 	b->export.refuse_grace_ms = grace_ms;
 	client_init(c, "a");
-	bed_open(b);
+	fixture_open(b);
 }
 
 static void
 a_refusal_that_passes_costs_time_and_nothing_else(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -136,13 +136,13 @@ a_refusal_that_passes_costs_time_and_nothing_else(void)
 	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.refused, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 three_refusals_are_believed_when_the_time_is_over(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct seen seen;
@@ -153,14 +153,14 @@ three_refusals_are_believed_when_the_time_is_over(void)
 	CU_ASSERT(is_refused(&b, 2, &seen));
 	CU_ASSERT(is_kept_at_the_third(&b));
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 3);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* The time counts over restarts, and so does what was said. */
 static void
 a_restart_does_not_begin_the_time_anew(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct seen seen;
@@ -169,17 +169,17 @@ a_restart_does_not_begin_the_time_anew(void)
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EINVAL);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
 	CU_ASSERT(is_refused(&b, 2, &seen));
-	bed_restart(&b);
+	fixture_restart(&b);
 	CU_ASSERT(is_kept_at_the_third(&b));
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 3);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* What was refused before is another version's. */
 static void
 a_new_version_begins_the_time_anew(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct seen seen;
@@ -191,22 +191,22 @@ a_new_version_begins_the_time_anew(void)
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "TEXT", 4,
 				 GATE_FILE_SYNC), 0);
-	bed_keep(&b);
+	fixture_keep(&b);
 	fake_s3_release(b.s3);
-	bed_stop(&b);
-	bed_put_back(&b);
-	bed_start(&b);
+	fixture_stop(&b);
+	fixture_put_back(&b);
+	fixture_start(&b);
 	CU_ASSERT(is_refused(&b, 1, &seen));
 	CU_ASSERT_EQUAL(kept(&b), 0);
 	ends_well(&b, S3_OP_PUT);
 	CU_ASSERT(fake_s3_is(b.s3, "f", "TEXT", 4));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 another_failure_in_between_begins_the_time_anew(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct seen seen;
@@ -220,13 +220,13 @@ another_failure_in_between_begins_the_time_anew(void)
 		usleep(2000);
 	CU_ASSERT_EQUAL(kept(&b), 0);
 	CU_ASSERT_EQUAL(seen.refusals, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 static void
 a_renamed_file_does_not_go_back_while_its_copy_is_refused(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh, to;
 	struct seen seen;
@@ -244,14 +244,14 @@ a_renamed_file_does_not_go_back_while_its_copy_is_refused(void)
 	ends_well(&b, S3_OP_COPY);
 	CU_ASSERT(fake_s3_is(b.s3, "g", "old", 3));
 	CU_ASSERT_FALSE(fake_s3_has(b.s3, "f"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* 412 for a change of ours whose answer was lost, and HEAD denied. */
 static void
 a_look_that_is_refused_is_no_conflict(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct gate_status status;
@@ -269,14 +269,14 @@ a_look_that_is_refused_is_no_conflict(void)
 	CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
 	gate_status(b.gate, &status);
 	CU_ASSERT_EQUAL(status.conflicts, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* An upload that a cleanup job took away in its middle. */
 static void
 parts_that_somebody_cleared_away_are_sent_anew(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 
@@ -289,7 +289,7 @@ parts_that_somebody_cleared_away_are_sent_anew(void)
 	CU_ASSERT(settled(&b));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT_EQUAL(kept(&b), 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* Encrypted for somebody else, or a bad moment of the store. */
@@ -297,7 +297,7 @@ static void
 bytes_that_are_refused_are_waited_for_a_while(void)
 {
 	static const int errors[] = { -EINVAL, -EBADMSG };
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char buf[4];
@@ -307,7 +307,7 @@ bytes_that_are_refused_are_waited_for_a_while(void)
 	fake_s3_set(b.s3, "f", "text", 4);
 	fake_s3_set(b.s3, "g", "text", 4);
 	for (unsigned i = 0; i < 2; i++) {
-		uint64_t until = clock_ms() + BED_WAIT_MS;
+		uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 		char name[] = { (char)('f' + i), '\0' };
 		int r;
 
@@ -325,14 +325,14 @@ bytes_that_are_refused_are_waited_for_a_while(void)
 			usleep(2000);
 		CU_ASSERT(do_read_is(&b, &a, &fh, "text", 4));
 	}
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* UploadPartCopy: 501; and that is not for ever. */
 static void
 unchanged_parts_are_sent_where_they_cannot_be_copied(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	size_t len = SMALL_UPLOAD + 1;
@@ -364,7 +364,7 @@ unchanged_parts_are_sent_where_they_cannot_be_copied(void)
 	CU_ASSERT(fake_s3_calls(b.s3, S3_OP_PART_COPY) > before);
 	CU_ASSERT(fake_s3_is(b.s3, "f", data, len));
 	CU_ASSERT_EQUAL(kept(&b), 0);
-	bed_close(&b);
+	fixture_close(&b);
 	free(data);
 }
 

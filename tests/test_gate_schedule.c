@@ -11,13 +11,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 static bool
 comes(struct s3 *s3, const char *key)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 
 	while (!fake_s3_has(s3, key) && clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
@@ -48,7 +48,7 @@ make(struct gate_export *x, const struct gate_fh *root, struct client *c,
 static void
 a_silent_bucket_keeps_no_other_export_waiting(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char name[16];
@@ -56,7 +56,7 @@ a_silent_bucket_keeps_no_other_export_waiting(void)
 	b.two = true;
 	b.export.settle_ms = 1;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	for (unsigned i = 0; i < 24; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
@@ -66,12 +66,12 @@ a_silent_bucket_keeps_no_other_export_waiting(void)
 	CU_ASSERT_EQUAL(make(b.y, &b.rooty, &a, "g"), 0);
 	CU_ASSERT(comes(b.s3y, "g"));
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 static int
-do_chmod(struct bed *b, struct client *c, const struct gate_fh *fh)
+do_chmod(struct fixture *b, struct client *c, const struct gate_fh *fh)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = 0600 };
 	struct gate_wcc wcc = { 0 };
@@ -85,19 +85,19 @@ do_chmod(struct bed *b, struct client *c, const struct gate_fh *fh)
 static void
 what_is_waited_for_goes_before_what_is_not(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	char name[16];
 
 	b.export.settle_ms = 1;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	for (unsigned i = 0; i < 40; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
 	}
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	fake_s3_hold(b.s3, S3_OP_COPY);
 	for (unsigned i = 0; i < 40; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
@@ -106,11 +106,12 @@ what_is_waited_for_goes_before_what_is_not(void)
 	}
 	CU_ASSERT(fake_s3_is_held(b.s3));
 	CU_ASSERT_EQUAL(do_file(&b, &a, "g", "text", &fh), 0);
-	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b/g", BED_WAIT_MS, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b/g", FIXTURE_WAIT_MS, NULL, NULL),
+			0);
 	CU_ASSERT(fake_s3_has(b.s3, "g"));
 	fake_s3_release(b.s3);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 #define TOGETHER 6
@@ -118,7 +119,7 @@ what_is_waited_for_goes_before_what_is_not(void)
 static void
 come_together(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	uint64_t until;
@@ -126,10 +127,11 @@ come_together(void)
 
 	b.export.settle_ms = b.export.create_settle_ms = 60000;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	/* One thread is there, and idle. */
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
-	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", BED_WAIT_MS, NULL, NULL), 0);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", FIXTURE_WAIT_MS, NULL, NULL),
+			0);
 	for (unsigned i = 0; i < TOGETHER; i++) {
 		snprintf(name, sizeof(name), "f%u", i);
 		CU_ASSERT_EQUAL(do_file(&b, &a, name, "text", &fh), 0);
@@ -137,14 +139,15 @@ come_together(void)
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", 0, NULL, NULL), -ETIMEDOUT);
 	/* The one of "f", and those that are held now. */
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	while (fake_s3_calls(b.s3, S3_OP_PUT) < 1 + TOGETHER &&
 	       clock_ms() < until)
 		nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
 	CU_ASSERT_EQUAL(fake_s3_calls(b.s3, S3_OP_PUT), 1 + TOGETHER);
 	fake_s3_release(b.s3);
-	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", BED_WAIT_MS, NULL, NULL), 0);
-	bed_close(&b);
+	CU_ASSERT_EQUAL(gate_flush(b.gate, "/b", FIXTURE_WAIT_MS, NULL, NULL),
+			0);
+	fixture_close(&b);
 }
 
 /* Often enough that the thread that is idle wakes late once. */

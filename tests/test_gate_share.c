@@ -12,18 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
 #define CACHE (8 * MIB)
 #define PIECE (128U << 10)
 #define WAITERS 4
 
-/* The calls of the bed, on the other export. */
-static struct bed
-other(const struct bed *b)
+/* The calls of the fixture, on the other export. */
+static struct fixture
+other(const struct fixture *b)
 {
-	struct bed y = BED;
+	struct fixture y = FIXTURE;
 
 	y.gate = b->gate;
 	y.x = b->y;
@@ -34,7 +34,7 @@ other(const struct bed *b)
 
 /* Files of a piece each, until one is refused.  How many were taken. */
 static unsigned
-fill(struct bed *b, struct client *c, unsigned most)
+fill(struct fixture *b, struct client *c, unsigned most)
 {
 	char *piece = calloc(1, PIECE), name[16];
 	struct gate_fh fh;
@@ -60,14 +60,14 @@ static void
 what_a_silent_bucket_does_not_take_leaves_room_for_another(void)
 {
 	struct client a, c;
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	unsigned most = CACHE / PIECE, took;
 
 	client_init(&a, "a");
 	client_init(&c, "c");
 	b.two = true;
 	b.config.cache_size = CACHE;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	took = fill(&b, &a, 2 * most);
@@ -79,18 +79,18 @@ what_a_silent_bucket_does_not_take_leaves_room_for_another(void)
 	CU_ASSERT_EQUAL(fill(&y, &c, most / 10), most / 10);
 	fake_s3_release(b.s3);
 	fake_s3_release(b.s3y);
-	CU_ASSERT(bed_settled(&b));
+	CU_ASSERT(fixture_settled(&b));
 	/* A part that nobody uses now is there again. */
 	CU_ASSERT(fill(&y, &c, most / 2) == most / 2);
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 /* ---- REMOVEs that wait for the object to go ---- */
 
 struct remover {
 	pthread_t thread;
-	struct bed *b;
+	struct fixture *b;
 	struct client c;
 	char name[16];
 	int result;
@@ -106,7 +106,7 @@ remover_main(void *arg)
 }
 
 static unsigned
-waiting(struct bed *b)
+waiting(struct fixture *b)
 {
 	unsigned count;
 
@@ -120,16 +120,16 @@ static void
 removes_that_wait_for_one_bucket_leave_those_of_another_their_wait(void)
 {
 	struct remover list[WAITERS];
-	uint64_t until = clock_ms() + BED_WAIT_MS;
-	struct bed b = BED, y;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
+	struct fixture b = FIXTURE, y;
 	struct client c;
 	struct gate_fh fh;
 
 	client_init(&c, "c");
 	b.two = true;
 	/* As long as it takes. */
-	b.export.hold_ms = BED_WAIT_MS;
-	bed_open(&b);
+	b.export.hold_ms = FIXTURE_WAIT_MS;
+	fixture_open(&b);
 	y = other(&b);
 	for (unsigned i = 0; i < WAITERS; i++) {
 		list[i].b = &b;
@@ -157,8 +157,8 @@ removes_that_wait_for_one_bucket_leave_those_of_another_their_wait(void)
 		pthread_join(list[i].thread, NULL);
 		CU_ASSERT_EQUAL(list[i].result, 0);
 	}
-	CU_ASSERT(bed_settled(&b));
-	bed_close(&b);
+	CU_ASSERT(fixture_settled(&b));
+	fixture_close(&b);
 }
 
 /* ---- memory for parts that are larger than it ---- */
@@ -167,7 +167,7 @@ removes_that_wait_for_one_bucket_leave_those_of_another_their_wait(void)
 #define LARGE (24 * MIB)
 
 static void
-change_large(struct bed *b, struct client *c)
+change_large(struct fixture *b, struct client *c)
 {
 	char *data = calloc(1, LARGE);
 	struct gate_fh fh;
@@ -184,7 +184,7 @@ static void
 parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
 {
 	struct client a, c;
-	struct bed b = BED, y;
+	struct fixture b = FIXTURE, y;
 	uint64_t used = 0, until;
 	bool waits = false;
 
@@ -194,13 +194,13 @@ parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
 	b.config.memory_size = MEMORY;
 	b.export.part_size = 32 * MIB;
 	b.export.equal_parts = true;
-	bed_open(&b);
+	fixture_open(&b);
 	y = other(&b);
 	fake_s3_hold(b.s3, S3_OP_PART);
 	fake_s3_hold(b.s3y, S3_OP_PART);
 	change_large(&b, &a);
 	change_large(&y, &c);
-	until = clock_ms() + BED_WAIT_MS;
+	until = clock_ms() + FIXTURE_WAIT_MS;
 	while (!waits && used <= MEMORY + LARGE && clock_ms() < until) {
 		mutex_lock(&b.gate->mutex);
 		used = b.gate->memory_used;
@@ -213,10 +213,10 @@ parts_beyond_the_memory_go_up_one_at_a_time_of_all_exports(void)
 	CU_ASSERT(used <= MEMORY + LARGE);
 	fake_s3_release(b.s3);
 	fake_s3_release(b.s3y);
-	CU_ASSERT(bed_settled(&b));
-	CU_ASSERT_EQUAL(bed_memory_used(&b), 0);
+	CU_ASSERT(fixture_settled(&b));
+	CU_ASSERT_EQUAL(fixture_memory_used(&b), 0);
 	CU_ASSERT_EQUAL(b.gate->memory_beyond, 0);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 TEST_MAIN("gate_share",

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 #include "tests/host_fault.h"
 #include "tests/unit.h"
 
@@ -46,14 +46,14 @@ who_sets_a_timer_waits_for_no_memory(void)
 	CU_ASSERT_EQUAL_FATAL(timers_start(&t, &clock, fire, &f), 0);
 	CU_ASSERT_EQUAL_FATAL(host_fault_set("alloc op=realloc"), 0);
 	/* Who waits for it waits for ever. */
-	alarm(10 * BED_WAIT_MS / 1000);
+	alarm(10 * FIXTURE_WAIT_MS / 1000);
 	for (unsigned i = 0; i < 100; i++)
 		timers_add(&t, clock_ms() + 50, i + 1);
 	alarm(0);
 	CU_ASSERT(host_fault_fired(0) > 0);
 	CU_ASSERT_EQUAL_FATAL(host_fault_set(""), 0);
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += BED_WAIT_MS / 1000;
+	until.tv_sec += FIXTURE_WAIT_MS / 1000;
 	CU_ASSERT_EQUAL(sem_timedwait(&f.lost, &until), 0);
 	timers_stop(&t);
 	timers_free(&t);
@@ -64,14 +64,14 @@ who_sets_a_timer_waits_for_no_memory(void)
 static void
 a_file_whose_timer_was_lost_is_uploaded_all_the_same(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh;
 	struct timers *t;
 
 	b.export.settle_ms = 300;
 	client_init(&a, "a");
-	bed_open(&b);
+	fixture_open(&b);
 	t = &b.gate->timers;
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "bytes", &fh), 0);
 	mutex_lock(&t->mutex);
@@ -81,7 +81,7 @@ a_file_whose_timer_was_lost_is_uploaded_all_the_same(void)
 	mutex_unlock(&t->mutex);
 	AWAIT(fake_s3_has(b.s3, "f"));
 	CU_ASSERT(fake_s3_has(b.s3, "f"));
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- descriptors ---- */
@@ -89,7 +89,7 @@ a_file_whose_timer_was_lost_is_uploaded_all_the_same(void)
 static void
 a_slow_flush_of_one_file_holds_no_other(void)
 {
-	struct bed b = BED;
+	struct fixture b = FIXTURE;
 	struct client a;
 	struct gate_fh fh[3];
 	char *p = calloc(1, LEN), name[8];
@@ -97,7 +97,7 @@ a_slow_flush_of_one_file_holds_no_other(void)
 	client_init(&a, "a");
 	b.export.settle_ms = 60000;
 	b.config.max_files = 1;
-	bed_open(&b);
+	fixture_open(&b);
 	for (int i = 0; i < 3; i++) {
 		snprintf(name, sizeof(name), "f%d", i);
 		CU_ASSERT_EQUAL(do_create(&b, &a, name, &fh[i]), 0);
@@ -105,7 +105,7 @@ a_slow_flush_of_one_file_holds_no_other(void)
 	CU_ASSERT_EQUAL_FATAL(
 		host_fault_set("file op=fsync match=*/data/* hold"), 0);
 	/* Who waits for a flush waits for ever. */
-	alarm(10 * BED_WAIT_MS / 1000);
+	alarm(10 * FIXTURE_WAIT_MS / 1000);
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(do_write(&b, &a, &fh[i], 0, p, LEN,
 					 GATE_UNSTABLE), 0);
@@ -119,14 +119,14 @@ a_slow_flush_of_one_file_holds_no_other(void)
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT(do_read_is(&b, &a, &fh[i], p, LEN));
 	free(p);
-	bed_close(&b);
+	fixture_close(&b);
 }
 
 /* ---- maps ---- */
 
 /* Does the copy of the object say anything of bytes that are newer? */
 static bool
-overlap(struct bed *b, const struct gate_fh *fh)
+overlap(struct fixture *b, const struct gate_fh *fh)
 {
 	struct node *n = node_find(b->gate, fh->ino);
 	bool both = false;
@@ -143,7 +143,7 @@ overlap(struct bed *b, const struct gate_fh *fh)
 }
 
 static void
-pin(struct bed *b, const struct gate_fh *fh, int more)
+pin(struct fixture *b, const struct gate_fh *fh, int more)
 {
 	struct node *n = node_find(b->gate, fh->ino);
 
@@ -162,14 +162,14 @@ a_copy_ends_where_new_bytes_are_wherever_memory_fails(void)
 	bool more = true;
 
 	for (unsigned k = 1; more && k < MOST; k++) {
-		struct bed b = BED;
+		struct fixture b = FIXTURE;
 		struct client a;
 		struct gate_fh fh;
 		char *p = calloc(1, LEN), rule[80];
 
 		client_init(&a, "a");
 		b.export.settle_ms = 60000;
-		bed_open(&b);
+		fixture_open(&b);
 		fake_s3_set(b.s3, "f", p, LEN);
 		CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
 		CU_ASSERT(do_read_is(&b, &a, &fh, p, LEN));
@@ -186,7 +186,7 @@ a_copy_ends_where_new_bytes_are_wherever_memory_fails(void)
 		CU_ASSERT_EQUAL_FATAL(host_fault_set(""), 0);
 		CU_ASSERT_FALSE(overlap(&b, &fh));
 		free(p);
-		bed_close(&b);
+		fixture_close(&b);
 	}
 	CU_ASSERT_FALSE(more);
 }

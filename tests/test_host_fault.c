@@ -17,7 +17,7 @@
 
 #include "meta/meta.h"
 #include "tests/host_fault.h"
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/unit.h"
 
 static char dir[] = "/tmp/hostfault.XXXXXX";

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "meta/meta_priv.h"
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/unit.h"
 
 static struct meta_name

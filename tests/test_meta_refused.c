@@ -12,7 +12,7 @@
 
 #include <sqlite3.h>
 
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/unit.h"
 
 /* Somebody else's connection, that makes the writer's statements fail. */

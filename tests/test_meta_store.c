@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/unit.h"
 
 /* Extents of an inode as text: "off+len@at ..." */

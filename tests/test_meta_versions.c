@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "tests/host_fault.h"
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/meta_rows.h"
 #include "tests/unit.h"
 

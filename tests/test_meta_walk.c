@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "meta/meta_priv.h"
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/unit.h"
 
 #define MANY 1100		/* pages of each kind */

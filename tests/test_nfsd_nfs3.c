@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tests/nfs3_bed.h"
+#include "tests/nfs3_fixture.h"
 
 static bool
 changes(uint32_t procedure)

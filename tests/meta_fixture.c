@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See meta_bed.h. */
+/* See meta_fixture.h. */
 
 #include <config.h>
 
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "tests/meta_bed.h"
+#include "tests/meta_fixture.h"
 #include "tests/unit.h"
 
 void

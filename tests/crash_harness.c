@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting, killing and looking behind a daemon (crash_rig.h).  Every wait
+ * Starting, killing and looking behind a daemon (crash_harness.h).  Every wait
  * has a deadline; what the daemon says goes to DIR/log, which is shown when a
  * case fails.
  */
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/crash_rig.h"
+#include "tests/crash_harness.h"
 
 #define NFS3_JUKEBOX 10008
 
@@ -40,7 +40,7 @@ pause_ms(int ms)
 }
 
 int
-rig_bad(struct rig *r, const char *format, ...)
+harness_bad(struct harness *r, const char *format, ...)
 {
 	va_list args;
 
@@ -59,7 +59,7 @@ no_log(void *arg, enum s3_level level, const char *line)
 }
 
 int
-rig_init(struct rig *r)
+harness_init(struct harness *r)
 {
 	struct s3_config config = { .log = no_log };
 	struct s3_error err = { 0 };
@@ -73,7 +73,7 @@ rig_init(struct rig *r)
 	snprintf(r->dir, sizeof(r->dir), "%s/s3nfsd-crash.XXXXXX",
 		 tmp != NULL ? tmp : "/tmp");
 	if (mkdtemp(r->dir) == NULL)
-		return rig_bad(r, "mkdtemp: %s", strerror(errno));
+		return harness_bad(r, "mkdtemp: %s", strerror(errno));
 	if (r->endpoint == NULL) {
 		r->prefix[0] = '\0';
 		snprintf(r->url, sizeof(r->url), "file://%s/bucket", r->dir);
@@ -92,12 +92,12 @@ rig_init(struct rig *r)
 	config.url = open_url;
 	config.endpoint = r->endpoint;
 	if (s3_open(&config, &r->s3, &err) < 0)
-		return rig_bad(r, "s3_open: %s", err.message);
+		return harness_bad(r, "s3_open: %s", err.message);
 	return 0;
 }
 
 static void
-disconnect(struct rig *r)
+disconnect(struct harness *r)
 {
 	if (r->a.fd >= 0)
 		rpcc_close(&r->a);
@@ -107,12 +107,12 @@ disconnect(struct rig *r)
 }
 
 void
-rig_fini(struct rig *r)
+harness_fini(struct harness *r)
 {
 	pid_t pid;
 
 	disconnect(r);
-	rig_kill(r);
+	harness_kill(r);
 	if (r->s3 != NULL)
 		s3_close(&r->s3);
 	pid = fork();
@@ -124,7 +124,7 @@ rig_fini(struct rig *r)
 }
 
 static void
-exec_daemon(struct rig *r, const char *fail)
+exec_daemon(struct harness *r, const char *fail)
 {
 	const char *more = getenv("CRASH_SET");
 	char state[300], log[300];
@@ -153,7 +153,7 @@ exec_daemon(struct rig *r, const char *fail)
 
 /* The port, from the log's last "serving" line behind `from`. */
 static int
-find_port(struct rig *r, long from, uint16_t *port)
+find_port(struct harness *r, long from, uint16_t *port)
 {
 	char log[300], text[8192], *at;
 	FILE *f;
@@ -176,7 +176,7 @@ find_port(struct rig *r, long from, uint16_t *port)
 }
 
 int
-rig_start(struct rig *r, const char *fail)
+harness_start(struct harness *r, const char *fail)
 {
 	uint64_t end = now_ms() + 20000;
 	char log[300];
@@ -191,26 +191,26 @@ rig_start(struct rig *r, const char *fail)
 	while (find_port(r, (long)st.st_size, &r->port) < 0) {
 		if (waitpid(r->pid, &status, WNOHANG) == r->pid) {
 			r->pid = 0;
-			return rig_bad(r, "the daemon ended at its start");
+			return harness_bad(r, "the daemon ended at its start");
 		}
 		if (now_ms() > end)
-			return rig_bad(r, "the daemon does not serve");
+			return harness_bad(r, "the daemon does not serve");
 		pause_ms(10);
 	}
 	disconnect(r);
 	if (rpcc_open(&r->a, "127.0.0.11", "127.0.0.1", r->port, false) != 0 ||
 	    rpcc_open(&r->b, "127.0.0.12", "127.0.0.1", r->port, false) != 0)
-		return rig_bad(r, "cannot connect");
+		return harness_bad(r, "cannot connect");
 	rpcc_identity(&r->a, "alpha", 0, 0, 0, NULL);
 	rpcc_identity(&r->b, "beta", 0, 0, 0, NULL);
 	r->a.timeout_ms = r->b.timeout_ms = 20000;
 	if (nc_mnt(&r->a, r->export, &r->root) != 0)
-		return rig_bad(r, "cannot mount");
+		return harness_bad(r, "cannot mount");
 	return 0;
 }
 
 static int
-wait_end(struct rig *r, unsigned ms, int *status)
+wait_end(struct harness *r, unsigned ms, int *status)
 {
 	uint64_t end = now_ms() + ms;
 
@@ -225,33 +225,33 @@ wait_end(struct rig *r, unsigned ms, int *status)
 }
 
 int
-rig_stop(struct rig *r)
+harness_stop(struct harness *r)
 {
 	int status;
 
 	kill(r->pid, SIGTERM);
 	if (wait_end(r, 20000, &status) < 0)
-		return rig_bad(r, "SIGTERM does not end it");
+		return harness_bad(r, "SIGTERM does not end it");
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return rig_bad(r, "SIGTERM: status %x", (unsigned)status);
+		return harness_bad(r, "SIGTERM: status %x", (unsigned)status);
 	return 0;
 }
 
 int
-rig_crashed(struct rig *r, unsigned ms)
+harness_crashed(struct harness *r, unsigned ms)
 {
 	int status;
 
 	if (wait_end(r, ms, &status) < 0)
-		return rig_bad(r, "the fail point was not reached");
+		return harness_bad(r, "the fail point was not reached");
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-		return rig_bad(r, "ended, but not by SIGKILL: %x",
-			       (unsigned)status);
+		return harness_bad(r, "ended, but not by SIGKILL: %x",
+				   (unsigned)status);
 	return 0;
 }
 
 void
-rig_kill(struct rig *r)
+harness_kill(struct harness *r)
 {
 	int status;
 
@@ -262,7 +262,7 @@ rig_kill(struct rig *r)
 }
 
 int
-rig_ctl(struct rig *r, const char *command, char *out, size_t size)
+harness_ctl(struct harness *r, const char *command, char *out, size_t size)
 {
 	char line[900];
 	FILE *f;
@@ -272,32 +272,32 @@ rig_ctl(struct rig *r, const char *command, char *out, size_t size)
 		 r->ctl, r->dir, command);
 	f = popen(line, "re");
 	if (f == NULL)
-		return rig_bad(r, "popen: %s", strerror(errno));
+		return harness_bad(r, "popen: %s", strerror(errno));
 	n = fread(out, 1, size - 1, f);
 	out[n] = '\0';
-	return pclose(f) == 0 ? 0 : rig_bad(r, "s3nfsctl %s: %s", command,
-					    out);
+	return pclose(f) == 0 ? 0 : harness_bad(r, "s3nfsctl %s: %s", command,
+						out);
 }
 
 int
-rig_settled(struct rig *r, unsigned ms)
+harness_settled(struct harness *r, unsigned ms)
 {
 	uint64_t end = now_ms() + ms;
 	char out[4096];
 
 	for (;;) {
 		/* Renamed directories first: their end may begin others. */
-		if (rig_ctl(r, "status", out, sizeof(out)) < 0)
+		if (harness_ctl(r, "status", out, sizeof(out)) < 0)
 			return -1;
 		if (strstr(out, "\"moves\":[]") != NULL ||
 		    strstr(out, "\"moves\": []") != NULL) {
-			if (rig_ctl(r, "uploads", out, sizeof(out)) < 0)
+			if (harness_ctl(r, "uploads", out, sizeof(out)) < 0)
 				return -1;
 			if (strncmp(out, "[]", 2) == 0)
 				return 0;
 		}
 		if (now_ms() > end)
-			return rig_bad(r, "uploads do not end: %s", out);
+			return harness_bad(r, "uploads do not end: %s", out);
 		pause_ms(30);
 	}
 }
@@ -324,7 +324,7 @@ look_entry(void *arg, const struct s3_entry *e)
 }
 
 int
-rig_look(struct rig *r, const char *name, struct seen *out)
+harness_look(struct harness *r, const char *name, struct seen *out)
 {
 	struct look l = { .out = out };
 	struct s3_list list = { 0 };
@@ -336,12 +336,12 @@ rig_look(struct rig *r, const char *name, struct seen *out)
 	l.key = list.prefix = key;
 	n = s3_list_page(r->s3, &list, look_entry, &l, &next, NULL);
 	free(next);
-	return n < 0 ? rig_bad(r, "list: %s", strerror(-n)) : 0;
+	return n < 0 ? harness_bad(r, "list: %s", strerror(-n)) : 0;
 }
 
 int
-rig_object_is(struct rig *r, const char *name, const void *data,
-	      uint64_t size)
+harness_object_is(struct harness *r, const char *name, const void *data,
+		  uint64_t size)
 {
 	char key[200], *buf = malloc(size + 1);
 	ssize_t n;
@@ -366,7 +366,8 @@ bytes_read(void *arg, uint64_t off, void *buf, size_t len)
 }
 
 int
-rig_put(struct rig *r, const char *name, const void *data, uint64_t size)
+harness_put(struct harness *r, const char *name, const void *data,
+	    uint64_t size)
 {
 	struct bytes bytes = { data };
 	struct s3_source body = { size, bytes_read, &bytes, NULL };
@@ -375,7 +376,7 @@ rig_put(struct rig *r, const char *name, const void *data, uint64_t size)
 
 	snprintf(key, sizeof(key), "%s%s", r->prefix, name);
 	n = s3_put(r->s3, key, &body, NULL, NULL, etag, NULL);
-	return n == 0 ? 0 : rig_bad(r, "put: %s", strerror(-n));
+	return n == 0 ? 0 : harness_bad(r, "put: %s", strerror(-n));
 }
 
 static int
@@ -395,7 +396,7 @@ count_upload(void *arg, const char *key, const char *id, int64_t since_ns)
 }
 
 int
-rig_count_keys(struct rig *r, unsigned *keys, unsigned *uploads)
+harness_count_keys(struct harness *r, unsigned *keys, unsigned *uploads)
 {
 	struct s3_list list = { .prefix = r->prefix, .scratch = true };
 	char *next = NULL;
@@ -407,13 +408,13 @@ rig_count_keys(struct rig *r, unsigned *keys, unsigned *uploads)
 	if (n == 0)
 		n = s3_upload_list(r->s3, r->prefix, count_upload, uploads,
 				   NULL);
-	return n < 0 ? rig_bad(r, "list: %s", strerror(-n)) : 0;
+	return n < 0 ? harness_bad(r, "list: %s", strerror(-n)) : 0;
 }
 
 /* ---- the client's side ---- */
 
 void
-rig_pattern(char *buf, uint64_t size, unsigned seed)
+harness_pattern(char *buf, uint64_t size, unsigned seed)
 {
 	for (uint64_t i = 0; i < size; i++)
 		buf[i] = (char)(seed * 131 + i * 7 + (i >> 8) * 13 +
@@ -421,8 +422,8 @@ rig_pattern(char *buf, uint64_t size, unsigned seed)
 }
 
 int
-rig_write(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
-	  const char *data, uint64_t size)
+harness_write(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
+	      const char *data, uint64_t size)
 {
 	int r = 0;
 
@@ -438,8 +439,8 @@ rig_write(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
 }
 
 int
-rig_file_is(struct rpcc *c, const struct nc_fh *fh, const void *data,
-	    uint64_t size)
+harness_file_is(struct rpcc *c, const struct nc_fh *fh, const void *data,
+		uint64_t size)
 {
 	const char *want = data;
 	char *buf = malloc(1U << 20);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_NFS3_BED_H
-#define TESTS_NFS3_BED_H
+#ifndef TESTS_NFS3_FIXTURE_H
+#define TESTS_NFS3_FIXTURE_H
 
 /* The 22 procedures over a gate that does as it is told: what tests of
  * nfsd/nfs3*.c share. */

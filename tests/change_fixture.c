@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * change_bed.h.  The comparison asks both sides when nothing is under way:
+ * change_fixture.h.  The comparison asks both sides when nothing is under way:
  * everything posted is on disk (a commit comes after it), S3 refuses, and no
  * timer is near.
  */
@@ -17,7 +17,7 @@
 #include "nfsd/gate/change/change.h"
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/worker/worker.h"
-#include "tests/change_bed.h"
+#include "tests/change_fixture.h"
 #include "tests/host_fault.h"
 #include "tests/unit.h"
 
@@ -26,33 +26,34 @@
 #define COMMITS "sql op=commit error=SQLITE_IOERR"
 #define ALLOCATIONS "alloc"
 
-/* ---- the rig ---- */
+/* ---- the harness ---- */
 
 static const enum s3_op refused[] = { S3_OP_PUT, S3_OP_COPY, S3_OP_DELETE };
 
 static void
-refuse(struct rig *r, unsigned times)
+refuse(struct harness *r, unsigned times)
 {
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
-		fake_s3_fail(r->bed.s3, refused[i], 1, times, -EAGAIN);
+		fake_s3_fail(r->fixture.s3, refused[i], 1, times, -EAGAIN);
 }
 
 void
-rig_open(struct rig *r)
+harness_open(struct harness *r)
 {
 	/* Hundreds of gates: not on a disk, if there is a choice. */
 	if (access("/dev/shm", W_OK) == 0)
 		(void)setenv("TMPDIR", "/dev/shm", 1);
-	*r = (struct rig){ .bed = BED };
-	r->bed.export.settle_ms = r->bed.export.create_settle_ms = LONG_MS;
-	r->bed.export.lease_ms = r->bed.export.attr_ttl_ms = LONG_MS;
+	*r = (struct harness){ .fixture = FIXTURE };
+	r->fixture.export.settle_ms = r->fixture.export
+					  .create_settle_ms = LONG_MS;
+	r->fixture.export.lease_ms = r->fixture.export.attr_ttl_ms = LONG_MS;
 	client_init(&r->a, "a");
-	bed_open(&r->bed);
+	fixture_open(&r->fixture);
 	refuse(r, UINT32_MAX);
 }
 
 void
-rig_let_go(struct rig *r)
+harness_let_go(struct harness *r)
 {
 	refuse(r, 0);
 }
@@ -72,39 +73,39 @@ hurry_node(void *arg, struct node *n)
 }
 
 void
-rig_hurry(struct rig *r)
+harness_hurry(struct harness *r)
 {
-	struct gate_export_config *c = &r->bed.x->c;
+	struct gate_export_config *c = &r->fixture.x->c;
 
 	c->settle_ms = c->create_settle_ms = 20;
 	c->lease_ms = 200;
-	(void)each_node(r->bed.gate, hurry_node, NULL);
+	(void)each_node(r->fixture.gate, hurry_node, NULL);
 }
 
 int
-rig_run(struct rig *r)
+harness_run(struct harness *r)
 {
-	rig_let_go(r);
+	harness_let_go(r);
 	r->hurry = true;
-	return rig_settled(r, r->story->after) ? 0 : -ETIMEDOUT;
+	return harness_settled(r, r->story->after) ? 0 : -ETIMEDOUT;
 }
 
 void
-rig_close(struct rig *r)
+harness_close(struct harness *r)
 {
-	bed_close(&r->bed);
+	fixture_close(&r->fixture);
 }
 
 bool
-rig_settled(struct rig *r, bool (*after)(struct rig *r))
+harness_settled(struct harness *r, bool (*after)(struct harness *r))
 {
 	uint64_t until = clock_ms() + 30000;
 	bool done;
 
 	do {
 		if (r->hurry)
-			rig_hurry(r);
-		done = gate_flush(r->bed.gate, NULL, 50, NULL, NULL) == 0 &&
+			harness_hurry(r);
+		done = gate_flush(r->fixture.gate, NULL, 50, NULL, NULL) == 0 &&
 		       after(r);
 		if (!done)
 			nanosleep(&(struct timespec){ 0, 5000000 }, NULL);
@@ -113,33 +114,33 @@ rig_settled(struct rig *r, bool (*after)(struct rig *r))
 }
 
 static int
-all_is_on_disk(struct rig *r)
+all_is_on_disk(struct harness *r)
 {
 	struct meta_batch *b = meta_batch_new();
 	uint8_t one = 1;
 
 	meta_put_setting(b, "test", &one, sizeof(one));
-	return meta_commit(r->bed.meta, &b);
+	return meta_commit(r->fixture.meta, &b);
 }
 
 void
-rig_kill(struct rig *r)
+harness_kill(struct harness *r)
 {
 	CU_ASSERT_EQUAL(all_is_on_disk(r), 0);
 	/* Not the one that is on its way out. */
 	refuse(r, UINT32_MAX);
-	r->bed.export.settle_ms = r->bed.export.create_settle_ms = 20;
-	bed_keep(&r->bed);
-	bed_stop(&r->bed);
-	bed_put_back(&r->bed);
-	rig_let_go(r);
-	bed_start(&r->bed);
+	r->fixture.export.settle_ms = r->fixture.export.create_settle_ms = 20;
+	fixture_keep(&r->fixture);
+	fixture_stop(&r->fixture);
+	fixture_put_back(&r->fixture);
+	harness_let_go(r);
+	fixture_start(&r->fixture);
 }
 
 /* ---- memory and rows ---- */
 
 struct look {
-	struct rig *r;
+	struct harness *r;
 	unsigned wrong;
 	/* of the node at hand */
 	struct node *n;
@@ -206,7 +207,7 @@ look_at_row(struct look *l)
 	const struct meta_inode *m = &l->n->i;
 	struct meta_inode i = { 0 };
 
-	if (meta_get_inode(l->r->bed.meta, l->n->ino, &i) < 0) {
+	if (meta_get_inode(l->r->fixture.meta, l->n->ino, &i) < 0) {
 		differs(l, "there is no row");
 		return;
 	}
@@ -243,9 +244,9 @@ look_at_name(struct look *l)
 {
 	struct node *n = l->n;
 	struct meta_name name;
-	int r = meta_name_of(l->r->bed.meta, n->ino, &name);
+	int r = meta_name_of(l->r->fixture.meta, n->ino, &name);
 
-	if (n->namekey == NULL || n->ino == l->r->bed.x->root) {
+	if (n->namekey == NULL || n->ino == l->r->fixture.x->root) {
 		same(l, r == -ENOENT, "it has a name");
 		return;
 	}
@@ -258,7 +259,7 @@ static int
 look_at_node(void *arg, struct node *n)
 {
 	struct look *l = arg;
-	struct meta *meta = l->r->bed.meta;
+	struct meta *meta = l->r->fixture.meta;
 
 	l->n = n;
 	mutex_lock(&n->mutex);
@@ -325,7 +326,7 @@ count_delete(void *arg, const struct meta_delete *d)
 static void
 look_at_hidden(struct look *l)
 {
-	struct gate *g = l->r->bed.gate;
+	struct gate *g = l->r->fixture.gate;
 	struct hidden *h, *next;
 	struct {
 		char key[META_KEY_MAX + 2];
@@ -346,8 +347,10 @@ look_at_hidden(struct look *l)
 		struct count c = { .l = l, .key = all[i].key };
 
 		(void)each_node(g, count_node, &c);
-		same(l, meta_each_delete(l->r->bed.meta, count_delete, &c) ==
-				0, "deletions");
+		same(l,
+		     meta_each_delete(l->r->fixture.meta, count_delete, &c) ==
+			 0,
+		     "deletions");
 		if (c.owners != all[i].count)
 			fprintf(stderr, "key=%s hidden=%u owners=%u\n",
 				all[i].key, all[i].count, c.owners);
@@ -374,11 +377,11 @@ count_move(void *arg, const struct meta_dirmove *m)
 
 /* In memory; false if the rows are others at this moment. */
 static bool
-deletions(struct rig *r, unsigned *pending)
+deletions(struct harness *r, unsigned *pending)
 {
-	struct gate *g = r->bed.gate;
+	struct gate *g = r->fixture.gate;
 	unsigned rows = 0;
-	int e = meta_each_delete(r->bed.meta, count_any_delete, &rows);
+	int e = meta_each_delete(r->fixture.meta, count_any_delete, &rows);
 
 	mutex_lock(&g->mutex);
 	*pending = (unsigned)g->deletes_pending;
@@ -387,24 +390,25 @@ deletions(struct rig *r, unsigned *pending)
 }
 
 static unsigned
-differences(struct rig *r)
+differences(struct harness *r)
 {
 	struct look l = { .r = r };
-	struct gate *g = r->bed.gate;
+	struct gate *g = r->fixture.gate;
 	unsigned deletes = 0, moves = 0;
 
 	same(&l, all_is_on_disk(r) == 0, "the database takes rows");
 	/* Both are looked at under their mutexes, so that nothing changes. */
-	meta_guard(r->bed.meta, NULL);
+	meta_guard(r->fixture.meta, NULL);
 	(void)each_node(g, look_at_node, &l);
 	look_at_hidden(&l);
-	meta_guard(r->bed.meta, mutex_may_last);
-	same(&l, meta_each_delete(r->bed.meta, count_any_delete, &deletes) ==
-			 0, "deletions");
+	meta_guard(r->fixture.meta, mutex_may_last);
+	same(&l,
+	     meta_each_delete(r->fixture.meta, count_any_delete, &deletes) == 0,
+	     "deletions");
 	mutex_lock(&g->mutex);
 	same(&l, deletes == g->deletes_pending, "deletions pending");
 	mutex_unlock(&g->mutex);
-	same(&l, meta_each_dirmove(r->bed.meta, count_move, &moves) == 0,
+	same(&l, meta_each_dirmove(r->fixture.meta, count_move, &moves) == 0,
 	     "moves");
 	mutex_lock(&g->dirmoves.mutex);
 	same(&l, moves == g->dirmoves.count, "moves under way");
@@ -413,9 +417,9 @@ differences(struct rig *r)
 }
 
 bool
-rig_agrees(struct rig *r)
+harness_agrees(struct harness *r)
 {
-	struct gate *g = r->bed.gate;
+	struct gate *g = r->fixture.gate;
 	unsigned before, after, wrong;
 	bool agree, still;
 
@@ -437,22 +441,22 @@ rig_agrees(struct rig *r)
 static bool
 play_once(const struct story *s, const char *form, unsigned nth)
 {
-	struct rig r;
+	struct harness r;
 	char rule[80];
 	bool fired;
 	int result;
 
-	rig_open(&r);
+	harness_open(&r);
 	r.story = s;
 	if (s->before != NULL)
 		s->before(&r);
-	CU_ASSERT(rig_agrees(&r));
+	CU_ASSERT(harness_agrees(&r));
 	snprintf(rule, sizeof(rule), "%s nth=%u times=1", form, nth);
 	CU_ASSERT_EQUAL(host_fault_set(rule), 0);
 	result = s->act(&r);
 	fired = host_fault_fired(0) > 0;
 	CU_ASSERT_EQUAL(host_fault_set(NULL), 0);
-	if (!rig_agrees(&r)) {
+	if (!harness_agrees(&r)) {
 		fprintf(stderr, "after failure %u of: %s\n", nth, s->name);
 		CU_FAIL("memory ran ahead of the database");
 	}
@@ -463,15 +467,15 @@ play_once(const struct story *s, const char *form, unsigned nth)
 		fprintf(stderr, "%s, again: %s\n", s->name,
 			strerror(-result));
 	CU_ASSERT_EQUAL(result, 0);
-	CU_ASSERT(rig_agrees(&r));
+	CU_ASSERT(harness_agrees(&r));
 	r.hurry = false;
-	rig_kill(&r);
-	if (!rig_settled(&r, s->after)) {
+	harness_kill(&r);
+	if (!harness_settled(&r, s->after)) {
 		fprintf(stderr, "failure %u of: %s\n", nth, s->name);
 		CU_FAIL("S3 does not have what was answered");
 	}
-	CU_ASSERT(rig_agrees(&r));
-	rig_close(&r);
+	CU_ASSERT(harness_agrees(&r));
+	harness_close(&r);
 	return fired;
 }
 
@@ -506,125 +510,125 @@ play(const struct story *s, bool memory)
 	} while (0)
 
 int
-act_mode(struct rig *r, const struct gate_fh *fh, uint32_t mode)
+act_mode(struct harness *r, const struct gate_fh *fh, uint32_t mode)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = mode };
 	struct gate_wcc wcc = { 0 };
 	int result;
 
-	ACT(gate_setattr(r->bed.x, &r->a.rq, fh, &set, NULL, &wcc));
+	ACT(gate_setattr(r->fixture.x, &r->a.rq, fh, &set, NULL, &wcc));
 	return result;
 }
 
 int
-act_exclusive(struct rig *r, const char *name, struct gate_fh *fh)
+act_exclusive(struct harness *r, const char *name, struct gate_fh *fh)
 {
 	static const uint8_t verf[8] = "verifier";
 	struct gate_attr attr;
 	struct gate_wcc wcc = { 0 };
 	int result;
 
-	ACT(gate_create(r->bed.x, &r->a.rq, &r->bed.root, name,
+	ACT(gate_create(r->fixture.x, &r->a.rq, &r->fixture.root, name,
 			GATE_EXCLUSIVE, NULL, verf, fh, &attr, &wcc));
 	return result;
 }
 
 int
-act_symlink(struct rig *r, const char *name, struct gate_fh *fh)
+act_symlink(struct harness *r, const char *name, struct gate_fh *fh)
 {
 	struct gate_setattr set = { 0 };
 	struct gate_attr attr;
 	struct gate_wcc wcc = { 0 };
 	int result;
 
-	ACT(gate_symlink(r->bed.x, &r->a.rq, &r->bed.root, name, "target",
-			 &set, fh, &attr, &wcc));
+	ACT(gate_symlink(r->fixture.x, &r->a.rq, &r->fixture.root, name,
+			 "target", &set, fh, &attr, &wcc));
 	return result;
 }
 
 int
-act_mknod(struct rig *r, const char *name, struct gate_fh *fh)
+act_mknod(struct harness *r, const char *name, struct gate_fh *fh)
 {
 	struct gate_setattr set = { 0 };
 	struct gate_attr attr;
 	struct gate_wcc wcc = { 0 };
 	int result;
 
-	ACT(gate_mknod(r->bed.x, &r->a.rq, &r->bed.root, name, GATE_FIFO, 0,
-		       0, &set, fh, &attr, &wcc));
+	ACT(gate_mknod(r->fixture.x, &r->a.rq, &r->fixture.root, name,
+		       GATE_FIFO, 0, 0, &set, fh, &attr, &wcc));
 	return result;
 }
 
 int
-act_link(struct rig *r, const struct gate_fh *fh, const char *name)
+act_link(struct harness *r, const struct gate_fh *fh, const char *name)
 {
 	struct gate_attr attr;
 	struct gate_wcc wcc = { 0 };
 	int result;
 
-	ACT(gate_link(r->bed.x, &r->a.rq, fh, &r->bed.root, name, &attr,
+	ACT(gate_link(r->fixture.x, &r->a.rq, fh, &r->fixture.root, name, &attr,
 		      &wcc));
 	return result;
 }
 
 int
-act_rmdir(struct rig *r, const char *name)
+act_rmdir(struct harness *r, const char *name)
 {
 	struct gate_wcc wcc = { 0 };
 	int result;
 
-	ACT(gate_rmdir(r->bed.x, &r->a.rq, &r->bed.root, name, &wcc));
+	ACT(gate_rmdir(r->fixture.x, &r->a.rq, &r->fixture.root, name, &wcc));
 	return result;
 }
 
 /* ---- what many stories begin and end with ---- */
 
 void
-rig_new_file(struct rig *r)
+harness_new_file(struct harness *r)
 {
-	CU_ASSERT_EQUAL(do_file(&r->bed, &r->a, "f", "old", &r->fh[0]), 0);
+	CU_ASSERT_EQUAL(do_file(&r->fixture, &r->a, "f", "old", &r->fh[0]), 0);
 }
 
 void
-rig_old_file(struct rig *r)
+harness_old_file(struct harness *r)
 {
-	fake_s3_set(r->bed.s3, "f", "old", 3);
-	CU_ASSERT_EQUAL(do_lookup(&r->bed, &r->a, "f", &r->fh[0]), 0);
+	fake_s3_set(r->fixture.s3, "f", "old", 3);
+	CU_ASSERT_EQUAL(do_lookup(&r->fixture, &r->a, "f", &r->fh[0]), 0);
 }
 
 void
-rig_linked(struct rig *r)
+harness_linked(struct harness *r)
 {
-	rig_new_file(r);
+	harness_new_file(r);
 	CU_ASSERT_EQUAL(act_link(r, &r->fh[0], "g"), 0);
 }
 
 bool
-rig_f_is_new(struct rig *r)
+harness_f_is_new(struct harness *r)
 {
-	return fake_s3_is(r->bed.s3, "f", "new", 3);
+	return fake_s3_is(r->fixture.s3, "f", "new", 3);
 }
 
 bool
-rig_f_is_old(struct rig *r)
+harness_f_is_old(struct harness *r)
 {
-	return fake_s3_is(r->bed.s3, "f", "old", 3);
+	return fake_s3_is(r->fixture.s3, "f", "old", 3);
 }
 
 bool
-rig_f_is_gone(struct rig *r)
+harness_f_is_gone(struct harness *r)
 {
-	return !fake_s3_has(r->bed.s3, "f");
+	return !fake_s3_has(r->fixture.s3, "f");
 }
 
 bool
-rig_only_g_is_old(struct rig *r)
+harness_only_g_is_old(struct harness *r)
 {
-	return rig_f_is_gone(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+	return harness_f_is_gone(r) && fake_s3_is(r->fixture.s3, "g", "old", 3);
 }
 
 bool
-rig_f_and_g_are_old(struct rig *r)
+harness_f_and_g_are_old(struct harness *r)
 {
-	return rig_f_is_old(r) && fake_s3_is(r->bed.s3, "g", "old", 3);
+	return harness_f_is_old(r) && fake_s3_is(r->fixture.s3, "g", "old", 3);
 }

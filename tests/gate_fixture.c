@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bed of gate_bed.h.  A held request waits on its client's semaphore,
- * which wake() posts: a wake-up that is forgotten shows as a request that
- * lasts longer than the gate may hold it.
+ * The fixture of gate_fixture.h.  A held request waits on its client's
+ * semaphore, which wake() posts: a wake-up that is forgotten shows as a request
+ * that lasts longer than the gate may hold it.
  */
 
 #include <config.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/gate_bed.h"
+#include "tests/gate_fixture.h"
 
 static void
 wake(void *arg, void *token)
@@ -28,9 +28,9 @@ wake(void *arg, void *token)
 static void
 say(void *arg, int level, const char *line)
 {
-	struct bed *b = arg;
+	struct fixture *b = arg;
 
-	if (getenv("BED_LOG") != NULL)
+	if (getenv("FIXTURE_LOG") != NULL)
 		fprintf(stderr, "%d: %s\n", level, line);
 	if (b == NULL || level > 1)
 		return;
@@ -41,9 +41,9 @@ say(void *arg, int level, const char *line)
 }
 
 bool
-bed_said(struct bed *b, const char *text)
+fixture_said(struct fixture *b, const char *text)
 {
-	uint64_t until = clock_ms() + BED_WAIT_MS;
+	uint64_t until = clock_ms() + FIXTURE_WAIT_MS;
 	bool said = false;
 
 	while (!said && clock_ms() < until) {
@@ -61,12 +61,12 @@ must(int r, const char *what)
 {
 	if (r >= 0)
 		return;
-	fprintf(stderr, "bed: %s: %s\n", what, strerror(-r));
+	fprintf(stderr, "fixture: %s: %s\n", what, strerror(-r));
 	exit(99);
 }
 
 static void
-start(struct bed *b)
+start(struct fixture *b)
 {
 	struct meta_config mc = { .log = say };
 	struct s3_caps caps = { 0 };
@@ -96,11 +96,11 @@ start(struct bed *b)
 }
 
 void
-bed_open(struct bed *b)
+fixture_open(struct fixture *b)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(b->dir, sizeof(b->dir), "%s/gate-bed-XXXXXX",
+	snprintf(b->dir, sizeof(b->dir), "%s/gate-fixture-XXXXXX",
 		 tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
 	must(mkdtemp(b->dir) == NULL ? -errno : 0, "mkdtemp");
 	b->s3 = fake_s3_new();
@@ -110,28 +110,28 @@ bed_open(struct bed *b)
 }
 
 void
-bed_stop(struct bed *b)
+fixture_stop(struct fixture *b)
 {
 	gate_close(&b->gate);
 	meta_close(&b->meta);
 }
 
 void
-bed_start(struct bed *b)
+fixture_start(struct fixture *b)
 {
 	fake_s3_revive(b->s3);
 	start(b);
 }
 
 void
-bed_restart(struct bed *b)
+fixture_restart(struct fixture *b)
 {
-	bed_stop(b);
-	bed_start(b);
+	fixture_stop(b);
+	fixture_start(b);
 }
 
 void
-bed_keep(struct bed *b)
+fixture_keep(struct fixture *b)
 {
 	char command[256];
 
@@ -141,7 +141,7 @@ bed_keep(struct bed *b)
 }
 
 void
-bed_put_back(struct bed *b)
+fixture_put_back(struct fixture *b)
 {
 	char command[256];
 
@@ -151,7 +151,7 @@ bed_put_back(struct bed *b)
 }
 
 void
-bed_lose_state(struct bed *b)
+fixture_lose_state(struct fixture *b)
 {
 	char command[128];
 
@@ -164,7 +164,7 @@ bed_lose_state(struct bed *b)
 }
 
 void
-bed_close(struct bed *b)
+fixture_close(struct fixture *b)
 {
 	char command[128];
 
@@ -175,17 +175,17 @@ bed_close(struct bed *b)
 		fake_s3_free(b->s3y);
 	snprintf(command, sizeof(command), "rm -rf '%s'", b->dir);
 	if (system(command) != 0)
-		fprintf(stderr, "bed: %s stays\n", b->dir);
+		fprintf(stderr, "fixture: %s stays\n", b->dir);
 }
 
 bool
-bed_settled(struct bed *b)
+fixture_settled(struct fixture *b)
 {
-	return gate_flush(b->gate, NULL, BED_WAIT_MS, NULL, NULL) == 0;
+	return gate_flush(b->gate, NULL, FIXTURE_WAIT_MS, NULL, NULL) == 0;
 }
 
 uint64_t
-bed_memory_used(struct bed *b)
+fixture_memory_used(struct fixture *b)
 {
 	uint64_t used;
 
@@ -228,7 +228,7 @@ again(struct client *c, int r)
 	}
 	if (c->rq.again == GATE_HOLD) {
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += BED_WAIT_MS / 1000;
+		until.tv_sec += FIXTURE_WAIT_MS / 1000;
 		while (sem_timedwait(&c->woken, &until) < 0) {
 			if (errno != EINTR)
 				must(-ETIMEDOUT, "a held request was not woken");
@@ -244,7 +244,7 @@ again(struct client *c, int r)
  * come again: the machine stood still meanwhile, and whom it waited for had not
  * the time that it has had.  It comes again, as a client's does. */
 static bool
-stood_still(const struct bed *b, const struct client *c, int r)
+stood_still(const struct fixture *b, const struct client *c, int r)
 {
 	return r == -EAGAIN && c->rq.again == GATE_JUKEBOX &&
 	       clock_ms() - c->rq.first_ms > 2 * b->export.hold_ms + 200;
@@ -264,7 +264,7 @@ stood_still(const struct bed *b, const struct client *c, int r)
 	} while (0)
 
 int
-do_create_in(struct bed *b, struct client *c, const struct gate_fh *dir,
+do_create_in(struct fixture *b, struct client *c, const struct gate_fh *dir,
 	     const char *name, struct gate_fh *fh)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = 0644 };
@@ -278,14 +278,14 @@ do_create_in(struct bed *b, struct client *c, const struct gate_fh *dir,
 }
 
 int
-do_create(struct bed *b, struct client *c, const char *name,
+do_create(struct fixture *b, struct client *c, const char *name,
 	  struct gate_fh *fh)
 {
 	return do_create_in(b, c, &b->root, name, fh);
 }
 
 int
-do_lookup(struct bed *b, struct client *c, const char *name,
+do_lookup(struct fixture *b, struct client *c, const char *name,
 	  struct gate_fh *fh)
 {
 	struct gate_attr attr;
@@ -297,7 +297,7 @@ do_lookup(struct bed *b, struct client *c, const char *name,
 }
 
 int
-do_mkdir(struct bed *b, struct client *c, const char *name,
+do_mkdir(struct fixture *b, struct client *c, const char *name,
 	 struct gate_fh *fh)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = 0755 };
@@ -310,7 +310,7 @@ do_mkdir(struct bed *b, struct client *c, const char *name,
 }
 
 int
-do_write(struct bed *b, struct client *c, const struct gate_fh *fh,
+do_write(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	 uint64_t off, const void *data, uint32_t len,
 	 enum gate_stable stable)
 {
@@ -324,7 +324,7 @@ do_write(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 int
-do_commit(struct bed *b, struct client *c, const struct gate_fh *fh)
+do_commit(struct fixture *b, struct client *c, const struct gate_fh *fh)
 {
 	struct gate_wcc wcc = { 0 };
 	int r;
@@ -334,7 +334,7 @@ do_commit(struct bed *b, struct client *c, const struct gate_fh *fh)
 }
 
 int
-do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
+do_size(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	uint64_t size)
 {
 	struct gate_setattr set = { .set_size = true, .size = size };
@@ -346,7 +346,7 @@ do_size(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 int
-do_mode(struct bed *b, struct client *c, const struct gate_fh *fh,
+do_mode(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	uint32_t mode)
 {
 	struct gate_setattr set = { .set_mode = true, .mode = mode };
@@ -358,7 +358,7 @@ do_mode(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 int
-do_remove(struct bed *b, struct client *c, const char *name)
+do_remove(struct fixture *b, struct client *c, const char *name)
 {
 	struct gate_wcc wcc = { 0 };
 	int r;
@@ -368,7 +368,7 @@ do_remove(struct bed *b, struct client *c, const char *name)
 }
 
 int
-do_rename(struct bed *b, struct client *c, const char *from, const char *to)
+do_rename(struct fixture *b, struct client *c, const char *from, const char *to)
 {
 	struct gate_wcc one = { 0 }, two = { 0 };
 	int r;
@@ -379,7 +379,7 @@ do_rename(struct bed *b, struct client *c, const char *from, const char *to)
 }
 
 static int
-read_once(struct bed *b, struct client *c, const struct gate_fh *fh,
+read_once(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	  uint64_t off, void *buf, uint32_t len, uint32_t *got, bool *eof)
 {
 	struct gate_attr attr;
@@ -390,7 +390,7 @@ read_once(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 int
-do_read(struct bed *b, struct client *c, const struct gate_fh *fh,
+do_read(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	uint64_t off, void *buf, uint32_t len, uint32_t *got)
 {
 	bool eof;
@@ -399,7 +399,7 @@ do_read(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 bool
-do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
+do_read_is(struct fixture *b, struct client *c, const struct gate_fh *fh,
 	   const void *data, uint32_t len)
 {
 	char *buf = malloc(len + 1);
@@ -424,7 +424,7 @@ do_read_is(struct bed *b, struct client *c, const struct gate_fh *fh,
 }
 
 int
-do_file(struct bed *b, struct client *c, const char *name, const char *text,
+do_file(struct fixture *b, struct client *c, const char *name, const char *text,
 	struct gate_fh *fh)
 {
 	int r = do_create(b, c, name, fh);

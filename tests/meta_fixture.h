@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_META_BED_H
-#define TESTS_META_BED_H
+#ifndef TESTS_META_FIXTURE_H
+#define TESTS_META_FIXTURE_H
 
 /* A database in a directory of its own, for tests of meta.h. */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tests of nfsd/nfs3*.c share; see nfs3_bed.h. */
+/* What tests of nfsd/nfs3*.c share; see nfs3_fixture.h. */
 #include <config.h>
 
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "tests/nfs3_bed.h"
+#include "tests/nfs3_fixture.h"
 
 static struct gate_export data_export = {1}, other_export = {2};
 struct nfs3 nfs;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef TESTS_CRASH_RIG_H
-#define TESTS_CRASH_RIG_H
+#ifndef TESTS_CRASH_HARNESS_H
+#define TESTS_CRASH_HARNESS_H
 
 /*
  * A daemon to be killed, its bucket seen from behind, and a client.
@@ -15,7 +15,7 @@
 #include "s3/s3.h"
 #include "tests/rpcclient.h"
 
-struct rig {
+struct harness {
 	const char *daemon, *ctl;	/* programs */
 	const char *bucket, *endpoint;	/* URL; NULL: embedded */
 	char dir[200];			/* all files of this case */
@@ -39,37 +39,38 @@ struct seen {
 	char etag[S3_ETAG_MAX];
 };
 
-int rig_init(struct rig *r);
-void rig_fini(struct rig *r);
+int harness_init(struct harness *r);
+void harness_fini(struct harness *r);
 /* fail: NAME[:COUNT] or NULL.  Connects both clients. */
-int rig_start(struct rig *r, const char *fail);
+int harness_start(struct harness *r, const char *fail);
 /* SIGTERM; the exit status has to be 0. */
-int rig_stop(struct rig *r);
+int harness_stop(struct harness *r);
 /* It has to kill itself in that time. */
-int rig_crashed(struct rig *r, unsigned ms);
-void rig_kill(struct rig *r);
+int harness_crashed(struct harness *r, unsigned ms);
+void harness_kill(struct harness *r);
 /* Nothing is left to upload. */
-int rig_settled(struct rig *r, unsigned ms);
+int harness_settled(struct harness *r, unsigned ms);
 /* Output of s3nfsctl, at most size - 1 bytes. */
-int rig_ctl(struct rig *r, const char *command, char *out, size_t size);
+int harness_ctl(struct harness *r, const char *command, char *out, size_t size);
 
-int rig_look(struct rig *r, const char *name, struct seen *out);
+int harness_look(struct harness *r, const char *name, struct seen *out);
 /* The object's bytes are these. */
-int rig_object_is(struct rig *r, const char *name, const void *data,
-		  uint64_t size);
-int rig_put(struct rig *r, const char *name, const void *data, uint64_t size);
+int harness_object_is(struct harness *r, const char *name, const void *data,
+		      uint64_t size);
+int harness_put(struct harness *r, const char *name, const void *data,
+		uint64_t size);
 /* Keys of the export and multipart uploads under way. */
-int rig_count_keys(struct rig *r, unsigned *keys, unsigned *uploads);
+int harness_count_keys(struct harness *r, unsigned *keys, unsigned *uploads);
 
 /* Writes with UNSTABLE and COMMIT; 0 only if both were answered. */
-int rig_write(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
-	      const char *data, uint64_t size);
+int harness_write(struct rpcc *c, const struct nc_fh *fh, uint64_t off,
+		  const char *data, uint64_t size);
 /* Over NFS the file is this; retries while it is not to be read. */
-int rig_file_is(struct rpcc *c, const struct nc_fh *fh, const void *data,
-		uint64_t size);
-void rig_pattern(char *buf, uint64_t size, unsigned seed);
+int harness_file_is(struct rpcc *c, const struct nc_fh *fh, const void *data,
+		    uint64_t size);
+void harness_pattern(char *buf, uint64_t size, unsigned seed);
 /* Notes the first failure; returns -1. */
-int rig_bad(struct rig *r, const char *format, ...)
+int harness_bad(struct harness *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 #endif
