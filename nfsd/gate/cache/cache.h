@@ -41,9 +41,6 @@ void fetch_free(struct fetch_list *gone);
  * of it in hand. */
 void fetch_memory_take(struct node *n, uint64_t bytes);
 void fetch_memory_give(struct node *n, uint64_t bytes);
-/* The same for who has no node. */
-void fetch_memory_borrow(struct gate_export *x, uint64_t bytes);
-void fetch_memory_return(struct gate_export *x, uint64_t bytes);
 /* A READ begins, and ends: as long as one is under way, or parked for them,
  * bytes that could not be stored wait for it. */
 void fetch_reader_locked(struct node *n);
@@ -51,6 +48,11 @@ void fetch_read_locked(struct node *n, struct fetch_list *gone);
 /* Those that waited too long go.  When the next one does; 0: none is left. */
 uint64_t fetch_tick_locked(struct node *n, uint64_t now,
 			   struct fetch_list *gone);
+
+/* ---- memory.c ---- */
+/* As fetch_memory_take and fetch_memory_give, for who has no node. */
+void fetch_memory_borrow(struct gate_export *x, uint64_t bytes);
+void fetch_memory_return(struct gate_export *x, uint64_t bytes);
 
 /* ---- space.c ---- */
 /* May so many bytes be staged for a file of the export that has `own` staged

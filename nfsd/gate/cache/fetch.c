@@ -11,7 +11,8 @@
  * Readers of one file are told apart as streams.  READs of a stream arrive
  * out of order, so anything near where it was expected counts as going on;
  * its window doubles.  Anything else is a seek and fetches a small range.
- * Two readers that miss the same bytes wait for one GET.
+ * Two readers that miss the same bytes wait for one GET.  The memory that all
+ * of that is in: memory.c.
  */
 
 #include <config.h>
@@ -20,14 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nfsd/gate/cache/cache.h"
+#include "nfsd/gate/cache/inside.h"
 #include "nfsd/gate/data/data.h"
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/object/object.h"
 #include "nfsd/gate/path/path.h"
 #include "nfsd/gate/worker/worker.h"
 
-#define FETCH_MAX (8 * MIB)
 #define FETCH_SMALL (128ULL << 10)
 #define WINDOW_FIRST (4 * MIB)
 #define WINDOW_MAX (64 * MIB)
@@ -35,104 +35,6 @@
 #define FETCHES_MAX 8		/* in flight for one file */
 #define FETCH_HOLD_MS 20000	/* a READ waits for its bytes */
 #define HOPE_MS 30000		/* refused, or wrong, so long: it stays so */
-
-/*
- * Of several exports each has half of the memory at most, and one fetch and
- * one upload in any case: one whose requests do not end does not keep the
- * others' from beginning.  Uploads may have half of their export's, so that
- * its readers have some, too; one part that is larger than that goes alone.
- * While one of them waits, fetches keep to the other half: they are smaller,
- * and would take what is free before it is enough.
- *
- * What goes up beyond all of the memory, since it is larger than what is left
- * of it, is one part of one export at a time.  g->mutex held.
- */
-static bool
-goes_beyond(const struct gate_export *x, uint64_t bytes, bool upload)
-{
-	const struct gate *g = x->gate;
-
-	return upload && bytes > FETCH_MAX &&
-	       g->memory_used + bytes > g->config.memory_size;
-}
-
-static bool
-memory_fits(const struct gate_export *x, uint64_t bytes, bool upload)
-{
-	const struct gate *g = x->gate;
-	const struct gate_export *first = LIST_FIRST(&g->exports);
-	uint64_t all = g->config.memory_size;
-	uint64_t own = LIST_NEXT(first, link) == NULL ? all : all / 2;
-	uint64_t fetches = x->memory_used - x->memory_uploads;
-	uint64_t same = upload ? x->memory_uploads : fetches;
-
-	if (same > 0 && same + bytes > own / 2 &&
-	    (upload || x->uploads_waiting > 0))
-		return false;
-	if (goes_beyond(x, bytes, upload) && g->memory_beyond > 0)
-		return false;
-	if (upload && bytes > own / 2)
-		bytes = own / 2;
-	return x->memory_used == 0 ||
-	       (x->memory_used + bytes <= own &&
-		(same == 0 || g->memory_used + bytes <= all));
-}
-
-/* Mutex held. */
-static void
-memory_await(struct gate_export *x, uint64_t bytes, bool upload)
-{
-	struct gate *g = x->gate;
-
-	x->uploads_waiting += upload;
-	while (!memory_fits(x, bytes, upload))
-		mutex_wait(&g->mutex, &g->memory_free, NULL);
-	x->uploads_waiting -= upload;
-	/* Fetches waited for that. */
-	if (upload)
-		pthread_cond_broadcast(&g->memory_free);
-}
-
-static bool
-memory_try(struct gate_export *x, uint64_t bytes, bool upload, bool wait)
-{
-	struct gate *g = x->gate;
-	bool fits;
-
-	mutex_lock(&g->mutex);
-	if (wait)
-		memory_await(x, bytes, upload);
-	fits = wait || memory_fits(x, bytes, upload);
-	if (fits) {
-		/* One of an export at most is as large as that. */
-		if (goes_beyond(x, bytes, upload) && x->memory_beyond == 0) {
-			x->memory_beyond = bytes;
-			g->memory_beyond++;
-		}
-		x->memory_used += bytes;
-		x->memory_uploads += upload ? bytes : 0;
-		g->memory_used += bytes;
-	}
-	mutex_unlock(&g->mutex);
-	return fits;
-}
-
-static void
-memory_give(struct gate_export *x, uint64_t bytes, bool upload)
-{
-	struct gate *g = x->gate;
-
-	mutex_lock(&g->mutex);
-	if (upload && x->memory_beyond == bytes) {
-		x->memory_beyond = 0;
-		g->memory_beyond--;
-	}
-	x->memory_used -= bytes;
-	x->memory_uploads -= upload ? bytes : 0;
-	g->memory_used -= bytes;
-	pthread_cond_broadcast(&g->memory_free);
-	mutex_unlock(&g->mutex);
-}
 
 /* ---- the buffers, from the last byte of the GET to the data file ---- */
 
@@ -428,20 +330,6 @@ memory_take(struct node *n, uint64_t bytes, bool upload)
 	fetch_free(&gone);
 	(void)memory_try(x, bytes, upload, true);
 	__atomic_sub_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
-}
-
-void
-fetch_memory_borrow(struct gate_export *x, uint64_t bytes)
-{
-	__atomic_add_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
-	(void)memory_try(x, bytes, true, true);
-	__atomic_sub_fetch(&x->memory_wanted, 1, __ATOMIC_SEQ_CST);
-}
-
-void
-fetch_memory_return(struct gate_export *x, uint64_t bytes)
-{
-	memory_give(x, bytes, true);
 }
 
 void

@@ -13,7 +13,7 @@
 
 /*
  * A page of ListObjectsV2 as entries of a directory: copied while the reply
- * is read (page.c), merged afterwards (scan.c).
+ * is read (page.c), merged afterwards (merge.c).
  */
 struct found {			/* one entry of a page, copied */
 	char *name, *component;	/* the same, most of the time */
@@ -88,6 +88,21 @@ int scan_any(struct node *dir) __attribute__((warn_unused_result));
  * tells of those.  False: it is being listed, or was read after since_ms.  It
  * is locked. */
 bool scan_unlearn(struct node *dir, uint64_t since_ms);
+/* The names between the last page's end and this one's which it lacks, and
+ * that end.  They are gone once the last page has come and all were in order:
+ * until then a later one may have them.  The directory is locked. */
+int scan_prune_page(struct node *dir, const struct page *page, bool last,
+		    char **at) __attribute__((warn_unused_result));
+
+/* ---- merge.c ---- */
+/* A page of the directory's scan: rows of what it has, then what it lacks
+ * (scan_prune_page).  The directory is locked. */
+int merge_page(struct node *dir, struct page *page, bool last, char **at)
+	__attribute__((warn_unused_result));
+/* The row of a node goes out at once: in the page's batch it would come after,
+ * and undo, what a client changes from here on.  Only posted: the next listing
+ * finds what is not on record.  Its mutex is held. */
+void merge_post(struct node *n);
 
 /* ---- page.c ---- */
 /* Does S3 have anything below the prefix, hidden keys aside?  0 no, 1 */
