@@ -5,8 +5,8 @@
  *	settings, state directory (one daemon only) -> meta -> gate ->
  *	buckets and their exports -> gate_start -> server -> control socket
  *
- * and backwards at the end.  This is the one file that opens meta and s3, and
- * the one that ends the program:
+ * and backwards at the end.  This is the one file that opens meta, as its
+ * buckets.c opens s3, and the one that ends the program:
  *
  *	0  asked to stop, and stopped; --help, --version, --check without fault
  *	1  cannot serve: state directory, port, what cannot be a bucket
@@ -42,6 +42,7 @@
 
 #include "meta/meta.h"
 #include "nfsd/ctl.h"
+#include "nfsd/daemon.h"
 #include "nfsd/exports.h"
 #include "nfsd/gate/gate.h"
 #include "nfsd/limits.h"
@@ -55,35 +56,6 @@
 #define PROBE_FIRST_MS 300	/* most stores answer in that time, */
 #define START_GRACE_MS 1500	/* ... and refuse in this one */
 #define END_SURE_MS 1500	/* after shutdown_timeout_ms */
-
-struct bucket {
-	const struct settings_export *settings;
-	struct s3 *s3;
-	struct gate_export *export;
-	struct probe *probe;
-};
-
-struct daemon {
-	int argc;
-	char **argv;
-	struct settings settings;
-	struct state state;
-	unsigned files;		/* that the gate may keep open */
-	struct meta *meta;
-	struct gate *gate;
-	struct exports *exports;
-	struct bucket *buckets;		/* one for each export */
-	struct server *server;
-	struct ctl *ctl;
-	char why[1200];			/* the gate's, for people */
-	uint16_t port;
-	_Atomic(struct rpc_server *) rpc;	/* for wake() */
-	pthread_mutex_t lock;		/* guards buckets[].s3 */
-	pthread_t starter;
-	int start_result;
-	atomic_bool started;		/* start_up() is over */
-	atomic_bool stopping;
-};
 
 /* ---- callbacks of the rooms ---- */
 
@@ -99,13 +71,6 @@ log_gate(void *arg, int level, const char *line)
 {
 	(void)arg;
 	log_line((enum log_level)level, "gate", line);
-}
-
-static void
-log_s3(void *arg, enum s3_level level, const char *line)
-{
-	(void)arg;
-	log_line((enum log_level)level, "s3", line);
 }
 
 static void
@@ -142,12 +107,8 @@ now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* One plain line for the person who starts us. */
-static int fail(int r, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int
-fail(int r, const char *format, ...)
+int
+daemon_fail(int r, const char *format, ...)
 {
 	char text[4096];
 	va_list args;
@@ -168,10 +129,11 @@ open_state(struct daemon *d)
 	int r = state_open(dir, &d->state);
 
 	if (r == -EBUSY)
-		return fail(r, "state directory %s is in use by another "
-			    "s3nfsd; name another one with --state-dir", dir);
-	return r < 0 ? fail(r, "state directory %s: %s", dir, strerror(-r))
-		     : 0;
+		return daemon_fail(r, "state directory %s is in use by another "
+				   "s3nfsd; name another one with --state-dir",
+				   dir);
+	return r < 0 ? daemon_fail(r, "state directory %s: %s", dir,
+				   strerror(-r)) : 0;
 }
 
 /* Of what was read in the state directory. */
@@ -203,12 +165,12 @@ open_meta(struct daemon *d)
 	if (r == 0 || r == -ENOENT) {
 		r = meta_open(&config, &d->meta);
 		if (r < 0)
-			return fail(r, "%s: %s", path, state_words(r));
+			return daemon_fail(r, "%s: %s", path, state_words(r));
 		r = state_take_db(&d->state, path);
 	}
 	if (r == -EBUSY)
-		return fail(r, "%s is in use by another s3nfsd", path);
-	return r < 0 ? fail(r, "%s: %s", path, strerror(-r)) : 0;
+		return daemon_fail(r, "%s is in use by another s3nfsd", path);
+	return r < 0 ? daemon_fail(r, "%s: %s", path, strerror(-r)) : 0;
 }
 
 static int
@@ -230,212 +192,9 @@ open_gate(struct daemon *d)
 	};
 	int r = gate_open(&config, d->meta, &d->gate);
 
-	return r < 0 ? fail(r, "state directory %s: %s", server->state_dir,
-			    d->why[0] != '\0' ? d->why : state_words(r)) : 0;
-}
-
-/* ---- buckets ---- */
-
-static bool
-start_is_stopped(void *arg)
-{
-	struct daemon *d = arg;
-
-	return atomic_load(&d->stopping);
-}
-
-static int
-open_bucket(struct daemon *d, const struct settings_export *export,
-	    struct s3 **out)
-{
-	const struct options_s3 *o = export->s3;
-	struct s3_config config = {
-		.url = export->url, .endpoint = o->endpoint,
-		.region = o->region, .profile = o->profile,
-		.ca_file = o->ca_file, .client_cert = o->client_cert,
-		.client_key = o->client_key, .fips = o->fips,
-		.dualstack = o->dualstack, .style = (enum s3_style)o->style,
-		.unsigned_payload = o->unsigned_payload,
-		.max_requests = (unsigned)o->max_requests,
-		.connect_ms = (unsigned)o->connect_ms,
-		.stall_ms = (unsigned)o->stall_ms,
-		.retry_ms = (unsigned)o->retry_ms, .log = log_s3,
-		.ask_later = true, .stopped = start_is_stopped, .log_arg = d,
-	};
-	struct s3_options options = {
-		.storage_class = o->storage_class,
-		.sse = strcmp(o->sse, "none") == 0 ? NULL : o->sse,
-		.sse_kms_key_id = o->sse_kms_key_id, .acl = o->acl,
-		.requester_pays = o->requester_pays,
-	};
-	struct s3_error err = {0};
-	struct s3 *s3 = NULL;
-	int r = s3_open(&config, &s3, &err);
-
-	if (r == 0)
-		r = s3_set_options(s3, &options);
-	if (r == 0) {
-		pthread_mutex_lock(&d->lock);
-		*out = s3;
-		pthread_mutex_unlock(&d->lock);
-		return 0;
-	}
-	s3_close(&s3);
-	if (r != -ECANCELED)
-		return fail(r, "%s: %s", export->url, err.message[0] != '\0' ?
-			    err.message : strerror(-r));
-	return r;
-}
-
-static void
-fill_export(const struct settings_export *export,
-	    struct gate_export_config *out)
-{
-	const struct options_export *o = &export->options;
-
-	*out = (struct gate_export_config){
-		.name = export->name, .prefix = export->prefix,
-		.commit_s3 = o->commit_s3, .strict = o->strict,
-		.offline_serve = !o->offline_wait,
-		.busy = (enum gate_busy)o->busy,
-		.reads = (enum gate_reads)o->reads,
-		.abandon = (enum gate_abandon)o->abandon,
-		.rebind = (enum gate_rebind)o->rebind,
-		.on_conflict = (enum gate_conflict)o->on_conflict,
-		.metadata = (enum gate_dialect)o->metadata,
-		.identity = (enum gate_identity)o->identity,
-		.settle_ms = o->settle_ms,
-		.create_settle_ms = o->create_settle_ms,
-		.supersede_quiet_ms = o->supersede_quiet_ms,
-		.hold_ms = o->hold_ms, .busy_limit_ms = o->busy_limit_ms,
-		.reserve_ms = o->reserve_ms, .lease_ms = o->lease_ms,
-		.attr_ttl_ms = o->attr_ttl_ms,
-		.idle_visible_ms = o->idle_visible_ms,
-		.idle_flush_ms = o->idle_flush_ms,
-		.max_dirty_age_ms = o->max_dirty_age_ms,
-		.upload_retry_ms = o->upload_retry_ms,
-		.refuse_grace_ms = o->refuse_grace_ms,
-		.abort_uploads_ms = o->readonly ? 0 : o->abort_uploads_ms,
-		.quarantine_retry_ms = o->readonly ? 0 : o->quarantine_retry_ms,
-		.max_handles = o->max_handles, .quota_bytes = o->quota,
-		.max_hole = o->max_hole,
-		.file_mode = (uint32_t)o->file_mode,
-		.dir_mode = (uint32_t)o->dir_mode,
-		.top_mode = (uint32_t)o->top_mode, .uid = (uint32_t)o->uid,
-		.gid = (uint32_t)o->gid, .part_size = o->part_size,
-		.equal_parts = o->equal_parts,
-	};
-}
-
-static int
-parse_rules(const struct settings_export *export, struct exports_rules **out)
-{
-	char why[128];
-
-	return exports_rules_parse(export->options.clients, out, why,
-				   sizeof(why));
-}
-
-static int
-add_export(struct daemon *d, struct bucket *b)
-{
-	const struct settings_export *export = b->settings;
-	struct gate_export_config config;
-	struct exports_rules *rules = NULL;
-	char place[3000];
-	int r = open_bucket(d, export, &b->s3);
-
-	if (r < 0)
-		return r;
-	fill_export(export, &config);
-	settings_place(export, place, sizeof(place));
-	config.place = place;
-	r = gate_export_add(d->gate, &config, b->s3, &b->export);
-	if (r == 0)
-		r = probe_start(export, b->s3, b->export, &b->probe);
-	if (r == 0)
-		r = parse_rules(export, &rules);
-	if (r == 0 && exports_rules_local_only(rules))
-		log_info("exports", "export=%s is for this machine only; other "
-			 "hosts are refused until export.clients lists them",
-			 export->name);
-	if (r == 0)
-		r = exports_add(d->exports, export->name, b->export,
-				export->options.readonly, &rules);
-	exports_rules_free(&rules);
-	return r < 0 ? fail(r, "export %s: %s", export->name,
-			    d->why[0] != '\0' ? d->why : strerror(-r)) : 0;
-}
-
-static int
-open_exports(struct daemon *d)
-{
-	size_t count = d->settings.export_count;
-	int r = exports_new(&d->exports);
-
-	d->buckets = calloc(count, sizeof(*d->buckets));
-	if (r < 0 || d->buckets == NULL)
-		return fail(-ENOMEM, "out of memory");
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		d->buckets[i].settings = &d->settings.exports[i];
-		r = add_export(d, &d->buckets[i]);
-	}
-	return r;
-}
-
-/* A verdict of each, or until then.  -EINVAL: one can be none. */
-static int
-await_probes(struct daemon *d, uint64_t until_ms)
-{
-	for (size_t i = 0; i < d->settings.export_count; i++) {
-		char why[400];
-
-		if (probe_wait(d->buckets[i].probe, until_ms, why,
-			       sizeof(why)) == PROBE_WRONG)
-			return fail(-EINVAL, "%s: %s",
-				    d->buckets[i].settings->url, why);
-	}
-	return atomic_load(&d->stopping) ? -ECANCELED : 0;
-}
-
-/* What is under way at the buckets, and what will be, fails soon. */
-static void
-cancel_buckets(struct daemon *d)
-{
-	pthread_mutex_lock(&d->lock);
-	for (size_t i = 0; d->buckets != NULL &&
-	     i < d->settings.export_count; i++) {
-		if (d->buckets[i].s3 != NULL)
-			s3_cancel(d->buckets[i].s3);
-	}
-	pthread_mutex_unlock(&d->lock);
-}
-
-/* --check: each bucket is opened and asked for one name. */
-static int
-check_bucket(struct daemon *d, const struct settings_export *export)
-{
-	char why[400];
-	struct s3 *s3 = NULL;
-	int r = open_bucket(d, export, &s3);
-
-	if (r < 0)
-		return 1;
-	r = probe_check(export, s3, why, sizeof(why));
-	printf("%s (%s): %s\n", export->name, export->url,
-	       r == 0 ? "ok" : why);
-	s3_close(&s3);
-	return r < 0;
-}
-
-static int
-check_buckets(struct daemon *d)
-{
-	int worst = 0;
-
-	for (size_t i = 0; i < d->settings.export_count; i++)
-		worst |= check_bucket(d, &d->settings.exports[i]);
-	return worst;
+	return r < 0 ? daemon_fail(r, "state directory %s: %s",
+				   server->state_dir, d->why[0] != '\0' ?
+				   d->why : state_words(r)) : 0;
 }
 
 /* ---- serving ---- */
@@ -482,19 +241,19 @@ start_serving(struct daemon *d)
 	int r = server_new(&d->settings, d->gate, d->exports, &d->server);
 
 	if (r < 0)
-		return fail(r, "cannot start: %s", strerror(-r));
+		return daemon_fail(r, "cannot start: %s", strerror(-r));
 	atomic_store(&d->rpc, server_rpc(d->server));
 	r = gate_start(d->gate);
 	if (r < 0)
-		return fail(r, "cannot start: %s", state_words(r));
+		return daemon_fail(r, "cannot start: %s", state_words(r));
 	r = server_start(d->server, &d->settings, &d->port);
 	if (r < 0)
-		return fail(r, "cannot listen on %s: %s%s",
-			    d->settings.server.listen, strerror(-r),
-			    r == -EADDRINUSE ? "; another server has it, name "
-			    "another port with --listen" : "");
+		return daemon_fail(r, "cannot listen on %s: %s%s",
+				   d->settings.server.listen, strerror(-r),
+				   r == -EADDRINUSE ? "; another server has "
+				   "it, name another port with --listen" : "");
 	r = server_portmap(d->server, &d->settings, d->port);
-	return r < 0 ? fail(r, "portmap: %s", strerror(-r)) : 0;
+	return r < 0 ? daemon_fail(r, "portmap: %s", strerror(-r)) : 0;
 }
 
 static bool
@@ -544,7 +303,7 @@ static void
 reload_export(struct daemon *d, const struct settings_export *export)
 {
 	struct exports_rules *rules = NULL;
-	int r = parse_rules(export, &rules);
+	int r = buckets_rules(export, &rules);
 
 	if (r == 0)
 		r = exports_reload(d->exports, export->name,
@@ -673,7 +432,7 @@ close_all(struct daemon *d)
 	size_t count = d->buckets == NULL ? 0 : d->settings.export_count;
 
 	atomic_store(&d->stopping, true);
-	cancel_buckets(d);
+	buckets_cancel(d);
 	for (size_t i = 0; i < count; i++)
 		probe_stop(&d->buckets[i].probe);
 	ctl_stop(&d->ctl);
@@ -720,18 +479,18 @@ start_up(void *arg)
 	if (r == 0)
 		r = open_gate(d);
 	if (r == 0)
-		r = open_exports(d);
+		r = buckets_open(d);
 	began = now_ms();
 	/* A store that answers has told what it honours before the first
 	 * upload of what a crash has left. */
 	if (r == 0)
-		r = await_probes(d, began + PROBE_FIRST_MS);
+		r = buckets_await(d, began + PROBE_FIRST_MS);
 	if (r == 0)
 		r = start_serving(d);
 	if (r == 0)
 		r = start_ctl(d);
 	if (r == 0)
-		r = await_probes(d, began + START_GRACE_MS);
+		r = buckets_await(d, began + START_GRACE_MS);
 	for (size_t i = 0; r == 0 && i < d->settings.export_count; i++)
 		probe_settle(d->buckets[i].probe);
 	if (r == 0)
@@ -773,13 +532,13 @@ serve(struct daemon *d)
 	block_signals(&signals);
 	r = -pthread_create(&d->starter, NULL, start_up, d);
 	if (r < 0)
-		return fail(1, "cannot start: %s", strerror(-r));
+		return daemon_fail(1, "cannot start: %s", strerror(-r));
 	wait_for_the_end(d, &signals);
 	started = atomic_load(&d->started);
 	limit_the_end(d, started && d->start_result < 0 ? 1 : 0);
 	if (!started) {
 		atomic_store(&d->stopping, true);
-		cancel_buckets(d);
+		buckets_cancel(d);
 	}
 	pthread_join(d->starter, NULL);
 	if (started && d->start_result == 0)
@@ -825,7 +584,7 @@ main(int argc, char **argv)
 	}
 	log_set_level((enum log_level)d.settings.server.log_level);
 	if (d.settings.check) {
-		r = check_buckets(&d);
+		r = buckets_check(&d);
 		settings_free(&d.settings);
 		return r;
 	}
