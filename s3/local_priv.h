@@ -6,7 +6,8 @@
  * Inside of the local bucket: local.c (the ops table and single requests),
  * local_path.c (keys to paths), local_bytes.c (writing and copying),
  * local_place.c (into a key's place), local_attr.c (headers and ETags),
- * local_list.c (listings), local_upload.c (multipart uploads).
+ * local_list.c (listings), local_window.c (their names), local_upload.c
+ * (multipart uploads).
  *
  * Paths in these functions are relative to a directory descriptor, never
  * leave it, and no symbolic link is ever followed on the way.
@@ -44,7 +45,7 @@ struct s3_local {
 	bool cancelled;		/* atomic */
 	uint64_t serial;	/* atomic; names of temporary files */
 	pthread_mutex_t windows_lock;
-	struct local_window *windows[LOCAL_WINDOWS]; /* local_list.c */
+	struct local_window *windows[LOCAL_WINDOWS]; /* local_window.c */
 	uint64_t windows_used;
 	uint64_t unread_said_s;	/* atomic; the log was told */
 };
@@ -249,6 +250,9 @@ int local_upload_list(struct s3 *s3, const char *prefix,
 int local_list_page(struct s3 *s3, const struct s3_list *list,
 		    int (*each)(void *arg, const struct s3_entry *entry),
 		    void *arg, char **next, struct s3_error *err);
+
+/* ---- local_window.c; the rest is in local_window.h ---- */
+
 void local_windows_free(struct s3_local *l);
 
 #endif

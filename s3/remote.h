@@ -8,8 +8,8 @@
  *
  * One call goes: a file of calls fills a struct s3_call and hands it to
  * s3_request (request.c), which signs it (sign.c, creds.c), runs it on the
- * transfer thread (pool.c), judges the answer (error.c, xml.c) and repeats
- * it where that is right (retry.c).
+ * transfer thread (pool.c), judges the answer (reply.c, error.c, xml.c) and
+ * repeats it where that is right (retry.c).
  */
 
 #include <pthread.h>
@@ -399,7 +399,22 @@ void s3_error_clear(struct s3_error *err);
 int s3_error_set(struct s3_error *err, int result, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* xml.c: every one gives -EBADMSG for what it does not understand. */
+/* reply.c */
+
+/* Empty, for another try; memory is kept. */
+void s3_reply_reset(struct s3_reply *reply);
+/* Who speaks; document: with an error document of S3. */
+enum s3_voice s3_reply_voice(const struct s3_remote *r,
+			     const struct s3_call *call,
+			     const struct s3_reply *reply, bool document);
+/* 0 for a good answer, else an errno with *err filled, and with the region and
+ * the endpoint that it names, if they are "" so far. */
+int s3_reply_judge(const struct s3_remote *r, const struct s3_call *call,
+		   const struct s3_reply *reply, struct s3_error *err,
+		   char region[64], char endpoint[S3_HOST_MAX]);
+
+/* xml.c, xml_list.c: every one gives -EBADMSG for what it does not
+ * understand. */
 
 struct s3_xml_error {
 	char code[64];
