@@ -112,6 +112,20 @@ apply_put_name(const struct change *c, struct sql *sql)
 }
 
 static int
+apply_set_refused(const struct change *c, struct sql *sql)
+{
+	sqlite3_stmt *s = sql_stmt(sql, SQL_SET_REFUSED);
+
+	if (s != NULL) {
+		bind_u64(s, 1, c->a);
+		bind_u64(s, 2, c->b);
+		bind_u64(s, 3, c->c);
+		bind_str(s, 4, (const char *)c->data);
+	}
+	return sql_run(sql, s);
+}
+
+static int
 apply_put_extents(const struct change *c, struct sql *sql)
 {
 	const struct meta_extent *list = (const void *)c->data;
@@ -275,6 +289,8 @@ apply(const struct change *c, struct sql *sql)
 		return run_u64(sql, SQL_DEL_JOURNAL, c->a);
 	case PUT_UPLOAD:
 		return row_write(sql, SQL_PUT_UPLOAD, TABLE_UPLOAD, c->data);
+	case SET_REFUSED:
+		return apply_set_refused(c, sql);
 	case DEL_UPLOAD:
 		return run_u64(sql, SQL_DEL_UPLOAD, c->a);
 	case PUT_SENT:

@@ -223,6 +223,19 @@ meta_put_indoubt(struct meta_batch *b, uint64_t ino,
 }
 
 void
+meta_set_refused(struct meta_batch *b, uint64_t ino, unsigned refusals,
+		 uint64_t refused_ms, const char *error)
+{
+	struct change *c = add(b, SET_REFUSED, error, strlen(error) + 1);
+
+	if (c != NULL) {
+		c->a = ino;
+		c->b = refusals;
+		c->c = refused_ms;
+	}
+}
+
+void
 meta_del_upload(struct meta_batch *b, uint64_t ino)
 {
 	struct change *c = add(b, DEL_UPLOAD, NULL, 0);

@@ -243,7 +243,7 @@ struct meta_ours *meta_ours_copy(const struct meta_ours *from);
 /*
  * A directory was renamed.  What lies below `source` in the bucket belongs
  * below inode `ino`, wherever that is by now.  First all keys are listed, and
- * get inodes that are `relocating`; then the objects are relocating.
+ * get inodes that are `relocating`; then the objects move.
  */
 struct meta_dirmove {
 	uint64_t id;
@@ -309,6 +309,9 @@ void meta_put_journal(struct meta_batch *b, uint64_t ino, uint64_t at,
 		      const void *data, size_t len);
 void meta_del_journal(struct meta_batch *b, uint64_t ino);
 void meta_put_upload(struct meta_batch *b, const struct meta_upload *upload);
+/* These three of the row there is, if there is one; all else in it stays. */
+void meta_set_refused(struct meta_batch *b, uint64_t ino, unsigned refusals,
+		      uint64_t refused_ms, const char *error);
 void meta_del_upload(struct meta_batch *b, uint64_t ino);
 /* All that went out of a file, in place of what was on record. */
 void meta_put_indoubt(struct meta_batch *b, uint64_t ino,

@@ -83,6 +83,8 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_PUT_JOURNAL] = "INSERT INTO <journal()>",
 	[SQL_DEL_JOURNAL] = "DELETE FROM journal WHERE ino = ?",
 	[SQL_PUT_UPLOAD] = "INSERT OR REPLACE INTO <upload()>",
+	[SQL_SET_REFUSED] = "UPDATE upload SET refusals = ?2, refused = ?3,"
+			    " error = ?4 WHERE ino = ?1",
 	[SQL_PUT_SENT] = "INSERT INTO <unanswered()>",
 	[SQL_DEL_SENT] = "DELETE FROM unanswered WHERE ino = ?",
 	[SQL_EACH_SENT] = "SELECT <unanswered> FROM unanswered"

@@ -320,6 +320,25 @@ s3_error_clear(struct s3_error *err)
 		memset(err, 0, sizeof(*err));
 }
 
+#define TELL_EVERY_MS 60000
+
+void
+s3_tell(struct s3_remote *r, _Atomic int64_t *last, const char *fmt, ...)
+{
+	int64_t now = s3_mono_ms(), then = *last;
+	char line[S3_KEY_MAX + 256];
+	va_list ap;
+
+	if (r->base.config.log == NULL ||
+	    (then != 0 && now - then < TELL_EVERY_MS) ||
+	    !atomic_compare_exchange_strong(last, &then, now))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
+}
+
 int
 s3_error_set(struct s3_error *err, int result, const char *fmt, ...)
 {

@@ -31,8 +31,7 @@
 static bool
 keeps_class(const char *class)
 {
-	return class[0] != '\0' && strcmp(class, "GLACIER") != 0 &&
-	       strcmp(class, "DEEP_ARCHIVE") != 0;
+	return class[0] != '\0' && s3_class_cold(class) != S3_COLD_YES;
 }
 
 static int

@@ -85,23 +85,14 @@ check_page(const void *arg, const struct s3_reply *reply)
 		       strcmp(xml->next, page->token) == 0 ? -EBADMSG : 0;
 }
 
-#define TELL_EVERY_MS 60000
-
 /* They are not shown; nobody would know that they are there. */
 static void
 tell_skipped(struct s3_remote *r, const struct s3_list *list, size_t count)
 {
-	int64_t now = s3_mono_ms(), last = r->skipped_ms;
-	char line[S3_KEY_MAX + 128];
-
-	if (count == 0 || r->base.config.log == NULL ||
-	    (last != 0 && now - last < TELL_EVERY_MS) ||
-	    !atomic_compare_exchange_strong(&r->skipped_ms, &last, now))
-		return;
-	snprintf(line, sizeof(line), "keys in a listing that cannot be read "
-		 "are left out: count=%zu prefix=%s", count,
-		 list->prefix != NULL ? list->prefix : "");
-	r->base.config.log(r->base.config.log_arg, S3_LOG_WARN, line);
+	if (count > 0)
+		s3_tell(r, &r->skipped_ms, "keys in a listing that cannot be "
+			"read are left out: count=%zu prefix=%s", count,
+			list->prefix != NULL ? list->prefix : "");
 }
 
 /* Something between the prefix and the delimiter, which it ends with: of any
@@ -115,6 +106,23 @@ is_common_prefix(const struct s3_list *list, const struct s3_xml_item *item)
 
 	return len > 0 && item->key_len >= before + len &&
 	       strcmp(item->key + item->key_len - len, end) == 0;
+}
+
+/* Those that are none; but for the prefix itself, below which all of this
+ * listing is. */
+static size_t
+not_prefixes(const struct s3_list *list, const struct s3_xml_list *xml)
+{
+	const char *prefix = list->prefix != NULL ? list->prefix : "";
+	size_t count = 0;
+
+	for (size_t i = 0; i < xml->count; i++) {
+		const struct s3_xml_item *item = &xml->items[i];
+
+		count += item->is_prefix && !is_common_prefix(list, item) &&
+			 strcmp(item->key, prefix) != 0;
+	}
+	return count;
 }
 
 /* marker: version 1 may tell the last of the page before again. */
@@ -225,7 +233,7 @@ s3_remote_list_page(struct s3 *s3, const struct s3_list *list,
 	r->listed = true;
 	if (xml.v1)
 		r->list_v1 = page.v1 = true;
-	tell_skipped(r, list, xml.skipped);
+	tell_skipped(r, list, xml.skipped + not_prefixes(list, &xml));
 	result = walk(list, &xml, page.v1 ? page.token : NULL, each, arg);
 	if (result != 0)
 		return result;

@@ -76,8 +76,8 @@ rename_over(const struct local_place *p, int dir, const char *last, int there)
  * like (local_is_blocked): something else is in the way.  Raw errno.
  */
 static int
-dirmove_in(struct s3_local *l, const struct local_place *p, int base,
-	   const char *path, int *dir)
+move_in(struct s3_local *l, const struct local_place *p, int base,
+	const char *path, int *dir)
 {
 	int r = -EAGAIN;
 
@@ -142,14 +142,14 @@ has_odd(struct s3_local *l, const char *key)
 }
 
 static int
-dirmove_to_key(struct s3_local *l, const char *key, const struct local_place *p,
-	       int *dir)
+move_to_key(struct s3_local *l, const char *key, const struct local_place *p,
+	    int *dir)
 {
 	char path[LOCAL_PATH_MAX];
 	int r = -EISDIR;
 
 	if (local_key_plain(key)) {
-		r = dirmove_in(l, p, l->root, key, dir);
+		r = move_in(l, p, l->root, key, dir);
 		if (r == 0 && has_odd(l, key)) {
 			/* The new place first must be sure. */
 			r = local_sync(*dir);
@@ -160,7 +160,7 @@ dirmove_to_key(struct s3_local *l, const char *key, const struct local_place *p,
 	}
 	if (local_is_blocked(r)) {
 		local_odd_path(key, path);
-		r = dirmove_in(l, p, l->odd, path, dir);
+		r = move_in(l, p, l->odd, path, dir);
 	}
 	return r < 0 ? local_errno(-r) : 0;
 }
@@ -201,7 +201,7 @@ place_locked(struct s3_local *l, const char *key, const struct local_place *p,
 	if (r == 0)
 		r = local_check_cond(l, key, p->cond);
 	if (r == 0)
-		r = dirmove_to_key(l, key, p, dir);
+		r = move_to_key(l, key, p, dir);
 	if (r == 0 && p->locked != NULL) {
 		r = local_sync(*dir);
 		if (r == 0)

@@ -331,6 +331,8 @@ window_fill(struct s3_local *l, struct local_window *w)
 		r = fill_odd(l, w, odd, "");
 	if (r == 0)
 		window_settle(w, false);
+	else
+		w->keep = false;	/* it has not all names up to its end */
 	return r;
 }
 

@@ -160,10 +160,12 @@ s3_object_from(const struct s3_reply *reply, struct s3_object *out)
 	/* s3proxy tells none of a directory's empty object. */
 	if (etag == NULL && out->size == 0 && reply->http == 200)
 		etag = MD5_OF_NOTHING;
-	/* One that is empty would be that of each version. */
-	if (r < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0 ||
-	    out->etag[0] == '\0')
+	if (r < 0 || etag == NULL || s3_etag_copy(etag, out->etag) < 0)
 		return -EBADMSG;
+	/* It would be that of each version: versitygw's of files that others
+	 * put below its directory.  No repetition changes that. */
+	if (out->etag[0] == '\0')
+		return -EIO;
 	/* Stores tell of years 1, 1601 and 30828, or of none. */
 	out->mtime_ns = at > 0 ? at * NS : 0;
 	copy_short(out->version_id, sizeof(out->version_id),
@@ -201,6 +203,16 @@ check_object(const void *arg, const struct s3_reply *reply)
 	if (r == 0)
 		s3_object_free(&object);
 	return r;
+}
+
+/* Of an object whose ETag is empty. */
+static void
+tell_no_version(struct s3_remote *r, const char *key, struct s3_error *err)
+{
+	s3_error_set(err, 0, "its ETag is empty, so that no version can be "
+		     "told from another");
+	s3_tell(r, &r->versionless_ms, "an object cannot be read: key=%s: %s",
+		key, err->message);
 }
 
 /* HEAD has no body to say which of the two is missing. */
@@ -290,7 +302,10 @@ s3_remote_head(struct s3 *s3, const char *key, struct s3_object *out,
 	s3_denials_allowed(&r->heads_denied);
 	if (s3_reply_get(&reply, "x-amz-tagging-count") != NULL)
 		r->tells_tags = true;
-	return s3_object_from(&reply, out);
+	result = s3_object_from(&reply, out);
+	if (result == -EIO)
+		tell_no_version(r, key, e);
+	return result;
 }
 
 /* What a ranged GET must bring. */

@@ -253,7 +253,8 @@ struct s3_remote {
 	atomic_bool tells_tags;	/* HEAD says how many there are */
 	atomic_bool no_tags, no_acl;	/* the store has none */
 	struct s3_denials tags_denied, acl_denied, heads_denied;
-	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read */
+	_Atomic int64_t skipped_ms; /* last told of keys that cannot be read, */
+	_Atomic int64_t versionless_ms; /* of objects with an empty ETag */
 	atomic_uint rude;	/* headers it does not know: extras.c */
 	atomic_uint rude_seen[S3_COURTESIES];	/* so often */
 	_Atomic int64_t heard_ms;	/* when bytes came from it last */
@@ -395,6 +396,9 @@ enum s3_lack {
 };
 enum s3_lack s3_error_lacks(int result, const struct s3_error *err);
 void s3_error_clear(struct s3_error *err);
+/* A warning, once a minute at most: *last is when it was told, 0: never. */
+void s3_tell(struct s3_remote *r, _Atomic int64_t *last, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Format the message on one line; returns result. */
 int s3_error_set(struct s3_error *err, int result, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

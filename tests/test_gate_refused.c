@@ -203,6 +203,37 @@ a_new_version_begins_the_time_anew(void)
 	fixture_close(&b);
 }
 
+/* Nor is what a restart has told of it. */
+static void
+a_new_version_after_a_restart_does_not_inherit_refusals(void)
+{
+	struct fixture b = FIXTURE;
+	struct client a;
+	struct gate_fh fh;
+	struct seen seen;
+
+	begin(&b, &a, 600000);
+	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EINVAL);
+	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
+	CU_ASSERT(is_refused(&b, 1, &seen));
+	fixture_restart(&b);
+	CU_ASSERT(is_refused(&b, 2, &seen));
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "TEXT", 4,
+				 GATE_FILE_SYNC), 0);
+	fixture_keep(&b);
+	fake_s3_release(b.s3);
+	fixture_stop(&b);
+	fixture_put_back(&b);
+	fake_s3_hold(b.s3, S3_OP_PUT);
+	fixture_start(&b);
+	seen = (struct seen){ 0 };
+	CU_ASSERT(gate_each_upload(b.gate, see, &seen) >= 0);
+	CU_ASSERT_EQUAL(seen.refusals, 0);
+	fake_s3_release(b.s3);
+	fixture_close(&b);
+}
+
 static void
 another_failure_in_between_begins_the_time_anew(void)
 {
@@ -373,6 +404,7 @@ TEST_MAIN("gate_refused",
 	  T(three_refusals_are_believed_when_the_time_is_over),
 	  T(a_restart_does_not_begin_the_time_anew),
 	  T(a_new_version_begins_the_time_anew),
+	  T(a_new_version_after_a_restart_does_not_inherit_refusals),
 	  T(another_failure_in_between_begins_the_time_anew),
 	  T(a_renamed_file_does_not_go_back_while_its_copy_is_refused),
 	  T(a_look_that_is_refused_is_no_conflict),

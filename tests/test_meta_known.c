@@ -159,6 +159,41 @@ a_row_that_says_more_than_the_bucket_is_told_apart(void)
 	place_close(&p);
 }
 
+/* ---- uploads ---- */
+
+static int
+take_upload(void *arg, const struct meta_upload *u)
+{
+	*(struct meta_upload *)arg = *u;
+	return 0;
+}
+
+/* The rest of the row may be newer than he knows who writes them. */
+static void
+refusals_are_written_alone_and_make_no_row(void)
+{
+	struct meta_upload u = { .ino = 10, .since_ns = 7, .attempts = 3,
+				 .expect_etag = "etag" };
+	struct meta_upload found = { 0 };
+	struct meta_batch *b = meta_batch_new();
+	struct place p;
+
+	place_open(&p);
+	meta_put_upload(b, &u);
+	meta_set_refused(b, 10, 2, 3000, "AccessDenied");
+	meta_set_refused(b, 11, 2, 3000, "AccessDenied");
+	CU_ASSERT_EQUAL_FATAL(meta_commit(p.m, &b), 0);
+	CU_ASSERT_EQUAL(meta_each_upload(p.m, take_upload, &found), 0);
+	CU_ASSERT_EQUAL(found.ino, 10);
+	CU_ASSERT_EQUAL(found.since_ns, 7);
+	CU_ASSERT_EQUAL(found.attempts, 3);
+	CU_ASSERT_STRING_EQUAL(found.expect_etag, "etag");
+	CU_ASSERT_EQUAL(found.refusals, 2);
+	CU_ASSERT_EQUAL(found.refused_ms, 3000);
+	CU_ASSERT_STRING_EQUAL(found.error, "AccessDenied");
+	place_close(&p);
+}
+
 /* ---- room ---- */
 
 #define MANY 20000
@@ -208,4 +243,5 @@ the_file_gives_back_the_room_of_rows_that_went(void)
 TEST_MAIN("meta_known",
 	  T(names_are_counted_through_every_change_and_a_restart),
 	  T(a_row_that_says_more_than_the_bucket_is_told_apart),
+	  T(refusals_are_written_alone_and_make_no_row),
 	  T(the_file_gives_back_the_room_of_rows_that_went))

@@ -60,14 +60,14 @@ bytes_in_chunks_are_taken_where_a_range_tells_their_number(void)
 }
 
 static void
-an_empty_etag_is_none(void)
+an_empty_etag_is_refused_for_good(void)
 {
 	struct s3_object o;
 
 	START_WITH({ .retry_ms = 1 },
 		   { "HTTP/1.1 200 OK" LINE ID MTIME "ETag: \"\"" LINE
 		     LENGTH(3) LINE, 0, HTTP_KEEP, "HEAD", NULL });
-	CU_ASSERT_EQUAL(head(&o), -EBADMSG);
+	CU_ASSERT_EQUAL(head(&o), -EIO);
 	stop(1);
 }
 
@@ -227,7 +227,7 @@ a_common_prefix_may_come_again(void)
 
 TEST_MAIN("s3_hostile",
 	  T(bytes_in_chunks_are_taken_where_a_range_tells_their_number),
-	  T(an_empty_etag_is_none),
+	  T(an_empty_etag_is_refused_for_good),
 	  T(times_are_read_in_each_form_that_there_is),
 	  T(a_page_with_an_etag_stores_nothing),
 	  T(a_lost_answer_is_settled_where_no_time_is_told),

@@ -81,10 +81,13 @@ upload_row_refused_locked(struct node *n)
 	mutex_must_hold(&n->mutex);
 	if (n->dead || !n->up.pending || n->up.rowless)
 		return;
-	/* If it is lost, the time begins anew. */
+	/* If it is lost, the time begins anew.  No more than that: what else
+	 * the row has may be on its way there from a writer. */
 	b = meta_batch_new();
 	if (b != NULL)
-		upload_row_put_locked(n, b);
+		meta_set_refused(b, n->ino, n->up.refusals,
+				 upload_refused_ms_locked(n),
+				 n->up.row != NULL ? n->up.row->error : "");
 	meta_post(n->export->gate->meta, &b);
 }
 

@@ -41,6 +41,8 @@ upload_plan_locked(struct node *n, int64_t since_ns, struct meta_batch *batch)
 		row.since_ns = n->up.since_ns;
 		row.attempts = n->up.attempts;
 		row.expect_etag[0] = '\0';
+		row.refusals = 0;
+		row.refused_ms = 0;
 	}
 	meta_put_upload(batch, &row);
 	return fresh;

@@ -102,7 +102,9 @@ upload_retry_later(struct sending *s, int r)
 		n->up.due_ms = now + heal_pause(x, wait);
 		describe(s, r, error, sizeof(error));
 		upload_row_error_locked(n, error);
-		if (passed || n->up.refusals != 0)
+		/* Else the row is of the next version already. */
+		if ((passed || n->up.refusals != 0) &&
+		    n->up.plans == s->snap.plans)
 			upload_row_refused_locked(n);
 		/* Who waits has waited long enough; the bytes stay and are
 		 * tried again (docs/semantics.md). */
