@@ -242,6 +242,55 @@ killed_carrying(struct scene *s)
 
 #define PARTS "create_settle_ms=5000 part_size=5M server.log_level=warning"
 
+/* So many directories are on their way. */
+static size_t
+moving(struct scene *s)
+{
+	json_t *status = ctl(s, "status");
+	size_t count;
+
+	CHECK(status != NULL);
+	count = json_array_size(json_object_get(status, "moves"));
+	json_decref(status);
+	return count;
+}
+
+/* Nothing of it is in the bucket before the last request, which then makes an
+ * object at the old key: somebody has to be there to hide it and to move it. */
+static void
+directory_renamed(struct scene *s)
+{
+	unsigned char *data = malloc(20 * MB);
+	struct nc_fh d, f;
+
+	CHECK(data != NULL);
+	fill(data, 20 * MB, 3);
+	d = mkdir_in(s, &s->root, "d");
+	OK(ctl_status(s, "flush --all"));
+	scene_faults(s, "op=part hold");
+	f = create_in(s, &d, "f", "");
+	SOON(60000, put_many(&s->a, &f, 0, data, 20 * MB, UNSTABLE), NFS3_OK);
+	SOON(60000, commit(&s->a, &f), NFS3_OK);
+	WITHIN(60000, scene_calls(s, "part", "d/f", "held") > 0);
+	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
+	WITHIN(20000, object_absent(s, "d/"));
+	/* It does not end before the upload has. */
+	for (int i = 0; i < 50; i++) {
+		CHECK(moving(s) == 1);
+		scene_pause();
+	}
+	CHECK(!has_name(&s->b, &s->root, "d"));
+	scene_faults(s, "op=copy key=n/f hold");
+	WITHIN(60000, scene_calls(s, "copy", "n/f", "held") > 0);
+	CHECK(!has_name(&s->b, &s->root, "d") && moving(s) == 1);
+	CHECK(names_in(&s->b, &d) == 1);
+	scene_faults(s, "");
+	WITHIN(60000, moving(s) == 0 && object_absent(s, "d/f"));
+	CHECK(object_has(s, "n/f", data, 20 * MB));
+	CHECK(names_in(&s->b, &s->root) == 1);
+	free(data);
+}
+
 SCENARIOS(
 	{ "parts-middle", "4 KiB in the middle of 64 MiB send 5 MiB at most",
 	  middle, PARTS, false },
@@ -255,6 +304,9 @@ SCENARIOS(
 	  false },
 	{ "parts-equal", "equal_parts=1: one part of 13 and the short last one are sent", equal,
 	  PARTS " equal_parts=1", false },
+	{ "parts-dir", "its directory is renamed while its parts are on their "
+	  "way / the old name is gone, one object under the new one",
+	  directory_renamed, PARTS, false },
 	{ "parts-killed-remove", "killed after REMOVE of a file whose parts are "
 	  "on their way / none are left in the bucket", killed_after_remove,
 	  PARTS, false },

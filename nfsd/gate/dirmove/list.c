@@ -207,10 +207,13 @@ mark(struct lister *l, struct node *n, const struct listed *e)
 		return r;
 	}
 	mutex_lock(&n->mutex);
-	/* The end of an upload finds that the path has changed. */
+	/* The end of an upload finds that the path has changed: the object is
+	 * to be looked for once more. */
 	if (!n->dead && n->up.run != UP_RUNNING) {
 		mark_locked(l, n, e, key, &hide);
 		meta_put_inode(b, &n->i);
+	} else if (!n->dead) {
+		l->claimed++;
 	}
 	r = meta_submit(l->g->meta, &b);
 	mutex_unlock(&n->mutex);

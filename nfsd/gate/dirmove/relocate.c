@@ -243,9 +243,11 @@ finish_all(struct gate_export *x)
 		next = own_transition_locked(x, LIST_NEXT(m, link));
 		mutex_unlock(&g->dirmoves.mutex);
 		if (ready) {
-			/* In this order: one that is no more lost may be
-			 * relocated since. */
-			bool lost = indoubt_below(m->x, m->row.source);
+			/* In this order: an upload that has ended is in
+			 * doubt until its row is written, and one that is
+			 * that no more may be relocated since. */
+			bool busy = keys_busy_below(m->x, m->row.source);
+			bool lost = busy || indoubt_below(m->x, m->row.source);
 
 			r = meta_count_relocating(
 			    g->meta, m->x->id, m->row.source, &count, &bytes);

@@ -34,6 +34,26 @@ key_busy(struct gate_export *x, const char *key)
 	return key_owner(x, key) != 0;
 }
 
+bool
+keys_busy_below(struct gate_export *x, const char *prefix)
+{
+	struct gate *g = x->gate;
+	char full[EXPORT_KEY_MAX];
+	size_t len = export_key(x, prefix, full);
+	struct busy_key *b, *next;
+	bool busy = false;
+
+	mutex_lock(&g->mutex);
+	HASH_ITER(hh, g->busy_keys, b, next) {
+		busy = (b->owner & KEY_ROW) == 0 && b->len >= len &&
+		       memcmp(b->key, full, len) == 0;
+		if (busy)
+			break;
+	}
+	mutex_unlock(&g->mutex);
+	return busy;
+}
+
 int
 key_take(struct gate_export *x, const char *key, uint64_t owner)
 {

@@ -163,6 +163,8 @@ void hidden_stray(struct gate_export *x, const char *key, bool stray);
 /* ---- key_lock.c ---- */
 /* Is it in somebody's hands? */
 bool key_busy(struct gate_export *x, const char *key);
+/* Is a file's transfer under way to a key that begins with this? */
+bool keys_busy_below(struct gate_export *x, const char *prefix);
 /* Only one transfer may change a key at a time; owner: the inode, or KEY_ROW
  * and the number of a row, for who is no file's.  Blocks.  -ENOMEM. */
 int key_take(struct gate_export *x, const char *key, uint64_t owner)

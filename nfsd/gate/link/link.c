@@ -352,7 +352,7 @@ turn_leaves_locked(struct link_turn *t, struct change *c, bool keep)
 	if (!keep &&
 	    (t->row.dest_etag[0] != '\0' || indoubt_at_locked(f, t->old_key)) &&
 	    strcmp(t->row.base_key, t->old_key) != 0 &&
-	    !hidden_exactly(f->export, t->old_key))
+	    !t->old_hidden)
 		(void)delete_queue_known_locked(f, c, t->old_key,
 						t->row.dest_etag, true);
 }
@@ -435,6 +435,8 @@ link_turn_rows(struct link_turn *t, struct node *file, struct node *alias,
 		r = turn_entry(t);
 	if (r < 0)
 		return r;
+	/* May ask SQLite. */
+	t->old_hidden = hidden_exactly(file->export, t->old_key);
 	mutex_lock(&file->mutex);
 	r = meta_inode_copy(&file->i, &t->row);
 	if (r == 0) {

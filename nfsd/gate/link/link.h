@@ -32,6 +32,7 @@ struct link_pair {
 struct link_turn {
 	struct node *file, *alias;
 	bool in_sync;		/* the alias's object becomes the base */
+	bool old_hidden;	/* old_key, for other reasons */
 	bool leaves;		/* its own, under a name that it leaves */
 	char old_key[META_KEY_MAX + 2], new_key[META_KEY_MAX + 2];
 	struct meta_inode row;		/* the file's */

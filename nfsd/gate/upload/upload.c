@@ -578,6 +578,16 @@ removed_meanwhile(struct sending *s, const char *key, int r)
 		delete_refine(s->node->export, key, was);
 }
 
+/* A directory above may have been renamed since the snapshot was made; whoever
+ * follows that rename looks at the keys that are taken. */
+static bool
+goes_there_still(struct sending *s)
+{
+	char key[META_KEY_MAX + 2];
+
+	return path_key(s->node, key) < 0 || strcmp(key, s->snap.key) == 0;
+}
+
 void
 upload_run(void *arg)
 {
@@ -600,7 +610,9 @@ upload_run(void *arg)
 		__atomic_add_fetch(&g->uploading, 1, __ATOMIC_RELAXED);
 		strcpy(key, s.snap.key);
 		failpoint("upload-begin");
-		r = !mine || !key_is_free(&s) ? -EBUSY : upload_send(&s);
+		r = !mine || !goes_there_still(&s) || !key_is_free(&s)
+			    ? -EBUSY
+			    : upload_send(&s);
 		if (mine && r < 0 && s.doubt)
 			indoubt_ended(&s, key);
 		if (mine && node_dead(n))
