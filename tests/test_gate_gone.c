@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nfsd/gate/keys/keys.h"
 #include "tests/gate_fixture.h"
 #include "tests/unit.h"
 
@@ -152,4 +153,47 @@ what_was_to_be_copied_is_gone(void)
 		CU_ASSERT(ends(&stories[i]));
 }
 
-TEST_MAIN("gate_gone", T(what_was_to_be_copied_is_gone))
+/* Written, renamed, and then somebody removes or replaces the object under the
+ * old name: all bytes are ours, and that name is free again. */
+static void
+the_old_name_of_a_written_file_is_free_when_its_object_is_gone(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct fixture b = FIXTURE;
+		struct client a;
+		struct gate_fh fh;
+
+		b.export.settle_ms = 1;
+		b.export.hold_ms = 20;
+		b.export.attr_ttl_ms = 1;
+		client_init(&a, "a");
+		fixture_open(&b);
+		CU_ASSERT_EQUAL(make_file(&b, &a), 0);
+		CU_ASSERT(fixture_settled(&b));
+		fake_s3_fail(b.s3, S3_OP_PUT, 1, 100000, -EAGAIN);
+		CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+		CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "TEXT", 4,
+					 GATE_FILE_SYNC), 0);
+		CU_ASSERT_EQUAL(do_rename(&b, &a, "f", "g"), 0);
+		if (i == 0)
+			fake_s3_unset(b.s3, "f");
+		else
+			fake_s3_set(b.s3, "f", "theirs", 6);
+		fake_s3_fail(b.s3, S3_OP_PUT, 1, 0, 0);
+		CU_ASSERT(fixture_settled(&b));
+		CU_ASSERT(fake_s3_is(b.s3, "g", "TEXT", 4));
+		CU_ASSERT_FALSE(hidden_exactly(b.x, "f"));
+		if (i == 0) {
+			CU_ASSERT_EQUAL(make_file(&b, &a), 0);
+			CU_ASSERT(fixture_settled(&b));
+			CU_ASSERT(fake_s3_is(b.s3, "f", "text", 4));
+		} else {
+			CU_ASSERT(fake_s3_is(b.s3, "f", "theirs", 6));
+			CU_ASSERT_EQUAL(do_lookup(&b, &a, "f", &fh), 0);
+		}
+		fixture_close(&b);
+	}
+}
+
+TEST_MAIN("gate_gone", T(what_was_to_be_copied_is_gone),
+	  T(the_old_name_of_a_written_file_is_free_when_its_object_is_gone))

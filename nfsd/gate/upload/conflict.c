@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nfsd/gate/change/change.h"
 #include "nfsd/gate/data/data.h"
+#include "nfsd/gate/keys/keys.h"
 #include "nfsd/gate/link/link.h"
 #include "nfsd/gate/node/node.h"
 #include "nfsd/gate/object/object.h"
@@ -70,10 +72,14 @@ build_on_nothing(struct sending *s)
 	struct node *n = s->node;
 	struct meta_batch *b = meta_batch_new();
 	struct meta_inode row = { 0 };
+	char base[META_KEY_MAX + 2];
+	bool hidden;
 	int r;
 
 	node_lock_wait(n);
 	mutex_lock(&n->mutex);
+	strcpy(base, n->i.base_key);
+	hidden = name_left_key(n) && !n->i.relocating;
 	r = n->dead ? -ECANCELED : all_ours_locked(n) ? 0 : -ESTALE;
 	if (r == 0)
 		r = b == NULL ? -ENOMEM : meta_inode_copy(&n->i, &row);
@@ -82,9 +88,8 @@ build_on_nothing(struct sending *s)
 		row.base_key[0] = row.base_etag[0] = row.dest_etag[0] = '\0';
 		row.base_size = row.base_limit = 0;
 		row.base_mtime_ns = 0;
-		/* What a renamed directory left there is theirs, too. */
-		if (row.relocating)
-			row.relocating = row.name_dirty = false;
+		/* What lies under a name that was left is theirs, too. */
+		row.relocating = row.name_dirty = false;
 		meta_put_inode(b, &row);
 		/* Whatever ails the database: once more. */
 		if (meta_commit(n->export->gate->meta, &b) < 0)
@@ -96,11 +101,12 @@ build_on_nothing(struct sending *s)
 		n->i.dest_etag[0] = '\0';
 		n->i.base_size = n->i.base_limit = 0;
 		n->i.base_mtime_ns = 0;
-		n->i.relocating = row.relocating;
-		n->i.name_dirty = row.name_dirty;
+		n->i.relocating = n->i.name_dirty = false;
 		data_drop_clean_locked(n);
 		indoubt_forget_locked(n, s->snap.key);
 		mutex_unlock(&n->mutex);
+		if (hidden)
+			hidden_del(n->export, base);
 		r = -ECANCELED;
 	}
 	node_unlock(n);
