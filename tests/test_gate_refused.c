@@ -175,6 +175,18 @@ a_restart_does_not_begin_the_time_anew(void)
 	fixture_close(&b);
 }
 
+/* Before S3 has been asked to take that. */
+static void
+write_and_kill(struct fixture *b, struct client *c, const struct gate_fh *fh)
+{
+	fake_s3_hold(b->s3, S3_OP_PUT);
+	CU_ASSERT_EQUAL(do_write(b, c, fh, 0, "TEXT", 4, GATE_FILE_SYNC), 0);
+	fixture_keep(b);
+	fake_s3_release(b->s3);
+	fixture_stop(b);
+	fixture_put_back(b);
+}
+
 /* What was refused before is another version's. */
 static void
 a_new_version_begins_the_time_anew(void)
@@ -188,13 +200,7 @@ a_new_version_begins_the_time_anew(void)
 	fake_s3_fail(b.s3, S3_OP_PUT, 1, 100, -EINVAL);
 	CU_ASSERT_EQUAL(do_file(&b, &a, "f", "text", &fh), 0);
 	CU_ASSERT(is_refused(&b, 2, &seen));
-	fake_s3_hold(b.s3, S3_OP_PUT);
-	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "TEXT", 4,
-				 GATE_FILE_SYNC), 0);
-	fixture_keep(&b);
-	fake_s3_release(b.s3);
-	fixture_stop(&b);
-	fixture_put_back(&b);
+	write_and_kill(&b, &a, &fh);
 	fixture_start(&b);
 	CU_ASSERT(is_refused(&b, 1, &seen));
 	CU_ASSERT_EQUAL(kept(&b), 0);
@@ -218,13 +224,7 @@ a_new_version_after_a_restart_does_not_inherit_refusals(void)
 	CU_ASSERT(is_refused(&b, 1, &seen));
 	fixture_restart(&b);
 	CU_ASSERT(is_refused(&b, 2, &seen));
-	fake_s3_hold(b.s3, S3_OP_PUT);
-	CU_ASSERT_EQUAL(do_write(&b, &a, &fh, 0, "TEXT", 4,
-				 GATE_FILE_SYNC), 0);
-	fixture_keep(&b);
-	fake_s3_release(b.s3);
-	fixture_stop(&b);
-	fixture_put_back(&b);
+	write_and_kill(&b, &a, &fh);
 	fake_s3_hold(b.s3, S3_OP_PUT);
 	fixture_start(&b);
 	seen = (struct seen){ 0 };
