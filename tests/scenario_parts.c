@@ -255,25 +255,35 @@ moving(struct scene *s)
 	return count;
 }
 
-/* Nothing of it is in the bucket before the last request, which then makes an
- * object at the old key: somebody has to be there to hide it and to move it. */
-static void
-directory_renamed(struct scene *s)
+/* A file is on its way part by part when its directory is renamed.  Nothing of
+ * it is in the bucket before the last request, which then makes an object at
+ * the old key: somebody has to be there to hide it and to move it. */
+static unsigned char *
+begin_in_renamed(struct scene *s, struct nc_fh *d)
 {
 	unsigned char *data = malloc(20 * MB);
-	struct nc_fh d, f;
+	struct nc_fh f;
 
 	CHECK(data != NULL);
 	fill(data, 20 * MB, 3);
-	d = mkdir_in(s, &s->root, "d");
+	*d = mkdir_in(s, &s->root, "d");
 	OK(ctl_status(s, "flush --all"));
 	scene_faults(s, "op=part hold");
-	f = create_in(s, &d, "f", "");
+	f = create_in(s, d, "f", "");
 	SOON(60000, put_many(&s->a, &f, 0, data, 20 * MB, UNSTABLE), NFS3_OK);
 	SOON(60000, commit(&s->a, &f), NFS3_OK);
 	WITHIN(60000, scene_calls(s, "part", "d/f", "held") > 0);
 	SOON(20000, nc_rename(&s->a, &s->root, "d", &s->root, "n"), NFS3_OK);
 	WITHIN(20000, object_absent(s, "d/"));
+	return data;
+}
+
+static void
+directory_renamed(struct scene *s)
+{
+	struct nc_fh d;
+	unsigned char *data = begin_in_renamed(s, &d);
+
 	/* It does not end before the upload has. */
 	for (int i = 0; i < 50; i++) {
 		CHECK(moving(s) == 1);
@@ -288,6 +298,24 @@ directory_renamed(struct scene *s)
 	WITHIN(60000, moving(s) == 0 && object_absent(s, "d/f"));
 	CHECK(object_has(s, "n/f", data, 20 * MB));
 	CHECK(names_in(&s->b, &s->root) == 1);
+	free(data);
+}
+
+static void
+directory_renamed_killed(struct scene *s)
+{
+	struct nc_fh d;
+	unsigned char *data = begin_in_renamed(s, &d);
+
+	scene_kill(s);
+	scene_faults(s, "");
+	scene_start(s);
+	scene_reconnect(s);
+	OK(ctl_status(s, "flush --all"));
+	WITHIN(60000, moving(s) == 0 && uploads_left(s) == 0);
+	CHECK(object_has(s, "n/f", data, 20 * MB) && object_absent(s, "d/f"));
+	CHECK(!has_name(&s->b, &s->root, "d"));
+	CHECK(names_in(&s->b, &s->root) == 1 && told(s) == 0);
 	free(data);
 }
 
@@ -307,6 +335,8 @@ SCENARIOS(
 	{ "parts-dir", "its directory is renamed while its parts are on their "
 	  "way / the old name is gone, one object under the new one",
 	  directory_renamed, PARTS, false },
+	{ "parts-dir-killed", "the same, killed meanwhile", directory_renamed_killed,
+	  PARTS, false },
 	{ "parts-killed-remove", "killed after REMOVE of a file whose parts are "
 	  "on their way / none are left in the bucket", killed_after_remove,
 	  PARTS, false },
