@@ -225,6 +225,10 @@ truncated(struct m_world *w, struct state *n, unsigned name,
 	bool changes = op->to != f->flushed.cells || f->uncommitted != 0 ||
 		       f->hardened != 0 || f->created;
 
+	/* It looked, and before it could go on somebody superseded it. */
+	if (seen->racing && seen->status == NFS3ERR_IO &&
+	    ((f->fenced | f->hazy) & (1U << op->client)))
+		m_add(out, n);
 	looked(f, op->client);
 	if (!enter(w, n, name, op, seen, out))
 		return;
